@@ -1,0 +1,88 @@
+// Package alert holds one rule firing for one tenant (or the product) and one
+// slice, with the evidence that made it fire. It is the value that flows from
+// evaluate to router; it decides nothing.
+package alert
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// ID identifies an alert for ever: the hash of environment, tenant, rule and
+// slice. Firing again later is the same alert.
+type ID string
+
+// Key is what makes an alert the same alert.
+type Key struct {
+	Environment string    `json:"environment"`
+	Tenant      tenant.ID `json:"tenant"` // tenant.Product for a pooled alert
+	Service     string    `json:"service"`
+	Rule        string    `json:"rule"`
+	Slice       sli.Slice `json:"slice"`
+}
+
+// ID hashes the key.
+func (k Key) ID() ID {
+	sum := sha256.Sum256([]byte(strings.Join([]string{"v1", k.Environment, string(k.Tenant), k.Service, k.Rule, k.Slice.Key()}, "\x00")))
+	return ID("alt_" + hex.EncodeToString(sum[:10]))
+}
+
+// State is where an alert stands.
+type State string
+
+// An alert is firing or resolved; what is merely suspicious is evaluate's own.
+const (
+	Firing   State = "firing"
+	Resolved State = "resolved"
+)
+
+// Evidence is why it fired, in counts: of N events since the onset K failed,
+// where Usual is the failure ratio learned for this slice.
+type Evidence struct {
+	N      float64 `json:"n"`
+	K      float64 `json:"k"`
+	Usual  float64 `json:"usual"`  // ratio 0..1
+	Score  float64 `json:"score"`  // log-likelihood evidence, nats
+	Needed float64 `json:"needed"` // threshold h the score had to pass, nats
+	Share  float64 `json:"share"`  // N as a share of the service's volume of this tenant (of the product when pooled), 0..1
+	// RatePerMinute is the slice's events a minute before the onset.
+	RatePerMinute float64 `json:"rate_per_minute"`
+	// Tenants lists those that gave evidence to a pooled alert, largest first.
+	Tenants []tenant.ID `json:"tenants,omitempty"`
+	// Test names the test that fired: "cusum" or "exact".
+	Test string `json:"test"`
+	// Hard says that at least 60% failed: no settling time is needed.
+	Hard bool `json:"hard"`
+}
+
+// Alert is one firing with its life so far.
+type Alert struct {
+	ID  ID `json:"id"`
+	Key `json:"key"`
+	// SLI is what was counted.
+	SLI        sli.ID        `json:"sli"`
+	Severity   rule.Severity `json:"severity"`
+	Summary    string        `json:"summary"`
+	RunbookURL string        `json:"runbook_url"`
+	State      State         `json:"state"`
+	OnsetAt    time.Time     `json:"onset_at"`  // start of the first bad step
+	StartsAt   time.Time     `json:"starts_at"` // when it fired
+	EndsAt     *time.Time    `json:"ends_at"`   // nil while firing
+	Evidence   Evidence      `json:"evidence"`
+	Reason     string        `json:"reason"` // the evidence in a sentence
+	// AsOf is the end of the step that brought the newest transition. A change
+	// whose AsOf is not later than the stored one is a replay and is ignored.
+	AsOf time.Time `json:"as_of"`
+	// Backlog marks an alert that was firing when its source was first seen:
+	// listed, never paged.
+	Backlog bool `json:"backlog,omitempty"`
+}
+
+// Newer says whether a supersedes the stored state old (nil: none stored).
+func (a Alert) Newer(old *Alert) bool { return old == nil || a.AsOf.After(old.AsOf) }

@@ -1,0 +1,53 @@
+// Package rule holds what is watched: an SLI, a kind of detector, a severity,
+// and the words a person reads when it fires. Rules are values made by
+// profiles and read by evaluate; neither knows the other.
+package rule
+
+import "github.com/tocsin-alerting/tocsin/sli"
+
+// Kind says which question a rule asks.
+type Kind string
+
+// Errors is the first kind: do more events fail than this tenant usually sees?
+const Errors Kind = "errors"
+
+// Severity says who may be disturbed and when.
+type Severity string
+
+// Critical pages at any hour and opens a ticket; warning opens a ticket and
+// pages in working hours only; info is recorded and shown.
+const (
+	Critical Severity = "critical"
+	Warning  Severity = "warning"
+	Info     Severity = "info"
+)
+
+// Rank orders severities, the worst highest.
+func (s Severity) Rank() int {
+	switch s {
+	case Critical:
+		return 3
+	case Warning:
+		return 2
+	case Info:
+		return 1
+	}
+	return 0
+}
+
+// Rule is one entry of a profile. It is immutable once made.
+type Rule struct {
+	Name       string   `json:"name"`
+	Kind       Kind     `json:"kind"`
+	SLI        sli.Spec `json:"sli"`
+	Service    string   `json:"service"`
+	Severity   Severity `json:"severity"`
+	Summary    string   `json:"summary"`
+	RunbookURL string   `json:"runbook_url"`
+	// Prior is the failure ratio assumed before anything was learned.
+	Prior float64 `json:"prior"`
+	// FalseAlarms is the budget B of this rule for one tenant: expected false
+	// alarms a month (30 days) over all its slices. It is the only source of
+	// thresholds.
+	FalseAlarms float64 `json:"false_alarms_per_month"`
+}
