@@ -1,0 +1,236 @@
+package detect
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+)
+
+const (
+	hour       = 3_600_000 // ms
+	keptHours  = 24        // hours that can be taken back one by one
+	forgetting = 168.0     // hours after which an hour counts 1/e: seven days
+	upperShare = 0.975     // share of the posterior below the upper bound
+	swingSigma = 2.0       // the indifference zone in standard deviations of the hours' own ratios
+	leastZone  = 0.1       // the zone is at least this share of the mean
+)
+
+// hourSum is what one hour counted. Hours are closed once and then only read or
+// taken back, so that 24 bits of mantissa are enough for them.
+type hourSum struct{ n, k, seconds float32 }
+
+// olderSum is what hours that are no longer kept one by one have left behind,
+// each hour with its weight w: forgetting takes the same share from every field.
+type olderSum struct {
+	n, k, seconds float64
+	hours         float64 // sum of w
+	squares       float64 // sum of w k²/n, for the swings between hours
+	sizes         float64 // sum of w n²
+}
+
+// Baseline is what one cell has learned of its usual failure ratio and volume:
+// hourly sums of clean steps, forgotten over seven days, used from the second
+// full hour on. The zero value has learned nothing.
+type Baseline struct {
+	newest  int64 // hour number (unix ms / hour) of current; 0 before the first step
+	n, k    float64
+	seconds float64
+	ring    [keptHours]hourSum // closed hours, by hour number modulo keptHours
+	older   olderSum
+
+	known usual // derived; zero when it must be made again
+}
+
+// usual is what the tests need of a baseline.
+type usual struct {
+	mean, upper float64
+	zoned       float64 // mean plus the indifference zone
+	strength    float64 // events behind the mean, the prior's included
+
+	prior, weight float64 // of the parameters it was made with
+}
+
+// Observe adds a step to its hour. Steps of less than half coverage are left out,
+// and so is what is older than the hours kept.
+func (b *Baseline) Observe(s Step) {
+	if s.Coverage < minCoverage || s.Start < 0 || s.End <= s.Start || s.N < 0 || math.IsNaN(s.N) || math.IsInf(s.N, 0) {
+		return
+	}
+	if !(s.K > 0) {
+		s.K = 0
+	}
+	s.K = math.Min(s.K, s.N)
+	at := s.Start / hour
+	b.advance(at)
+	seconds := s.Coverage * float64(s.End-s.Start) / 1000
+	if at == b.newest {
+		b.n, b.k, b.seconds = b.n+s.N, b.k+s.K, b.seconds+seconds
+		return
+	}
+	if b.newest-at < keptHours {
+		h := &b.ring[at%keptHours]
+		h.n, h.k, h.seconds = h.n+float32(s.N), h.k+float32(s.K), h.seconds+float32(seconds)
+		b.known = usual{}
+	}
+}
+
+// advance closes hours until at is the current one.
+func (b *Baseline) advance(at int64) {
+	if at <= b.newest {
+		return
+	}
+	if b.newest == 0 {
+		b.newest = at
+		return
+	}
+	current := hourSum{float32(b.n), float32(b.k), float32(b.seconds)}
+	b.n, b.k, b.seconds, b.known = 0, 0, 0, usual{}
+	steps := min(at-b.newest, keptHours)
+	for i := int64(0); i < steps; i++ {
+		slot := (b.newest + i) % keptHours
+		b.older.forget(1)
+		b.older.add(b.ring[slot])
+		b.ring[slot] = hourSum{}
+		if i == 0 {
+			b.ring[slot] = current
+		}
+	}
+	if more := at - b.newest - steps; more > 0 { // a gap of more than a day: nothing is left in the ring
+		b.older.add(current)
+		b.ring[b.newest%keptHours] = hourSum{}
+		b.older.forget(float64(more))
+	}
+	b.newest = at
+}
+
+func (o *olderSum) forget(hours float64) {
+	w := math.Exp(-hours / forgetting)
+	o.n, o.k, o.seconds = o.n*w, o.k*w, o.seconds*w
+	o.hours, o.squares, o.sizes = o.hours*w, o.squares*w, o.sizes*w
+}
+
+func (o *olderSum) add(h hourSum) {
+	n, k := float64(h.n), float64(h.k)
+	o.n, o.k, o.seconds = o.n+n, o.k+k, o.seconds+float64(h.seconds)
+	if n > 0 {
+		o.hours++
+		o.squares += k * k / n
+		o.sizes += n * n
+	}
+}
+
+// learned sums what is at least an hour old.
+func (b *Baseline) learned() olderSum {
+	sum := b.older
+	for i := int64(2); i <= keptHours; i++ {
+		if at := b.newest - i; at >= 0 {
+			sum.add(b.ring[at%keptHours])
+		}
+	}
+	return sum
+}
+
+// Retract takes the hours that touch [from, to] (unix ms) back out, as far as
+// they are kept one by one (24 h); it returns how many of them held something.
+func (b *Baseline) Retract(from, to int64) int {
+	taken := 0
+	for at := max(from/hour, b.newest-keptHours); at <= min(to/hour, b.newest); at++ {
+		if at == b.newest {
+			if b.seconds > 0 {
+				taken++
+			}
+			b.n, b.k, b.seconds = 0, 0, 0
+			continue
+		}
+		if at < 0 {
+			continue
+		}
+		if b.ring[at%keptHours].seconds > 0 {
+			taken++
+		}
+		b.ring[at%keptHours] = hourSum{}
+	}
+	b.known = usual{}
+	return taken
+}
+
+// Accept forgets everything and starts from a new level: n events of which k
+// failed in the seconds up to at (unix ms). For a lasting change that somebody, or
+// policy, declares to be normal.
+func (b *Baseline) Accept(at int64, n, k, seconds float64) {
+	*b = Baseline{newest: at / hour}
+	if n > 0 {
+		b.older.add(hourSum{float32(n), float32(math.Min(math.Max(k, 0), n)), float32(math.Max(seconds, 0))})
+	}
+}
+
+// Ratio is the usual ratio and its upper bound, which the tests use as p0. The mean
+// is drawn towards the prior while events are few; the bound adds what is not known
+// of the mean (beta posterior) and an indifference zone: two standard deviations of
+// how far the hours swing beyond chance, at least a tenth of the mean. Hours less
+// than an hour old do not count. A nil baseline is the prior alone.
+func (b *Baseline) Ratio(p Parameters) (mean, upper float64) {
+	p.fill()
+	if b == nil {
+		u := estimate(olderSum{}, &p)
+		return u.mean, u.upper
+	}
+	u := b.usual(&p)
+	return u.mean, u.upper
+}
+
+// Rate is the usual number of events a minute; 0 until something is learned.
+func (b *Baseline) Rate() float64 {
+	if b == nil {
+		return 0
+	}
+	sum := b.learned()
+	if sum.seconds <= 0 {
+		return 0
+	}
+	return sum.n / sum.seconds * 60
+}
+
+// Events is how many events the baseline rests on, older ones counting less.
+func (b *Baseline) Events() float64 {
+	if b == nil {
+		return 0
+	}
+	return b.learned().n
+}
+
+// usual is what the parameters make of what was learned, until another hour closes.
+func (b *Baseline) usual(p *Parameters) *usual {
+	if u := &b.known; u.strength == 0 || u.prior != p.Prior || u.weight != p.PriorWeight {
+		*u = estimate(b.learned(), p)
+	}
+	return &b.known
+}
+
+func estimate(sum olderSum, p *Parameters) usual {
+	a := sum.k + p.Prior*p.PriorWeight
+	c := sum.n - sum.k + (1-p.Prior)*p.PriorWeight
+	u := usual{mean: a / (a + c), strength: a + c, prior: p.Prior, weight: p.PriorWeight}
+	zone := math.Max(leastZone*u.mean, swingSigma*sum.swing())
+	u.zoned = clampRatio(u.mean + zone)
+	u.upper = clampRatio(mathext.InvRegIncBeta(a, c, upperShare) + zone)
+	return u
+}
+
+// swing is the standard deviation of the hours' true ratios: what their scatter
+// has beyond chance (method of moments), at most the mean itself.
+func (o olderSum) swing() float64 {
+	if o.hours < 6 || o.n <= 0 || o.k <= 0 {
+		return 0
+	}
+	mean := o.k / o.n
+	scatter := o.squares - mean*o.k
+	spread := o.n - o.sizes/o.n
+	if spread <= 0 {
+		return 0
+	}
+	variance := (scatter - (o.hours-1)*mean*(1-mean)) / spread
+	return math.Min(mean, math.Sqrt(math.Max(0, variance)))
+}
+
+func clampRatio(r float64) float64 { return math.Min(math.Max(r, leastRatio), mostRatio) }

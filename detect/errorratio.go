@@ -1,0 +1,248 @@
+package detect
+
+import "math"
+
+// Decision is what a detector says after a step.
+type Decision struct {
+	Firing  bool
+	Changed bool    // Firing is not what it was after the step before
+	Onset   int64   // unix ms, start of the first bad step; 0 when nothing is suspected. On clearing: of what is over
+	N, K    float64 // events and failures since Onset, as observed
+	Usual   float64 // the learned ratio the cell is judged against (mean)
+	Upper   float64 // its upper bound: what is above this may be a fault
+	Score   float64 // nats of the leading test, the one that fired while firing
+	Needed  float64 // nats at which that test fires
+	Test    string  // that test: "slow", "hard", "window_6m", "window_1h"; empty when nothing is suspected
+	Hard    bool    // firing, and at least 60% were failing at some time since Onset
+}
+
+type test uint8
+
+const (
+	none test = iota
+	slow
+	hard
+	shortWindow
+	longWindow
+)
+
+func (t test) String() string {
+	switch t {
+	case slow:
+		return "slow"
+	case hard:
+		return "hard"
+	case shortWindow:
+		return "window_6m"
+	case longWindow:
+		return "window_1h"
+	}
+	return ""
+}
+
+// ErrorRatio is the state of one stream's detector: two CUSUM tests (a small
+// lasting fault, a large one) and the exact tail over two windows for what lies
+// between. The zero value is ready.
+type ErrorRatio struct {
+	slow, hard  cusum
+	short, long window
+	last        int64 // end of the newest step
+	alarm       alarm
+
+	memo memo // derived from parameters and baseline, not part of the state
+}
+
+// alarm is what fires, and the evidence that it is over.
+type alarm struct {
+	by     test    // none: not firing
+	hard   bool    // at least hardRatio were failing at some time
+	nats   float64 // of the test that fired, when it fired
+	onset  int64
+	n, k   float64 // since onset, as observed
+	health cusum   // evidence for p0 against half of the fault's excess
+}
+
+// memo holds the logarithms of a step's arithmetic while p0 and the budget stay.
+type memo struct {
+	p0, budget, looks float64
+	h                 float64
+	slow, hard        weights
+	alone             *usual // the prior's, for cells without a baseline
+}
+
+func (m *memo) priorAlone(p *Parameters) *usual {
+	if m.alone == nil || m.alone.prior != p.Prior || m.alone.weight != p.PriorWeight {
+		u := estimate(olderSum{}, p)
+		m.alone = &u
+	}
+	return m.alone
+}
+
+func (m *memo) update(p0 float64, p *Parameters) {
+	if m.p0 != p0 {
+		m.p0, m.slow, m.hard = p0, against(p0, slowAlternative(p0)), against(p0, hardAlternative(p0))
+	}
+	if m.budget != p.Budget || m.looks != p.LooksPerMonth {
+		m.budget, m.looks, m.h = p.Budget, p.LooksPerMonth, p.H()
+	}
+}
+
+// Step moves the detector by one closed step and says what it thinks. Steps come in
+// the order of time; one that is not newer than the last moves nothing, and neither
+// does one without events or with less than half coverage.
+// A nil baseline means that only the prior is known.
+func (d *ErrorRatio) Step(p Parameters, b *Baseline, s Step) (out Decision) {
+	p.fill()
+	var u *usual
+	if b != nil {
+		u = b.usual(&p)
+	} else {
+		u = d.memo.priorAlone(&p)
+	}
+	d.memo.update(u.upper, &p)
+	if s.usable() && s.Start >= d.last {
+		d.last = s.End
+		d.move(&p, &s, u, &out)
+	}
+	if !out.Changed || out.Firing {
+		d.describe(u, &out)
+	}
+	return out
+}
+
+// move takes a step that is evidence. Evidence and windows take counts as far as
+// they are independent; alarms show them as observed.
+func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
+	share := 1.0
+	if s.N > 1 {
+		share = 1 / (1 + dispersion*(s.N-1))
+	}
+	d.hard.add(s, share*d.memo.hard.evidence(s.N, s.K), d.memo.h+hardCost, hardGuard)
+	if p.Young { // a prior is not known well enough for small faults: they must not wait for the day when they may fire
+		d.slow, d.short, d.long = cusum{}, window{}, window{}
+	} else {
+		d.slow.add(s, share*d.memo.slow.evidence(s.N, s.K), d.memo.h+slowCost, slowGuard)
+	}
+	if d.alarm.by != none {
+		d.ring(p, s, share, u, out)
+		return
+	}
+	if by, nats := d.fires(p, s, share, u); by != none {
+		d.raise(by, nats)
+		out.Changed, out.Firing = true, true
+	}
+}
+
+// fires says which test has enough, if any, and how many nats it has.
+func (d *ErrorRatio) fires(p *Parameters, s *Step, share float64, u *usual) (test, float64) {
+	if d.hard.score >= d.memo.h+hardCost {
+		if d.hard.total() || !p.Young && d.hard.span() >= slowGuard {
+			return hard, d.hard.score
+		}
+	}
+	switch {
+	case p.Young:
+		return none, 0
+	case d.slow.score >= d.memo.h+slowCost:
+		return slow, d.slow.score
+	}
+	return d.windows(s, share, u)
+}
+
+// windows adds the step to both windows and tests them when it brought failures. A
+// step's failures count only as far as they would add a third of what is needed to
+// the slow test, and evidence must span the guard: windows are held to the same rule
+// about bursts. What they ask for is the tail alone, whatever the fault's size.
+func (d *ErrorRatio) windows(s *Step, share float64, u *usual) (test, float64) {
+	n, k := share*s.N, share*s.K
+	needed := d.memo.h + windowCost
+	if k > 0 {
+		w := d.memo.slow
+		k = math.Min(k, (needed/3+n*w.success)/(w.failure+w.success))
+	}
+	d.short.add(s, n, k, shortBlock)
+	d.long.add(s, n, k, longBlock)
+	if k == 0 || d.slow.score == 0 || d.slow.span() < slowGuard {
+		return none, 0
+	}
+	for _, c := range [...]struct {
+		by test
+		w  *window
+	}{{shortWindow, &d.short}, {longWindow, &d.long}} {
+		n, k := c.w.sum()
+		if nats, below := tailBelow(n, k, u.upper, u.zoned, u.strength, needed); below {
+			return c.by, nats
+		}
+	}
+	return none, 0
+}
+
+// total says whether at least hardRatio failed since the test was last zero.
+func (c *cusum) total() bool { return c.n > 0 && c.k/c.n >= hardRatio }
+
+func (d *ErrorRatio) raise(by test, nats float64) {
+	from := &d.slow
+	if by == hard {
+		from = &d.hard
+	}
+	d.alarm = alarm{by: by, nats: nats, onset: from.onset, n: from.n, k: from.k, hard: d.hard.score > 0 && d.hard.total()}
+	if by == shortWindow || by == longWindow { // the slow test says when a window's alarm is over
+		d.slow.score = d.memo.h + slowCost
+	}
+}
+
+// ring moves a firing detector: has it become hard, is it over?
+//
+// It is over when both tests are below a third of what they need and health has
+// spanned two minutes. Three points more take hundreds of events to rule out, which
+// a quiet cell sees in a day; so a larger fault is also over when ten minutes speak
+// for health at two thirds of h against half of that fault's own excess, and nothing
+// in them speaks for the small fault.
+func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *Decision) {
+	a, m := &d.alarm, &d.memo
+	a.n, a.k = a.n+s.N, a.k+s.K
+	a.hard = a.hard || d.hard.score >= m.h+hardCost && d.hard.total()
+	ratio := (a.k - a.health.k) / math.Max(a.n-a.health.n, 1)
+	half := math.Min(math.Max((ratio+m.p0)/2, slowAlternative(m.p0)), hardAlternative(m.p0))
+	a.health.add(s, -share*against(m.p0, half).evidence(s.N, s.K), m.h, 0)
+
+	quiet := d.slow.score < (m.h+slowCost)/3 && d.hard.score < (m.h+hardCost)/3
+	span := s.End - a.health.onset
+	healthy := a.health.score > 0
+	over := healthy && (quiet && span >= clearGuard ||
+		span >= clearAfter && a.health.score >= m.h*2/3 && (p.Young || m.slow.evidence(a.health.n, a.health.k) <= 0))
+	if over {
+		d.describe(u, out)
+		out.Firing, out.Changed, out.Hard = false, true, false
+		*d = ErrorRatio{last: d.last, memo: d.memo} // the windows hold the fault; start anew
+	}
+}
+
+// describe tells the state.
+func (d *ErrorRatio) describe(u *usual, out *Decision) {
+	out.Usual, out.Upper = u.mean, u.upper
+	slowNeeded, hardNeeded := d.memo.h+slowCost, d.memo.h+hardCost
+	if a := &d.alarm; a.by != none {
+		out.Firing, out.Hard, out.Onset, out.N, out.K = true, a.hard, a.onset, a.n, a.k
+		out.Test = a.by.String()
+		switch a.by {
+		case slow:
+			out.Score, out.Needed = d.slow.score, slowNeeded
+		case hard:
+			out.Score, out.Needed = d.hard.score, hardNeeded
+		default:
+			out.Score, out.Needed = a.nats, d.memo.h+windowCost
+		}
+		return
+	}
+	lead := &d.slow
+	by, needed := slow, slowNeeded
+	if d.hard.score*slowNeeded > d.slow.score*hardNeeded {
+		lead, by, needed = &d.hard, hard, hardNeeded
+	}
+	out.Needed = needed
+	if lead.score > 0 {
+		out.Score, out.Test = lead.score, by.String()
+		out.Onset, out.N, out.K = lead.onset, lead.n, lead.k
+	}
+}
