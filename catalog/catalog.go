@@ -1,0 +1,152 @@
+// Package catalog knows who owns what: teams, services, integrations, people
+// and the schedules that say who is on call. The owner of an incident is found
+// here, not configured per route.
+//
+// It is a value package: it parses and checks; who is on call at an instant is
+// oncall's arithmetic.
+package catalog
+
+import "time"
+
+// TeamID, ServiceID, PersonID, ScheduleID and IntegrationID name entries.
+type (
+	TeamID        string
+	ServiceID     string
+	PersonID      string
+	ScheduleID    string
+	IntegrationID string
+)
+
+// Team owns services and is paged for them.
+type Team struct {
+	ID                TeamID     `yaml:"id" json:"id"`
+	Name              string     `yaml:"name" json:"name"`
+	Kind              string     `yaml:"kind" json:"kind"` // product, operations, enabler, specialist
+	Schedule          ScheduleID `yaml:"schedule" json:"schedule"`
+	Escalation        []Step     `yaml:"escalation" json:"escalation"`
+	OnCall            []PersonID `yaml:"oncall" json:"oncall"` // without a schedule: always the first of these
+	FalsePagesPerWeek float64    `yaml:"false_pages_per_week" json:"false_pages_per_week"`
+	ITSM              TeamITSM   `yaml:"itsm" json:"itsm"`
+}
+
+// Step is who is called when the one before did not acknowledge within After.
+type Step struct {
+	After    time.Duration `yaml:"after" json:"after"`
+	Schedule ScheduleID    `yaml:"schedule" json:"schedule"`
+	Person   PersonID      `yaml:"person" json:"person"`
+}
+
+// TeamITSM is where a team's tickets go; empty means the default system.
+type TeamITSM struct {
+	System string `yaml:"system" json:"system"`
+	Queue  string `yaml:"queue" json:"queue"`
+}
+
+// Service is owned by exactly one team.
+type Service struct {
+	ID             ServiceID       `yaml:"id" json:"id"`
+	Team           TeamID          `yaml:"team" json:"team"`
+	Kind           string          `yaml:"kind" json:"kind"` // digital, cots, foundational
+	OperatingModel string          `yaml:"operating_model" json:"operating_model"`
+	Runbook        string          `yaml:"runbook" json:"runbook"`
+	Dashboard      string          `yaml:"dashboard" json:"dashboard"`
+	Calls          []IntegrationID `yaml:"calls" json:"calls"`
+}
+
+// Integration is an external party a service calls.
+type Integration struct {
+	ID         IntegrationID `yaml:"id" json:"id"`
+	Team       TeamID        `yaml:"team" json:"team"`
+	VendorDesk string        `yaml:"vendor_desk" json:"vendor_desk"`
+	StatusPage string        `yaml:"status_page" json:"status_page"`
+	Fallback   string        `yaml:"fallback" json:"fallback"`
+	Runbook    string        `yaml:"runbook" json:"runbook"`
+}
+
+// Person can be paged.
+type Person struct {
+	ID       PersonID  `yaml:"id" json:"id"`
+	Name     string    `yaml:"name" json:"name"`
+	TimeZone string    `yaml:"time_zone" json:"time_zone"`
+	ITSMUser string    `yaml:"itsm_user" json:"itsm_user"`
+	Contacts []Contact `yaml:"contacts" json:"contacts"`
+}
+
+// Contact is one way to reach a person: a configured channel and an address in it.
+type Contact struct {
+	Channel string `yaml:"channel" json:"channel"`
+	To      string `yaml:"to" json:"to"`
+}
+
+// Schedule is a rota in wall-clock time of its zone.
+type Schedule struct {
+	ID       ScheduleID `yaml:"id" json:"id"`
+	TimeZone string     `yaml:"time_zone" json:"time_zone"`
+	Layers   []Layer    `yaml:"layers" json:"layers"` // a later layer overrides an earlier one
+}
+
+// Layer rotates its members: each is on call for Every units from Start on.
+type Layer struct {
+	Start   string     `yaml:"start" json:"start"` // local date and time, 2006-01-02T15:04
+	Unit    string     `yaml:"unit" json:"unit"`   // hour, day, week
+	Every   int        `yaml:"every" json:"every"`
+	Members []PersonID `yaml:"members" json:"members"`
+}
+
+// Catalog is a checked, immutable whole.
+type Catalog struct {
+	Teams        []Team        `yaml:"teams" json:"teams"`
+	Services     []Service     `yaml:"services" json:"services"`
+	Integrations []Integration `yaml:"integrations" json:"integrations"`
+	People       []Person      `yaml:"people" json:"people"`
+	Schedules    []Schedule    `yaml:"schedules" json:"schedules"`
+}
+
+// Service finds a service by id.
+func (c *Catalog) Service(id ServiceID) (Service, bool) {
+	return find(c.Services, func(s Service) bool { return s.ID == id })
+}
+
+// Team finds a team by id.
+func (c *Catalog) Team(id TeamID) (Team, bool) {
+	return find(c.Teams, func(t Team) bool { return t.ID == id })
+}
+
+// Integration finds an integration by id.
+func (c *Catalog) Integration(id IntegrationID) (Integration, bool) {
+	return find(c.Integrations, func(i Integration) bool { return i.ID == id })
+}
+
+// Person finds a person by id.
+func (c *Catalog) Person(id PersonID) (Person, bool) {
+	return find(c.People, func(p Person) bool { return p.ID == id })
+}
+
+// Schedule finds a schedule by id.
+func (c *Catalog) Schedule(id ScheduleID) (Schedule, bool) {
+	return find(c.Schedules, func(s Schedule) bool { return s.ID == id })
+}
+
+// Owner names the team that owns a service, and why in a sentence. A service
+// that is not in the catalog belongs to the first team, said so.
+func (c *Catalog) Owner(id ServiceID) (Team, string) {
+	if s, ok := c.Service(id); ok {
+		if t, ok := c.Team(s.Team); ok {
+			return t, "team " + string(t.ID) + " owns service " + string(id)
+		}
+	}
+	if len(c.Teams) > 0 {
+		return c.Teams[0], "service " + string(id) + " is not in the catalog: the first team listed takes it"
+	}
+	return Team{}, "the catalog lists no team"
+}
+
+func find[T any](in []T, is func(T) bool) (T, bool) {
+	for _, v := range in {
+		if is(v) {
+			return v, true
+		}
+	}
+	var zero T
+	return zero, false
+}

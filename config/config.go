@@ -1,0 +1,237 @@
+// Package config reads tocsin.yaml: where things are and how to reach them.
+// It is strict: unknown keys are errors, and all faults come at once. It makes
+// nothing run; each part of the runtime is built from it by who owns the part.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+)
+
+// Config is tocsin.yaml.
+type Config struct {
+	ExternalURL  string    `yaml:"external_url"` // every link is made from it
+	Environment  string    `yaml:"environment"`  // of samples that name none; default production
+	PolicyFiles  []string  `yaml:"policy_files"`
+	CatalogFiles []string  `yaml:"catalog_files"`
+	Retention    Retention `yaml:"retention"`
+	Limits       Limits    `yaml:"limits"`
+	Labels       Labels    `yaml:"labels"`
+	ITSM         ITSM      `yaml:"itsm"`
+	Channels     []Channel `yaml:"channels"`
+	// LiveTeams may be paged and get tickets outside from the start; others are
+	// observed: decided and recorded, nothing leaves. The built-in team is live.
+	LiveTeams []string `yaml:"live_teams"`
+
+	dir string
+}
+
+// Retention says how long data is kept.
+type Retention struct {
+	Samples time.Duration `yaml:"samples"` // default 360h
+	Blobs   time.Duration `yaml:"blobs"`   // default 2160h
+}
+
+// Limits bound what may come in.
+type Limits struct {
+	JournalBytes int64 `yaml:"journal_bytes"` // default 4 GiB
+	BodyBytes    int64 `yaml:"body_bytes"`    // a remote-write body as received; default 16 MiB
+}
+
+// Labels names the labels of samples that say whose they are.
+type Labels struct {
+	Tenant      string   `yaml:"tenant"`      // default tenant
+	Environment string   `yaml:"environment"` // default environment
+	Cluster     string   `yaml:"cluster"`     // default cluster
+	Replica     []string `yaml:"replica"`     // default __replica__, prometheus_replica
+}
+
+// ITSM lists the ticket systems.
+type ITSM struct {
+	Default string   `yaml:"default"` // default register
+	Systems []System `yaml:"systems"`
+}
+
+// System is one ticket system.
+type System struct {
+	Name             string        `yaml:"name"`
+	Kind             string        `yaml:"kind"` // register, rt
+	URL              string        `yaml:"url"`
+	TokenFile        string        `yaml:"token_file"`
+	Queue            string        `yaml:"queue"`
+	CorrelationField string        `yaml:"correlation_field"`
+	Mode             string        `yaml:"mode"` // observe (default), live
+	Poll             time.Duration `yaml:"poll"` // how often changes are asked for; default 5s
+}
+
+// Channel carries pages.
+type Channel struct {
+	Name         string `yaml:"name"`
+	Kind         string `yaml:"kind"`    // log, smtp
+	Address      string `yaml:"address"` // smtp: host:port
+	From         string `yaml:"from"`
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+	TLS          string `yaml:"tls"` // starttls (default), implicit, none
+}
+
+// Default is what serve runs without a file.
+func Default() *Config {
+	c := &Config{}
+	c.fill()
+	return c
+}
+
+// Load reads and checks a file; relative paths in it are relative to it.
+func Load(path string) (*Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Invalid, "the configuration file cannot be read").WithHint("check --config.file")
+	}
+	c, err := Parse(filepath.Base(path), raw)
+	if err != nil {
+		return nil, err
+	}
+	c.dir = filepath.Dir(path)
+	return c, nil
+}
+
+// Parse checks the text of a configuration; name stands in the messages.
+func Parse(name string, raw []byte) (*Config, error) {
+	var c Config
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, problem.New(problem.Invalid, "%s cannot be read: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")).
+			WithHint("compare with docs/examples/tocsin.yaml")
+	}
+	c.fill()
+	if faults := c.check(); len(faults) > 0 {
+		return nil, problem.New(problem.Invalid, "%s: %s", name, strings.Join(faults, "; "))
+	}
+	return &c, nil
+}
+
+// Path resolves a path of the file against the file's folder.
+func (c *Config) Path(p string) string {
+	if p == "" || filepath.IsAbs(p) || c.dir == "" {
+		return p
+	}
+	return filepath.Join(c.dir, p)
+}
+
+func (c *Config) fill() {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&c.Environment, "production")
+	def(&c.Labels.Tenant, "tenant")
+	def(&c.Labels.Environment, "environment")
+	def(&c.Labels.Cluster, "cluster")
+	if len(c.Labels.Replica) == 0 {
+		c.Labels.Replica = []string{"__replica__", "prometheus_replica"}
+	}
+	if c.Retention.Samples == 0 {
+		c.Retention.Samples = 15 * 24 * time.Hour
+	}
+	if c.Retention.Blobs == 0 {
+		c.Retention.Blobs = 90 * 24 * time.Hour
+	}
+	if c.Limits.JournalBytes == 0 {
+		c.Limits.JournalBytes = 4 << 30
+	}
+	if c.Limits.BodyBytes == 0 {
+		c.Limits.BodyBytes = 16 << 20
+	}
+	def(&c.ITSM.Default, "register")
+	if !slices.ContainsFunc(c.ITSM.Systems, func(s System) bool { return s.Kind == "register" }) {
+		c.ITSM.Systems = append(c.ITSM.Systems, System{Name: "register", Kind: "register", Mode: "live"})
+	}
+	for i := range c.ITSM.Systems {
+		s := &c.ITSM.Systems[i]
+		def(&s.Mode, "observe")
+		def(&s.CorrelationField, "TocsinKey")
+		if s.Poll == 0 {
+			s.Poll = 5 * time.Second
+		}
+	}
+	if !slices.ContainsFunc(c.Channels, func(s Channel) bool { return s.Name == "log" }) {
+		c.Channels = append(c.Channels, Channel{Name: "log", Kind: "log"})
+	}
+	for i := range c.Channels {
+		def(&c.Channels[i].TLS, "starttls")
+	}
+}
+
+func (c *Config) check() (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if c.ExternalURL != "" {
+		if u, err := url.Parse(c.ExternalURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			fault("external_url must be an http or https address, for example https://tocsin.example.com")
+		}
+	}
+	if c.Retention.Samples < time.Hour || c.Retention.Blobs < time.Hour {
+		fault("retention must be at least 1h")
+	}
+	names := map[string]bool{}
+	for i, s := range c.ITSM.Systems {
+		where := fmt.Sprintf("itsm.systems[%d] (%s)", i, s.Name)
+		if s.Name == "" || names[s.Name] {
+			fault("%s: name is missing or used twice", where)
+		}
+		names[s.Name] = true
+		if s.Mode != "observe" && s.Mode != "live" {
+			fault("%s: mode must be observe or live", where)
+		}
+		switch s.Kind {
+		case "register":
+		case "rt":
+			if s.URL == "" || s.TokenFile == "" || s.Queue == "" {
+				fault("%s: an rt system needs url, token_file and queue", where)
+			}
+		default:
+			fault("%s: kind must be register or rt", where)
+		}
+		if s.Poll < time.Second {
+			fault("%s: poll must be at least 1s", where)
+		}
+	}
+	if !names[c.ITSM.Default] {
+		fault("itsm.default names no system under itsm.systems")
+	}
+	names = map[string]bool{}
+	for i, ch := range c.Channels {
+		where := fmt.Sprintf("channels[%d] (%s)", i, ch.Name)
+		if ch.Name == "" || names[ch.Name] {
+			fault("%s: name is missing or used twice", where)
+		}
+		names[ch.Name] = true
+		switch ch.Kind {
+		case "log":
+		case "smtp":
+			if ch.Address == "" || ch.From == "" {
+				fault("%s: an smtp channel needs address (host:port) and from", where)
+			}
+		default:
+			fault("%s: kind must be log or smtp", where)
+		}
+		if !slices.Contains([]string{"starttls", "implicit", "none"}, ch.TLS) {
+			fault("%s: tls must be starttls, implicit or none", where)
+		}
+	}
+	return faults
+}
