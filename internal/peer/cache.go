@@ -1,0 +1,127 @@
+package peer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+// Program is a peer that is built from its Go module, through a tools module
+// that pins its version.
+type Program struct {
+	Name    string   // of the binary, and of its folder under tools
+	Package string   // what go build is given
+	Flags   []string // further build flags
+}
+
+// Programs lists what Build can build.
+func Programs() []Program { return []Program{mailpit, prometheus} }
+
+var (
+	mailpit    = Program{Name: "mailpit", Package: "github.com/axllent/mailpit"}
+	prometheus = Program{Name: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus", Flags: []string{"-tags=remove_all_sd"}}
+)
+
+// Build makes the program unless the cache has it, and returns the path of the
+// binary. Safe to call from several processes at once. Needs the Go command,
+// and the module proxy for what is not in the module cache.
+func Build(p Program, progress io.Writer) (string, error) {
+	bin, dir, err := binary(p)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(bin); err == nil {
+		return bin, nil
+	}
+	unlock, err := lock(bin + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(bin); err == nil {
+		return bin, nil
+	}
+	args := append([]string{"build", "-p", "2", "-trimpath", "-buildvcs=false"}, p.Flags...)
+	cmd := exec.Command("go", append(args, "-o", bin+".new", p.Package)...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	cmd.Stdout, cmd.Stderr = progress, progress
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build %s: %w", p.Name, err)
+	}
+	return bin, os.Rename(bin+".new", bin)
+}
+
+// binary is where the program's binary lives, present or not, and the folder of
+// its tools module. The name carries a hash of what pins the version.
+func binary(p Program) (bin, dir string, err error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", "", err
+	}
+	dir = filepath.Join(root, "tools", p.Name)
+	h := sha256.New()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return "", "", err
+		}
+		_, _ = h.Write(b)
+	}
+	for _, flag := range p.Flags {
+		_, _ = io.WriteString(h, flag)
+	}
+	cache, err := cacheDir("bin")
+	if err != nil {
+		return "", "", err
+	}
+	return filepath.Join(cache, p.Name+"-"+hex.EncodeToString(h.Sum(nil))[:12]), dir, nil
+}
+
+// moduleRoot is the nearest folder upwards that holds both go.mod and tools.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		_, mod := os.Stat(filepath.Join(dir, "go.mod"))
+		_, tools := os.Stat(filepath.Join(dir, "tools"))
+		if mod == nil && tools == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("not inside the module: no go.mod beside a tools folder")
+		}
+		dir = up
+	}
+}
+
+// cacheDir makes and returns a folder of the user's cache.
+func cacheDir(name string) (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(base, "tocsin-peers", name)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// lock waits for the file's lock, which also holds against other processes.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() { _ = f.Close() }, nil
+}
