@@ -1,0 +1,356 @@
+package evaluate
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Records start with (kind, version). This is the first version; readers take
+// it and, from the second on, the one before.
+const (
+	kindTenant        = 'T'
+	kindPool          = 'P'
+	checkpointVersion = 1
+)
+
+// Checkpoint returns the tenant's state: series with their last values, open
+// steps, what was learned, what fires, what was contributed last. Rules are not
+// in it: they come from the policy by SetTenant.
+func (e *Engine) Checkpoint(id tenant.ID) ([]byte, error) {
+	ts := e.tenants[id]
+	if ts == nil {
+		return nil, problem.New(problem.NotFound, "the tenant is not evaluated here")
+	}
+	c := &coder{data: []byte{kindTenant, checkpointVersion}}
+	c.tenant(ts)
+	return c.data, c.err
+}
+
+// Restore replaces the tenant's state by a checkpoint. SetTenant comes first:
+// what the checkpoint holds of rules the tenant no longer has is dropped, and
+// alerts of theirs that stood are resolved. The next Advance sends the newest
+// contributions again. An error leaves the tenant as it was.
+func (e *Engine) Restore(id tenant.ID, data []byte) error {
+	old := e.tenants[id]
+	if old == nil {
+		return problem.New(problem.NotFound, "the tenant is not evaluated here").WithHint("install it before its state is restored")
+	}
+	c, err := open(data, kindTenant)
+	if err != nil {
+		return err
+	}
+	ts := newTenantState(e.o, id)
+	ts.onboarded, ts.watched = old.onboarded, old.watched
+	c.tenant(ts)
+	if c.err == nil && len(c.data) > 0 {
+		c.fail()
+	}
+	if c.err != nil {
+		return c.err
+	}
+	ts.rules = []rule.Rule{{}} // never equal: every series is resolved anew
+	ts.setRules(old.rules, 0)
+	ts.resend, ts.dirty = true, true
+	for i, d := range e.dirty {
+		if d == old {
+			e.dirty = append(e.dirty[:i], e.dirty[i+1:]...)
+			break
+		}
+	}
+	e.dirty = append(e.dirty, ts)
+	e.tenants[id] = ts
+	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
+	return nil
+}
+
+// Checkpoint returns the pool's state, without the rules.
+func (p *Pool) Checkpoint() ([]byte, error) {
+	c := &coder{data: []byte{kindPool, checkpointVersion}}
+	c.pool(p)
+	return c.data, c.err
+}
+
+// Restore replaces the pool's state by a checkpoint; SetRules comes first, and
+// streams of rules that are gone are dropped. An error leaves the pool as it was.
+func (p *Pool) Restore(data []byte) error {
+	c, err := open(data, kindPool)
+	if err != nil {
+		return err
+	}
+	n := NewPool(p.o, p.environment, p.service)
+	c.pool(n)
+	if c.err == nil && len(c.data) > 0 {
+		c.fail()
+	}
+	if c.err != nil {
+		return c.err
+	}
+	p.now, p.streams = max(p.now, n.now), slices.DeleteFunc(n.streams, func(s *stream) bool { return p.rule(s.rule) == nil })
+	return nil
+}
+
+func open(data []byte, kind byte) (*coder, error) {
+	if len(data) < 2 || data[0] != kind {
+		return nil, problem.New(problem.Malformed, "this is no checkpoint of the kind that was expected")
+	}
+	if data[1] != checkpointVersion {
+		return nil, problem.New(problem.Invalid, "the checkpoint has version %d", data[1]).
+			WithHint("this program reads version %d", checkpointVersion)
+	}
+	return &coder{data: data[2:], reading: true}, nil
+}
+
+func (c *coder) tenant(ts *tenantState) {
+	c.ints(&ts.newest, &ts.swept, &ts.fullAt, &ts.firstReceived, &ts.lastReceived, &ts.sighted, &ts.blindSince,
+		&ts.lateSamples, &ts.refusedSamples)
+	c.floats(&ts.lateEvents, &ts.gapEvents)
+	c.bools(&ts.blind)
+	list(c, &ts.meters, func(m **meter) {
+		if c.reading {
+			*m = newMeter("", sli.Spec{}, ts.o.Step.Milliseconds())
+		}
+		c.meter(*m)
+	})
+	list(c, &ts.series, func(s **series) {
+		if c.reading {
+			*s = &series{}
+		}
+		c.series(ts, *s)
+	})
+}
+
+func (c *coder) series(ts *tenantState, s *series) {
+	names := make([]string, 0, 16)
+	s.ls.Range(func(l labels.Label) { names = append(names, l.Name, l.Value) })
+	list(c, &names, c.text)
+	if c.reading {
+		if len(names)%2 != 0 {
+			c.fail()
+			return
+		}
+		s.ls = labels.FromStrings(names...)
+		h := s.ls.Hash()
+		ts.byHash[h] = append(ts.byHash[h], s)
+		key := targetKey(s.ls)
+		if s.target = ts.targets[key]; s.target == nil {
+			s.target = &target{}
+			ts.targets[key] = s.target
+		}
+	}
+	c.ints(&s.t, &s.first, &s.interval, &s.endedAt, &s.missedFrom)
+	c.floats(&s.v, &s.weight)
+	c.bools(&s.known, &s.ended, &s.gone)
+	c.small(&s.long)
+	list(c, &s.gaps, func(g *span) { c.ints(&g.from, &g.to) })
+	g := s.target // once per series: a few bytes, and no order to keep
+	c.ints(&g.first, &g.interval, &g.scrapes[0], &g.scrapes[1], &g.scrapes[2], &g.scrapes[3])
+}
+
+func (c *coder) meter(m *meter) {
+	id := string(m.id)
+	c.text(&m.env)
+	c.text(&id)
+	m.id = sli.ID(id)
+	c.ints(&m.length, &m.next, &m.newest, &m.received, &m.learned, &m.balanced, &m.lastClose)
+	c.bools(&m.liveSeen)
+	list(c, &m.rules, func(r **ruleState) {
+		if c.reading {
+			*r = &ruleState{}
+		}
+		c.rule(&(*r).Rule)
+	})
+	list(c, &m.cells, func(cl **cell) {
+		if c.reading {
+			*cl = &cell{}
+		}
+		c.cell(m, *cl)
+	})
+	list(c, &m.marks, func(k *mark) { c.ints(&k.t, &k.received) })
+	list(c, &m.open, func(p *pending) {
+		c.int(&p.at)
+		list(c, &p.n, func(v *float64) { c.floats(v) })
+		list(c, &p.k, func(v *float64) { c.floats(v) })
+	})
+	list(c, &m.recent, func(d *closed) {
+		c.ints(&d.step.Start, &d.step.End)
+		c.floats(&d.step.Coverage, &d.total, &d.bad)
+		c.bools(&d.live)
+		list(c, &d.cells, func(v *contributed) {
+			c.small(&v.cell)
+			c.floats(&v.n, &v.k, &v.usual)
+		})
+	})
+	if c.reading && c.err == nil {
+		m.reindex(c)
+	}
+}
+
+// rule codes what a resolved alert of a rule that is gone must still say.
+func (c *coder) rule(r *rule.Rule) {
+	severity := string(r.Severity)
+	for _, v := range []*string{&r.Name, &r.Service, &severity, &r.Summary, &r.RunbookURL} {
+		c.text(v)
+	}
+	r.Severity = rule.Severity(severity)
+}
+
+func (c *coder) cell(m *meter, cl *cell) {
+	c.slice(&cl.slice)
+	c.text(&cl.other)
+	c.small(&cl.refs)
+	c.floats(&cl.volume)
+	c.bools(&cl.judged, &cl.sending)
+	c.int(&cl.learned)
+	if !cl.judged {
+		return
+	}
+	if c.reading {
+		cl.base, cl.watches = &detect.Baseline{}, nil
+	}
+	c.state(cl.base)
+	list(c, &cl.watches, func(w **watch) {
+		some := *w != nil
+		if c.bools(&some); !some {
+			return
+		}
+		if c.reading {
+			*w = &watch{}
+		}
+		c.watch(*w)
+	})
+	if c.reading && len(cl.watches) != len(m.rules) {
+		c.fail()
+	}
+}
+
+func (c *coder) slice(s *sli.Slice) {
+	dims := []sli.Dim(*s)
+	list(c, &dims, func(d *sli.Dim) {
+		c.text(&d.Label)
+		c.text(&d.Value)
+	})
+	if len(dims) > 0 {
+		*s = dims
+	}
+}
+
+func (c *coder) watch(w *watch) {
+	c.state(&w.det)
+	c.bools(&w.firing)
+	c.ints(&w.onset, &w.cleared)
+	c.floats(&w.score, &w.needed, &w.mix.n[0], &w.mix.n[1], &w.mix.expected[0], &w.mix.expected[1])
+	c.raised(&w.raised)
+}
+
+func (c *coder) raised(r **raised) {
+	some := *r != nil
+	if c.bools(&some); !some {
+		return
+	}
+	if c.reading {
+		*r = &raised{}
+	}
+	v := *r
+	c.ints(&v.onset, &v.starts, &v.said)
+	c.bools(&v.backlog)
+	c.evidence(&v.ev)
+}
+
+func (c *coder) evidence(ev *alert.Evidence) {
+	c.floats(&ev.N, &ev.K, &ev.Usual, &ev.Score, &ev.Needed, &ev.Share, &ev.RatePerMinute)
+	c.bools(&ev.Hard)
+	c.text(&ev.Test)
+	list(c, &ev.Tenants, func(id *tenant.ID) { c.text((*string)(id)) })
+}
+
+// reindex rebuilds what follows from the cells.
+func (m *meter) reindex(c *coder) {
+	if len(m.cells) == 0 || len(m.cells[0].slice) != 0 || !m.cells[0].judged {
+		c.fail()
+		return
+	}
+	for i, cl := range m.cells {
+		if len(cl.slice) == 1 {
+			m.byDim[cl.slice[0]] = i
+		}
+		if cl.other != "" {
+			m.others[cl.other] = i
+		}
+	}
+	for _, d := range m.recent {
+		for _, v := range d.cells {
+			if v.cell < 0 || v.cell >= len(m.cells) {
+				c.fail()
+			}
+		}
+	}
+	for _, p := range m.open {
+		if len(p.n) != len(p.k) || len(p.n) > len(m.cells) {
+			c.fail()
+		}
+	}
+}
+
+func (c *coder) pool(p *Pool) {
+	c.int(&p.now)
+	list(c, &p.streams, func(s **stream) {
+		if c.reading {
+			*s = newStream("", nil)
+		}
+		c.stream(*s)
+	})
+}
+
+func (c *coder) stream(s *stream) {
+	c.text(&s.rule)
+	c.slice(&s.slice)
+	if c.reading && len(s.slice) != 1 {
+		c.fail()
+		return
+	}
+	c.watch(&s.w)
+	table(c, &s.last, func(v *int64) { c.int(v) })
+	table(c, &s.active, func(v *bool) { c.bools(v) })
+	table(c, &s.given, func(v *share) { c.floats(&v.n, &v.k, &v.excess) })
+	table(c, &s.own, func(v *fading) {
+		c.int(&v.at)
+		c.floats(&v.v)
+	})
+	c.int(&s.excess.at)
+	c.floats(&s.excess.v)
+	list(c, &s.open, c.bucket)
+	c.bucket(&s.carry)
+	c.ints(&s.closed, &s.swept)
+	c.floats(&s.volume, &s.rate)
+}
+
+func (c *coder) bucket(b *bucket) {
+	c.ints(&b.start, &b.end, &b.first)
+	c.bools(&b.live)
+	table(c, &b.parts, func(v *part) { c.floats(&v.n, &v.k, &v.expected) })
+}
+
+// table codes a map by tenant, in the order of its keys.
+func table[V any](c *coder, m *map[tenant.ID]V, value func(*V)) {
+	ids := slices.Sorted(maps.Keys(*m))
+	list(c, &ids, func(id *tenant.ID) { c.text((*string)(id)) })
+	if c.reading {
+		*m = make(map[tenant.ID]V, len(ids))
+	}
+	for _, id := range ids {
+		v := (*m)[id]
+		value(&v)
+		if c.reading {
+			(*m)[id] = v
+		}
+	}
+}

@@ -1,0 +1,379 @@
+// Package evaluate turns samples into steps, moves the detectors by them and
+// says which alerts fire, for the tenants of one partition (Engine) and for one
+// service over all its tenants (Pool).
+//
+// It knows how counters become counts (increments, resets, births, gaps, late
+// and split requests), when a step is complete, which slices are judged, and
+// what a detector's decision means for an alert. It must not know where samples
+// come from, where state is stored, who is paged or what time it is: time comes
+// in with every call, and the same sequence of calls gives the same results, so
+// that a replay of the journal reaches the same verdicts.
+//
+// Units: sample times are unix milliseconds, steps are aligned to the epoch,
+// evidence is in nats.
+package evaluate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Options bounds an Engine or a Pool. The zero value works.
+type Options struct {
+	Environment string        // of series that carry no environment label; default "production"
+	Step        time.Duration // the shortest step; default 15 s
+	Close       time.Duration // a step waits this long for its last series after the first; default 30 s
+	Backlog     time.Duration // steps ending longer ago are replayed and raise nothing; default 10 min
+	YoungFor    time.Duration // observed event time before anything but a hard fault fires; default 24 h
+	LiveFor     time.Duration // a series without samples is waited for this long; default 5 min
+	BlindAfter  time.Duration // a tenant without samples is blind; default 5 min
+	Remember    time.Duration // the last value of a series that is gone is kept; default 24 h
+	MaxSeries   int           // series evaluated per tenant; default 2,000
+	MaxSlices   int           // values of one dimension that are judged, by volume; default 8
+	MinTenants  int           // a Pool judges steps with at least so many tenants; default 3
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	if o.Environment == "" {
+		o.Environment = "production"
+	}
+	set(&o.Step, 15*time.Second)
+	set(&o.Close, 30*time.Second)
+	set(&o.Backlog, 10*time.Minute)
+	set(&o.YoungFor, 24*time.Hour)
+	set(&o.LiveFor, 5*time.Minute)
+	set(&o.BlindAfter, 5*time.Minute)
+	set(&o.Remember, 24*time.Hour)
+	if o.MaxSeries <= 0 {
+		o.MaxSeries = 2000
+	}
+	if o.MaxSlices <= 0 {
+		o.MaxSlices = 8
+	}
+	if o.MinTenants <= 0 {
+		o.MinTenants = 3
+	}
+	return o
+}
+
+// Sample is one value of a cumulative counter. T and Start are unix
+// milliseconds; Start is when the counter began at zero, 0 when not known.
+type Sample struct {
+	T     int64
+	V     float64
+	Start int64
+}
+
+// Output is what an Advance brought, in a fixed order: alerts by tenant and
+// then the most evidence first, contributions and blind changes by tenant.
+type Output struct {
+	Alerts        []alert.Alert // new states: firing, resolved, and newer evidence at most once a minute
+	Contributions []Contribution
+	Blind         []BlindChange
+}
+
+// Contribution is what one tenant's closed step says about one slice of a
+// service: the input of the service's Pool. Sending it again is harmless.
+type Contribution struct {
+	Environment string      `json:"environment"`
+	Service     string      `json:"service"`
+	Rule        string      `json:"rule"`
+	Slice       sli.Slice   `json:"slice"` // one dimension
+	Tenant      tenant.ID   `json:"tenant"`
+	Step        detect.Step `json:"step"`
+	Usual       float64     `json:"usual"` // the failure ratio this tenant's slice usually has
+	Live        bool        `json:"live"`  // false for a replayed step, which raises nothing
+}
+
+// BlindChange says that a tenant's samples stopped arriving or came back. While
+// blind its detectors are held: what fired goes on firing, nothing new fires.
+type BlindChange struct {
+	Tenant tenant.ID `json:"tenant"`
+	Blind  bool      `json:"blind"`
+	Since  time.Time `json:"since"` // when the last sample before the silence was received
+	At     time.Time `json:"at"`    // when it was noticed, or when the first sample after it was received
+}
+
+// Status is what can be told of a tenant: what arrives, what was learned, what
+// could be seen.
+type Status struct {
+	Tenant          tenant.ID   `json:"tenant"`
+	Series          int         `json:"series"`          // series that match an SLI of the tenant's rules
+	SeriesLive      int         `json:"series_live"`     // of those, still sending
+	RefusedSamples  int64       `json:"refused_samples"` // of series over the limit: not evaluated
+	LateSamples     int64       `json:"late_samples"`    // not newer than the series' last: not applied
+	LateEvents      float64     `json:"late_events"`     // counted after their step had closed
+	GapEvents       float64     `json:"gap_events"`      // over gaps too long to say when: in the volume, not judged
+	FirstReceivedAt *time.Time  `json:"first_received_at"`
+	LastReceivedAt  *time.Time  `json:"last_received_at"`
+	LastSampleAt    *time.Time  `json:"last_sample_at"` // the sample's own time
+	Blind           bool        `json:"blind"`
+	Young           bool        `json:"young"`       // only hard faults fire
+	YoungUntil      *time.Time  `json:"young_until"` // if samples keep arriving; nil when not young
+	SLIs            []SLIStatus `json:"slis"`
+}
+
+// SLIStatus is one SLI in one environment.
+type SLIStatus struct {
+	Environment   string        `json:"environment"`
+	SLI           sli.ID        `json:"sli"`
+	Name          string        `json:"name"`
+	StepSeconds   float64       `json:"step_seconds"`
+	RatePerMinute float64       `json:"rate_per_minute"` // over the last steps
+	Slices        []SliceStatus `json:"slices"`
+}
+
+// SliceStatus is one rule's view of one slice.
+type SliceStatus struct {
+	Rule          string    `json:"rule"`
+	Service       string    `json:"service"`
+	Slice         sli.Slice `json:"slice"`
+	RatePerMinute float64   `json:"rate_per_minute"` // learned
+	Usual         float64   `json:"usual"`           // learned failure ratio, the rule's prior at first
+	Upper         float64   `json:"upper"`           // what is above this may be a fault
+	Young         bool      `json:"young"`
+	Firing        bool      `json:"firing"`
+	Score         float64   `json:"score"`
+	Needed        float64   `json:"needed"`
+	// SmallestFault is how many points above the usual a fault must be to be seen
+	// within ten minutes at the learned rate (0.05 is five points); nil when none is.
+	SmallestFault *float64 `json:"smallest_fault"`
+	// OutageSeenSeconds is how long a total outage lasts until it is seen; nil when never.
+	OutageSeenSeconds *float64 `json:"outage_seen_seconds"`
+}
+
+// tooFarAhead is how far a sample's time may be ahead of its receipt: one that
+// is further would hold back all that follow.
+const tooFarAhead = 5 * time.Minute
+
+// Engine evaluates the tenants of one partition. It is not safe for concurrent
+// use: the goroutine that owns the partition owns it.
+type Engine struct {
+	o       Options
+	tenants map[tenant.ID]*tenantState
+	ids     []tenant.ID // sorted
+	dirty   []*tenantState
+	due     int64 // ms; no tenant needs attention before, unless it is dirty
+	queued  Output
+}
+
+// New makes an engine without tenants.
+func New(o Options) *Engine {
+	return &Engine{o: o.withDefaults(), tenants: map[tenant.ID]*tenantState{}, due: never}
+}
+
+// SetTenant installs a tenant with its rules, or replaces its document and
+// rules. What is counted by SLIs that stay is kept, and so is what was learned
+// and what fires; alerts of rules that are gone are resolved by the next
+// Advance. A tenant that is not watched (paused, retired) keeps what it learned
+// and is not evaluated. Rules of kinds the engine does not know are left out.
+func (e *Engine) SetTenant(t tenant.Tenant, rules []rule.Rule, now time.Time) {
+	ts := e.tenants[t.ID]
+	if ts == nil {
+		ts = newTenantState(e.o, t.ID)
+		e.tenants[t.ID] = ts
+		at, _ := slices.BinarySearch(e.ids, t.ID)
+		e.ids = slices.Insert(e.ids, at, t.ID)
+	}
+	ts.onboarded, ts.watched = t.OnboardedAt.UnixMilli(), t.Watched()
+	if t.OnboardedAt.IsZero() {
+		ts.onboarded = 0
+	}
+	ts.setRules(rules, now.UnixMilli())
+	if !ts.watched {
+		ts.resolveAll(now.UnixMilli(), "the tenant is "+string(t.State))
+	}
+	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
+}
+
+// RemoveTenant forgets a tenant. Its alerts are resolved by the next Advance.
+func (e *Engine) RemoveTenant(id tenant.ID) {
+	ts := e.tenants[id]
+	if ts == nil {
+		return
+	}
+	ts.resolveAll(0, "the tenant was removed")
+	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
+	delete(e.tenants, id)
+	e.ids = slices.DeleteFunc(e.ids, func(other tenant.ID) bool { return other == id })
+	e.dirty = slices.DeleteFunc(e.dirty, func(d *tenantState) bool { return d == ts })
+}
+
+// Add takes samples of one series, oldest first. receivedAt is when the record
+// that holds them was accepted; Advance must have been called with it before.
+// Unknown tenants, tenants that are not watched and series that match no rule
+// are ignored. ls is kept, samples is not.
+func (e *Engine) Add(receivedAt time.Time, id tenant.ID, ls labels.Labels, samples []Sample) {
+	ts := e.tenants[id]
+	if ts == nil || !ts.watched || len(samples) == 0 {
+		return
+	}
+	s := ts.lookup(ls, len(samples))
+	if s == nil {
+		return
+	}
+	received := receivedAt.UnixMilli()
+	limit := received + tooFarAhead.Milliseconds()
+	for _, sm := range samples {
+		if sm.T > limit {
+			ts.refusedSamples++
+			continue
+		}
+		ts.apply(s, sm)
+	}
+	for _, u := range s.uses {
+		u.m.note(s.lastAtOrZero(), received)
+	}
+	ts.heard(received)
+	if !ts.dirty {
+		ts.dirty = true
+		e.dirty = append(e.dirty, ts)
+	}
+}
+
+// Advance closes the steps that are due by now and returns what follows from
+// them. Call it with a record's receive time before that record's Adds, so that
+// a replay of the records reaches the same verdicts, and from a timer in
+// between: a step waits at most Options.Close for its last series.
+func (e *Engine) Advance(now time.Time) Output {
+	ms := now.UnixMilli()
+	out := e.queued
+	e.queued = Output{}
+	work := e.dirty
+	if ms >= e.due {
+		work, e.due = work[:0], never
+		for _, id := range e.ids {
+			work = append(work, e.tenants[id])
+		}
+	} else {
+		slices.SortFunc(work, func(a, b *tenantState) int { return cmp.Compare(a.id, b.id) })
+	}
+	for _, ts := range work {
+		if ts.dirty || ms >= ts.due {
+			ts.advance(ms, &out)
+		}
+		e.due = min(e.due, ts.due)
+	}
+	e.dirty = work[:0]
+	return out
+}
+
+// Tenants lists the tenants, sorted.
+func (e *Engine) Tenants() []tenant.ID { return slices.Clone(e.ids) }
+
+// drain hands out the alerts: in the order of time, then the most evidence first.
+func (ts *tenantState) drain() []alert.Alert {
+	out := ts.alerts
+	ts.alerts = nil
+	slices.SortStableFunc(out, func(a, b alert.Alert) int {
+		return cmp.Or(a.AsOf.Compare(b.AsOf), cmp.Compare(b.Evidence.Score, a.Evidence.Score),
+			cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Service, b.Service),
+			cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Slice.Key(), b.Slice.Key()))
+	})
+	return out
+}
+
+// seenWithin is the time in which the smallest visible fault is asked for.
+const seenWithin = 10 * time.Minute
+
+// Status tells what is known of the tenant at now; of an unknown tenant, its
+// name only.
+func (e *Engine) Status(id tenant.ID, now time.Time) Status {
+	st := Status{Tenant: id, SLIs: []SLIStatus{}}
+	ts := e.tenants[id]
+	if ts == nil {
+		return st
+	}
+	st.Series, st.LateSamples, st.RefusedSamples = len(ts.series), ts.lateSamples, ts.refusedSamples
+	st.LateEvents, st.GapEvents = ts.lateEvents, ts.gapEvents
+	st.FirstReceivedAt, st.LastReceivedAt, st.LastSampleAt = when(ts.firstReceived), when(ts.lastReceived), when(ts.newest)
+	st.Blind = ts.lastReceived > 0 && now.UnixMilli()-ts.lastReceived >= ts.o.BlindAfter.Milliseconds()
+	for _, s := range ts.series {
+		if s.known && !s.ended && !s.gone && ts.newest-s.t <= ts.o.LiveFor.Milliseconds() {
+			st.SeriesLive++
+		}
+	}
+	missing := int64(0) // of the event time that makes a tenant grown up
+	for _, m := range ts.meters {
+		missing = max(missing, ts.o.YoungFor.Milliseconds()-m.learned)
+		st.SLIs = append(st.SLIs, ts.sliStatus(m))
+	}
+	if st.Young = missing > 0 || len(ts.meters) == 0; st.Young {
+		if missing == 0 {
+			missing = ts.o.YoungFor.Milliseconds()
+		}
+		st.YoungUntil = when(max(ts.newest, now.UnixMilli()) + missing)
+	}
+	return st
+}
+
+func when(ms int64) *time.Time {
+	if ms == 0 {
+		return nil
+	}
+	t := at(ms)
+	return &t
+}
+
+func (ts *tenantState) sliStatus(m *meter) SLIStatus {
+	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}}
+	var events, minutes float64
+	for _, d := range m.recent {
+		events += d.total
+		minutes += d.step.Coverage * float64(d.step.End-d.step.Start) / 60_000
+	}
+	if minutes > 0 {
+		st.RatePerMinute = events / minutes
+	}
+	m.setPriors()
+	for ri, r := range m.rules {
+		p := ts.parameters(m, ri)
+		for ci, c := range m.cells {
+			if !c.judged || c.watches[ri] == nil {
+				continue
+			}
+			p.Prior, p.Young = m.prior(r, ci), ts.young(m, c)
+			st.Slices = append(st.Slices, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
+		}
+	}
+	return st
+}
+
+func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
+	s := SliceStatus{Rule: r.Name, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
+		Firing: w.firing, Score: w.score, Needed: w.needed}
+	if s.Slice == nil {
+		s.Slice = sli.Slice{}
+		if s.RatePerMinute == 0 {
+			s.RatePerMinute = rate
+		}
+	}
+	s.Usual, s.Upper = c.base.Ratio(p)
+	if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, 1-s.Upper); !math.IsInf(n, 1) {
+		seconds := d.Seconds()
+		s.OutageSeenSeconds = &seconds
+	}
+	for _, delta := range []float64{0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1} {
+		delta = math.Min(delta, 1-s.Upper)
+		if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, delta); !math.IsInf(n, 1) && d <= seenWithin {
+			s.SmallestFault = &delta
+			break
+		}
+	}
+	return s
+}

@@ -1,0 +1,384 @@
+package evaluate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+const (
+	knownValues    = 64        // values of one dimension whose volume is followed; the rest share "other"
+	rebalanceEvery = 300_000   // ms of event time between choices of the judged slices
+	volumeFades    = 6 * 3.6e6 // ms after which volume counts 1/e in that choice
+	challenge      = 1.25      // how much more volume than a judged slice takes its place
+)
+
+// meter counts one SLI of one tenant in one environment: its series, the steps
+// that are still open, and its cells.
+type meter struct {
+	env    string
+	spec   sli.Spec // Slices: of all rules that share the SLI, sorted
+	id     sli.ID
+	series []*series
+	cells  []*cell // the total first
+	byDim  map[sli.Dim]int
+	others map[string]int // label to the cell of what is beyond knownValues
+	rules  []*ruleState
+
+	base     int64 // the shortest step, ms
+	length   int64 // of a step now, ms: a multiple of base
+	next     int64 // start of the oldest open step; 0 before the first count
+	newest   int64 // newest sample time
+	received int64 // newest receive time, ms
+	marks    []mark
+	open     []pending // by at, oldest first; a step without counts has none
+
+	learned   int64 // ms of observed event time
+	liveSeen  bool  // a step has been judged live
+	balanced  int64 // event time of the last choice of slices
+	lastClose int64 // end of the newest closed step
+	recent    []closed
+	sumN      []float64
+	sumK      []float64
+}
+
+// cell is one slice of a meter; the empty slice is the total.
+type cell struct {
+	slice   sli.Slice
+	other   string  // for the values of this label beyond knownValues; never judged
+	refs    int     // series that count in it
+	volume  float64 // events, fading
+	judged  bool
+	learned int64 // ms of observed event time while judged
+	sending bool  // its last contribution held events
+	base    *detect.Baseline
+	watches []*watch // one per rule of the meter; nil where the rule does not cut so
+}
+
+// mark says when sample times first reached t.
+type mark struct{ t, received int64 }
+
+// pending is what one base step holds so far, per cell.
+type pending struct {
+	at   int64
+	n, k []float64
+}
+
+func newMeter(env string, spec sli.Spec, base int64) *meter {
+	m := &meter{env: env, spec: spec, id: spec.ID(), base: base, length: base,
+		byDim: map[sli.Dim]int{}, others: map[string]int{}}
+	m.addCell(nil)
+	return m
+}
+
+func (m *meter) addCell(s sli.Slice) int {
+	m.cells = append(m.cells, &cell{slice: s, judged: len(s) == 0})
+	i := len(m.cells) - 1
+	if m.cells[i].judged {
+		m.judge(m.cells[i])
+	}
+	return i
+}
+
+// cellFor finds or makes the cell of one dimension; beyond knownValues a cell
+// nobody counts in any more gives way, else the value joins the others.
+func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
+	if i, ok := m.byDim[d]; ok {
+		return i
+	}
+	known, judged, free := 0, 0, -1
+	for i, c := range m.cells {
+		if len(c.slice) != 1 || c.slice[0].Label != d.Label {
+			continue
+		}
+		known++
+		if c.judged {
+			judged++
+		} else if c.refs == 0 && free < 0 {
+			free = i
+		}
+	}
+	i := free
+	switch {
+	case known < knownValues:
+		i = m.addCell(sli.Slice{d})
+	case free >= 0:
+		delete(m.byDim, m.cells[free].slice[0])
+		for r := range m.recent {
+			m.recent[r].cells = slices.DeleteFunc(m.recent[r].cells, func(c contributed) bool { return c.cell == free })
+		}
+		m.cells[free] = &cell{slice: sli.Slice{d}}
+	default:
+		if o, ok := m.others[d.Label]; ok {
+			return o
+		}
+		m.cells = append(m.cells, &cell{other: d.Label})
+		m.others[d.Label] = len(m.cells) - 1
+		return len(m.cells) - 1
+	}
+	m.byDim[d] = i
+	if judged < maxSlices {
+		m.judge(m.cells[i])
+	}
+	return i
+}
+
+// judge gives a cell a baseline and detectors.
+func (m *meter) judge(c *cell) {
+	c.judged, c.learned = true, 0
+	c.base = &detect.Baseline{}
+	c.watches = make([]*watch, len(m.rules))
+	for i, r := range m.rules {
+		if r.cuts(c.slice) {
+			c.watches[i] = &watch{}
+		}
+	}
+}
+
+// spread counts inc in the base steps of (from, to] by time and returns what
+// falls into steps that are closed: it is late and not counted.
+func (m *meter) spread(u use, inc float64, from, to int64) (late float64) {
+	if to <= from {
+		from = to - 1
+	}
+	if begin := max(from/m.base*m.base, m.lastClose); m.next == 0 || begin < m.next {
+		m.next = begin // nothing has closed from here on
+	}
+	if inc == 0 {
+		return 0
+	}
+	for at := from / m.base * m.base; at < to; at += m.base {
+		part := inc * float64(overlap(at, at+m.base, from, to)) / float64(to-from)
+		if at < m.next {
+			late += part
+			continue
+		}
+		p := m.pendingAt(at)
+		for _, c := range u.cells {
+			p.n[c] += part
+			if u.bad {
+				p.k[c] += part
+			}
+		}
+	}
+	return late
+}
+
+func (m *meter) volumeOnly(u use, inc float64) {
+	for _, c := range u.cells {
+		m.cells[c].volume += inc
+	}
+	if m.next == 0 {
+		m.next = m.newest / m.base * m.base
+	}
+}
+
+func (m *meter) pendingAt(at int64) *pending {
+	i := len(m.open)
+	if i > 0 && m.open[i-1].at >= at {
+		i = sort.Search(len(m.open), func(i int) bool { return m.open[i].at >= at })
+	}
+	if i == len(m.open) || m.open[i].at != at {
+		p := pending{at: at}
+		if n := len(m.open); n < cap(m.open) { // take the buffers of a step that closed
+			old := m.open[:n+1][n]
+			p.n, p.k = old.n[:0], old.k[:0]
+		}
+		m.open = slices.Insert(m.open, i, p)
+	}
+	p := &m.open[i]
+	for len(p.n) < len(m.cells) {
+		p.n, p.k = append(p.n, 0), append(p.k, 0)
+	}
+	return p
+}
+
+// note remembers when the samples first reached a time.
+func (m *meter) note(t, received int64) {
+	m.received = max(m.received, received)
+	if t <= m.newest {
+		return
+	}
+	m.newest = t
+	if n := len(m.marks); n > 0 && m.marks[n-1].received == received {
+		m.marks[n-1].t = t
+		return
+	}
+	if len(m.marks) >= 128 {
+		m.marks = slices.Delete(m.marks, 0, 1)
+	}
+	m.marks = append(m.marks, mark{t, received})
+}
+
+// closable says whether the step that ends at end is complete, or has waited
+// long enough; seen is the receive time (ms) that decided so, due when it will.
+func (m *meter) closable(end, now, patience int64) (ok, forced bool, seen, due int64) {
+	if m.newest < end {
+		return false, false, 0, 0
+	}
+	waiting := false
+	for _, s := range m.series {
+		if s.waited(end) {
+			waiting = true
+			break
+		}
+	}
+	if !waiting {
+		return true, false, m.received, 0
+	}
+	due = m.received
+	for _, k := range m.marks {
+		if k.t >= end {
+			due = k.received
+			break
+		}
+	}
+	due += patience
+	return now >= due, true, due, due
+}
+
+// setLength adapts the step to the slowest series that still sends.
+func (m *meter) setLength(most int64) {
+	length := int64(0)
+	for _, s := range m.series {
+		if s.known && !s.ended && !s.gone && s.interval > 0 {
+			steps := int64(math.Ceil(float64(s.interval)/float64(m.base) - 0.2))
+			length = max(length, min(steps*m.base, most))
+		}
+	}
+	if length > 0 {
+		m.length = length
+	}
+}
+
+// take sums and removes what the open steps up to end hold.
+func (m *meter) take(end int64) (n, k []float64) {
+	m.sumN = slices.Grow(m.sumN[:0], len(m.cells))[:len(m.cells)]
+	m.sumK = slices.Grow(m.sumK[:0], len(m.cells))[:len(m.cells)]
+	clear(m.sumN)
+	clear(m.sumK)
+	done := 0
+	for ; done < len(m.open) && m.open[done].at < end; done++ {
+		for c, v := range m.open[done].n {
+			m.sumN[c] += v
+			m.sumK[c] += m.open[done].k[c]
+		}
+	}
+	if done > 0 { // rotate, so that the buffers stay behind the end
+		slices.Reverse(m.open[:done])
+		slices.Reverse(m.open[done:])
+		slices.Reverse(m.open)
+		m.open = m.open[:len(m.open)-done]
+	}
+	return m.sumN, m.sumK
+}
+
+// rebalance chooses which values of each dimension are judged: those with the
+// most volume. What fires keeps its place.
+func (m *meter) rebalance(at int64, maxSlices int) {
+	if m.balanced == 0 {
+		m.balanced = at
+		return
+	}
+	if at-m.balanced < rebalanceEvery {
+		return
+	}
+	fade := math.Exp(-float64(at-m.balanced) / volumeFades)
+	m.balanced = at
+	for _, c := range m.cells {
+		c.volume *= fade
+	}
+	for _, label := range m.spec.Slices {
+		m.rebalanceLabel(label, maxSlices)
+	}
+}
+
+func (m *meter) rebalanceLabel(label string, maxSlices int) {
+	var in, out []*cell
+	for _, c := range m.cells {
+		if len(c.slice) == 1 && c.slice[0].Label == label {
+			if c.judged {
+				in = append(in, c)
+			} else if c.volume > 0 {
+				out = append(out, c)
+			}
+		}
+	}
+	most := func(a, b *cell) int {
+		return cmp.Or(cmp.Compare(b.volume, a.volume), cmp.Compare(a.slice[0].Value, b.slice[0].Value))
+	}
+	slices.SortFunc(in, most)
+	slices.SortFunc(out, most)
+	for _, c := range out {
+		if len(in) < maxSlices {
+			m.judge(c)
+			in = append(in, c)
+			slices.SortFunc(in, most)
+			continue
+		}
+		i := len(in) - 1
+		for i >= 0 && in[i].busy() {
+			i--
+		}
+		if i < 0 || c.volume < challenge*in[i].volume {
+			return
+		}
+		in[i].judged, in[i].base, in[i].watches = false, nil, nil
+		m.judge(c)
+		in = append(slices.Delete(in, i, i+1), c)
+		slices.SortFunc(in, most)
+	}
+}
+
+// busy says whether an alert of the cell stands or is about to.
+func (c *cell) busy() bool {
+	for _, w := range c.watches {
+		if w != nil && (w.firing || w.raised != nil) {
+			return true
+		}
+	}
+	return false
+}
+
+// prior is what a cell is thought to do before it has its own ratio: the
+// rule's word, or for a slice the tenant's own total once that is known.
+func (m *meter) prior(r *ruleState, ci int) float64 {
+	if ci == 0 {
+		return r.Prior
+	}
+	return r.slices
+}
+
+func (m *meter) setPriors() {
+	base := m.cells[0].base
+	known := base.Events() >= ownRatioFrom
+	for _, r := range m.rules {
+		if r.slices = r.Prior; known {
+			r.slices, _ = base.Ratio(detect.Parameters{Prior: r.Prior})
+		}
+	}
+}
+
+// learn lets the cells that are healthy learn the step. What a slice's fault
+// does to the total is not learned by the total either.
+func (m *meter) learn(step detect.Step, n, k []float64) {
+	ringing := false
+	for ci := len(m.cells) - 1; ci >= 0; ci-- {
+		c := m.cells[ci]
+		if !c.judged {
+			continue
+		}
+		fires := slices.ContainsFunc(c.watches, func(w *watch) bool { return w != nil && w.firing })
+		ringing = ringing || fires
+		if fires || ci == 0 && ringing {
+			continue
+		}
+		s := step
+		s.N, s.K = n[ci], k[ci]
+		c.base.Observe(s)
+	}
+}

@@ -1,0 +1,399 @@
+package evaluate
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// contribute remembers what the step says about single dimensions, of slices
+// old enough to have a usual ratio. After events one empty step is told too, so
+// that the pool need not wait for it.
+func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor int64) {
+	done := closed{step: step, live: live, total: n[0], bad: k[0]}
+	if len(m.recent) == recentSteps {
+		done.cells = m.recent[0].cells[:0]
+		m.recent = slices.Delete(m.recent, 0, 1)
+	}
+	for ci, c := range m.cells {
+		if step.Coverage < halfCovered || !c.judged || ci == 0 || c.learned < youngFor || m.learned < youngFor || n[ci] == 0 && !c.sending || len(m.rules) == 0 {
+			continue
+		}
+		c.sending = n[ci] > 0
+		usual, _ := c.base.Ratio(detect.Parameters{Prior: m.prior(m.rules[0], ci)})
+		done.cells = append(done.cells, contributed{ci, n[ci], k[ci], usual})
+	}
+	m.recent = append(m.recent, done)
+}
+
+func (ts *tenantState) contributions(m *meter, done closed, out []Contribution) []Contribution {
+	out = slices.Grow(out, len(done.cells)*len(m.rules))
+	for _, r := range m.rules {
+		for _, c := range done.cells {
+			if !r.cuts(m.cells[c.cell].slice) {
+				continue
+			}
+			step := done.step
+			step.N, step.K = c.n, c.k
+			out = append(out, Contribution{Environment: m.env, Service: r.Service, Rule: r.Name, Slice: m.cells[c.cell].slice,
+				Tenant: ts.id, Step: step, Usual: c.usual, Live: done.live})
+		}
+	}
+	return out
+}
+
+const (
+	longestCarry  = 60_000  // ms over which thin steps are added up before they are judged
+	namedTenants  = 20      // of a pooled alert's evidence
+	knownTenants  = 1000    // whose share of a suspicion is followed
+	expectedHeft  = 10_000  // events that the tenants' usual ratios are worth: they are known
+	excessFades   = 600_000 // ms after which failures beyond the usual count 1/e
+	poolForgets   = 3_600_000
+	rateSmoothing = 0.05
+)
+
+// Pool judges one service of one environment over all its tenants: each single
+// dimension (an acquirer, a method, a country) is one stream. It is not safe
+// for concurrent use.
+type Pool struct {
+	o           Options
+	environment string
+	service     string
+	rules       []*ruleState
+	streams     []*stream // sorted by rule and slice
+	now         int64
+	alerts      []alert.Alert
+}
+
+// stream is one rule's view of one slice over all tenants.
+type stream struct {
+	rule   string
+	slice  sli.Slice
+	w      watch
+	last   map[tenant.ID]int64 // end of the newest step of each tenant
+	active map[tenant.ID]bool  // had events in the step that closed last
+	open   []bucket            // by end
+	closed int64               // end of the newest closed step
+	swept  int64
+	carry  bucket // too thin to judge so far
+	given  map[tenant.ID]share
+	own    map[tenant.ID]fading // failures beyond its usual, of each tenant
+	excess fading               // and of all
+	volume float64              // events, fading
+	rate   float64              // events a minute while nothing is suspected
+}
+
+// bucket is one step of a stream.
+type bucket struct {
+	start, end, first int64 // first: when its first contribution came
+	live              bool
+	expected          float64 // failures, by the usual ratio of each; set by pooled
+	parts             map[tenant.ID]part
+}
+
+type part struct{ n, k, expected float64 }
+
+type share struct{ n, k, excess float64 }
+
+// NewPool makes a pool without rules. Its alerts name the tenant
+// [tenant.Product].
+func NewPool(o Options, environment, service string) *Pool {
+	return &Pool{o: o.withDefaults(), environment: environment, service: service}
+}
+
+// SetRules installs the rules that are judged, and drops the streams of those
+// that are gone; alerts of theirs are resolved by the next Advance.
+func (p *Pool) SetRules(rules []rule.Rule) {
+	old := p.rules
+	p.rules = nil
+	for _, r := range rules {
+		if r.Kind == rule.Errors && r.Service == p.service {
+			p.rules = append(p.rules, &ruleState{Rule: r})
+		}
+	}
+	p.streams = slices.DeleteFunc(p.streams, func(s *stream) bool {
+		if p.rule(s.rule) != nil {
+			return false
+		}
+		i := slices.IndexFunc(old, func(r *ruleState) bool { return r.Name == s.rule })
+		if s.w.raised != nil && i >= 0 {
+			when := max(p.now, s.closed+1)
+			a, ends := p.alert(old[i], s, when), at(when)
+			a.State, a.EndsAt, a.Reason = alert.Resolved, &ends, "no longer evaluated: the rule no longer applies"
+			p.alerts = append(p.alerts, a)
+		}
+		return true
+	})
+}
+
+func (p *Pool) rule(name string) *ruleState {
+	for _, r := range p.rules {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// Contribute takes one tenant's step, at the time of the last Advance. A
+// tenant's steps come in order; one that came before changes nothing. A step
+// that comes after its time joins the one that is open.
+func (p *Pool) Contribute(c Contribution) {
+	r := p.rule(c.Rule)
+	if r == nil || c.Environment != p.environment || c.Service != p.service || len(c.Slice) != 1 || !r.cuts(c.Slice) ||
+		!(c.Step.N >= 0) || c.Step.End <= c.Step.Start {
+		return
+	}
+	s := p.stream(c.Rule, c.Slice)
+	if s.last[c.Tenant] >= c.Step.End {
+		return
+	}
+	s.last[c.Tenant] = c.Step.End
+	start, end := max(c.Step.Start, s.closed), c.Step.End
+	if end <= s.closed {
+		if end < s.closed-p.o.Backlog.Milliseconds() {
+			return
+		}
+		end = s.closed + p.o.Step.Milliseconds()
+	}
+	i, found := slices.BinarySearchFunc(s.open, end, func(b bucket, end int64) int { return cmp.Compare(b.end, end) })
+	if !found {
+		s.open = slices.Insert(s.open, i, bucket{start: start, end: end, first: p.now, parts: map[tenant.ID]part{}})
+	}
+	b := &s.open[i]
+	b.start, b.live = min(b.start, start), b.live || c.Live
+	b.add(c.Tenant, part{c.Step.N, math.Min(c.Step.K, c.Step.N), c.Step.N * c.Usual})
+}
+
+func (b *bucket) add(id tenant.ID, v part) {
+	old := b.parts[id]
+	b.parts[id] = part{old.n + v.n, old.k + v.k, old.expected + v.expected}
+}
+
+func (p *Pool) stream(name string, slice sli.Slice) *stream {
+	order := func(s *stream, key string) int {
+		return cmp.Or(cmp.Compare(s.rule, name), cmp.Compare(s.slice.Key(), key))
+	}
+	i, found := slices.BinarySearchFunc(p.streams, slice.Key(), order)
+	if !found {
+		p.streams = slices.Insert(p.streams, i, newStream(name, slice))
+	}
+	return p.streams[i]
+}
+
+func newStream(name string, slice sli.Slice) *stream {
+	return &stream{rule: name, slice: slice, last: map[tenant.ID]int64{}, active: map[tenant.ID]bool{}, given: map[tenant.ID]share{}, own: map[tenant.ID]fading{}}
+}
+
+// Advance closes the steps that are complete: all tenants with events in the
+// step before have contributed, or Options.Close has passed since the first did.
+func (p *Pool) Advance(now time.Time) []alert.Alert {
+	p.now = max(p.now, now.UnixMilli())
+	for _, s := range p.streams {
+		for len(s.open) > 0 && (s.complete(s.open[0].end) || p.now >= s.open[0].first+p.o.Close.Milliseconds()) {
+			b := s.open[0]
+			s.open = slices.Delete(s.open, 0, 1)
+			p.close(s, b)
+		}
+	}
+	ts := tenantState{alerts: p.alerts}
+	p.alerts = nil
+	return ts.drain()
+}
+
+func (s *stream) complete(end int64) bool {
+	for id := range s.active {
+		if s.last[id] < end {
+			return false
+		}
+	}
+	return len(s.active) > 0
+}
+
+// close judges a step, together with what was too thin before it.
+func (p *Pool) close(s *stream, b bucket) {
+	clear(s.active)
+	for id, v := range b.parts {
+		if v.n > 0 {
+			s.active[id] = true
+		}
+	}
+	fade := math.Exp(-float64(max(0, b.end-s.closed)) / volumeFades)
+	for _, id := range slices.Sorted(maps.Keys(s.carry.parts)) {
+		b.add(id, s.carry.parts[id])
+		b.start = min(b.start, s.carry.start)
+	}
+	s.carry = bucket{}
+	step, thin := s.pooled(&b, p.o.MinTenants)
+	s.closed = b.end
+	p.sweep(s)
+	if thin && b.end-b.start < longestCarry {
+		s.carry = b
+		return
+	}
+	s.volume = s.volume*fade + step.N
+	p.judge(s, b, step)
+}
+
+// pooled adds the tenants up. The largest counts at most as many events as all
+// others together, and what a tenant failed beyond its usual over the last
+// minutes counts as far as the others together failed beyond theirs: one
+// tenant's own fault is no fault of what they share. With too few tenants there
+// is no evidence, and thin is true.
+func (s *stream) pooled(b *bucket, minTenants int) (step detect.Step, thin bool) {
+	step = detect.Step{Start: b.start, End: b.end, Coverage: 1}
+	largest, tenants := tenant.ID(""), 0
+	ids := slices.Sorted(maps.Keys(b.parts))
+	for _, id := range ids {
+		if v := b.parts[id]; v.n > 0 {
+			tenants++
+			step.N += v.n
+			if v.n > b.parts[largest].n {
+				largest = id
+			}
+		}
+	}
+	if tenants < minTenants {
+		return detect.Step{Start: b.start, End: b.end, Coverage: 1}, true
+	}
+	scale := math.Min(1, (step.N-b.parts[largest].n)/b.parts[largest].n)
+	step.N, b.expected = 0, 0
+	counted := make([]part, len(ids))
+	s.excess.fade(b.end)
+	for i, id := range ids {
+		v := b.parts[id]
+		if id == largest {
+			v = part{v.n * scale, v.k * scale, v.expected * scale}
+		}
+		counted[i] = v
+		own := s.own[id]
+		own.fade(b.end)
+		own.v += v.k - v.expected
+		s.own[id] = own
+		s.excess.v += v.k - v.expected
+	}
+	for i, id := range ids {
+		v, own := counted[i], s.own[id].v
+		if x := v.k - v.expected; x > 0 && own > 0 {
+			v.k = v.expected + x*math.Min(1, math.Max(0, s.excess.v-own)/own)
+		}
+		step.N, step.K, b.expected = step.N+v.n, step.K+v.k, b.expected+v.expected
+	}
+	return step, false
+}
+
+func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
+	r := p.rule(s.rule)
+	if step.N <= 0 {
+		return
+	}
+	streams := 0
+	for _, o := range p.streams {
+		if o.rule == s.rule {
+			streams++
+		}
+	}
+	d := s.w.det.Step(detect.Parameters{
+		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.FalseAlarms / float64(streams),
+		LooksPerMonth: float64(detect.Month / p.o.Step),
+	}, nil, step)
+	s.w.follow(d, step)
+	s.follow(d, b, step)
+	if b.live {
+		p.say(r, s, d, step)
+	}
+}
+
+// follow adds up who gave how much since the suspicion began.
+func (s *stream) follow(d detect.Decision, b bucket, step detect.Step) {
+	if d.Onset == 0 || d.Onset == step.Start {
+		clear(s.given)
+	}
+	if d.Onset == 0 {
+		if minutes := float64(step.End-step.Start) / 60_000; s.rate == 0 {
+			s.rate = step.N / minutes
+		} else {
+			s.rate += rateSmoothing * (step.N/minutes - s.rate)
+		}
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.parts)) {
+		g, ok := s.given[id]
+		if v := b.parts[id]; v.n > 0 && (ok || len(s.given) < knownTenants) {
+			s.given[id] = share{g.n + v.n, g.k + v.k, g.excess + v.k - v.expected}
+		}
+	}
+}
+
+func (p *Pool) say(r *ruleState, s *stream, d detect.Decision, step detect.Step) {
+	w := &s.w
+	switch {
+	case w.firing && w.raised == nil:
+		w.raised = &raised{onset: w.onset, starts: step.End}
+	case w.raised == nil || w.firing && step.End-w.raised.said < sayAgainAfter:
+		return
+	}
+	if w.firing {
+		w.raised.said = step.End
+		w.raised.ev = p.evidence(s, d)
+	}
+	a := p.alert(r, s, step.End)
+	if !w.firing {
+		a = over(a, w)
+	}
+	p.alerts = append(p.alerts, a)
+}
+
+func (p *Pool) evidence(s *stream, d detect.Decision) alert.Evidence {
+	ev := alert.Evidence{Usual: d.Usual, Score: d.Score, Needed: d.Needed, Share: 1, RatePerMinute: s.rate,
+		Test: testName(d.Test), Hard: d.Hard}
+	ids := slices.Sorted(maps.Keys(s.given))
+	for _, id := range ids {
+		ev.N, ev.K = ev.N+s.given[id].n, ev.K+s.given[id].k
+	}
+	slices.SortStableFunc(ids, func(a, b tenant.ID) int { return cmp.Compare(s.given[b].excess, s.given[a].excess) })
+	ids = slices.DeleteFunc(ids, func(id tenant.ID) bool { return s.given[id].k == 0 })
+	ev.Tenants = ids[:min(len(ids), namedTenants)]
+	all := 0.0
+	for _, o := range p.streams {
+		if o.rule == s.rule && o.slice[0].Label == s.slice[0].Label {
+			all += o.volume
+		}
+	}
+	if all > 0 {
+		ev.Share = math.Min(1, s.volume/all)
+	}
+	return ev
+}
+
+func (p *Pool) alert(r *ruleState, s *stream, asOf int64) alert.Alert {
+	return newAlert(alert.Key{Environment: p.environment, Tenant: tenant.Product, Service: p.service, Rule: s.rule, Slice: s.slice},
+		r.SLI.ID(), r, s.w.raised, asOf)
+}
+
+// testName is what alerts call the detector's tests.
+func testName(test string) string {
+	if strings.HasPrefix(test, "window") {
+		return "exact"
+	}
+	return "cusum"
+}
+
+// sweep forgets tenants that have not contributed for an hour.
+func (p *Pool) sweep(s *stream) {
+	if s.closed-s.swept < poolForgets {
+		return
+	}
+	s.swept = s.closed
+	maps.DeleteFunc(s.own, func(_ tenant.ID, f fading) bool { return f.at < s.closed-poolForgets })
+	maps.DeleteFunc(s.last, func(_ tenant.ID, last int64) bool { return last < s.closed-poolForgets })
+}

@@ -1,0 +1,213 @@
+package evaluate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+var alpha = sli.Slice{{Label: "acquirer", Value: "alpha"}}
+
+// crowd is many small tenants that share an acquirer.
+type crowd struct {
+	rng     *rand.Rand
+	p       *Pool
+	tps     []float64
+	fail    func(i int) float64
+	now     time.Time
+	sending []bool
+	alerts  []alert.Alert
+	twice   bool
+	sent    []Contribution
+}
+
+func newCrowd(seed uint64, tps ...float64) *crowd {
+	c := &crowd{rng: rand.New(rand.NewPCG(seed, 4)), tps: tps, now: epoch, fail: func(int) float64 { return .01 }, sending: make([]bool, len(tps))}
+	c.p = newPool()
+	return c
+}
+
+func newPool() *Pool {
+	p := NewPool(Options{}, "production", "payments")
+	p.SetRules([]rule.Rule{failing()})
+	return p
+}
+
+func (c *crowd) run(d time.Duration) *crowd {
+	for end := c.now.Add(d); c.now.Before(end); {
+		start := c.now
+		c.now = c.now.Add(15 * time.Second)
+		for i, tps := range c.tps {
+			k := poisson(c.rng, 15*tps*c.fail(i))
+			n := k + poisson(c.rng, 15*tps*(1-c.fail(i)))
+			if n == 0 && !c.sending[i] {
+				continue
+			}
+			c.sending[i] = n > 0
+			v := Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: tenant.ID(fmt.Sprintf("t%03d", i)),
+				Step: detect.Step{Start: start.UnixMilli(), End: c.now.UnixMilli(), N: n, K: k, Coverage: 1}, Usual: .01, Live: true}
+			c.alerts = append(c.alerts, c.p.Advance(c.now.Add(time.Duration(i)*time.Millisecond))...)
+			c.p.Contribute(v)
+			c.sent = append(c.sent, v)
+			if c.twice {
+				c.p.Contribute(v)
+			}
+		}
+	}
+	return c
+}
+
+func many(n int, tps float64) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = tps
+	}
+	return out
+}
+
+func TestPoolSeesWhatNoTenantCan(t *testing.T) {
+	// Five points more at an acquirer that 300 tenants share, each with one payment in 100 s.
+	c := newCrowd(1, many(300, .01)...).run(12 * time.Hour)
+	require.Empty(t, c.alerts, "the usual")
+	c.fail = func(int) float64 { return .06 }
+	began := c.now
+	c.run(15 * time.Minute)
+	fired := firing(c.alerts)
+	require.NotEmpty(t, fired)
+	a := fired[0]
+	t.Log(a.StartsAt.Sub(began), a.Reason)
+	require.Less(t, a.StartsAt.Sub(began), 10*time.Minute)
+	require.Equal(t, tenant.Product, a.Tenant)
+	require.Equal(t, alpha, a.Slice)
+	require.NotEmpty(t, a.Evidence.Tenants)
+	require.LessOrEqual(t, len(a.Evidence.Tenants), 20)
+	require.InDelta(t, 180, a.Evidence.RatePerMinute, 30)
+	require.Equal(t, alert.Key{Environment: "production", Tenant: tenant.Product, Service: "payments", Rule: "PaymentsFailing", Slice: alpha}.ID(), a.ID)
+	c.alerts, c.fail = nil, func(int) float64 { return .01 }
+	c.run(time.Hour)
+	require.Equal(t, alert.Resolved, c.alerts[len(c.alerts)-1].State)
+	require.NotNil(t, c.alerts[len(c.alerts)-1].EndsAt)
+}
+
+func TestPoolIsNotOneTenantsFault(t *testing.T) {
+	for name, tps := range map[string][]float64{"one of many": many(20, .2), "a giant": append(many(20, .2), 50), "two tenants": {5, 5}, "one": {5}} {
+		c := newCrowd(2, tps...)
+		last := len(tps) - 1
+		c.fail = func(i int) float64 {
+			if i == last || len(tps) <= 2 {
+				return 1
+			}
+			return .01
+		}
+		c.run(3 * time.Hour)
+		require.Empty(t, c.alerts, name)
+	}
+	c := newCrowd(2, 5, 5, 5)
+	c.fail = func(i int) float64 { return 1 }
+	c.run(3 * time.Minute)
+	require.NotEmpty(t, c.alerts, "three are enough")
+	require.Len(t, c.alerts[0].Evidence.Tenants, 3)
+	require.True(t, c.alerts[0].Evidence.Hard)
+}
+
+func TestPoolCountsTheLargestLikeAllOthers(t *testing.T) {
+	s := newStream("PaymentsFailing", alpha)
+	b := bucket{start: 0, end: 15_000, parts: map[tenant.ID]part{"giant": {1000, 10, 10}, "b": {6, 0, .06}, "c": {4, 0, .04}}}
+	got, thin := s.pooled(&b, 3)
+	require.False(t, thin)
+	require.InDelta(t, 20, got.N, 1e-9)
+	require.InDelta(t, .1, got.K, 1e-9)
+	require.InDelta(t, .2, b.expected, 1e-9)
+	_, thin = s.pooled(&b, 4)
+	require.True(t, thin)
+}
+
+func TestPoolClosing(t *testing.T) {
+	p := newPool()
+	send := func(id tenant.ID, n float64, end int) {
+		p.Contribute(Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: id, Live: true, Usual: .01,
+			Step: detect.Step{Start: epoch.UnixMilli() + int64(end-15)*1000, End: epoch.UnixMilli() + int64(end)*1000, N: n, K: 0, Coverage: 1}})
+	}
+	at := func(s float64) int64 {
+		p.Advance(epoch.Add(time.Duration(s * float64(time.Second))))
+		if len(p.streams) == 0 || p.streams[0].closed == 0 {
+			return 0
+		}
+		return (p.streams[0].closed - epoch.UnixMilli()) / 1000
+	}
+	at(16)
+	send("a", 5, 15)
+	send("b", 5, 15)
+	send("c", 5, 15)
+	require.Zero(t, at(45.9), "nobody is known yet: it waits its time")
+	require.EqualValues(t, 15, at(46))
+	send("a", 5, 30)
+	send("b", 5, 30)
+	require.EqualValues(t, 15, at(47))
+	send("c", 0, 30)
+	require.EqualValues(t, 30, at(47.1), "all have spoken")
+	send("a", 5, 45)
+	require.EqualValues(t, 30, at(48))
+	send("b", 5, 45)
+	require.EqualValues(t, 45, at(48.1), "c had nothing to say and is not waited for")
+	send("c", 4, 45)
+	require.EqualValues(t, 60, p.streams[0].open[0].end/1000-epoch.Unix(), "what comes late joins the open step")
+	send("c", 4, 45)
+	require.Equal(t, 4., p.streams[0].open[0].parts["c"].n, "once")
+	p.Contribute(Contribution{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: "x", Step: detect.Step{End: 1, N: 1}})
+	require.Len(t, p.streams[0].open, 1)
+}
+
+func TestPoolRestore(t *testing.T) {
+	bad := func(i int) float64 { return .08 + float64(i%3)/20 }
+	whole := newCrowd(5, many(60, .05)...).run(time.Hour)
+	whole.fail = bad
+	whole.run(30 * time.Minute)
+	require.NotEmpty(t, whole.alerts)
+
+	cut := newCrowd(5, many(60, .05)...)
+	cut.twice = true
+	rng := rand.New(rand.NewPCG(8, 8))
+	for i := range 90 {
+		if i == 60 {
+			cut.fail = bad
+		}
+		cut.run(time.Minute)
+		if rng.Float64() < .5 {
+			data, err := cut.p.Checkpoint()
+			require.NoError(t, err)
+			fresh := newPool()
+			require.NoError(t, fresh.Restore(data))
+			for _, v := range cut.sent[max(0, len(cut.sent)-200):] { // tenants send again after a restart
+				fresh.Contribute(v)
+			}
+			cut.p = fresh
+		}
+	}
+	require.Equal(t, whole.alerts, cut.alerts)
+
+	data, err := cut.p.Checkpoint()
+	require.NoError(t, err)
+	for n := range len(data) - 1 {
+		if n%7 == 0 {
+			require.Error(t, newPool().Restore(data[:n]))
+		}
+	}
+	newer := append([]byte{}, data...)
+	newer[1] = 9
+	require.True(t, problem.Is(newPool().Restore(newer), problem.Invalid))
+	cut.p.SetRules(nil)
+	out := cut.p.Advance(cut.now)
+	require.Len(t, out, 1)
+	require.Equal(t, alert.Resolved, out[0].State)
+}

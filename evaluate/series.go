@@ -1,0 +1,319 @@
+package evaluate
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+)
+
+// longestGap is how many scrape intervals an increment may span and still be
+// spread over them; what spans more cannot be dated.
+const longestGap = 3
+
+// series is one counter as it was last seen.
+type series struct {
+	ls     labels.Labels
+	target *target
+	uses   []use
+
+	known      bool    // t and v hold a sample
+	t          int64   // time of the last sample
+	v          float64 // its value
+	first      int64   // observed without interruption but for gaps from here to t
+	gaps       []span  // within first..t
+	interval   int64   // usual time between samples, ms; 0 not known
+	long       int     // samples in a row that came much later than interval
+	weight     float64 // events a millisecond, smoothed: its part in the coverage
+	ended      bool    // a stale marker came after the last sample
+	endedAt    int64
+	gone       bool  // waited for in vain: no longer expected
+	missedFrom int64 // receive time (ms) of the first step that closed without it; 0 none
+}
+
+// use is what a series counts in one meter.
+type use struct {
+	m     *meter
+	bad   bool
+	cells []int // total first
+}
+
+type span struct{ from, to int64 }
+
+// target is what is scraped as one: the series that share job and instance.
+// Its scrape times tell a newborn series from one merely seen for the first time.
+type target struct {
+	first    int64    // time of its first sample
+	scrapes  [4]int64 // the latest distinct sample times, newest first
+	interval int64    // usual time between samples of its series, ms; 0 not known
+}
+
+func (g *target) see(t int64) {
+	if g.first == 0 || t < g.first {
+		g.first = t
+	}
+	for i, at := range g.scrapes {
+		if at == t {
+			return
+		}
+		if t > at {
+			copy(g.scrapes[i+1:], g.scrapes[i:len(g.scrapes)-1])
+			g.scrapes[i] = t
+			return
+		}
+	}
+}
+
+// before is the scrape before t, if the target was running by then: it had sent
+// for two intervals, the last time not longer ago than an increment may span.
+func (g *target) before(t int64) (int64, bool) {
+	if g.interval == 0 || t-g.first < 2*g.interval {
+		return 0, false
+	}
+	for _, at := range g.scrapes {
+		// Half an interval away: the series of one scrape may carry slightly different times.
+		if at != 0 && at <= t-g.interval/2 {
+			return at, t-at <= longestGap*g.interval
+		}
+	}
+	return 0, false
+}
+
+// lastAt is the newest time that is known of the series.
+func (s *series) lastAt() int64 {
+	if s.ended {
+		return max(s.t, s.endedAt)
+	}
+	return s.t
+}
+
+// apply takes one sample of s: it refuses what is late, finds the increment and
+// since when it grew, and counts it in the meters of s.
+func (ts *tenantState) apply(s *series, sm Sample) {
+	if (s.known || s.ended) && sm.T <= s.lastAt() {
+		ts.lateSamples++
+		return
+	}
+	if value.IsStaleNaN(sm.V) {
+		s.ended, s.endedAt, ts.fullAt = true, sm.T, 0
+		return
+	}
+	if math.IsNaN(sm.V) || math.IsInf(sm.V, 0) || sm.V < 0 || sm.T <= 0 {
+		ts.refusedSamples++
+		return
+	}
+	s.target.see(sm.T)
+	ts.newest = max(ts.newest, sm.T)
+	if !s.known {
+		ts.born(s, sm)
+	} else {
+		ts.grown(s, sm)
+	}
+	s.known, s.t, s.v = true, sm.T, sm.V
+	s.ended, s.gone, s.missedFrom = false, false, 0
+}
+
+// born counts the first sample of a series from zero when its start timestamp or
+// its running target says that it began after the scrape before; else it notes
+// the level only.
+func (ts *tenantState) born(s *series, sm Sample) {
+	from, running := s.target.before(sm.T)
+	started := sm.Start > 0 && sm.Start <= sm.T
+	switch {
+	case running && started:
+		from = max(from, sm.Start)
+	case started:
+		from = sm.Start
+	case !running:
+		s.first = sm.T
+		return
+	}
+	ts.count(s, sm.V, from, sm.T, true)
+}
+
+// grown counts what s grew by since its last sample. A counter that was away
+// while its target went on (evicted for being idle) grew in the target's last
+// interval, not while it was away.
+func (ts *tenantState) grown(s *series, sm Sample) {
+	inc, from := sm.V-s.v, s.t
+	if sm.V < s.v || (sm.Start > s.t && sm.Start <= sm.T) {
+		inc, from = sm.V, max(s.t, min(sm.Start, sm.T))
+	}
+	away := s.ended || sm.T-s.t > ts.o.LiveFor.Milliseconds()
+	if away {
+		if prev, running := s.target.before(sm.T); running && prev > s.t {
+			ts.count(s, inc, max(from, prev), sm.T, true)
+			return
+		}
+	}
+	s.learnInterval(sm.T-s.t, ts.o.LiveFor.Milliseconds())
+	ts.count(s, inc, from, sm.T, false)
+}
+
+// learnInterval follows the time between samples: shorter ones at once but
+// gently, longer ones (a missed scrape) only when they come four times in a row.
+func (s *series) learnInterval(d, most int64) {
+	switch {
+	case d < 1000 || d > most:
+		return
+	case s.interval == 0:
+		s.interval = d
+		if g := s.target.interval; g > 0 && g < d {
+			s.interval = g
+		}
+	case 2*d <= 3*s.interval:
+		s.long = 0
+		s.interval += (d - s.interval) / 4
+	default:
+		if s.long++; s.long >= 4 {
+			s.interval, s.long = d, 0
+		}
+	}
+	s.target.interval = s.interval
+}
+
+// count adds inc events that happened in (from, to] to the meters of s, spread
+// by time; over too long a gap they join the volume only. fresh says that s was
+// not observed before from.
+func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool) {
+	usual := s.interval
+	if usual == 0 {
+		usual = max(s.target.interval, ts.o.Step.Milliseconds())
+	}
+	dated := to-from <= longestGap*usual
+	if fresh {
+		s.first, s.gaps = from, nil
+		if !dated {
+			s.first = to
+		}
+	} else if !dated {
+		s.gaps = append(s.gaps, span{from, to})
+		if len(s.gaps) > 64 {
+			s.gaps = slices.Delete(s.gaps, 0, 1)
+		}
+	}
+	if !dated {
+		for i, u := range s.uses {
+			if i == 0 {
+				ts.gapEvents += inc
+			}
+			u.m.volumeOnly(u, inc)
+		}
+		return
+	}
+	rate := inc / float64(max(to-from, 1))
+	if s.weight == 0 {
+		s.weight = rate
+	} else {
+		s.weight += (rate - s.weight) / 10
+	}
+	for i, u := range s.uses {
+		late := u.m.spread(u, inc, from, to)
+		if i == 0 {
+			ts.lateEvents += late
+		}
+	}
+}
+
+// overlap is how much of a..b lies in from..to, in ms.
+func overlap(a, b, from, to int64) int64 { return max(0, min(b, to)-max(a, from)) }
+
+// observed is how much of the step a..b was expected of s and how much of that
+// was seen, in ms.
+func (s *series) observed(a, b int64) (expected, seen int64) {
+	if !s.known || s.first >= b {
+		return 0, 0
+	}
+	seen = overlap(a, b, s.first, s.t)
+	for _, g := range s.gaps {
+		seen -= overlap(a, b, g.from, g.to)
+	}
+	end := b
+	if s.ended || s.gone {
+		end = s.t
+	}
+	return overlap(a, b, s.first, max(end, s.t)), max(0, seen)
+}
+
+// waited says whether a step that ends at end is not complete without s.
+func (s *series) waited(end int64) bool {
+	return s.known && !s.ended && !s.gone && s.t < end
+}
+
+// pruneGaps forgets gaps that no open step can touch.
+func (s *series) pruneGaps() {
+	if len(s.gaps) == 0 {
+		return
+	}
+	oldest := int64(math.MaxInt64)
+	for _, u := range s.uses {
+		oldest = min(oldest, u.m.next)
+	}
+	s.gaps = slices.DeleteFunc(s.gaps, func(g span) bool { return g.to <= oldest })
+}
+
+// coverage is the share of a..b that was observed, by time and by usual volume,
+// the smaller: without its successes a step is not half observed. from is the
+// next time after a that anything was observed.
+func (m *meter) coverage(a, b int64) (share float64, from int64) {
+	var expected, seen int64
+	var wExpected, wSeen float64
+	from = math.MaxInt64
+	for _, s := range m.series {
+		e, o := s.observed(a, b)
+		expected, seen = expected+e, seen+o
+		wExpected, wSeen = wExpected+s.weight*float64(e), wSeen+s.weight*float64(o)
+		if o == 0 && s.t > a {
+			from = min(from, s.resumes(a))
+		}
+	}
+	if seen == 0 {
+		return 0, from
+	}
+	share = float64(seen) / float64(expected)
+	if wExpected > 0 {
+		share = math.Min(share, wSeen/wExpected)
+	}
+	// A step in which the first series began late is short, whatever its series say.
+	return math.Min(share, float64(m.union(a, b))/float64(b-a)), a
+}
+
+// union is how long at least one series was observed, at most: the widest single one.
+func (m *meter) union(a, b int64) (widest int64) {
+	for _, s := range m.series {
+		_, o := s.observed(a, b)
+		if widest = max(widest, o); widest == b-a {
+			break
+		}
+	}
+	return widest
+}
+
+// resumes is when s is observed again after a.
+func (s *series) resumes(a int64) int64 {
+	at := max(a, s.first)
+	for _, g := range s.gaps {
+		if g.from <= at && at < g.to {
+			at = g.to
+		}
+	}
+	return at
+}
+
+// at is a sample's time.
+func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// fading is a sum that forgets.
+type fading struct {
+	at int64
+	v  float64
+}
+
+func (f *fading) fade(at int64) {
+	if at > f.at {
+		f.v *= math.Exp(-float64(at-f.at) / excessFades)
+		f.at = at
+	}
+}

@@ -1,0 +1,378 @@
+package evaluate
+
+import (
+	"cmp"
+	"math"
+	"reflect"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+const (
+	never           = math.MaxInt64
+	environment     = "environment" // the label that names it
+	maxEnvironments = 8             // of one tenant
+	sweepEvery      = 3_600_000     // ms of event time
+)
+
+// tenantState is all that is known of one tenant.
+type tenantState struct {
+	o         Options
+	id        tenant.ID
+	onboarded int64 // ms
+	watched   bool
+	rules     []rule.Rule
+	specs     []sli.Spec // of the rules, one per SLI, sorted by id, slices merged
+
+	byHash  map[uint64][]*series
+	series  []*series // in the order they were first seen
+	targets map[string]*target
+	meters  []*meter // sorted by environment and SLI
+
+	newest, swept, fullAt       int64 // event time
+	firstReceived, lastReceived int64 // ms; 0 never
+	blind                       bool
+	sighted, blindSince         int64 // ms; sighted: came back, not said yet
+	lateSamples, refusedSamples int64
+	lateEvents, gapEvents       float64
+	resend, dirty               bool
+	due                         int64
+	alerts                      []alert.Alert // not handed out yet
+}
+
+func newTenantState(o Options, id tenant.ID) *tenantState {
+	return &tenantState{o: o, id: id, byHash: map[uint64][]*series{}, targets: map[string]*target{}, due: never}
+}
+
+func (s *series) lastAtOrZero() int64 {
+	if !s.known {
+		return 0
+	}
+	return s.t
+}
+
+// heard notes that samples arrived.
+func (ts *tenantState) heard(received int64) {
+	if ts.firstReceived == 0 {
+		ts.firstReceived = received
+	}
+	if ts.blind {
+		ts.blind, ts.sighted, ts.blindSince = false, received, ts.lastReceived
+	}
+	ts.lastReceived = max(ts.lastReceived, received)
+}
+
+// lookup finds the series or makes it; nil when it matches nothing or is over
+// the limit.
+func (ts *tenantState) lookup(ls labels.Labels, samples int) *series {
+	h := ls.Hash()
+	for _, s := range ts.byHash[h] {
+		if labels.Equal(s.ls, ls) {
+			return s
+		}
+	}
+	name := ls.Get(labels.MetricName)
+	if !slices.ContainsFunc(ts.specs, func(s sli.Spec) bool { return s.Metric == name && s.IsTotal(ls.Get) }) {
+		return nil
+	}
+	if len(ts.series) >= ts.o.MaxSeries && !ts.makeRoom() {
+		ts.refusedSamples += int64(samples)
+		return nil
+	}
+	s := &series{ls: ls}
+	if ts.resolve(s); len(s.uses) == 0 {
+		ts.refusedSamples += int64(samples)
+		return nil
+	}
+	ts.adopt(s, h)
+	return s
+}
+
+func (ts *tenantState) adopt(s *series, h uint64) {
+	key := targetKey(s.ls)
+	if s.target = ts.targets[key]; s.target == nil {
+		s.target = &target{}
+		ts.targets[key] = s.target
+	}
+	ts.byHash[h] = append(ts.byHash[h], s)
+	ts.series = append(ts.series, s)
+}
+
+func targetKey(ls labels.Labels) string { return ls.Get("job") + "\x00" + ls.Get("instance") }
+
+// resolve finds what a series counts in.
+func (ts *tenantState) resolve(s *series) {
+	s.uses = s.uses[:0]
+	name, env := s.ls.Get(labels.MetricName), s.ls.Get(environment)
+	if env == "" {
+		env = ts.o.Environment
+	}
+	for _, spec := range ts.specs {
+		if spec.Metric != name || !spec.IsTotal(s.ls.Get) {
+			continue
+		}
+		m := ts.meter(env, spec)
+		if m == nil {
+			continue
+		}
+		u := use{m: m, bad: spec.IsBad(s.ls.Get), cells: []int{0}}
+		for _, label := range spec.Slices {
+			if v := s.ls.Get(label); v != "" {
+				u.cells = append(u.cells, m.cellFor(sli.Dim{Label: label, Value: v}, ts.o.MaxSlices))
+			}
+		}
+		for _, c := range u.cells {
+			m.cells[c].refs++
+		}
+		m.series = append(m.series, s)
+		s.uses = append(s.uses, u)
+	}
+}
+
+// meter finds or makes the meter; nil when the tenant has too many environments.
+func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
+	id := spec.ID()
+	envs := map[string]bool{}
+	for _, m := range ts.meters {
+		if m.env == env && m.id == id {
+			return m
+		}
+		envs[m.env] = true
+	}
+	if !envs[env] && len(envs) >= maxEnvironments {
+		return nil
+	}
+	m := newMeter(env, spec, ts.o.Step.Milliseconds())
+	m.setRules(ts.rules)
+	ts.meters = append(ts.meters, m)
+	slices.SortFunc(ts.meters, func(a, b *meter) int { return cmp.Or(cmp.Compare(a.env, b.env), cmp.Compare(a.id, b.id)) })
+	return m
+}
+
+// setRules replaces the rules and resolves every series anew when they differ.
+func (ts *tenantState) setRules(rules []rule.Rule, now int64) {
+	kept := make([]rule.Rule, 0, len(rules))
+	for _, r := range rules {
+		if r.Kind == rule.Errors {
+			kept = append(kept, r)
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b rule.Rule) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name))
+	})
+	kept = slices.CompactFunc(kept, func(a, b rule.Rule) bool { return a.Service == b.Service && a.Name == b.Name })
+	if reflect.DeepEqual(kept, ts.rules) {
+		return
+	}
+	ts.rules, ts.specs = kept, mergedSpecs(kept)
+	ts.meters = slices.DeleteFunc(ts.meters, func(m *meter) bool {
+		if i := slices.IndexFunc(ts.specs, func(s sli.Spec) bool { return s.ID() == m.id }); i >= 0 {
+			m.spec = ts.specs[i]
+			ts.resolveGone(m, m.setRules(kept), now)
+			return false
+		}
+		ts.resolveGone(m, m.setRules(nil), now)
+		return true
+	})
+	for _, m := range ts.meters {
+		m.series = m.series[:0]
+	}
+	for _, s := range ts.series {
+		ts.resolve(s)
+	}
+	ts.countRefs() // only now: until then no cell may give way that a later series counts in
+	ts.drop(func(s *series) bool { return len(s.uses) == 0 })
+}
+
+func (ts *tenantState) countRefs() {
+	for _, m := range ts.meters {
+		for _, c := range m.cells {
+			c.refs = 0
+		}
+	}
+	for _, s := range ts.series {
+		for _, u := range s.uses {
+			for _, c := range u.cells {
+				u.m.cells[c].refs++
+			}
+		}
+	}
+}
+
+// mergedSpecs lists each SLI once, with the slices of all rules that count it.
+func mergedSpecs(rules []rule.Rule) []sli.Spec {
+	var out []sli.Spec
+	for _, r := range rules {
+		i := slices.IndexFunc(out, func(s sli.Spec) bool { return s.ID() == r.SLI.ID() })
+		if i < 0 {
+			spec := r.SLI
+			spec.Slices = slices.Clone(spec.Slices)
+			out, i = append(out, spec), len(out)
+		} else {
+			out[i].Slices = append(out[i].Slices, r.SLI.Slices...)
+		}
+		slices.Sort(out[i].Slices)
+		out[i].Slices = slices.Compact(out[i].Slices)
+	}
+	slices.SortFunc(out, func(a, b sli.Spec) int { return cmp.Compare(a.ID(), b.ID()) })
+	return out
+}
+
+// sweep forgets series whose last value is no longer worth keeping.
+func (ts *tenantState) sweep() {
+	if ts.newest-ts.swept < sweepEvery {
+		return
+	}
+	ts.swept = ts.newest
+	oldest := ts.newest - ts.o.Remember.Milliseconds()
+	ts.drop(func(s *series) bool { return s.lastAt() < oldest })
+}
+
+// makeRoom forgets the series that has been away longest, at most once a minute
+// and only one that is no longer sending.
+func (ts *tenantState) makeRoom() bool {
+	if ts.newest == ts.fullAt {
+		return false
+	}
+	var oldest *series
+	for _, s := range ts.series {
+		if (s.ended || s.gone) && (oldest == nil || s.lastAt() < oldest.lastAt()) {
+			oldest = s
+		}
+	}
+	if oldest == nil {
+		ts.fullAt = ts.newest
+		return false
+	}
+	ts.drop(func(s *series) bool { return s == oldest })
+	return true
+}
+
+func (ts *tenantState) drop(which func(*series) bool) {
+	targets := map[*target]bool{}
+	before := len(ts.series)
+	ts.series = slices.DeleteFunc(ts.series, func(s *series) bool {
+		if !which(s) {
+			targets[s.target] = true
+			return false
+		}
+		for _, u := range s.uses {
+			u.m.series = slices.DeleteFunc(u.m.series, func(o *series) bool { return o == s })
+			for _, c := range u.cells {
+				u.m.cells[c].refs--
+			}
+		}
+		h := s.ls.Hash()
+		if ts.byHash[h] = slices.DeleteFunc(ts.byHash[h], func(o *series) bool { return o == s }); len(ts.byHash[h]) == 0 {
+			delete(ts.byHash, h)
+		}
+		return true
+	})
+	if len(ts.series) == before {
+		return
+	}
+	for key, g := range ts.targets {
+		if !targets[g] {
+			delete(ts.targets, key)
+		}
+	}
+}
+
+// advance closes what is due by now (ms) and sets when the tenant is due again.
+func (ts *tenantState) advance(now int64, out *Output) {
+	ts.dirty, ts.due = false, never
+	if ts.resend {
+		ts.resend = false
+		for _, m := range ts.meters {
+			for _, c := range m.recent {
+				out.Contributions = ts.contributions(m, c, out.Contributions)
+			}
+		}
+	}
+	if ts.watched {
+		ts.look(now, out)
+		for _, m := range ts.meters {
+			ts.closeSteps(m, now, out)
+		}
+		ts.sweep()
+	}
+	out.Alerts = append(out.Alerts, ts.drain()...)
+}
+
+// look notices that the tenant went blind or came back.
+func (ts *tenantState) look(now int64, out *Output) {
+	if ts.sighted != 0 {
+		out.Blind = append(out.Blind, BlindChange{Tenant: ts.id, Since: at(ts.blindSince), At: at(ts.sighted)})
+		ts.sighted, ts.blindSince = 0, 0
+	}
+	if ts.blind || ts.lastReceived == 0 {
+		return
+	}
+	if deadline := ts.lastReceived + ts.o.BlindAfter.Milliseconds(); now < deadline {
+		ts.due = min(ts.due, deadline)
+	} else {
+		ts.blind, ts.blindSince = true, ts.lastReceived
+		out.Blind = append(out.Blind, BlindChange{Tenant: ts.id, Blind: true, Since: at(ts.lastReceived), At: at(deadline)})
+	}
+}
+
+// closeSteps closes the steps of m that are complete or have waited long enough.
+func (ts *tenantState) closeSteps(m *meter, now int64, out *Output) {
+	if m.next == 0 {
+		return
+	}
+	patience, most := ts.o.Close.Milliseconds(), ts.o.LiveFor.Milliseconds()
+	m.setLength(most)
+	for {
+		start := m.next
+		end := (start/m.length + 1) * m.length
+		ok, forced, seen, due := m.closable(end, now, patience)
+		if !ok {
+			if due > 0 {
+				ts.due = min(ts.due, due)
+			}
+			break
+		}
+		share, from := m.coverage(start, end)
+		ts.closeStep(m, start, end, share, seen, out)
+		m.next = end
+		if forced {
+			ts.missed(m, end, seen)
+		}
+		// A long silence is passed over at once; nothing was observed in it.
+		if jump := from / m.length * m.length; share == 0 && from != never && jump > end {
+			if ok, _, _, _ := m.closable(jump, now, patience); ok {
+				m.next = jump
+			}
+		}
+	}
+	for len(m.marks) > 1 && m.marks[0].t < m.next {
+		m.marks = m.marks[1:]
+	}
+	for _, s := range m.series {
+		s.pruneGaps()
+	}
+}
+
+// missed notes which series a step closed without, and gives up on those that
+// have been missing for long: all of their target at once, else for LiveFor.
+func (ts *tenantState) missed(m *meter, end, seen int64) {
+	live := ts.o.LiveFor.Milliseconds()
+	for _, s := range m.series {
+		if !s.waited(end) {
+			continue
+		}
+		if s.missedFrom == 0 {
+			s.missedFrom = seen
+		}
+		silent := end-s.target.scrapes[0] > max(4*s.interval, 60_000)
+		replayed := end < seen-ts.o.Backlog.Milliseconds()
+		s.gone = silent || seen-s.missedFrom >= live || replayed && end-s.t > live
+	}
+}

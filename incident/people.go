@@ -1,0 +1,138 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/itsm"
+)
+
+// Holder is who has an incident, told to whoever asks for it.
+type Holder struct {
+	Taken bool // this call took it
+	By    Actor
+	Via   string
+	Since time.Time
+	Over  bool   // resolved: there is nothing to take
+	Text  string // one sentence
+}
+
+// Acknowledge says that somebody has it: nobody is paged for it any more. Via
+// is page, view, api or ticket. Asked again, or by another, it changes nothing
+// and tells who has it since when.
+func Acknowledge(i Incident, by Actor, via string, now time.Time) (Change, Holder) {
+	b := begin(i, now)
+	n := &b.Incident
+	switch n.State {
+	case StateResolved:
+		h := Holder{By: n.ResolvedBy, Over: true, Text: n.label() + " is over: " + n.ResolutionReason + "."}
+		if n.ResolvedAt != nil {
+			h.Since = *n.ResolvedAt
+			h.Text = fmt.Sprintf("%s is over since %s: %s.", n.label(), clock(h.Since), n.ResolutionReason)
+		}
+		b.log("acknowledged_late", actorName(by), by.String()+" acknowledged after it was over")
+		return b.done(), h
+	case StateAcknowledged:
+		h := Holder{By: n.AcknowledgedBy, Via: n.AcknowledgedVia, Since: *n.AcknowledgedAt}
+		if by.Same(h.By) {
+			h.Text = fmt.Sprintf("You have %s since %s.", n.label(), clock(h.Since))
+			return b.done(), h
+		}
+		h.Text = fmt.Sprintf("%s has %s since %s.", h.By, n.label(), clock(h.Since))
+		b.log("acknowledged_again", actorName(by), fmt.Sprintf("%s acknowledged too (by %s); %s has it since %s", by, via, h.By, clock(h.Since)))
+		return b.done(), h
+	}
+	at := b.now
+	why := fmt.Sprintf("acknowledged by %s (%s)", by, via)
+	b.attribute("state", string(n.State), string(StateAcknowledged), why)
+	n.State, n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = StateAcknowledged, &at, by, via
+	b.unsettle()
+	b.Withdraw = true
+	b.log("acknowledged", actorName(by), why+"; pages not yet sent are withdrawn")
+	b.note(fmt.Sprintf("acknowledged/%d", n.Openings), "Acknowledged by "+by.String()+" ("+via+").", nil)
+	return b.done(), Holder{Taken: true, By: by, Via: via, Since: at, Text: "You have " + n.label() + "."}
+}
+
+// Resolve says that a person calls it over; note may be empty. What still fires
+// does not reopen it, what fires anew within 15 minutes does.
+func Resolve(i Incident, by Actor, via, note string, now time.Time) Change {
+	b := begin(i, now)
+	n := &b.Incident
+	if n.State == StateResolved {
+		b.log("resolved_again", actorName(by), by.String()+" resolved it too; it was over already: "+n.ResolutionReason)
+		return b.done()
+	}
+	why := fmt.Sprintf("resolved by %s (%s)", by, via)
+	if note != "" {
+		why += ": " + cut(note, 500)
+	}
+	still := ""
+	if n.Firing() {
+		still = "; alerts of it still fire"
+	}
+	b.resolve(by, why)
+	b.log("resolved", actorName(by), why+still)
+	b.note(fmt.Sprintf("resolved/%d", n.Openings), "Resolved by "+by.String()+" ("+via+")"+still+".\n"+note, nil)
+	return b.done()
+}
+
+// Note adds what a person wrote. Key makes it idempotent; the same key again
+// changes nothing.
+func Note(i Incident, by Actor, key, text string, now time.Time) Change {
+	b := begin(i, now)
+	if b.note("note/"+key, by.String()+": "+text, nil) {
+		b.log("note", actorName(by), cut(text, maxNoteRunes))
+	}
+	return b.done()
+}
+
+// TicketObserved takes what somebody did in the ticket system: took it, or
+// resolved it. by is the person, found by the ticket system's user name. What
+// equals the incident is an echo and only remembered; nothing there makes an
+// incident less acknowledged than it is.
+func TicketObserved(i Incident, seen itsm.Observed, by Actor, now time.Time) Change {
+	b := begin(i, now)
+	n := &b.Incident
+	if n.ReopenedAt != nil && seen.At.Before(n.ReopenedAt.Truncate(time.Second)) {
+		return b.done() // about the life before it was reopened
+	}
+	if by.Zero() {
+		by = Actor{Name: seen.Actor, ITSMUser: seen.Actor}
+	}
+	// Only what changed there counts: a comment on a ticket whose newest
+	// document is still on its way reports the state before it.
+	moved := n.Mirror.Observed != seen.State
+	taken := seen.Owner != "" && seen.Owner != n.Mirror.Owner
+	if moved || seen.Owner != n.Mirror.Owner {
+		n.Mirror.Observed, n.Mirror.Owner, b.Changed = seen.State, seen.Owner, true
+	}
+	if seen.Ref.ID != "" && n.Mirror.Ref != seen.Ref {
+		n.Mirror.Ref, b.Changed = seen.Ref, true
+	}
+	before := b.done()
+	switch {
+	case seen.State == itsm.Resolved && moved && n.State != StateResolved:
+		return after(before, Resolve(before.Incident, by, "ticket", "", now))
+	case n.State == StateOpen && seen.State != itsm.Resolved && (taken || moved && seen.State == itsm.Acknowledged):
+		c, _ := Acknowledge(before.Incident, by, "ticket", now)
+		return after(before, c)
+	case n.State == StateResolved && seen.State != itsm.Resolved && n.Mirror.Delivered >= n.Mirror.Desired && moved:
+		b = begin(before.Incident, now)
+		b.log("ticket_reopened", actorName(by), by.String()+" opened the ticket again; the incident stays resolved because none of its alerts fires anew")
+		return after(before, b.Change)
+	}
+	return before
+}
+
+// after joins two changes made one after the other in one decision.
+func after(first, second Change) Change {
+	second.Ledger = append(first.Ledger, second.Ledger...)
+	second.Timers = append(first.Timers, second.Timers...)
+	second.Changed = first.Changed || second.Changed
+	second.Withdraw = first.Withdraw || second.Withdraw
+	return second
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04 UTC") }
+
+func (i Incident) label() string { return fmt.Sprintf("incident %d", i.Number) }

@@ -1,0 +1,261 @@
+package incident
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// tenants works out each tenant's part: of its alerts the one nearest to the
+// incident's slice speaks, firing before ended, then the one with most
+// failures. Tenants that only a pooled alert names have no counts.
+func (i Incident) tenants() []Tenant {
+	best := map[tenant.ID]*alert.Alert{}
+	out := map[tenant.ID]Tenant{}
+	for n := range i.Alerts {
+		a := &i.Alerts[n]
+		if a.Tenant == tenant.Product {
+			for _, id := range a.Evidence.Tenants {
+				t := out[id]
+				out[id] = Tenant{ID: id, Firing: t.Firing || a.State == alert.Firing}
+			}
+			continue
+		}
+		if b := best[a.Tenant]; b == nil || i.nearer(a, b) {
+			best[a.Tenant] = a
+		}
+	}
+	for _, a := range i.Alerts {
+		if b := best[a.Tenant]; b != nil {
+			t := out[a.Tenant]
+			out[a.Tenant] = Tenant{ID: a.Tenant, K: b.Evidence.K, N: b.Evidence.N, Firing: t.Firing || a.State == alert.Firing}
+		}
+	}
+	list := make([]Tenant, 0, len(out))
+	for _, t := range out {
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(a, b Tenant) int { return cmp.Or(cmp.Compare(b.K, a.K), cmp.Compare(a.ID, b.ID)) })
+	return list
+}
+
+func (i Incident) nearer(a, b *alert.Alert) bool {
+	same := func(x *alert.Alert) bool { return x.Slice.Key() == i.Slice.Key() }
+	if x, y := same(a), same(b); x != y {
+		return x
+	}
+	if x, y := a.State == alert.Firing, b.State == alert.Firing; x != y {
+		return x
+	}
+	return a.Evidence.K > b.Evidence.K
+}
+
+// Counts are the attempts, the failures and the failure ratio usually seen, for
+// the incident's slice: the pooled alert's when there is one, else the sum over
+// tenants (a tenant counts once). Share is the part of the volume concerned, of
+// the product when pooled, else of those tenants; 0 when not known.
+func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
+	best := map[tenant.ID]*alert.Alert{}
+	for x := range i.Alerts {
+		a := &i.Alerts[x]
+		if a.Tenant == tenant.Product && a.Slice.Key() != i.Slice.Key() {
+			continue
+		}
+		if b := best[a.Tenant]; b == nil || i.nearer(a, b) {
+			best[a.Tenant] = a
+		}
+	}
+	if a := best[tenant.Product]; a != nil && a.Evidence.N > 0 {
+		return a.Evidence.N, a.Evidence.K, a.Evidence.Usual, a.Evidence.Share, true
+	}
+	volume, known := 0.0, true
+	for _, t := range i.Tenants {
+		a := best[t.ID]
+		if a == nil || t.ID == tenant.Product {
+			continue
+		}
+		n, k, usual = n+a.Evidence.N, k+a.Evidence.K, usual+a.Evidence.Usual*a.Evidence.N
+		if a.Evidence.Share > 0 {
+			volume += a.Evidence.N / a.Evidence.Share
+		} else if a.Evidence.N > 0 {
+			known = false
+		}
+	}
+	if n > 0 {
+		usual /= n
+	}
+	if known && volume > 0 {
+		share = n / volume
+	}
+	return n, k, usual, share, false
+}
+
+// Headline is the first line of everything: what is broken for whom, and how
+// much of the volume.
+func (i Incident) Headline() string {
+	n, k, _, share, pooled := i.Counts()
+	s := i.Service
+	if len(i.Slice) > 0 {
+		s += " " + through(i.Slice)
+	}
+	verb := " fail"
+	if !strings.HasSuffix(i.Service, "s") {
+		verb = " fails"
+	}
+	if i.State == StateResolved {
+		verb = " failed"
+	}
+	s += verb + " for "
+	whose := "their"
+	switch len(i.Tenants) {
+	case 0:
+		s, whose = s+"the product", "its"
+	case 1:
+		s, whose = s+string(i.Tenants[0].ID), "its"
+	default:
+		s += fmt.Sprintf("%d tenants", len(i.Tenants))
+	}
+	if n > 0 {
+		s += ": " + percent(k/n) + " of attempts"
+		if len(i.Slice) > 0 && share > 0 {
+			of := whose
+			if pooled {
+				of = "all"
+			}
+			s += ", " + percent(share) + " of " + of + " volume"
+		}
+	}
+	return s
+}
+
+// through names a slice in a sentence.
+func through(s sli.Slice) string {
+	parts := make([]string, len(s))
+	for n, d := range s {
+		switch d.Label {
+		case "acquirer", "issuer", "peer", "peer_service":
+			parts[n] = "through " + d.Label + " " + d.Value
+		case "country":
+			parts[n] = "in " + d.Value
+		case "method":
+			parts[n] = "by " + d.Value
+		default:
+			parts[n] = "with " + d.Label + " " + d.Value
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func sliceName(s sli.Slice) string {
+	if len(s) == 0 {
+		return "all traffic"
+	}
+	return through(s)
+}
+
+func who(a alert.Alert) string {
+	if a.Tenant == tenant.Product {
+		return "all tenants together"
+	}
+	return "tenant " + string(a.Tenant)
+}
+
+// percent never rounds something to nothing, nor nearly all to all.
+func percent(r float64) string {
+	p := r * 100
+	switch {
+	case p <= 0:
+		return "0%"
+	case p < 0.1:
+		return "under 0.1%"
+	case p < 10:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0") + "%"
+	case p > 99 && p < 100:
+		return "over 99%"
+	}
+	return fmt.Sprintf("%.0f%%", math.Min(p, 100))
+}
+
+func count(v float64) string { return fmt.Sprintf("%.0f", v) }
+
+// Facts are what a page tells. Plain fields, so that on-call's own type of the
+// same shape converts from it.
+type Facts struct {
+	Incident    string
+	Number      int
+	Headline    string
+	Severity    string
+	Since       time.Time
+	K, N        float64
+	Usual       float64  // ratio
+	Tenants     []string // the five with most failures: "acme 120 of 122"
+	TenantCount int
+	Owner       string // the team and why
+	Runbook     string
+}
+
+// Facts gathers them.
+func (i Incident) Facts() Facts {
+	n, k, usual, _, _ := i.Counts()
+	return Facts{Incident: string(i.ID), Number: i.Number, Headline: i.Headline(), Severity: string(i.Severity), Since: i.OnsetAt,
+		K: k, N: n, Usual: usual, Tenants: i.top(5), TenantCount: len(i.Tenants), Owner: i.OwnerReason, Runbook: i.RunbookURL}
+}
+
+func (i Incident) top(limit int) []string {
+	out := []string{}
+	for _, t := range i.Tenants {
+		if len(out) == limit {
+			break
+		}
+		s := string(t.ID)
+		if t.N > 0 {
+			s += " " + count(t.K) + " of " + count(t.N)
+		}
+		if !t.Firing {
+			s += " (over)"
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Body is the incident in short lines: since when (in zone, and UTC), counts,
+// the usual, tenants, owner and why, runbook.
+func (i Incident) Body(zone *time.Location) string {
+	f := i.Facts()
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("%s", f.Headline)
+	line("")
+	since := f.Since.UTC().Format("Mon 2 Jan 2006 15:04:05 UTC")
+	if local := f.Since.In(zone); zone != time.UTC && local.Format("-0700") != "+0000" {
+		since = local.Format("Mon 2 Jan 2006 15:04 MST") + " (" + f.Since.UTC().Format("15:04 UTC") + ")"
+	}
+	line("Since: %s", since)
+	if f.N > 0 {
+		line("Failed: %s of %s attempts; usual: %s", count(f.K), count(f.N), percent(f.Usual))
+	}
+	if f.TenantCount > 0 {
+		line("Tenants (%d): %s", f.TenantCount, strings.Join(f.Tenants, ", "))
+	}
+	line("Severity: %s", f.Severity)
+	line("Owner: %s", f.Owner)
+	for n, a := range i.Alerts {
+		if n == 5 {
+			line("and %d more alerts", len(i.Alerts)-n)
+			break
+		}
+		line("Why: %s", describe(a))
+	}
+	if f.Runbook != "" {
+		line("Runbook: %s", f.Runbook)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}

@@ -1,0 +1,130 @@
+package oncall
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/channel"
+)
+
+// Facts are what a page tells of its incident. The fields are those of the
+// incident's own type of this name, so that one converts into the other.
+type Facts struct {
+	Incident    string
+	Number      int
+	Headline    string
+	Severity    string
+	Since       time.Time
+	K, N        float64
+	Usual       float64  // ratio
+	Tenants     []string // those with most failures, at most five
+	TenantCount int
+	Owner       string
+	Runbook     string
+}
+
+// Links are the addresses in a page; empty ones are left out. Acknowledge is
+// bound to this person and page: opening it changes nothing.
+type Links struct {
+	Incident     string
+	Dashboard    string
+	Ticket       string
+	TicketNumber string // shown also without a link
+	Acknowledge  string
+}
+
+const (
+	maxSubject = 120 // runes
+	topTenants = 5
+)
+
+// Text writes the page, short lines first things first; it is enough without a
+// network. picture may be nil.
+func Text(p Page, f Facts, l Links, picture *channel.Picture) channel.Page {
+	headline := oneLine(f.Headline)
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("%s", headline)
+	line("")
+	line("Since %s, %s", both(f.Since, p.TimeZone), day(f.Since, p.TimeZone))
+	if f.N > 0 {
+		line("%.0f of %.0f attempts failed", f.K, f.N)
+		line("Usual: %s", ratio(f.Usual))
+	}
+	if len(f.Tenants) > 0 {
+		line("")
+		line("Tenants: %d", f.TenantCount)
+		shown := f.Tenants[:min(topTenants, len(f.Tenants))]
+		for _, t := range shown {
+			line("- %s", oneLine(t))
+		}
+		if more := f.TenantCount - len(shown); more > 0 {
+			line("- and %d more", more)
+		}
+	}
+	line("")
+	line("Severity: %s", f.Severity)
+	line("Why you: %s", oneLine(p.Why))
+	if f.Owner != "" {
+		line("Why your team: %s", oneLine(f.Owner))
+	}
+	line("")
+	links := []channel.Link{}
+	add := func(name, label, url string) {
+		if url != "" {
+			links = append(links, channel.Link{Name: name, URL: url})
+		}
+		if text := strings.TrimSpace(label + " " + url); text != "" {
+			line("%s: %s", name, text)
+		}
+	}
+	add("Runbook", "", oneLine(f.Runbook))
+	add("Dashboard", "", l.Dashboard)
+	number := ""
+	if l.TicketNumber != "" {
+		number = "#" + strings.TrimPrefix(oneLine(l.TicketNumber), "#")
+	}
+	add("Ticket", number, l.Ticket)
+	add("Incident", fmt.Sprintf("%d", f.Number), l.Incident)
+	if l.Acknowledge != "" {
+		line("")
+		line("Acknowledge (opens a page with a button):")
+		line("%s", l.Acknowledge)
+	}
+	return channel.Page{ID: string(p.ID), Key: p.Key, To: p.To, Name: p.PersonName, Subject: cut(headline, maxSubject),
+		Text: strings.TrimRight(b.String(), "\n") + "\n", AckURL: l.Acknowledge, Links: links, Picture: picture, ThreadKey: p.Environment + "/" + p.Incident}
+}
+
+func day(t time.Time, zone string) string {
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		loc = time.UTC
+	}
+	return t.In(loc).Format("Mon 2 Jan")
+}
+
+func ratio(r float64) string {
+	p := r * 100
+	switch {
+	case p <= 0:
+		return "none"
+	case p < 0.1:
+		return "under 0.1%"
+	case p < 10:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0") + "%"
+	}
+	return fmt.Sprintf("%.0f%%", p)
+}
+
+// oneLine keeps what came from outside on its line.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(s), " ")
+}
+
+func cut(s string, runes int) string {
+	if r := []rune(s); len(r) > runes {
+		return string(r[:runes-1]) + "…"
+	}
+	return s
+}

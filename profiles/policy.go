@@ -1,0 +1,203 @@
+// Package profiles makes alert profiles: what the policy (rules as code) says
+// of one tenant at one revision. A profile is a function of policy, tenant
+// document and observation summary; that triple is stored, the result is not.
+//
+// The package knows policies and tenants. It does not know series, detectors'
+// state, incidents or people; "profiles" never means profiling of programs.
+package profiles
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+// Policy is the document people write. Unknown keys are errors.
+type Policy struct {
+	Version int `yaml:"version"`
+	// Environments lists those that may page; others are evaluated and shown.
+	Environments []string `yaml:"environments"`
+	// Volume names the SLI whose total is the tenant's volume.
+	Volume Volume    `yaml:"volume"`
+	SLIs   []SLI     `yaml:"slis"`
+	Rules  []RuleDoc `yaml:"rules"`
+	// Sha identifies the text the policy was read from.
+	Sha string `yaml:"-"`
+	// Text is what was read, for the stored revision.
+	Text []byte `yaml:"-"`
+}
+
+// Volume names what is counted as a tenant's traffic.
+type Volume struct {
+	SLI string `yaml:"sli"`
+}
+
+// SLI declares what is counted.
+type SLI struct {
+	Name   string   `yaml:"name"`
+	Source string   `yaml:"source"`
+	Total  Selector `yaml:"total"`
+	Bad    Selector `yaml:"bad"`
+	Slices []string `yaml:"slices"`
+	// Prior is the failure ratio assumed before anything was learned.
+	Prior float64 `yaml:"prior"`
+}
+
+// Selector picks series of a metric: every label of Match has one of the
+// values, none of Not has one of its.
+type Selector struct {
+	Metric string              `yaml:"metric"`
+	Match  map[string][]string `yaml:"match"`
+	Not    map[string][]string `yaml:"not"`
+}
+
+// RuleDoc declares a rule on an SLI.
+type RuleDoc struct {
+	Name       string   `yaml:"name"`
+	Kind       string   `yaml:"kind"`
+	SLI        string   `yaml:"sli"`
+	Service    string   `yaml:"service"`
+	Severity   string   `yaml:"severity"`
+	Summary    string   `yaml:"summary"`
+	RunbookURL string   `yaml:"runbook_url"`
+	Features   []string `yaml:"features"` // only for tenants with one of them; empty: all
+}
+
+//go:embed payments.yaml
+var builtIn []byte
+
+// Default is the built-in payments policy.
+func Default() (*Policy, error) { return Parse("built-in payments policy", builtIn) }
+
+// Parse reads and checks a policy; all faults come at once, each with its line
+// where YAML can tell it. name stands in the messages.
+func Parse(name string, text []byte) (*Policy, error) {
+	var p Policy
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+		return nil, problem.New(problem.Invalid, "%s cannot be read: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")).
+			WithHint("unknown keys are refused: compare with docs/examples/policy.yaml")
+	}
+	if faults := p.check(); len(faults) > 0 {
+		return nil, problem.New(problem.Invalid, "%s: %s", name, strings.Join(faults, "; "))
+	}
+	sum := sha256.Sum256(text)
+	p.Sha, p.Text = hex.EncodeToString(sum[:8]), text
+	return &p, nil
+}
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+func (p *Policy) check() (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if p.Version != 1 {
+		fault("version must be 1")
+	}
+	if len(p.Environments) == 0 {
+		fault("environments is empty: list those that may page, for example [production]")
+	}
+	slis := map[string]bool{}
+	for i, s := range p.SLIs {
+		where := fmt.Sprintf("slis[%d] (%s)", i, s.Name)
+		switch {
+		case !namePattern.MatchString(s.Name):
+			fault("%s: name must be lower-case letters, digits and _", where)
+		case slis[s.Name]:
+			fault("%s: name is used twice", where)
+		}
+		slis[s.Name] = true
+		if s.Source != "" && s.Source != string(sli.Metrics) {
+			fault("%s: source must be metrics", where)
+		}
+		if s.Total.Metric == "" {
+			fault("%s: total.metric is missing", where)
+		}
+		if s.Bad.Metric != "" && s.Bad.Metric != s.Total.Metric {
+			fault("%s: bad counts another metric than total; use match on the same one", where)
+		}
+		if len(s.Bad.Match)+len(s.Bad.Not) == 0 {
+			fault("%s: bad.match is missing: say which events failed", where)
+		}
+		if s.Prior < 0 || s.Prior >= 0.5 {
+			fault("%s: prior must be at least 0 and below 0.5", where)
+		}
+	}
+	if !slis[p.Volume.SLI] {
+		fault("volume.sli names no declared SLI")
+	}
+	rules := map[string]bool{}
+	for i, r := range p.Rules {
+		where := fmt.Sprintf("rules[%d] (%s)", i, r.Name)
+		switch {
+		case !namePattern.MatchString(r.Name):
+			fault("%s: name must be lower-case letters, digits and _", where)
+		case rules[r.Name]:
+			fault("%s: name is used twice", where)
+		}
+		rules[r.Name] = true
+		if r.Kind != string(rule.Errors) {
+			fault("%s: kind must be errors", where)
+		}
+		if !slis[r.SLI] {
+			fault("%s: sli names no declared SLI", where)
+		}
+		if r.Service == "" {
+			fault("%s: service is missing: the owner is found through it", where)
+		}
+		if rule.Severity(r.Severity).Rank() == 0 {
+			fault("%s: severity must be critical, warning or info", where)
+		}
+		if r.Summary == "" {
+			fault("%s: summary is missing: the person paged reads it first", where)
+		}
+		if r.RunbookURL == "" {
+			fault("%s: runbook_url is missing", where)
+		}
+	}
+	return faults
+}
+
+// MayPage says whether the policy lets an environment page.
+func (p *Policy) MayPage(environment string) bool { return slices.Contains(p.Environments, environment) }
+
+func (s SLI) spec() sli.Spec {
+	src := sli.Source(s.Source)
+	if src == "" {
+		src = sli.Metrics
+	}
+	return sli.Spec{Name: s.Name, Source: src, Metric: s.Total.Metric, Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: s.Slices}
+}
+
+func (s Selector) matches() []sli.Match {
+	var out []sli.Match
+	for _, l := range sortedKeys(s.Match) {
+		out = append(out, sli.Match{Label: l, Values: s.Match[l]})
+	}
+	for _, l := range sortedKeys(s.Not) {
+		out = append(out, sli.Match{Label: l, Values: s.Not[l], Not: true})
+	}
+	return out
+}
+
+func sortedKeys(m map[string][]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

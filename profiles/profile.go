@@ -1,0 +1,150 @@
+package profiles
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Observation is what a profile depends on besides policy and document.
+type Observation struct {
+	// Tenants is how many share the team's budget.
+	Tenants int `json:"tenants"`
+	// FalsePagesPerWeek is the budget of the team that owns the rules' services.
+	FalsePagesPerWeek float64 `json:"false_pages_per_week"`
+}
+
+// Triple is what is stored of a profile: everything it is a function of.
+type Triple struct {
+	Number         int         `json:"number"` // of the profile's revision, from 1
+	PolicyRevision int         `json:"policy_revision"`
+	PolicySha      string      `json:"policy_sha"`
+	TenantRevision int         `json:"tenant_revision"`
+	Observation    Observation `json:"observation"`
+	At             time.Time   `json:"at"`
+	Author         string      `json:"author"`
+	Cause          string      `json:"cause"` // why this revision came to be
+}
+
+// Profile is what the policy makes of one tenant.
+type Profile struct {
+	Tenant   tenant.ID   `json:"tenant"`
+	Revision Triple      `json:"revision"`
+	Rules    []rule.Rule `json:"rules"`
+	Reasons  []string    `json:"reasons"` // one sentence per rule: why this tenant has it
+}
+
+const daysPerMonth = 30
+
+// Compile applies the policy to a tenant. It is pure: the same three inputs
+// give the same rules.
+func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) {
+	specs := map[string]SLI{}
+	for _, s := range p.SLIs {
+		specs[s.Name] = s
+	}
+	var rules []rule.Rule
+	reasons := []string{}
+	for _, d := range p.Rules {
+		why, ok := applies(d, t)
+		if !ok {
+			continue
+		}
+		s := specs[d.SLI]
+		spec := s.spec()
+		rules = append(rules, rule.Rule{
+			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
+			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL,
+			Prior: prior(s),
+		})
+		reasons = append(reasons, fmt.Sprintf("%s: %s", d.Name, why))
+	}
+	for i := range rules {
+		rules[i].FalseAlarms = share(o, len(rules))
+	}
+	return rules, reasons
+}
+
+// Pooled gives the rules judged over all tenants of a service, with the same
+// budget share as one tenant has.
+func Pooled(p *Policy, service string, o Observation) []rule.Rule {
+	all, _ := Compile(p, tenant.Tenant{ID: tenant.Product, Features: features(p)}, o)
+	return slices.DeleteFunc(all, func(r rule.Rule) bool { return r.Service != service || len(r.SLI.Slices) == 0 })
+}
+
+func features(p *Policy) []string {
+	var out []string
+	for _, r := range p.Rules {
+		out = append(out, r.Features...)
+	}
+	return out
+}
+
+func applies(d RuleDoc, t tenant.Tenant) (string, bool) {
+	if len(t.Services) > 0 && !slices.Contains(t.Services, d.Service) {
+		return "", false
+	}
+	if len(d.Features) == 0 {
+		return "every tenant of service " + d.Service + " has it", true
+	}
+	for _, f := range d.Features {
+		if slices.Contains(t.Features, f) {
+			return "the tenant opted in to " + f, true
+		}
+	}
+	return "", false
+}
+
+func prior(s SLI) float64 {
+	if s.Prior > 0 {
+		return s.Prior
+	}
+	return 0.01
+}
+
+// share gives one rule of one tenant its part of the team's weekly budget as
+// false alarms a month. The number of tenants is rounded up to a power of two,
+// so that thresholds do not move with every onboarding; they grow only with its
+// logarithm anyway. One share more is the pooled stream's.
+func share(o Observation, rules int) float64 {
+	week := o.FalsePagesPerWeek
+	if week <= 0 {
+		week = 2
+	}
+	n := max(o.Tenants, 1)
+	round := 1 << bits.Len(uint(n))
+	return week * daysPerMonth / 7 / float64(round) / float64(max(rules, 1))
+}
+
+// Describe says what the profile watches, one line per rule.
+func (p Profile) Describe() []string {
+	out := []string{}
+	for _, r := range p.Rules {
+		cut := "the total"
+		if len(r.SLI.Slices) > 0 {
+			cut += " and by " + strings.Join(r.SLI.Slices, ", ")
+		}
+		out = append(out, fmt.Sprintf("%s (%s, %s): failures of %s, %s; at most %.2g false alarms a month",
+			r.Name, r.Kind, r.Severity, r.SLI.Name, cut, r.FalseAlarms))
+	}
+	return out
+}
+
+// SLIs lists the distinct SLIs of the rules.
+func SLIs(rules []rule.Rule) []sli.Spec {
+	var out []sli.Spec
+	seen := map[sli.ID]bool{}
+	for _, r := range rules {
+		if id := r.SLI.ID(); !seen[id] {
+			seen[id] = true
+			out = append(out, r.SLI)
+		}
+	}
+	return out
+}

@@ -1,0 +1,75 @@
+// Package view renders what people look at in a browser: one style, made on
+// the server, without scripts, for phone and desktop, light and dark, keyboard
+// and screen reader.
+//
+// It knows words, layout and escaping. It must not know handlers, sessions,
+// stores or who may see what: a page shows exactly what its model holds.
+package view
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+)
+
+// ContentSecurityPolicy is what every page can live with and should be sent with.
+const ContentSecurityPolicy = "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+//go:embed templates/*.html
+var templates embed.FS
+
+// Views holds the parsed templates. Safe for concurrent use.
+type Views struct {
+	pages  map[string]*template.Template
+	static *static
+}
+
+var pageNames = []string{"incident", "incidents", "ack", "login", "dashboard", "message"}
+
+// New parses the templates and prepares the static files.
+func New() (*Views, error) {
+	s, err := newStatic()
+	if err != nil {
+		return nil, err
+	}
+	v := &Views{pages: make(map[string]*template.Template, len(pageNames)), static: s}
+	for _, name := range pageNames {
+		t, err := template.New(name).Funcs(funcs(s)).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
+		if err != nil {
+			return nil, fmt.Errorf("view %s: %w", name, err)
+		}
+		v.pages[name] = t
+	}
+	return v, nil
+}
+
+// Incident writes the view of one incident.
+func (v *Views) Incident(w io.Writer, p IncidentPage) error { return v.write(w, "incident", p) }
+
+// Incidents writes the list.
+func (v *Views) Incidents(w io.Writer, p IncidentsPage) error { return v.write(w, "incidents", p) }
+
+// Ack writes what a page's bound link opens.
+func (v *Views) Ack(w io.Writer, p AckPage) error { return v.write(w, "ack", p) }
+
+// Login writes the sign-in form.
+func (v *Views) Login(w io.Writer, p LoginPage) error { return v.write(w, "login", p) }
+
+// Dashboard writes a rule's dashboard.
+func (v *Views) Dashboard(w io.Writer, p DashboardPage) error { return v.write(w, "dashboard", p) }
+
+// Message writes an error or a notice.
+func (v *Views) Message(w io.Writer, p MessagePage) error { return v.write(w, "message", p) }
+
+// write renders into memory first: a failure leaves w untouched, so that the
+// handler can still answer with another page.
+func (v *Views) write(w io.Writer, name string, page any) error {
+	var b bytes.Buffer
+	if err := v.pages[name].ExecuteTemplate(&b, "layout", page); err != nil {
+		return fmt.Errorf("view %s: %w", name, err)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
