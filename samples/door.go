@@ -1,0 +1,174 @@
+package samples
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
+)
+
+// Write answers a remote write request made with a credential of the scope:
+//
+//	204 everything is durable, or came from a replica that does not count
+//	400 the body cannot be read; or some items were refused, the others stored: the text says how many. Prometheus does not send either again.
+//	403 the credential does not cover the tenant in X-Scope-OrgID: nothing stored
+//	413, 415 too large; another content type or encoding
+//	429, 5xx not durable: to be sent again
+//
+// Answers to 2.0 carry the counts in X-Prometheus-Remote-Write-*-Written.
+func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
+	adm, err := scope.open()
+	if err != nil {
+		d.fail(w, outcomeRefused, err)
+		return
+	}
+	version, ok := remotewrite.ContentType(r.Header.Get("Content-Type"))
+	if enc := r.Header.Get("Content-Encoding"); !ok || (enc != "" && enc != "snappy") {
+		d.metrics.requests.WithLabelValues(outcomeMalformed).Inc()
+		http.Error(w, "send remote write 1.0 or 2.0 as application/x-protobuf with Content-Encoding: snappy", http.StatusUnsupportedMediaType)
+		return
+	}
+	buf := d.bodies.Get().(*[]byte)
+	body, err := readBody(w, r, (*buf)[:0], d.opts.Limits.Body)
+	*buf = body
+	if err != nil {
+		d.bodies.Put(buf)
+		d.fail(w, outcomeMalformed, err)
+		return
+	}
+	req := d.requests.Get().(*remotewrite.Request)
+	defer d.release(req)
+	if err := req.Decode(version, body, d.opts.Limits); err != nil {
+		d.bodies.Put(buf)
+		d.fail(w, outcomeMalformed, err)
+		return
+	}
+	head := header{Proto: version, Scope: scope}
+	at := d.opts.Now()
+	batch, rep := d.build(req, &adm, at, &live{d: d, at: at, head: &head})
+	if batch.Samples > 0 {
+		if err := d.keep(r, head, body, batch); err != nil {
+			d.fail(w, outcomeFailed, err) // the journal may still hold the body: not pooled
+			return
+		}
+	}
+	d.bodies.Put(buf)
+	d.answer(w, version, batch, rep)
+}
+
+// keep journals the request.
+func (d *Door) keep(r *http.Request, head header, body []byte, batch *Batch) error {
+	text, err := json.Marshal(head)
+	if err != nil {
+		return problem.Wrap(err, problem.Internal, "the record's header cannot be written")
+	}
+	start := time.Now()
+	err = d.opts.Journal.Append(r.Context(), Record{Kind: RecordKind, Version: RecordVersion, At: batch.ReceivedAt, Header: text, Body: body}, batch)
+	d.metrics.journal.Observe(time.Since(start).Seconds())
+	if err != nil && r.Context().Err() != nil {
+		return problem.Wrap(err, problem.Unavailable, "the sender left before the request was durable")
+	}
+	return err
+}
+
+// answer reports what was done. Samples of a replica that does not count are said
+// to be written: they are, by its sibling, and Prometheus takes a 2xx that wrote
+// nothing for a receiver that did not understand it.
+func (d *Door) answer(w http.ResponseWriter, v remotewrite.Version, b *Batch, rep report) {
+	m := d.metrics
+	m.samples.Add(float64(b.Samples))
+	m.series.Add(float64(len(b.Series)))
+	m.deduplicated.Add(float64(rep.deduplicated))
+	for reason, n := range rep.refused {
+		m.refused.WithLabelValues(reason).Add(float64(n))
+	}
+	if v == remotewrite.V2 {
+		h := w.Header()
+		h.Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(b.Samples+rep.deduplicated))
+		h.Set("X-Prometheus-Remote-Write-Histograms-Written", "0")
+		h.Set("X-Prometheus-Remote-Write-Exemplars-Written", "0")
+	}
+	outcome := outcomeStored
+	switch {
+	case len(rep.refused) > 0 && b.Samples > 0:
+		outcome = outcomePartly
+	case len(rep.refused) > 0:
+		outcome = outcomeRefused
+	case b.Samples == 0 && rep.deduplicated > 0:
+		outcome = outcomeReplica
+	case b.Samples == 0:
+		outcome = outcomeEmpty
+	}
+	m.requests.WithLabelValues(outcome).Inc()
+	if len(rep.refused) == 0 {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	text := refusal(b, rep)
+	d.opts.Logger.Warn("remote write items refused", "answer", text)
+	http.Error(w, text, http.StatusBadRequest)
+}
+
+func refusal(b *Batch, rep report) string {
+	var t strings.Builder
+	fmt.Fprintf(&t, "%d samples stored", b.Samples)
+	before := "; refused: "
+	for _, s := range said {
+		if n, ok := rep.refused[s.reason]; ok {
+			fmt.Fprintf(&t, "%s%d %s", before, n, s.text)
+			before = "; "
+		}
+	}
+	return t.String()
+}
+
+// fail prints a problem as remote write senders read it: a status and a line.
+func (d *Door) fail(w http.ResponseWriter, outcome string, err error) {
+	p := problem.From(err)
+	d.metrics.requests.WithLabelValues(outcome).Inc()
+	if p.Kind == problem.Internal {
+		d.opts.Logger.Error("remote write failed", "err", err)
+	}
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
+	}
+	text := p.Message
+	if p.Hint != "" {
+		text += ": " + p.Hint
+	}
+	http.Error(w, text, p.Kind.Status())
+}
+
+// readBody reads at most limit bytes into buf.
+func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int) ([]byte, error) {
+	if r.ContentLength > int64(limit) {
+		return buf, problem.New(problem.TooLarge, "the request has more bytes than the limit of %d", limit)
+	}
+	b := bytes.NewBuffer(buf)
+	if r.ContentLength > 0 {
+		b.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	n, err := b.ReadFrom(io.LimitReader(http.MaxBytesReader(w, r.Body, int64(limit)+1), int64(limit)+1))
+	if err != nil {
+		return b.Bytes(), problem.Wrap(err, problem.Malformed, "the request's body ended early")
+	}
+	if n > int64(limit) {
+		return b.Bytes(), problem.New(problem.TooLarge, "the request has more bytes than the limit of %d", limit)
+	}
+	return b.Bytes(), nil
+}
+
+// release gives a request's buffers back, unless one giant made them grow.
+func (d *Door) release(req *remotewrite.Request) {
+	if req.Held() <= 8<<20 {
+		d.requests.Put(req)
+	}
+}

@@ -1,0 +1,221 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+// QueryOptions of a Querier. Zero fields take the defaults.
+type QueryOptions struct {
+	TenantLabel string        // default tenant
+	Timeout     time.Duration // default 2 min
+	MaxSamples  int           // in memory at once; default 50 million
+	MaxPoints   int           // per series of a range; default 11,000
+	Concurrent  int           // queries at once, others wait; default 20
+	Now         func() time.Time
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // of the engine's own metrics; may be nil
+}
+
+// Querier answers PromQL behind a fence. The modifiers anchored and smoothed are
+// understood.
+type Querier struct {
+	opts   QueryOptions
+	engine *promql.Engine
+	data   storage.Queryable
+	slots  chan struct{}
+}
+
+// NewQuerier makes a querier over data, which may be a Store's or any other
+// Prometheus-compatible storage.
+func NewQuerier(data storage.Queryable, o QueryOptions) *Querier {
+	if o.TenantLabel == "" {
+		o.TenantLabel = "tenant"
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Minute
+	}
+	if o.MaxSamples <= 0 {
+		o.MaxSamples = 50_000_000
+	}
+	if o.MaxPoints <= 0 {
+		o.MaxPoints = 11_000
+	}
+	if o.Concurrent <= 0 {
+		o.Concurrent = 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	engine := promql.NewEngine(promql.EngineOpts{
+		Logger:               o.Logger,
+		Reg:                  o.Registerer,
+		MaxSamples:           o.MaxSamples,
+		Timeout:              o.Timeout,
+		EnableAtModifier:     true,
+		EnableNegativeOffset: true,
+		NoStepSubqueryIntervalFn: func(int64) int64 {
+			return time.Minute.Milliseconds()
+		},
+		Parser: parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true}),
+	})
+	return &Querier{opts: o, engine: engine, data: data, slots: make(chan struct{}, o.Concurrent)}
+}
+
+// Result is the value of a query (promql.Vector, promql.Matrix, promql.Scalar or
+// promql.String) with the engine's warnings. It does not refer to the storage.
+type Result struct {
+	Value    parser.Value
+	Warnings []string
+	Infos    []string
+}
+
+// Instant evaluates the query at a time.
+func (q *Querier) Instant(ctx context.Context, f Fence, query string, at time.Time) (*Result, error) {
+	return q.run(ctx, func(ctx context.Context) (promql.Query, error) {
+		return q.engine.NewInstantQuery(ctx, f.Around(q.data, q.opts.TenantLabel), nil, query, at)
+	})
+}
+
+// Range evaluates the query from from to to, both included, every step.
+func (q *Querier) Range(ctx context.Context, f Fence, query string, from, to time.Time, step time.Duration) (*Result, error) {
+	switch {
+	case step < time.Millisecond:
+		return nil, problem.New(problem.Malformed, "the step must be positive").WithHint("at least 1ms")
+	case to.Before(from):
+		return nil, problem.New(problem.Malformed, "the end lies before the start")
+	case to.Sub(from)/step >= time.Duration(q.opts.MaxPoints):
+		return nil, problem.New(problem.Malformed, "more than %d points in each series", q.opts.MaxPoints).WithHint("take a larger step")
+	}
+	return q.run(ctx, func(ctx context.Context) (promql.Query, error) {
+		return q.engine.NewRangeQuery(ctx, f.Around(q.data, q.opts.TenantLabel), nil, query, from, to, step)
+	})
+}
+
+// run evaluates within a slot. Faults of the query itself are problem.Malformed
+// (it cannot be parsed) and problem.Invalid (it cannot be evaluated); a timeout is
+// problem.Unavailable.
+func (q *Querier) run(ctx context.Context, build func(context.Context) (promql.Query, error)) (*Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, q.opts.Timeout)
+	defer cancel()
+	select {
+	case q.slots <- struct{}{}:
+	default:
+		select {
+		case q.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, problem.Wrap(ctx.Err(), problem.Unavailable, "too many queries at once")
+		}
+	}
+	defer func() { <-q.slots }()
+	qry, err := build(ctx)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Malformed, "the query cannot be read: %v", err)
+	}
+	defer qry.Close()
+	res := qry.Exec(ctx)
+	if res.Err != nil {
+		return nil, queryProblem(res.Err)
+	}
+	out := &Result{Value: detach(res.Value)}
+	out.Warnings, out.Infos = res.Warnings.AsStrings(qry.String(), 10, 10)
+	return out, nil
+}
+
+func queryProblem(err error) error {
+	var timeout promql.ErrQueryTimeout
+	var canceled promql.ErrQueryCanceled
+	var stored promql.ErrStorage
+	switch {
+	case errors.As(err, &timeout):
+		return problem.Wrap(err, problem.Unavailable, "the query took too long").WithHint("narrow it, or take a larger step")
+	case errors.As(err, &canceled):
+		return problem.Wrap(err, problem.Unavailable, "the query was cancelled")
+	case errors.As(err, &stored):
+		return problem.Wrap(err, problem.Internal, "the metrics history cannot be read")
+	}
+	return problem.Wrap(err, problem.Invalid, "the query cannot be evaluated: %v", err)
+}
+
+// detach copies what the engine takes back when the query is closed.
+func detach(v parser.Value) parser.Value {
+	m, ok := v.(promql.Matrix)
+	if !ok {
+		return v
+	}
+	out := make(promql.Matrix, len(m))
+	for i, s := range m {
+		out[i] = promql.Series{Metric: s.Metric, Floats: append([]promql.FPoint(nil), s.Floats...)}
+		for _, h := range s.Histograms {
+			out[i].Histograms = append(out[i].Histograms, promql.HPoint{T: h.T, H: h.H.Copy()})
+		}
+	}
+	return out
+}
+
+// Count is the events in the window that ends at T: N of all, K bad.
+type Count struct {
+	T    time.Time
+	N, K float64
+}
+
+// Counts gives an SLI's events of a slice in the windows of one step that end at
+// from+step, from+2·step, ... up to to. A window in which no series of the SLI was
+// seen is left out: no data is not no traffic.
+func (q *Querier) Counts(ctx context.Context, f Fence, spec sli.Spec, sel sli.Selection, slice sli.Slice, from, to time.Time, step time.Duration) ([]Count, error) {
+	out := []Count{}
+	if step <= 0 {
+		return nil, problem.New(problem.Malformed, "the step must be positive")
+	}
+	if from = from.Add(step); from.After(to) {
+		return out, nil
+	}
+	bad, total := spec.PromQL(step, sel, slice)
+	all, err := q.column(ctx, f, total, from, to, step)
+	if err != nil {
+		return nil, err
+	}
+	failed := map[int64]float64{}
+	if len(spec.Bad) > 0 {
+		points, err := q.column(ctx, f, bad, from, to, step)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range points {
+			failed[p.T] = p.F
+		}
+	}
+	for _, p := range all {
+		if !math.IsNaN(p.F) {
+			out = append(out, Count{T: time.UnixMilli(p.T).UTC(), N: p.F, K: failed[p.T]})
+		}
+	}
+	return out, nil
+}
+
+// column is a range query whose result has one series at most.
+func (q *Querier) column(ctx context.Context, f Fence, query string, from, to time.Time, step time.Duration) ([]promql.FPoint, error) {
+	res, err := q.Range(ctx, f, query, from, to, step)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := res.Value.(promql.Matrix)
+	if !ok || len(m) == 0 {
+		return nil, nil
+	}
+	return m[0].Floats, nil
+}

@@ -1,0 +1,69 @@
+package samples
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Why items are refused: values of the reason label, and words of the answer.
+const (
+	refusedTenant    = "other_tenant"
+	refusedAhead     = "too_far_ahead"
+	refusedLabels    = "labels_over_limit"
+	refusedInvalid   = "invalid_labels"
+	refusedHistogram = "native_histogram"
+)
+
+// said is a refusal in the words of the answer.
+var said = []struct{ reason, text string }{
+	{refusedTenant, "samples of a tenant the token or X-Scope-OrgID does not cover"},
+	{refusedAhead, "samples too far ahead of now (check the sender's clock)"},
+	{refusedLabels, "samples of series with too many or too long labels"},
+	{refusedInvalid, "samples of series with invalid labels"},
+	{refusedHistogram, "native histograms, which are not taken yet"},
+}
+
+// Outcomes of requests.
+const (
+	outcomeStored    = "stored"
+	outcomePartly    = "partly"
+	outcomeReplica   = "replica"
+	outcomeEmpty     = "empty"
+	outcomeRefused   = "refused"
+	outcomeMalformed = "malformed"
+	outcomeFailed    = "failed"
+)
+
+type metrics struct {
+	requests     *prometheus.CounterVec
+	samples      prometheus.Counter
+	series       prometheus.Counter
+	refused      *prometheus.CounterVec
+	deduplicated prometheus.Counter
+	journal      prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_samples_requests_total",
+			Help: "Remote write requests by what became of them."}, []string{"outcome"}),
+		samples: prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_samples_accepted_samples_total",
+			Help: "Samples journaled."}),
+		series: prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_samples_accepted_series_total",
+			Help: "Series journaled, counted once a request."}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_samples_refused_samples_total",
+			Help: "Samples and native histograms refused."}, []string{"reason"}),
+		deduplicated: prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_samples_deduplicated_samples_total",
+			Help: "Samples of replicas that were not the elected one."}),
+		journal: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_samples_journal_duration_seconds",
+			Help:    "Time until a request was durable.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
+	}
+	for _, s := range said {
+		m.refused.WithLabelValues(s.reason)
+	}
+	for _, o := range []string{outcomeStored, outcomePartly, outcomeReplica, outcomeEmpty, outcomeRefused, outcomeMalformed, outcomeFailed} {
+		m.requests.WithLabelValues(o)
+	}
+	if r != nil {
+		r.MustRegister(m.requests, m.samples, m.series, m.refused, m.deduplicated, m.journal)
+	}
+	return m
+}

@@ -1,0 +1,75 @@
+package samples
+
+import (
+	"slices"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Scope is what a credential may write, and which tenant the request's
+// X-Scope-OrgID header names.
+type Scope struct {
+	Any     bool        `json:"any,omitempty"`     // every tenant: Tenants is not looked at
+	Tenants []tenant.ID `json:"tenants,omitempty"` // exactly one: a tenant's own credential
+	OrgID   string      `json:"org_id,omitempty"`  // empty when the header is absent
+}
+
+// admission is a Scope made ready to be asked for every series.
+type admission struct {
+	fallback tenant.ID // tenant of series that name none; empty: the product
+	only     bool      // no other tenant than fallback
+	any      bool
+	list     []tenant.ID
+	set      map[tenant.ID]struct{} // of a long list
+}
+
+// open checks the scope as a whole. Its refusals concern the whole request:
+// problem.Forbidden, or problem.Malformed for a header that names no tenant.
+func (s Scope) open() (admission, error) {
+	org := tenant.ID(s.OrgID)
+	if org != "" {
+		if _, err := tenant.ParseID(s.OrgID); err != nil {
+			return admission{}, problem.Wrap(err, problem.Malformed, "X-Scope-OrgID does not name one tenant").
+				WithHint("several tenants joined by | can be read, not written: put the tenant into a label")
+		}
+	}
+	switch {
+	case s.Any && org == "":
+		return admission{any: true}, nil
+	case s.Any:
+		return admission{fallback: org, only: true}, nil
+	case len(s.Tenants) == 0:
+		return admission{}, problem.New(problem.Forbidden, "this token may not send samples for any tenant")
+	case org != "" && !slices.Contains(s.Tenants, org):
+		return admission{}, problem.New(problem.Forbidden, "this token may not send samples for the tenant in X-Scope-OrgID").
+			WithHint("leave the header out, or use a token that covers the tenant")
+	case org != "":
+		return admission{fallback: org, only: true}, nil
+	case len(s.Tenants) == 1:
+		return admission{fallback: s.Tenants[0], only: true}, nil
+	}
+	a := admission{list: s.Tenants}
+	if len(s.Tenants) > 8 {
+		a.set = make(map[tenant.ID]struct{}, len(s.Tenants))
+		for _, t := range s.Tenants {
+			a.set[t] = struct{}{}
+		}
+	}
+	return a, nil
+}
+
+// admits says whether a series whose label names the tenant id (after the
+// fallback) may come in.
+func (a *admission) admits(id tenant.ID) bool {
+	switch {
+	case a.only:
+		return id == a.fallback
+	case a.any, id == tenant.Product:
+		return true
+	case a.set != nil:
+		_, ok := a.set[id]
+		return ok
+	}
+	return slices.Contains(a.list, id)
+}
