@@ -63,8 +63,8 @@ type Evidence struct {
 
 // Alert is one firing with its life so far.
 type Alert struct {
-	ID  ID `json:"id"`
-	Key `json:"key"`
+	ID ID `json:"id"`
+	Key
 	// SLI is what was counted.
 	SLI        sli.ID        `json:"sli"`
 	Severity   rule.Severity `json:"severity"`

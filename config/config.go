@@ -54,7 +54,7 @@ type Limits struct {
 type Labels struct {
 	Tenant      string   `yaml:"tenant"`      // default tenant
 	Environment string   `yaml:"environment"` // default environment
-	Cluster     string   `yaml:"cluster"`     // default cluster
+	Cluster     []string `yaml:"cluster"`     // default cluster, prometheus
 	Replica     []string `yaml:"replica"`     // default __replica__, prometheus_replica
 }
 
@@ -141,7 +141,9 @@ func (c *Config) fill() {
 	def(&c.Environment, "production")
 	def(&c.Labels.Tenant, "tenant")
 	def(&c.Labels.Environment, "environment")
-	def(&c.Labels.Cluster, "cluster")
+	if len(c.Labels.Cluster) == 0 {
+		c.Labels.Cluster = []string{"cluster", "prometheus"}
+	}
 	if len(c.Labels.Replica) == 0 {
 		c.Labels.Replica = []string{"__replica__", "prometheus_replica"}
 	}

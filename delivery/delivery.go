@@ -35,7 +35,8 @@ type Delivery struct {
 	Ref         string          `json:"ref"`     // the incident or page it is for
 	Version     uint64          `json:"version"` // of a mirror's document
 	Payload     json.RawMessage `json:"payload"`
-	NotAfter    time.Time       `json:"not_after"` // zero: never too late
+	NotBefore   time.Time       `json:"not_before"` // zero: at once
+	NotAfter    time.Time       `json:"not_after"`  // zero: never too late
 	CreatedAt   time.Time       `json:"created_at"`
 
 	Attempts  int       `json:"attempts"` // begun so far, of this version
@@ -91,6 +92,9 @@ const (
 func Accept(old *Delivery, in Delivery, now time.Time) (d Delivery, changed bool) {
 	if old == nil {
 		in.CreatedAt, in.NextAt = now, now
+		if in.NotBefore.After(now) {
+			in.NextAt = in.NotBefore
+		}
 		return in, true
 	}
 	if in.Kind == Call || in.Version <= old.Version {

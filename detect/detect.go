@@ -70,6 +70,7 @@ const (
 	slowGuard  = 45_000  // ms that evidence for a fault must span
 	hardGuard  = 20_000  // ms, when at least hardRatio fail
 	clearGuard = 120_000 // ms of healthy evidence before anything clears
+	clearSure  = 75_000  // ms of healthy evidence that end a fault against which all of h speaks
 	clearAfter = 600_000 // ms of healthy evidence that end a fault which can be told from health by less than S < h/3
 )
 

@@ -204,12 +204,17 @@ func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *
 	a.hard = a.hard || d.hard.score >= m.h+hardCost && d.hard.total()
 	ratio := (a.k - a.health.k) / math.Max(a.n-a.health.n, 1)
 	half := math.Min(math.Max((ratio+m.p0)/2, slowAlternative(m.p0)), hardAlternative(m.p0))
-	a.health.add(s, -share*against(m.p0, half).evidence(s.N, s.K), m.h, 0)
+	if share*m.slow.evidence(s.N, s.K) > m.h/2 { // half mended within the step: health begins after it
+		a.health = cusum{}
+	} else {
+		a.health.add(s, -share*against(m.p0, half).evidence(s.N, s.K), m.h, 0)
+	}
 
 	quiet := d.slow.score < (m.h+slowCost)/3 && d.hard.score < (m.h+hardCost)/3
 	span := s.End - a.health.onset
 	healthy := a.health.score > 0
 	over := healthy && (quiet && span >= clearGuard ||
+		span >= clearSure && a.health.score >= m.h && (p.Young || m.slow.evidence(a.health.n, a.health.k) <= 0) ||
 		span >= clearAfter && a.health.score >= m.h*2/3 && (p.Young || m.slow.evidence(a.health.n, a.health.k) <= 0))
 	if over {
 		d.describe(u, out)

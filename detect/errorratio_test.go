@@ -132,7 +132,7 @@ func TestGuardIsInTime(t *testing.T) {
 }
 
 func TestRecoveryClears(t *testing.T) {
-	for _, c := range []struct{ rate, least, most float64 }{{100, 110, 720}, {1, 240, 840}, {0.1, 600, 900}, {0.01, 600, 5400}} {
+	for _, c := range []struct{ rate, least, most float64 }{{100, 75, 120}, {1, 75, 240}, {0.1, 240, 900}, {0.01, 600, 5400}} {
 		d, b, s := &ErrorRatio{}, taught(c.rate, 0.01), newStream(c.rate)
 		begins, ends := 3600.0, 3600+3600+4*3600*math.Min(1, 0.01/c.rate)
 		cleared := 0.0

@@ -10,6 +10,7 @@ package sli
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,6 +71,24 @@ func (s Slice) Key() string {
 		parts[i] = d.Label + "=" + d.Value
 	}
 	return strings.Join(parts, ",")
+}
+
+// MarshalJSON writes the slice as an object of label to value.
+func (s Slice) MarshalJSON() ([]byte, error) { return json.Marshal(s.Map()) }
+
+// UnmarshalJSON reads such an object; the dimensions come out sorted.
+func (s *Slice) UnmarshalJSON(raw []byte) error {
+	var m map[string]string
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return err
+	}
+	out := make(Slice, 0, len(m))
+	for l, v := range m {
+		out = append(out, Dim{l, v})
+	}
+	slices.SortFunc(out, func(a, b Dim) int { return strings.Compare(a.Label, b.Label) })
+	*s = out
+	return nil
 }
 
 // Map is the slice as label to value; never nil.

@@ -1,0 +1,316 @@
+// Package partition runs the one goroutine that owns a partition: it takes
+// inputs, timers and posted work in order, lets a Handler decide, and commits
+// once per decision.
+//
+// It knows the store's port and nothing of what is decided. A handler must keep
+// its records in the Tx: when an input is refused, the Tx is thrown away.
+package partition
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// Handler decides for the subjects of one partition. All methods are called
+// from the owner's goroutine.
+type Handler interface {
+	// Load reads what the handler keeps in memory; called once, first.
+	Load(ctx context.Context, p store.Partition, s store.Store) error
+	// Input decides on one input. An error that is retryable leaves it in the
+	// inbox; any other puts it aside in the collection "refused".
+	Input(tx *Tx, in store.Input) error
+	// Timer decides on a timer that is due; it is removed with the commit.
+	Timer(tx *Tx, t store.Timer) error
+	// Tick is called about once a second.
+	Tick(tx *Tx) error
+	// Drain is called once before the lease is released.
+	Drain(tx *Tx) error
+}
+
+// Options of an owner.
+type Options struct {
+	Store     store.Store
+	Partition store.Partition
+	Handler   Handler
+	Now       func() time.Time
+	Tick      time.Duration // default 1 s
+	Renew     time.Duration // default 3 s
+	Logger    *slog.Logger
+}
+
+// Owner owns one partition while Run runs.
+type Owner struct {
+	o       Options
+	lease   store.Lease
+	mu      sync.Mutex
+	posted  []func(*Tx) error
+	notify  chan struct{}
+	stopped bool
+}
+
+// New makes an owner; Run starts it.
+func New(o Options) *Owner {
+	if o.Tick == 0 {
+		o.Tick = time.Second
+	}
+	if o.Renew == 0 {
+		o.Renew = 3 * time.Second
+	}
+	return &Owner{o: o, notify: make(chan struct{}, 1)}
+}
+
+// Post hands work to the owner's goroutine in order and does not wait. Work
+// posted after the owner has stopped is dropped and Post says false.
+func (w *Owner) Post(f func(*Tx) error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return false
+	}
+	w.posted = append(w.posted, f)
+	select {
+	case w.notify <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// Call hands work to the owner and waits until it is committed, or gives f's
+// error, after which nothing was written.
+func (w *Owner) Call(ctx context.Context, f func(*Tx) error) error {
+	done := make(chan error, 1)
+	ok := w.Post(func(tx *Tx) error {
+		if err := ctx.Err(); err != nil {
+			done <- err
+			return nil
+		}
+		if err := f(tx); err != nil {
+			done <- err
+			return errDiscard
+		}
+		tx.After(func() { done <- nil })
+		return nil
+	})
+	if !ok {
+		return problem.New(problem.Unavailable, "this part of the store is not served at the moment").WithRetryAfter(time.Second)
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return problem.Wrap(ctx.Err(), problem.Unavailable, "the decision was not committed in time").WithRetryAfter(time.Second)
+	}
+}
+
+// Pending is the number of posted pieces of work not yet done.
+func (w *Owner) Pending() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.posted)
+}
+
+var errDiscard = errors.New("discard")
+
+// Acquire takes the lease and lets the handler load.
+func (w *Owner) Acquire(ctx context.Context) error {
+	lease, err := w.o.Store.Acquire(ctx, w.o.Partition)
+	if err != nil {
+		return err
+	}
+	w.lease = lease
+	return w.o.Handler.Load(ctx, w.o.Partition, w.o.Store)
+}
+
+// Run owns the partition until ctx ends; then what was posted is finished, the
+// handler drains and the lease is released. Acquire must have succeeded.
+func (w *Owner) Run(ctx context.Context) error {
+	work := context.WithoutCancel(ctx)
+	tick := time.NewTicker(w.o.Tick)
+	defer tick.Stop()
+	renew := time.NewTicker(w.o.Renew)
+	defer renew.Stop()
+	for {
+		if err := w.round(work); err != nil {
+			w.stop()
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return w.finish(work)
+		case <-w.notify:
+		case <-w.lease.Wake():
+		case <-renew.C:
+			if err := w.lease.Renew(work); err != nil {
+				w.stop()
+				return err
+			}
+		case <-tick.C:
+			if err := w.decide(work, nil, w.o.Handler.Tick); err != nil {
+				w.stop()
+				return err
+			}
+		}
+	}
+}
+
+func (w *Owner) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+}
+
+func (w *Owner) finish(ctx context.Context) error {
+	w.stop()
+	return errors.Join(w.drainPosted(ctx), w.decide(ctx, nil, w.o.Handler.Drain), w.lease.Release(ctx))
+}
+
+// round does everything that can be done now.
+func (w *Owner) round(ctx context.Context) error {
+	for {
+		if err := w.drainPosted(ctx); err != nil {
+			return err
+		}
+		inputs, err := w.lease.Inputs(ctx, 64)
+		if err != nil {
+			return err
+		}
+		blocked := false
+		for _, in := range inputs {
+			if blocked, err = w.input(ctx, in); err != nil {
+				return err
+			}
+			if blocked {
+				break
+			}
+		}
+		timers, err := w.lease.Due(ctx, w.o.Now())
+		if err != nil {
+			return err
+		}
+		for _, t := range timers {
+			if err := w.timer(ctx, t); err != nil {
+				return err
+			}
+		}
+		if blocked || len(inputs) == 0 && len(timers) == 0 {
+			return nil
+		}
+	}
+}
+
+func (w *Owner) drainPosted(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		work := w.posted
+		w.posted = nil
+		w.mu.Unlock()
+		if len(work) == 0 {
+			return nil
+		}
+		for _, f := range work {
+			if err := w.decide(ctx, nil, f); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// input decides on one input; blocked says that it must be tried again later.
+func (w *Owner) input(ctx context.Context, in store.Input) (blocked bool, err error) {
+	var refused error
+	err = w.decide(ctx, []store.Input{in}, func(tx *Tx) error {
+		refused = w.o.Handler.Input(tx, in)
+		if refused != nil {
+			return errDiscard
+		}
+		return nil
+	})
+	if err != nil || refused == nil {
+		return false, err
+	}
+	if p := problem.From(refused); p.Retryable {
+		w.o.Logger.Warn("an input waits", "partition", w.o.Partition, "kind", in.Kind, "subject", in.Subject, "error", refused)
+		return true, nil
+	}
+	w.o.Logger.Error("an input was refused and put aside", "partition", w.o.Partition, "kind", in.Kind, "subject", in.Subject, "error", refused)
+	return false, w.decide(ctx, []store.Input{in}, func(tx *Tx) error {
+		tx.Log(ledger.Entry{Subject: in.Subject, Kind: "input.refused", Reason: "an input of kind " + in.Kind + " could not be used and is kept aside: " + problem.From(refused).Message})
+		return tx.Put("refused", in.ID, "input", 1, in)
+	})
+}
+
+func (w *Owner) timer(ctx context.Context, t store.Timer) error {
+	var refused error
+	fire := func(run bool) error {
+		return w.decide(ctx, nil, func(tx *Tx) error {
+			tx.SetTimer(store.Timer{ID: t.ID}) // removed first: the handler may set it again
+			if !run {
+				return nil
+			}
+			if refused = w.o.Handler.Timer(tx, t); refused != nil {
+				return errDiscard
+			}
+			return nil
+		})
+	}
+	if err := fire(true); err != nil || refused == nil {
+		return err
+	}
+	w.o.Logger.Error("a timer could not be handled", "partition", w.o.Partition, "kind", t.Kind, "subject", t.Subject, "error", refused)
+	return fire(false)
+}
+
+// decide runs f on a fresh Tx and commits it. A commit that fails for want of
+// space or time is tried again until it succeeds or the lease is lost: what the
+// handler keeps in memory has already moved on.
+func (w *Owner) decide(ctx context.Context, consumed []store.Input, f func(*Tx) error) error {
+	tx := &Tx{ctx: ctx, store: w.o.Store, partition: w.o.Partition, now: w.o.Now(), pending: map[store.RecordKey]*store.Record{}}
+	if err := f(tx); err != nil {
+		if errors.Is(err, errDiscard) {
+			return nil
+		}
+		w.o.Logger.Error("a decision failed", "partition", w.o.Partition, "error", err)
+		return nil
+	}
+	b := tx.sealed()
+	b.Consumed = consumed
+	if !b.Empty() {
+		if err := w.commit(ctx, b); err != nil {
+			return err
+		}
+	}
+	for _, f := range tx.after {
+		f()
+	}
+	return nil
+}
+
+func (w *Owner) commit(ctx context.Context, b store.Batch) error {
+	wait := 50 * time.Millisecond
+	for {
+		err := w.lease.Commit(ctx, b)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, store.ErrLeaseLost), errors.Is(err, store.ErrClosed), ctx.Err() != nil:
+			return err
+		}
+		w.o.Logger.Error("a commit failed and is tried again", "partition", w.o.Partition, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		wait = min(2*wait, 2*time.Second)
+		if err := w.lease.Renew(ctx); err != nil {
+			return err
+		}
+	}
+}
