@@ -1,0 +1,171 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/web"
+)
+
+const tokens = "token" // web.Token by id, in the partition of TokenSubject
+
+// TokenSubject is where tokens live.
+const TokenSubject = "tokens"
+
+// Access knows every token's hash. It implements web.Authenticator; a lookup
+// costs no store access.
+type Access struct {
+	store store.Store
+	now   func() time.Time
+	mu    sync.RWMutex
+	byID  map[string]web.Token
+}
+
+// NewAccess loads the tokens of the store.
+func NewAccess(ctx context.Context, s store.Store, now func() time.Time) (*Access, error) {
+	a := &Access{store: s, now: now, byID: map[string]web.Token{}}
+	records, err := partition.All(ctx, s, store.PartitionOf(TokenSubject), tokens)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		var t web.Token
+		if err := json.Unmarshal(r.Value, &t); err != nil {
+			return nil, problem.Wrap(err, problem.Internal, "a stored token cannot be read")
+		}
+		a.byID[t.ID] = t
+	}
+	return a, nil
+}
+
+// Token checks a presented secret.
+func (a *Access) Token(_ context.Context, secret string) (web.Principal, error) {
+	t, ok := a.get(web.TokenID(secret))
+	if !ok {
+		return web.Principal{}, problem.New(problem.Unauthenticated, "the token is not known").WithHint("tocsin token create makes one")
+	}
+	return t.Check(secret, a.now())
+}
+
+// Session finds whose session a signed cookie names.
+func (a *Access) Session(_ context.Context, tokenID string) (web.Principal, error) {
+	t, ok := a.get(tokenID)
+	if !ok {
+		return web.Principal{}, problem.New(problem.Unauthenticated, "the session's token was revoked").WithHint("sign in again")
+	}
+	return t.Principal(a.now())
+}
+
+func (a *Access) get(id string) (web.Token, bool) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	t, ok := a.byID[id]
+	return t, ok
+}
+
+// List gives the stored tokens, the oldest first; no secrets are in them.
+func (a *Access) List() []web.Token {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	out := make([]web.Token, 0, len(a.byID))
+	for _, t := range a.byID {
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(x, y web.Token) int { return x.CreatedAt.Compare(y.CreatedAt) })
+	return out
+}
+
+// Create stores a token's hash and gives the secret once it is durable.
+func (a *Access) Create(ctx context.Context, owner *partition.Owner, name string, role web.Role, tenants []string, expires time.Time, by string) (web.Token, string, error) {
+	t, secret, err := web.NewToken(name, role, tenants, expires, a.now(), by)
+	if err != nil {
+		return t, "", err
+	}
+	err = owner.Call(ctx, func(tx *partition.Tx) error {
+		tx.Log(ledger.Entry{Subject: "token/" + t.ID, Kind: "token.created", Actor: by, Reason: "token " + t.Name + " of role " + string(t.Role) + " for tenants " + strings.Join(t.Tenants, ", ")})
+		return tx.Put(tokens, t.ID, "token", 1, t)
+	})
+	if err != nil {
+		return t, "", err
+	}
+	a.mu.Lock()
+	a.byID[t.ID] = t
+	a.mu.Unlock()
+	return t, secret, nil
+}
+
+// Revoke ends a token; sessions opened with it end too.
+func (a *Access) Revoke(ctx context.Context, owner *partition.Owner, id, by string) error {
+	t, ok := a.get(id)
+	if !ok {
+		return problem.New(problem.NotFound, "there is no such token")
+	}
+	err := owner.Call(ctx, func(tx *partition.Tx) error {
+		tx.Delete(tokens, id)
+		tx.Log(ledger.Entry{Subject: "token/" + id, Kind: "token.revoked", Actor: by, Reason: "token " + t.Name + " was revoked"})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	delete(a.byID, id)
+	a.mu.Unlock()
+	return nil
+}
+
+// EnsureAdmin makes the administrator's token at the first start and writes it
+// to dir/admin.token, readable by the owner only. A file whose token the store
+// no longer knows is replaced.
+func (a *Access) EnsureAdmin(ctx context.Context, owner *partition.Owner, dir string) (path string, made bool, err error) {
+	path = filepath.Join(dir, "admin.token")
+	if raw, err := os.ReadFile(path); err == nil {
+		if _, err := a.Token(ctx, strings.TrimSpace(string(raw))); err == nil {
+			return path, false, nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return path, false, problem.Wrap(err, problem.Unavailable, "the administrator's token file cannot be read").WithHint("check the rights on admin.token below --storage.path")
+	}
+	_, secret, err := a.Create(ctx, owner, "admin", web.Admin, []string{"*"}, time.Time{}, "tocsin")
+	if err != nil {
+		return path, false, err
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(secret+"\n"), 0o600); err != nil {
+		return path, false, problem.Wrap(err, problem.Unavailable, "the administrator's token cannot be written")
+	}
+	return path, true, os.Rename(tmp, path)
+}
+
+// LinkKey reads the key that signs links and sessions, or makes it.
+func LinkKey(dir string) ([]byte, error) {
+	path := filepath.Join(dir, "link.key")
+	key, err := os.ReadFile(path)
+	if err == nil && len(key) >= 32 {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.Wrap(err, problem.Unavailable, "the key of signed links cannot be read").WithHint("check the rights on link.key below --storage.path")
+	}
+	key = make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, problem.Wrap(err, problem.Internal, "no random numbers")
+	}
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		return nil, problem.Wrap(err, problem.Unavailable, "the key of signed links cannot be written")
+	}
+	return key, nil
+}

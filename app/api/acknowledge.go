@@ -1,0 +1,102 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/oncall"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/web"
+	"github.com/tocsin-alerting/tocsin/web/view"
+)
+
+// bound opens a page's link: who it was for, and the incident.
+func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) {
+	subject, err := s.Signer.Open("page", r.PathValue("token"), s.Now())
+	if err != nil {
+		return oncall.Page{}, incident.Incident{}, err
+	}
+	env, id, _ := strings.Cut(subject, "/")
+	rec, ok, err := s.Store.Record(r.Context(), store.PartitionOf(flow.IncidentsSubject(env)), flow.Pages, id)
+	if err != nil || !ok {
+		return oncall.Page{}, incident.Incident{}, problem.Wrap(err, problem.NotFound, "there is no such page")
+	}
+	p, err := decodeRecord[oncall.Page](rec)
+	if err != nil {
+		return p, incident.Incident{}, err
+	}
+	i, err := s.find(r.Context(), p.Incident, web.Principal{Any: true})
+	return p, i, err
+}
+
+// ackView is what the link of a page opens. Opening it changes nothing.
+func (s *Server) ackView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	p, i, err := s.bound(r)
+	if err != nil {
+		return err
+	}
+	return s.writeAck(w, r, p, i)
+}
+
+func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page, i incident.Incident) error {
+	lead, _ := send.Lead(i)
+	n, k, usual, share, _ := i.Counts()
+	f := s.frame(web.Principal{})
+	f.CSRF = s.Signer.FormToken(r.PathValue("token"))
+	if zone, err := time.LoadLocation(p.TimeZone); err == nil {
+		f.Zone = zone
+	}
+	page := view.AckPage{Frame: f, Person: p.PersonName, Number: strconv.Itoa(i.Number), Headline: i.Title, Severity: string(i.Severity), State: view.State(i.State),
+		OnsetAt: i.OnsetAt, FiredAt: lead.StartsAt, Numbers: view.Numbers{N: n, K: k, Usual: usual, Share: share, ShareOf: "the volume of " + i.Service},
+		Links: []view.Link{{Name: "Incident", URL: s.Links.Incident(string(i.ID))}, {Name: "Dashboard", URL: s.Links.Dashboard(i)}}}
+	if t := ticketOf(i); t != nil {
+		page.Links = append(page.Links, view.Link{Name: "Ticket " + t.Number, URL: t.URL})
+	}
+	if i.RunbookURL != "" {
+		page.Links = append(page.Links, view.Link{Name: "Runbook", URL: i.RunbookURL})
+	}
+	if _, err := s.Blobs.Get(send.BlobID(i)); err == nil {
+		c := url.Values{"cap": {s.Links.cap(string(i.ID))}}
+		page.Chart = &view.Picture{URL: "/api/v1/incidents/" + string(i.ID) + "/picture?" + c.Encode(), Alt: i.Title + ". " + lead.Reason}
+	}
+	switch {
+	case i.State == incident.StateResolved && i.ResolvedAt != nil:
+		page.ResolvedAt = *i.ResolvedAt
+	case i.AcknowledgedAt != nil:
+		page.TakenBy, page.TakenAt = i.AcknowledgedBy.String(), *i.AcknowledgedAt
+		page.ByPerson = i.AcknowledgedBy.Person == p.Person
+	default:
+		page.Take = &view.Form{Path: r.URL.Path}
+	}
+	return s.Views.Ack(html(w, http.StatusOK), page)
+}
+
+// ackPress is the button.
+func (s *Server) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	p, i, err := s.bound(r)
+	if err != nil {
+		return err
+	}
+	if r.FormValue("csrf") != s.Signer.FormToken(r.PathValue("token")) {
+		return problem.New(problem.Forbidden, "this is not the button of the page").WithHint("open the link and press the button")
+	}
+	err = s.decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) error {
+		_, err := h.AcknowledgePage(tx, string(p.ID))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if p, i, err = s.bound(r); err != nil {
+		return err
+	}
+	return s.writeAck(w, r, p, i)
+}

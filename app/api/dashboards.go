@@ -1,0 +1,115 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/dashboards"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/web"
+	"github.com/tocsin-alerting/tocsin/web/view"
+)
+
+// span reads which dashboard is asked for and whether the caller may see it: a
+// signed link covers what its incident is about.
+func (s *Server) span(r *http.Request, p web.Principal) (d dashboards.Dashboard, span dashboards.Span, err error) {
+	rl, ok := s.rule(r.PathValue("rule"))
+	if !ok {
+		return d, span, problem.New(problem.NotFound, "there is no such rule in the policy")
+	}
+	if span, err = dashboards.ParseQuery(r.URL.Query(), s.Now()); err != nil {
+		return d, span, err
+	}
+	d = dashboards.ForRule(rl, s.Environments()[0])
+	if p.Role != web.Link {
+		if !p.Covers(span.Tenant) {
+			return d, span, problem.New(problem.Forbidden, "the credential does not cover this tenant")
+		}
+		return d, span, nil
+	}
+	i, err := s.find(r.Context(), p.Incident, p)
+	if err != nil {
+		return d, span, err
+	}
+	if span.Tenant != tenant.Product && !slices.Contains(touched(i), span.Tenant) {
+		return d, span, problem.New(problem.Forbidden, "the link does not cover this tenant").WithHint("sign in to see it")
+	}
+	return d, span, nil
+}
+
+func (s *Server) dashboardView(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	d, span, err := s.span(r, p)
+	if err != nil {
+		return err
+	}
+	keep := func(sp dashboards.Span) string {
+		u, _ := url.Parse(d.PathTo(sp))
+		q := u.Query()
+		for _, k := range []string{"cap", "incident"} {
+			if v := r.URL.Query().Get(k); v != "" {
+				q.Set(k, v)
+			}
+		}
+		u.RawQuery = q.Encode()
+		return u.String()
+	}
+	u, _ := url.Parse(keep(span))
+	u.Path += "/picture"
+	d = d.For(span.Tenant, span.Slice)
+	page := view.DashboardPage{Frame: s.frame(p), Rule: d.Rule, Summary: d.Summary, Service: d.Service, Slice: dims(span.Slice), From: span.From, To: span.To, At: span.At,
+		Chart: &view.Picture{URL: u.String(), Alt: "Failing share and volume of " + d.Rule}, Runbook: d.RunbookURL,
+		Earlier: keep(span.Earlier()), Later: keep(span.Later()), ZoomIn: keep(span.ZoomIn()), ZoomOut: keep(span.ZoomOut())}
+	if span.Tenant != tenant.Product {
+		page.Tenant = string(span.Tenant)
+	}
+	for _, panel := range d.Panels {
+		for _, q := range panel.Queries {
+			page.Queries = append(page.Queries, view.Query{Title: panel.Title + " (" + q.Legend + ")", PromQL: q.PromQL})
+		}
+	}
+	if id := r.URL.Query().Get("incident"); id != "" {
+		q := url.Values{}
+		if c := r.URL.Query().Get("cap"); c != "" {
+			q.Set("cap", c)
+		}
+		page.Links = append(page.Links, view.Link{Name: "Incident", URL: (&url.URL{Path: "/incidents/" + id, RawQuery: q.Encode()}).String()})
+	}
+	return s.Views.Dashboard(html(w, http.StatusOK), page)
+}
+
+func (s *Server) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	d, span, err := s.span(r, p)
+	if err != nil {
+		return err
+	}
+	rl, _ := s.rule(d.Rule)
+	c, err := s.Artist.Span(r.Context(), rl, d.Environment, span)
+	if err != nil {
+		return err
+	}
+	if id := r.URL.Query().Get("incident"); id != "" {
+		if i, err := s.find(r.Context(), id, p); err == nil {
+			if lead, ok := send.Lead(i); ok {
+				c.Usual, c.OnsetAt, c.FiredAt = lead.Evidence.Usual, lead.OnsetAt, lead.StartsAt
+			}
+		}
+	}
+	png, err := c.PNG()
+	if err != nil {
+		return err
+	}
+	return writePNG(w, png)
+}
+
+// ticketView leads from a number of the built-in register to its incident.
+func (s *Server) ticketView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	e, err := s.Register.Get(r.Context(), r.PathValue("number"))
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/incidents/"+e.Key, http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/itsm/register"
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/web"
+)
+
+var (
+	adminOnly  = []web.Role{web.Admin}
+	readers    = []web.Role{web.Admin, web.Tenant}
+	senders    = []web.Role{web.Admin, web.Sender}
+	linkToo    = []web.Role{web.Admin, web.Link}
+	readerLink = []web.Role{web.Admin, web.Tenant, web.Link}
+)
+
+// Routes is the one table: mux, checks and the OpenAPI document are made of it.
+func (s *Server) Routes() []web.Route {
+	return append(append(s.service(), s.documents()...), s.views()...)
+}
+
+// service is what other programs call in their own form.
+func (s *Server) service() []web.Route {
+	write := func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+		s.Door.Write(w, r, samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: r.Header.Get("X-Scope-OrgID")})
+		return nil
+	}
+	query := func(run func(*history.Querier) func(http.ResponseWriter, *http.Request, history.Fence)) web.Handler {
+		return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+			fence, err := fenceOf(r, p)
+			if err != nil {
+				return err
+			}
+			q := s.Query()
+			if q == nil {
+				return problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(5e9)
+			}
+			run(q)(w, r, fence)
+			return nil
+		}
+	}
+	instant := query(func(q *history.Querier) func(http.ResponseWriter, *http.Request, history.Fence) {
+		return q.ServeInstant
+	})
+	ranged := query(func(q *history.Querier) func(http.ResponseWriter, *http.Request, history.Fence) { return q.ServeRange })
+	metrics := promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{})
+	return []web.Route{
+		{Method: "GET", Path: "/-/healthy", Summary: "The process runs", Kind: web.Raw, Open: true, Handle: func(w http.ResponseWriter, _ *http.Request, _ web.Principal) error {
+			_, _ = w.Write([]byte("tocsin is healthy.\n"))
+			return nil
+		}},
+		{Method: "GET", Path: "/-/ready", Summary: "Every part serves", Kind: web.Raw, Open: true, Handle: func(w http.ResponseWriter, _ *http.Request, _ web.Principal) error {
+			if err := s.Ready(); err != nil {
+				return err
+			}
+			_, _ = w.Write([]byte("tocsin is ready.\n"))
+			return nil
+		}},
+		{Method: "GET", Path: "/metrics", Summary: "tocsin's own metrics", Kind: web.Raw, Open: true, Handle: func(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+			metrics.ServeHTTP(w, r)
+			return nil
+		}},
+		{Method: "POST", Path: "/api/v1/push", Summary: "Remote write 1.0 and 2.0", Kind: web.Raw, Roles: senders, Handle: write},
+		{Method: "POST", Path: "/api/v1/write", Summary: "Remote write 1.0 and 2.0", Kind: web.Raw, Roles: senders, Handle: write},
+		{Method: "GET", Path: "/prometheus/api/v1/query", Summary: "PromQL at an instant", Kind: web.Raw, Roles: readers, Handle: instant},
+		{Method: "POST", Path: "/prometheus/api/v1/query", Summary: "PromQL at an instant", Kind: web.Raw, Roles: readers, Handle: instant},
+		{Method: "GET", Path: "/prometheus/api/v1/query_range", Summary: "PromQL over a range", Kind: web.Raw, Roles: readers, Handle: ranged},
+		{Method: "POST", Path: "/prometheus/api/v1/query_range", Summary: "PromQL over a range", Kind: web.Raw, Roles: readers, Handle: ranged},
+	}
+}
+
+// fenceOf is what a credential may query: with X-Scope-OrgID that tenant only.
+func fenceOf(r *http.Request, p web.Principal) (history.Fence, error) {
+	org := r.Header.Get("X-Scope-OrgID")
+	if org == "" {
+		return history.Fence{Any: p.Any, Tenants: p.Tenants}, nil
+	}
+	id := tenant.ID(org)
+	if id != tenant.Product {
+		if _, err := tenant.ParseID(org); err != nil {
+			return history.Fence{}, err
+		}
+	}
+	if !p.Covers(id) {
+		return history.Fence{}, problem.New(problem.Forbidden, "the credential does not cover the tenant in X-Scope-OrgID")
+	}
+	return history.Fence{Tenants: []tenant.ID{id}}, nil
+}
+
+func (s *Server) documents() []web.Route {
+	return []web.Route{
+		{Method: "GET", Path: "/api/openapi.json", Summary: "This API as an OpenAPI document", Roles: readers, Handle: s.openAPI},
+
+		{Method: "GET", Path: "/api/v1/tenants", Summary: "List tenants", Roles: readers, Response: List[tenant.Tenant]{}, Handle: s.listTenants},
+		{Method: "PUT", Path: "/api/v1/tenants/{id}", Summary: "Onboard or change a tenant", Roles: adminOnly, Tenant: "id", Request: TenantRequest{}, Response: TenantAnswer{}, Status: http.StatusCreated, Handle: s.putTenant},
+		{Method: "GET", Path: "/api/v1/tenants/{id}", Summary: "One tenant with its profile", Roles: readers, Tenant: "id", Response: TenantAnswer{}, Handle: s.getTenant},
+		{Method: "DELETE", Path: "/api/v1/tenants/{id}", Summary: "Offboard a tenant", Roles: adminOnly, Tenant: "id", Status: http.StatusNoContent, Handle: s.deleteTenant},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/profile", Summary: "What is watched for a tenant, and why", Roles: readers, Tenant: "id", Response: ProfileAnswer{}, Handle: s.getProfile},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/profile/revisions", Summary: "How the profile came to be", Roles: readers, Tenant: "id", Response: List[profiles.Triple]{}, Handle: s.getRevisions},
+		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
+		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: readers, Tenant: "id", Response: evaluate.Status{}, Handle: s.tenantStatus},
+		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: adminOnly, Response: List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
+
+		{Method: "GET", Path: "/api/v1/tokens", Summary: "List tokens", Roles: adminOnly, Response: List[web.Token]{}, Handle: s.listTokens},
+		{Method: "POST", Path: "/api/v1/tokens", Summary: "Make a token; its text is shown once", Roles: adminOnly, Request: TokenRequest{}, Response: TokenAnswer{}, Status: http.StatusCreated, Handle: s.createToken},
+		{Method: "DELETE", Path: "/api/v1/tokens/{id}", Summary: "Revoke a token", Roles: adminOnly, Status: http.StatusNoContent, Handle: s.revokeToken},
+
+		{Method: "GET", Path: "/api/v1/alerts", Summary: "List alerts", Roles: readers, Response: List[AlertAnswer]{}, Handle: s.listAlerts},
+		{Method: "GET", Path: "/api/v1/incidents", Summary: "List incidents, the newest first", Roles: readers, Response: List[IncidentAnswer]{}, Handle: s.listIncidents},
+		{Method: "GET", Path: "/api/v1/incidents/{id}", Summary: "One incident, by id or number", Roles: readerLink, Response: IncidentAnswer{}, Handle: s.getIncident},
+		{Method: "GET", Path: "/api/v1/incidents/{id}/picture", Summary: "The chart at the firing time, a PNG", Kind: web.Raw, Roles: readerLink, Handle: s.getPicture},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/acknowledge", Summary: "Take an incident", Roles: adminOnly, Request: ActRequest{}, Response: HolderAnswer{}, Handle: s.acknowledge},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/resolve", Summary: "Call an incident over", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.resolve},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/notes", Summary: "Add a note", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.note},
+		{Method: "GET", Path: "/api/v1/pages", Summary: "Who was paged", Roles: adminOnly, Response: List[PageAnswer]{}, Handle: s.listPages},
+
+		{Method: "GET", Path: "/api/v1/ledger", Summary: "Every decision about a subject", Roles: adminOnly, Response: List[ledger.Entry]{}, Handle: s.getLedger},
+		{Method: "GET", Path: "/api/v1/why/{id}", Summary: "Why: the decisions behind an incident, alert, page or tenant", Roles: adminOnly, Response: WhyAnswer{}, Handle: s.why},
+
+		{Method: "POST", Path: "/api/v1/itsm/{name}/check", Summary: "Whether a ticket system can be used as configured", Roles: adminOnly, Status: http.StatusNoContent, Handle: s.checkSystem},
+		{Method: "GET", Path: "/api/v1/tickets", Summary: "Tickets of the built-in register", Roles: adminOnly, Response: List[register.Entry]{}, Handle: s.listTickets},
+		{Method: "GET", Path: "/api/v1/tickets/{number}", Summary: "One ticket of the built-in register", Roles: adminOnly, Response: register.Entry{}, Handle: s.getTicket},
+		{Method: "POST", Path: "/api/v1/tickets/{number}/acknowledge", Summary: "Take a ticket", Roles: adminOnly, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.takeTicket)},
+		{Method: "POST", Path: "/api/v1/tickets/{number}/resolve", Summary: "Resolve a ticket", Roles: adminOnly, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.Register.Resolve)},
+	}
+}
+
+func (s *Server) views() []web.Route {
+	static := s.Views.StaticHandler()
+	return []web.Route{
+		{Method: "GET", Path: "/{$}", Summary: "Start", Kind: web.View, Roles: adminOnly, Handle: s.start},
+		{Method: "GET", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.loginView},
+		{Method: "POST", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.login},
+		{Method: "POST", Path: "/logout", Summary: "Sign out", Kind: web.View, Roles: adminOnly, Handle: s.logout},
+		{Method: "GET", Path: "/incidents", Summary: "Incidents", Kind: web.View, Roles: adminOnly, Handle: s.incidentsView},
+		{Method: "GET", Path: "/incidents/{id}", Summary: "One incident", Kind: web.View, Roles: linkToo, Handle: s.incidentView},
+		{Method: "POST", Path: "/incidents/{id}/acknowledge", Summary: "Take it", Kind: web.View, Roles: adminOnly, Handle: s.acknowledgeView},
+		{Method: "GET", Path: "/dashboards/{rule}", Summary: "A rule's dashboard", Kind: web.View, Roles: linkToo, Handle: s.dashboardView},
+		{Method: "GET", Path: "/dashboards/{rule}/picture", Summary: "Its chart", Kind: web.View, Roles: linkToo, Handle: s.dashboardPicture},
+		{Method: "GET", Path: "/tickets/{number}", Summary: "A ticket's incident", Kind: web.View, Roles: adminOnly, Handle: s.ticketView},
+		{Method: "GET", Path: "/p/{token}", Summary: "A page's link", Kind: web.View, Open: true, Handle: s.ackView},
+		{Method: "POST", Path: "/p/{token}", Summary: "The page's button", Kind: web.View, Open: true, Handle: s.ackPress},
+		{Method: "GET", Path: "/static/", Summary: "Style", Kind: web.View, Open: true, Handle: func(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+			static.ServeHTTP(w, r)
+			return nil
+		}},
+	}
+}

@@ -1,0 +1,321 @@
+// Package app builds tocsin out of its parts and gives it a life: New, Start,
+// Stop. It is embeddable: listeners bind in New, so that tests use port 0 and
+// two apps live in one process.
+//
+// What flows from part to part is in app/flow; what each route does is in
+// app/api; what leaves the process goes through app/send.
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/blob"
+	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/itsm"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/embedded"
+	"github.com/tocsin-alerting/tocsin/web"
+)
+
+// Options of an App. Only StoragePath is required.
+type Options struct {
+	Config        *config.Config // nil: the defaults
+	StoragePath   string
+	ListenAddress string // host:port; default 127.0.0.1:9480
+	Now           func() time.Time
+	Logger        *slog.Logger
+	Version       string
+	// StopTimeout bounds a drain; default 20 s.
+	StopTimeout time.Duration
+}
+
+// App is the daemon.
+type App struct {
+	o        Options
+	log      *slog.Logger
+	registry *prometheus.Registry
+	listener net.Listener
+	base     *url.URL
+	undo     cleanup
+
+	store   store.Store
+	journal *journal.Journal
+	blobs   *blob.Dir
+	shared  *flow.Shared
+	sender  *send.Sender
+	access  *api.Access
+	server  *api.Server
+	door    *samples.Door
+	history atomic.Pointer[history.Store]
+	querier atomic.Pointer[history.Querier]
+	systems map[string]itsm.System
+	http    *http.Server
+
+	intake   intake
+	owners   sync.WaitGroup
+	failed   chan error
+	ready    atomic.Bool
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// New builds everything that can fail and binds the listener. After an error
+// nothing is left behind.
+func New(ctx context.Context, o Options) (a *App, err error) {
+	o = o.withDefaults()
+	a = &App{o: o, log: o.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(o.Version))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, build := range []func(context.Context) error{a.listen, a.openStorage, a.buildRules, a.buildAccess, a.buildDoor, a.buildEffects, a.buildFlow, a.buildEdge} {
+		if err := build(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Config == nil {
+		o.Config = config.Default()
+	}
+	if o.ListenAddress == "" {
+		o.ListenAddress = "127.0.0.1:9480"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.StopTimeout == 0 {
+		o.StopTimeout = 20 * time.Second
+	}
+	return o
+}
+
+func buildInfo(version string) prometheus.Collector {
+	if version == "" {
+		version = "devel"
+	}
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_app_build_info", Help: "What runs.", ConstLabels: prometheus.Labels{"version": version}})
+	g.Set(1)
+	return g
+}
+
+func (a *App) listen(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.o.ListenAddress)
+	if err != nil {
+		return problem.Wrap(err, problem.Unavailable, "cannot listen on %s", a.o.ListenAddress).WithHint("another program has it, or it is not an address of this machine: choose another with --web.listen-address")
+	}
+	a.listener = l
+	a.undo.push("listener", func(context.Context) error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	base := a.o.Config.ExternalURL
+	if base == "" {
+		base = "http://" + l.Addr().String()
+	}
+	if a.base, err = url.Parse(base); err != nil {
+		return problem.Wrap(err, problem.Invalid, "external_url is not an address")
+	}
+	return nil
+}
+
+// Addr is where the app listens.
+func (a *App) Addr() string { return a.listener.Addr().String() }
+
+// URL is what every link starts with.
+func (a *App) URL() string { return a.base.String() }
+
+// Handler is the whole HTTP edge, for tests that need no network.
+func (a *App) Handler() http.Handler { return a.http.Handler }
+
+// Start acquires the partitions, replays the journal's tail, and serves.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.acquire(ctx); err != nil {
+		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+	}
+	path, made, err := a.access.EnsureAdmin(ctx, a.shared.Owner(api.TokenSubject), a.o.StoragePath)
+	if err != nil {
+		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+	}
+	if made {
+		a.log.Info("the administrator's token was written", "file", path)
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	for _, loop := range []func(context.Context){a.checkpoints, a.watchTickets, a.expire} {
+		loops.Go(func() { loop(run) })
+	}
+	a.undo.push("loops", func(context.Context) error { cancel(); loops.Wait(); return nil })
+	a.undo.push("http", a.stopHTTP)
+	go func() {
+		if err := a.http.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.fail(problem.Wrap(err, problem.Unavailable, "the listener failed"))
+		}
+	}()
+	a.ready.Store(true)
+	a.log.Info("tocsin serves", "address", a.Addr(), "url", a.URL(), "storage", a.o.StoragePath)
+	return nil
+}
+
+// Failed tells of what ends the app from inside.
+func (a *App) Failed() <-chan error { return a.failed }
+
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
+
+// Stop drains: no new requests, deliveries under way finish, every partition
+// writes its state and gives up its lease. It is bounded by ctx and by
+// StopTimeout, idempotent, and joins the errors.
+func (a *App) Stop(ctx context.Context) error {
+	a.stopOnce.Do(func() {
+		a.ready.Store(false)
+		ctx, cancel := context.WithTimeout(ctx, a.o.StopTimeout)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- a.undo.run(ctx) }()
+		select {
+		case a.stopErr = <-done:
+		case <-ctx.Done():
+			a.stopErr = problem.Wrap(ctx.Err(), problem.Unavailable, "not everything stopped in time; what was accepted is durable and is taken up at the next start")
+		}
+	})
+	return a.stopErr
+}
+
+func (a *App) stopHTTP(ctx context.Context) error {
+	if err := a.http.Shutdown(ctx); err != nil {
+		return a.http.Close()
+	}
+	return nil
+}
+
+func (a *App) openStorage(context.Context) error {
+	dir := a.o.StoragePath
+	if dir == "" {
+		return problem.New(problem.Invalid, "no storage path is given").WithHint("--storage.path names the folder for tocsin's data")
+	}
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	st, err := embedded.Open(dir+"/store", embedded.Options{Now: a.o.Now, Logger: a.log, Registerer: a.registry})
+	if err != nil {
+		return err
+	}
+	a.store = st
+	a.undo.push("store", func(context.Context) error { return st.Close() })
+	if a.blobs, err = blob.Open(dir + "/blobs"); err != nil {
+		return err
+	}
+	j, err := journal.Open(dir+"/journal", journal.Options{MaxBytes: a.o.Config.Limits.JournalBytes, OnCommit: a.ingest, Now: a.o.Now, Logger: a.log, Registerer: a.registry})
+	if err != nil {
+		return err
+	}
+	a.journal = j
+	a.undo.push("journal", func(context.Context) error { return j.Close() })
+	return nil
+}
+
+// acquire takes every partition, brings evaluate's state up to the journal's
+// end, and starts the owners.
+func (a *App) acquire(ctx context.Context) error {
+	if err := a.shared.LoadDirectory(ctx); err != nil {
+		return err
+	}
+	owners := make([]*partition.Owner, store.Partitions)
+	for p := range store.Partitions {
+		h := flow.NewHandler(a.shared)
+		owners[p] = partition.New(partition.Options{Store: a.store, Partition: store.Partition(p), Handler: h, Now: a.o.Now, Logger: a.log})
+		a.shared.Bind(store.Partition(p), owners[p], h)
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.undo.push("partitions", func(context.Context) error { cancel(); a.owners.Wait(); return nil })
+	a.undo.push("deliveries", a.sender.Stop)
+	for _, o := range owners {
+		if err := o.Acquire(ctx); err != nil {
+			return problem.Wrap(err, problem.Unavailable, "a partition of the store cannot be acquired").WithHint("does another tocsin use the same --storage.path?")
+		}
+	}
+	from, ok := a.oldest()
+	if !ok {
+		from = a.journal.End()
+	}
+	if err := a.replay(ctx, from); err != nil {
+		return err
+	}
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		if err := a.openHistory(from); err != nil {
+			a.fail(err)
+		}
+	}()
+	a.undo.push("opening the history", func(context.Context) error { <-opened; return nil })
+	for _, o := range owners {
+		a.owners.Go(func() {
+			if err := o.Run(run); err != nil {
+				a.log.Error("a partition is not served any more", "error", err)
+				a.fail(err)
+			}
+		})
+	}
+	return nil
+}
+
+func (a *App) readiness() error {
+	if !a.ready.Load() {
+		return problem.New(problem.Unavailable, "tocsin is starting or stopping").WithRetryAfter(time.Second)
+	}
+	return nil
+}
+
+func (a *App) observe(method, pattern string, status int, took time.Duration) {
+	a.intake.requests.WithLabelValues(method, pattern, statusClass(status)).Observe(took.Seconds())
+}
+
+func statusClass(status int) string {
+	return map[int]string{2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}[status/100]
+}
+
+func (a *App) buildAccess(ctx context.Context) (err error) {
+	a.access, err = api.NewAccess(ctx, a.store, a.o.Now)
+	return err
+}
+
+func (a *App) buildEdge(context.Context) error {
+	edge := web.Edge{Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe}
+	a.http = &http.Server{Handler: edge.Mux(a.server.Routes()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
+	return nil
+}

@@ -1,0 +1,311 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/channel"
+	"github.com/tocsin-alerting/tocsin/channel/logch"
+	"github.com/tocsin-alerting/tocsin/channel/smtp"
+	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/itsm"
+	"github.com/tocsin-alerting/tocsin/itsm/register"
+	"github.com/tocsin-alerting/tocsin/itsm/rt"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/web"
+	"github.com/tocsin-alerting/tocsin/web/view"
+)
+
+// buildRules reads policy and catalog and gives a changed policy its number.
+func (a *App) buildRules(ctx context.Context) error {
+	p, c, err := LoadRules(a.o.Config)
+	if err != nil {
+		return err
+	}
+	revision, err := a.policyRevision(ctx, p)
+	if err != nil {
+		return err
+	}
+	a.shared = &flow.Shared{}
+	a.shared.SetRules(flow.Rules{Policy: p, Revision: revision, Catalog: c})
+	return nil
+}
+
+// LoadRules reads the policy and the catalog that a configuration names, or the
+// built-in ones. It checks everything and changes nothing.
+func LoadRules(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) {
+	p, err := loadPolicy(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(c.CatalogFiles) == 0 {
+		return p, catalog.Default(), nil
+	}
+	files := make([]catalog.File, len(c.CatalogFiles))
+	for i, f := range c.CatalogFiles {
+		raw, err := os.ReadFile(c.Path(f))
+		if err != nil {
+			return nil, nil, problem.Wrap(err, problem.Invalid, "the catalog file %s cannot be read", f).WithHint("check catalog_files in tocsin.yaml")
+		}
+		files[i] = catalog.File{Name: f, Text: raw}
+	}
+	cat, err := catalog.Parse(files...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, cat, nil
+}
+
+func loadPolicy(c *config.Config) (*profiles.Policy, error) {
+	switch len(c.PolicyFiles) {
+	case 0:
+		return profiles.Default()
+	case 1:
+		raw, err := os.ReadFile(c.Path(c.PolicyFiles[0]))
+		if err != nil {
+			return nil, problem.Wrap(err, problem.Invalid, "a policy file cannot be read").WithHint("check policy_files in tocsin.yaml")
+		}
+		return profiles.Parse(c.PolicyFiles[0], raw)
+	}
+	return nil, problem.New(problem.Invalid, "policy_files names %d files, and this release reads one", len(c.PolicyFiles))
+}
+
+const policySubject = "policy"
+
+type policyRecord struct {
+	Number int       `json:"number"`
+	Sha    string    `json:"sha"`
+	Text   string    `json:"text"`
+	At     time.Time `json:"at"`
+}
+
+// policyRevision finds the policy among the stored revisions or adds it.
+func (a *App) policyRevision(ctx context.Context, p *profiles.Policy) (int, error) {
+	home := store.PartitionOf(policySubject)
+	records, err := a.store.Records(ctx, home, policySubject, "", 1000)
+	if err != nil {
+		return 0, err
+	}
+	var last policyRecord
+	if len(records) > 0 {
+		if err := json.Unmarshal(records[len(records)-1].Value, &last); err != nil {
+			return 0, problem.Wrap(err, problem.Internal, "a stored policy revision cannot be read")
+		}
+	}
+	if last.Sha == p.Sha {
+		return last.Number, nil
+	}
+	next := policyRecord{Number: last.Number + 1, Sha: p.Sha, Text: string(p.Text), At: a.o.Now().UTC()}
+	raw, err := json.Marshal(next)
+	if err != nil {
+		return 0, err
+	}
+	lease, err := a.store.Acquire(ctx, home)
+	if err != nil {
+		return 0, err
+	}
+	err = lease.Commit(ctx, store.Batch{
+		Puts:   []store.Record{{Collection: policySubject, Key: fmt.Sprintf("%08d", next.Number), Kind: "policy", Version: 1, Value: raw}},
+		Ledger: []ledger.Entry{{At: next.At, Subject: policySubject, Kind: "policy.changed", Actor: "tocsin", Reason: fmt.Sprintf("policy revision %d (%s) was read at the start", next.Number, p.Sha)}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	return next.Number, lease.Release(ctx)
+}
+
+func (a *App) buildDoor(context.Context) error {
+	c := a.o.Config
+	a.intake.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tocsin_app_request_duration_seconds", Help: "HTTP requests by route.", Buckets: []float64{.005, .025, .1, .5, 2.5, 10}}, []string{"method", "route", "status"})
+	a.registry.MustRegister(a.intake.requests)
+	door, err := samples.New(samples.Options{
+		Journal: samples.JournalFunc(func(ctx context.Context, r samples.Record, b *samples.Batch) error {
+			_, err := a.journal.Append(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body}, b)
+			return err
+		}),
+		Known: a.shared.Directory().Known, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
+		TenantLabel: c.Labels.Tenant, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
+		ReplicaLabels: c.Labels.Replica, ClusterLabels: c.Labels.Cluster, Limits: remotewrite.Limits{Body: int(c.Limits.BodyBytes)},
+	})
+	a.door = door
+	return err
+}
+
+// buildEffects makes what leaves the process: ticket systems and channels.
+func (a *App) buildEffects(ctx context.Context) error {
+	key, err := api.LinkKey(a.o.StoragePath)
+	if err != nil {
+		return err
+	}
+	signer := web.Signer{Key: key}
+	views, err := view.New()
+	if err != nil {
+		return err
+	}
+	links := api.Links{Base: a.base, Signer: signer, Now: a.o.Now, Rule: a.rule}
+	artist := send.Artist{Count: a.count, Rule: a.rule, Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog }, Now: a.o.Now}
+	a.server = &api.Server{Store: a.store, Flow: a.shared, Access: a.access, Door: a.door, Query: a.query, Blobs: a.blobs, Artist: artist, Views: views,
+		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments}
+	if err := a.buildSystems(ctx); err != nil {
+		return err
+	}
+	a.server.Systems = a.systems
+	channels := map[string]channel.Channel{}
+	for _, c := range a.o.Config.Channels {
+		if channels[c.Name], err = a.channel(c); err != nil {
+			return err
+		}
+	}
+	a.sender = send.New(send.Options{Store: a.store, Blobs: a.blobs, Systems: a.systems, Channels: channels, Links: links, Pictures: artist, Now: a.o.Now, Logger: a.log})
+	return nil
+}
+
+func (a *App) buildSystems(ctx context.Context) error {
+	a.systems = map[string]itsm.System{}
+	for _, s := range a.o.Config.ITSM.Systems {
+		switch s.Kind {
+		case "register":
+			r, err := register.New(ctx, register.Options{Records: api.RegisterRecords{Store: a.store, Owner: a.shared.Owner}, Now: a.o.Now,
+				Blob: func(_ context.Context, id string) ([]byte, error) { return a.blobs.Get(id) },
+				URL:  func(number string) string { return a.base.JoinPath("tickets", number).String() }})
+			if err != nil {
+				return err
+			}
+			a.systems[s.Name], a.server.Register = r, r
+		case "rt":
+			c, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(a.o.Config.Path(s.TokenFile)), Queue: s.Queue, Queues: a.queues(s.Name), Logger: a.log, CorrelationField: s.CorrelationField, Now: a.o.Now})
+			if err != nil {
+				return err
+			}
+			a.systems[s.Name] = c
+			if s.Mode == "live" {
+				go a.checkSystem(s.Name, c)
+			}
+		}
+	}
+	return nil
+}
+
+// queues lists those that teams name for a system.
+func (a *App) queues(system string) []string {
+	var out []string
+	for _, t := range a.shared.Rules().Catalog.Teams {
+		of := t.ITSM.System
+		if of == "" {
+			of = a.o.Config.ITSM.Default
+		}
+		if of == system && t.ITSM.Queue != "" && !slices.Contains(out, t.ITSM.Queue) {
+			out = append(out, t.ITSM.Queue)
+		}
+	}
+	return out
+}
+
+// checkSystem says at the start what is wrong with a ticket system; tickets are
+// retried all the same.
+func (a *App) checkSystem(name string, s itsm.System) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := s.Check(ctx); err != nil {
+		a.log.Error("the ticket system cannot be used as configured", "system", name, "error", err)
+	}
+}
+
+// secretFile reads a secret anew at every use, so that it can be rotated.
+func secretFile(path string) func() (string, error) {
+	return func() (string, error) {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return "", problem.Wrap(err, problem.Invalid, "a secret's file cannot be read").WithHint("check token_file in tocsin.yaml")
+		}
+		return strings.TrimSpace(string(raw)), nil
+	}
+}
+
+func (a *App) channel(c config.Channel) (channel.Channel, error) {
+	if c.Kind == "log" {
+		return logch.New(a.log), nil
+	}
+	return smtp.New(smtp.Options{Address: c.Address, From: c.From, Username: c.Username, PasswordFile: a.o.Config.Path(c.PasswordFile), TLS: smtp.TLSMode(c.TLS), Now: a.o.Now})
+}
+
+// buildFlow fills in what the partitions' handlers share.
+func (a *App) buildFlow(context.Context) error {
+	c, s := a.o.Config, a.shared
+	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry)
+	s.Evaluate = evaluate.Options{Environment: c.Environment}
+	s.JournalEnd = a.journal.End
+	names := make([]string, len(c.Channels))
+	for i, ch := range c.Channels {
+		names[i] = ch.Name
+	}
+	s.Settings = flow.Settings{
+		Environment: c.Environment,
+		Channels:    names,
+		Live: func(t catalog.TeamID) bool {
+			return len(c.CatalogFiles) == 0 || slices.Contains(c.LiveTeams, string(t))
+		},
+		Ticket: func(t catalog.Team) (system, queue string, live bool) {
+			system = t.ITSM.System
+			if system == "" {
+				system = c.ITSM.Default
+			}
+			for _, x := range c.ITSM.Systems {
+				if x.Name == system {
+					return system, t.ITSM.Queue, x.Mode == "live"
+				}
+			}
+			return system, t.ITSM.Queue, false
+		},
+		IncidentURL: a.server.Links.Incident,
+	}
+	return nil
+}
+
+func (a *App) rule(name string) (rule.Rule, bool) {
+	for _, r := range api.PolicyRules(a.shared.Rules().Policy) {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return rule.Rule{}, false
+}
+
+// environments lists those that can have incidents: the default one, then the
+// policy's others.
+func (a *App) environments() []string {
+	out := []string{a.o.Config.Environment}
+	for _, e := range a.shared.Rules().Policy.Environments {
+		if !slices.Contains(out, e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// observedID makes the report of a change idempotent.
+func observedID(o itsm.Observed) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s", o.Key, o.State, o.Owner, o.Actor, o.At.UTC().Format(time.RFC3339Nano)))
+	return "observed/" + hex.EncodeToString(sum[:12])
+}

@@ -1,0 +1,208 @@
+package flow
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/router"
+	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// The sentence. Samples were journaled by their door; then:
+//
+//	ingest   -> Ingest:       a batch's series reach the engine of their tenant
+//	evaluate -> evaluated:    steps close; alerts fire or end; pools are fed
+//	route    -> alertChanged: an alert finds the incident that explains it
+//	incident -> apply:        the incident's ticket, picture and page are asked for
+//	page     -> page:         the rota names the person; the call goes out
+//
+// What comes back (results, acknowledgements, changes made in the ticket
+// system) enters at outcome, observed and Acknowledge, in incidents.go.
+
+// Kinds of inputs, each with the version of its payload.
+const (
+	inputAlert    = "alert"    // 1: alert.Alert, for an environment's incidents
+	inputEffect   = "effect"   // 1: delivery.Delivery, for a destination
+	inputOutcome  = "outcome"  // 1: delivery.Outcome, for an environment's incidents
+	inputObserved = "observed" // 1: itsm.Observed, for an environment's incidents
+)
+
+// IncidentsSubject names an environment's incidents as a subject.
+func IncidentsSubject(environment string) string { return "incidents/" + environment }
+
+func poolSubject(environment, service string) string { return "pool/" + environment + "/" + service }
+
+// Ingest takes one journaled batch's part of this partition. at is where the
+// batch ends in the journal: what a tenant's state already holds is left out.
+func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Series, at journal.Position) error {
+	err := h.evaluated(tx, h.engine.Advance(b.ReceivedAt))
+	for _, s := range series {
+		if stands, ok := h.at[s.Tenant]; ok && stands.Before(at) {
+			h.points = h.points[:0]
+			for _, p := range s.Samples {
+				h.points = append(h.points, evaluate.Sample(p))
+			}
+			h.engine.Add(b.ReceivedAt, s.Tenant, s.Labels, h.points)
+		}
+	}
+	return err
+}
+
+// evaluated passes on what closing steps brought.
+func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
+	for _, a := range out.Alerts {
+		if err := h.raise(tx, a); err != nil {
+			h.s.Logger.Error("an alert could not be stored", slog.String("alert", string(a.ID)), slog.Any("error", err))
+		}
+	}
+	h.contribute(out.Contributions)
+	for _, b := range out.Blind {
+		h.s.Metrics.Blind.Add(map[bool]float64{true: 1, false: -1}[b.Blind])
+		kind, why := "tenant.seeing", fmt.Sprintf("samples of %s arrive again; none came since %s", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))
+		if b.Blind {
+			kind, why = "tenant.blind", fmt.Sprintf("no sample of %s arrived since %s: it is not watched, its detectors are held", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))
+		}
+		tx.Log(ledger.Entry{Subject: TenantSubject(b.Tenant), Kind: kind, Reason: why})
+	}
+	return nil
+}
+
+// raise stores an alert's newest state and tells the environment's incidents.
+// A replay brings states that are not newer: they change nothing.
+func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
+	var old alert.Alert
+	exists, err := tx.Get(alerts, string(a.ID), &old)
+	if err != nil {
+		return err
+	}
+	if exists && !a.Newer(&old) {
+		return nil
+	}
+	if err := tx.Put(alerts, string(a.ID), "alert", 1, a); err != nil {
+		return err
+	}
+	if !exists || old.State != a.State {
+		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{TenantSubject(a.Tenant)}, Kind: "alert." + string(a.State), Reason: a.Reason, Data: partition.Payload(a.Evidence)})
+		h.s.Metrics.Alerts.WithLabelValues(string(a.State)).Inc()
+	}
+	tx.Send(store.Input{ID: fmt.Sprintf("%s/%s/%d", a.ID, a.State, a.AsOf.UnixMilli()), Kind: inputAlert, Version: 1, Subject: IncidentsSubject(a.Environment), Payload: partition.Payload(a)})
+	return nil
+}
+
+// contribute feeds the pools, which live in partitions of their own.
+func (h *Handler) contribute(cs []evaluate.Contribution) {
+	bySubject := map[string][]evaluate.Contribution{}
+	for _, c := range cs {
+		s := poolSubject(c.Environment, c.Service)
+		bySubject[s] = append(bySubject[s], c)
+	}
+	for subject, list := range bySubject {
+		h.s.Owner(subject).Post(func(tx *partition.Tx) error {
+			return h.s.HandlerOf(subject).pooled(tx, list)
+		})
+	}
+}
+
+// alertChanged routes an alert to its incident and lets the incident decide.
+func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
+	a, err := payload[alert.Alert](in)
+	if err != nil {
+		return err
+	}
+	open, err := activeIncidents(tx)
+	if err != nil {
+		return err
+	}
+	d := router.Route(candidates(open), a, tx.Now())
+	i := slices.IndexFunc(open, func(i incident.Incident) bool { return string(i.ID) == d.Incident })
+	switch {
+	case d.Ignore:
+		return nil
+	case i < 0:
+		return h.open(tx, in, a, d)
+	case d.Reopen:
+		return h.apply(tx, incident.Reopen(open[i], a, d.Narrow, d.Reason, h.s.Settings.Settle, tx.Now()))
+	}
+	return h.apply(tx, incident.WithAlert(open[i], a, d.Narrow, d.Reason, tx.Now()))
+}
+
+// open gives a new incident its number and its owner.
+func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router.Decision) error {
+	number, err := nextNumber(tx)
+	if err != nil {
+		return err
+	}
+	rules := h.s.Rules()
+	team, why := rules.Catalog.Owner(catalog.ServiceID(a.Service))
+	system, _, _ := h.s.Settings.Ticket(team)
+	service, _ := rules.Catalog.Service(catalog.ServiceID(a.Service))
+	o := incident.Opening{ID: incident.NewID(tx.Now(), in.ID), Number: number, Team: team.ID, OwnerReason: why, System: system, Reason: d.Reason,
+		RunbookURL: service.Runbook, SettleFor: h.s.Settings.Settle, Live: h.s.Settings.Live(team.ID)}
+	if !rules.Policy.MayPage(a.Environment) {
+		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
+	}
+	h.s.Metrics.Incidents.Inc()
+	return h.apply(tx, incident.Open(a, o, tx.Now()))
+}
+
+// apply stores what an incident decided and asks for what it wants done.
+func (h *Handler) apply(tx *partition.Tx, c incident.Change) error {
+	for _, t := range c.Timers {
+		tx.SetTimer(t)
+	}
+	tx.Log(c.Ledger...)
+	if c.Withdraw {
+		if err := h.withdraw(tx, c.Incident); err != nil {
+			return err
+		}
+	}
+	if c.Page != nil {
+		called, err := h.page(tx, c.Incident, *c.Page)
+		if err != nil {
+			return err
+		}
+		tx.Log(called.Ledger...)
+		c.Incident, c.Ticket, c.Changed = called.Incident, c.Ticket || called.Ticket, true
+	}
+	if c.Dashboard {
+		h.askPicture(tx, c.Incident)
+	}
+	if c.Ticket {
+		h.askTicket(tx, c.Incident)
+	}
+	if !c.Changed {
+		return nil
+	}
+	return putIncident(tx, c.Incident)
+}
+
+func candidates(open []incident.Incident) []router.Candidate {
+	out := make([]router.Candidate, 0, len(open))
+	for _, i := range open {
+		all, firing := i.AlertIDs()
+		c := router.Candidate{Incident: string(i.ID), Service: i.Service, Slice: i.Slice, OnsetAt: i.OnsetAt,
+			Open: i.State != incident.StateResolved, Alerts: all, Firing: firing, Rings: i.Rings()}
+		for _, a := range i.Alerts {
+			if !slices.Contains(c.Tenants, a.Tenant) {
+				c.Tenants = append(c.Tenants, a.Tenant)
+			}
+		}
+		if n, k, _, _, _ := i.Counts(); n > 0 {
+			c.Failing = k / n
+		}
+		if i.ResolvedAt != nil {
+			c.ResolvedAt = *i.ResolvedAt
+		}
+		out = append(out, c)
+	}
+	return out
+}

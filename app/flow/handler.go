@@ -1,0 +1,140 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Handler decides for one partition. It is used by that partition's owner only.
+type Handler struct {
+	s      *Shared
+	engine *evaluate.Engine
+	pools  map[string]*evaluate.Pool
+	// at is where in the journal each tenant's state stands: batches that end at
+	// or before it are in the state already.
+	at      map[tenant.ID]journal.Position
+	sending map[string]bool // deliveries handed to the Sender in this life
+	woken   bool            // deliveries left by an earlier life were taken up
+	points  []evaluate.Sample
+}
+
+// NewHandler makes the handler of a partition.
+func NewHandler(s *Shared) *Handler {
+	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, at: map[tenant.ID]journal.Position{}, sending: map[string]bool{}}
+}
+
+// Load implements partition.Handler: tenants with their cells, and pools.
+func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) error {
+	records, err := partition.All(ctx, s, p, tenants)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		t, err := decode[tenant.Tenant](r)
+		if err != nil {
+			return err
+		}
+		rules, err := h.s.storedRules(ctx, p, t)
+		if err != nil {
+			return err
+		}
+		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
+		if err != nil {
+			return err
+		}
+		if err := h.restore(t, rules, cell, ok); err != nil {
+			return err
+		}
+	}
+	return h.loadPools(ctx, p, s)
+}
+
+func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record, ok bool) error {
+	if t.Watched() {
+		h.engine.SetTenant(t, rules, t.OnboardedAt)
+	}
+	if !ok {
+		return nil
+	}
+	at, state, err := readCheckpoint(cell)
+	if err != nil {
+		return err
+	}
+	h.at[t.ID] = at
+	if len(state) == 0 || !t.Watched() {
+		return nil
+	}
+	return h.engine.Restore(t.ID, state)
+}
+
+// watch puts a tenant's rules in force.
+func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time) {
+	if !t.Watched() {
+		h.engine.RemoveTenant(t.ID)
+		return
+	}
+	h.engine.SetTenant(t, rules, now)
+}
+
+// Oldest is the earliest journal position a tenant of this partition stands at;
+// ok is false when the partition has no tenants.
+func (h *Handler) Oldest() (at journal.Position, ok bool) {
+	for _, p := range h.at {
+		if !ok || p.Before(at) {
+			at, ok = p, true
+		}
+	}
+	return at, ok
+}
+
+// Status is what evaluate can tell of a tenant.
+func (h *Handler) Status(id tenant.ID, now time.Time) evaluate.Status {
+	return h.engine.Status(id, now)
+}
+
+// Input implements partition.Handler.
+func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
+	switch in.Kind {
+	case inputAlert:
+		return h.alertChanged(tx, in)
+	case inputEffect:
+		return h.accept(tx, in)
+	case inputOutcome:
+		return h.outcome(tx, in)
+	case inputObserved:
+		return h.observed(tx, in)
+	}
+	return unknownInput(in)
+}
+
+// Timer implements partition.Handler.
+func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
+	if t.Kind == timerDelivery {
+		return h.due(tx, t.Subject)
+	}
+	return h.incidentTimer(tx, t)
+}
+
+// Tick implements partition.Handler: steps close by the clock too.
+func (h *Handler) Tick(tx *partition.Tx) error {
+	if err := h.wake(tx); err != nil {
+		return err
+	}
+	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
+		return err
+	}
+	return h.advancePools(tx)
+}
+
+// Drain implements partition.Handler: the next start begins here.
+func (h *Handler) Drain(tx *partition.Tx) error { return h.Checkpoint(tx, h.s.JournalEnd()) }
+
+// Sending is how many deliveries of this partition are with the Sender.
+func (h *Handler) Sending() int { return len(h.sending) }

@@ -1,0 +1,33 @@
+package flow
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics of the flow. No series carries a tenant.
+type Metrics struct {
+	Alerts      *prometheus.CounterVec // by state
+	Incidents   prometheus.Counter
+	Deliveries  *prometheus.CounterVec // by verb and result
+	PageSeconds prometheus.Histogram   // from onset to sent
+	Blind       prometheus.Gauge
+}
+
+// NewMetrics registers the flow's metrics, all series at zero.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		Alerts:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_alert_changes_total", Help: "Alerts that began or stopped firing."}, []string{"state"}),
+		Incidents:   prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_flow_incidents_opened_total", Help: "Incidents opened."}),
+		Deliveries:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_deliveries_total", Help: "Attempts to deliver a ticket, picture or page."}, []string{"verb", "result"}),
+		PageSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_page_delay_seconds", Help: "From the fault's onset until the page was sent.", Buckets: []float64{15, 30, 45, 60, 90, 120, 300, 600, 1800, 3600}}),
+		Blind:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_flow_blind_tenants", Help: "Tenants whose samples stopped arriving."}),
+	}
+	r.MustRegister(m.Alerts, m.Incidents, m.Deliveries, m.PageSeconds, m.Blind)
+	for _, s := range []string{"firing", "resolved"} {
+		m.Alerts.WithLabelValues(s)
+	}
+	for _, v := range []string{VerbTicket, VerbPicture, VerbPage} {
+		for _, o := range []string{"ok", "withdrawn", "retry", "refused"} {
+			m.Deliveries.WithLabelValues(v, o)
+		}
+	}
+	return m
+}

@@ -1,0 +1,111 @@
+package flow
+
+import (
+	"context"
+	"strings"
+
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+const poolRecords = "pool" // evaluate.Pool's checkpoint by subject
+
+// pooled takes what tenants' closed steps say about a service as a whole.
+func (h *Handler) pooled(tx *partition.Tx, cs []evaluate.Contribution) error {
+	if len(cs) == 0 {
+		return nil
+	}
+	p := h.pool(cs[0].Environment, cs[0].Service)
+	if err := h.raisePooled(tx, p); err != nil { // steps that are due close before anything is added
+		return err
+	}
+	for _, c := range cs {
+		p.Contribute(c)
+	}
+	return h.raisePooled(tx, p)
+}
+
+func (h *Handler) pool(environment, service string) *evaluate.Pool {
+	subject := poolSubject(environment, service)
+	p := h.pools[subject]
+	if p == nil {
+		p = evaluate.NewPool(h.s.Evaluate, environment, service)
+		p.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation(service)))
+		h.pools[subject] = p
+	}
+	return p
+}
+
+func (h *Handler) advancePools(tx *partition.Tx) error {
+	for _, p := range h.pools {
+		if err := h.raisePooled(tx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) raisePooled(tx *partition.Tx, p *evaluate.Pool) error {
+	for _, a := range p.Advance(tx.Now()) {
+		if err := h.raise(tx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) loadPools(ctx context.Context, p store.Partition, s store.Store) error {
+	records, err := partition.All(ctx, s, p, poolRecords)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		parts := strings.SplitN(r.Key, "/", 3)
+		if len(parts) != 3 || r.Version != 1 {
+			return problem.New(problem.Internal, "a pool's record cannot be read by this release")
+		}
+		if err := h.pool(parts[1], parts[2]).Restore(r.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Checkpoint writes the state of every tenant and pool of the partition. at is
+// where the journal stood when this was posted: every batch before it was
+// ingested already, because posted work is done in order.
+func (h *Handler) Checkpoint(tx *partition.Tx, at journal.Position) error {
+	stands := map[string]bool{}
+	for id, was := range h.at {
+		if was.Before(at) {
+			stands[string(id)] = true
+			tx.After(func() { h.at[id] = at })
+		}
+	}
+	for id := range h.at {
+		if !stands[string(id)] {
+			continue
+		}
+		state, err := h.engine.Checkpoint(id)
+		if err != nil {
+			return err
+		}
+		tx.PutRaw(checkpoint(id, at, state))
+	}
+	return h.checkpointPools(tx)
+}
+
+func (h *Handler) checkpointPools(tx *partition.Tx) error {
+	for subject, p := range h.pools {
+		state, err := p.Checkpoint()
+		if err != nil {
+			return err
+		}
+		tx.PutRaw(store.Record{Collection: poolRecords, Key: subject, Kind: "pool", Version: 1, Value: state})
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+// Package flow is where one stage's output becomes the next one's input: it
+// holds the handler that every partition runs. flow.go reads as the sentence
+// ingest -> evaluate -> route -> incident -> page.
+//
+// It knows all deciders and calls them; none of them knows another. It does no
+// I/O of its own: what must leave the process is handed to a Sender.
+package flow
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/delivery"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Rules is the policy and catalog in force, with the policy's revision.
+type Rules struct {
+	Policy   *profiles.Policy
+	Revision int
+	Catalog  *catalog.Catalog
+}
+
+// Settings say what may leave and where to.
+type Settings struct {
+	Environment string
+	// Live says whether a team is paged for real; others are observed.
+	Live func(catalog.TeamID) bool
+	// Ticket says which system takes a team's tickets, in which queue, and
+	// whether anything may be written there.
+	Ticket func(catalog.Team) (system, queue string, live bool)
+	// Channels names the configured ways to page.
+	Channels []string
+	// IncidentURL is the address of an incident's view, with its signed link.
+	IncidentURL func(id string) string
+	// Settle is how long the first page of an incident that is no hard fault
+	// waits for more evidence.
+	Settle time.Duration
+}
+
+// Sender does what a delivery asks for, outside the partition's goroutine, and
+// reports with done exactly once.
+type Sender interface {
+	Send(d delivery.Delivery, done func(delivery.Result))
+}
+
+// Shared is what the handlers of all partitions have in common.
+type Shared struct {
+	Store    store.Store
+	Logger   *slog.Logger
+	Settings Settings
+	Evaluate evaluate.Options
+	Sender   Sender
+	Metrics  *Metrics
+	// JournalEnd is where the journal stands: a new tenant's state begins there.
+	JournalEnd func() journal.Position
+
+	rules     atomic.Pointer[Rules]
+	directory Directory
+	owners    [store.Partitions]*partition.Owner
+	handlers  [store.Partitions]*Handler
+}
+
+// Bind tells who owns a partition and with which handler; called for every
+// partition before any owner runs.
+func (s *Shared) Bind(p store.Partition, o *partition.Owner, h *Handler) {
+	s.owners[p], s.handlers[p] = o, h
+}
+
+// Owner is the owner of a subject's partition.
+func (s *Shared) Owner(subject string) *partition.Owner { return s.OwnerOf(store.PartitionOf(subject)) }
+
+// OwnerOf is the owner of a partition.
+func (s *Shared) OwnerOf(p store.Partition) *partition.Owner { return s.owners[p] }
+
+// Handler is the handler of a partition; its deciding methods are to be used
+// inside that partition's owner only.
+func (s *Shared) Handler(p store.Partition) *Handler { return s.handlers[p] }
+
+// HandlerOf is the handler of a subject's partition; to be used inside that
+// partition's owner only.
+func (s *Shared) HandlerOf(subject string) *Handler { return s.handlers[store.PartitionOf(subject)] }
+
+// SetRules puts a policy and catalog in force for decisions from now on.
+func (s *Shared) SetRules(r Rules) { s.rules.Store(&r) }
+
+// Rules is what is in force.
+func (s *Shared) Rules() Rules { return *s.rules.Load() }
+
+// Directory is which tenants there are.
+func (s *Shared) Directory() *Directory { return &s.directory }
+
+// Observation is what all tenants' profiles depend on besides themselves.
+func (s *Shared) observation(service string) profiles.Observation {
+	team, _ := s.Rules().Catalog.Owner(catalog.ServiceID(service))
+	return profiles.Observation{Tenants: s.directory.Watched(), FalsePagesPerWeek: team.FalsePagesPerWeek}
+}
+
+// Directory lists the onboarded tenants of this process. Safe for concurrent use.
+type Directory struct {
+	mu      sync.RWMutex
+	tenants map[tenant.ID]tenant.Tenant
+}
+
+// Known says whether a tenant was onboarded.
+func (d *Directory) Known(id tenant.ID) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	_, ok := d.tenants[id]
+	return ok
+}
+
+// Get gives a tenant's document.
+func (d *Directory) Get(id tenant.ID) (tenant.Tenant, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	t, ok := d.tenants[id]
+	return t, ok
+}
+
+// List gives all documents in order of id.
+func (d *Directory) List() []tenant.Tenant {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	out := make([]tenant.Tenant, 0, len(d.tenants))
+	for _, t := range d.tenants {
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b tenant.Tenant) int {
+		switch {
+		case a.ID < b.ID:
+			return -1
+		case a.ID > b.ID:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// Watched counts the tenants whose traffic is evaluated.
+func (d *Directory) Watched() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	n := 0
+	for _, t := range d.tenants {
+		if t.Watched() {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *Directory) put(t tenant.Tenant) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tenants == nil {
+		d.tenants = map[tenant.ID]tenant.Tenant{}
+	}
+	d.tenants[t.ID] = t
+}
+
+func (d *Directory) remove(id tenant.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.tenants, id)
+}
+
+// LoadDirectory reads every tenant document of the store.
+func (s *Shared) LoadDirectory(ctx context.Context) error {
+	for p := range store.Partitions {
+		records, err := partition.All(ctx, s.Store, store.Partition(p), tenants)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			t, err := decode[tenant.Tenant](r)
+			if err != nil {
+				return err
+			}
+			s.directory.put(t)
+		}
+	}
+	return nil
+}

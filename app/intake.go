@@ -1,0 +1,233 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-alerting/tocsin/dashboards"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+)
+
+// intake hands journaled batches to the partitions, in the journal's order.
+type intake struct {
+	mu       sync.Mutex
+	at       journal.Position // everything before it was handed on
+	requests *prometheus.HistogramVec
+}
+
+// ingest is called by the journal, in order, after the batches are durable.
+func (a *App) ingest(committed []journal.Committed) {
+	a.intake.mu.Lock()
+	defer a.intake.mu.Unlock()
+	for _, c := range committed {
+		if b, ok := c.Attach.(*samples.Batch); ok {
+			a.handOn(b, c.Position)
+		}
+		a.intake.at = c.Position
+	}
+}
+
+// handOn posts each partition's part of a batch and writes the history.
+func (a *App) handOn(b *samples.Batch, at journal.Position) {
+	parts := map[store.Partition][]samples.Series{}
+	for _, s := range b.Series {
+		if s.Unknown || s.Tenant == tenant.Product {
+			continue
+		}
+		p := store.PartitionOf(flow.TenantSubject(s.Tenant))
+		parts[p] = append(parts[p], s)
+	}
+	for p, series := range parts {
+		h := a.shared.Handler(p)
+		a.shared.OwnerOf(p).Post(func(tx *partition.Tx) error { return h.Ingest(tx, b, series, at) })
+	}
+	if db := a.history.Load(); db != nil {
+		if err := db.Append(context.Background(), b, at); err != nil {
+			a.log.Error("samples are missing from the history; they were evaluated", "error", err)
+		}
+	}
+}
+
+// replay brings the partitions from their checkpoints, the oldest of which
+// stands at from, to the journal's end.
+func (a *App) replay(ctx context.Context, from journal.Position) error {
+	began, records := a.o.Now(), 0
+	err := a.journal.Replay(ctx, from, func(end journal.Position, r journal.Record) error {
+		b, err := a.decode(r)
+		if err != nil {
+			return err
+		}
+		records++
+		a.ingest([]journal.Committed{{Record: r, Position: end, Attach: b}})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.intake.at = a.journal.End()
+	a.log.Info("the journal's tail was replayed", "requests", records, "took", a.o.Now().Sub(began).String())
+	return nil
+}
+
+// oldest is where the journal must be kept from.
+func (a *App) oldest() (at journal.Position, ok bool) {
+	for p := range store.Partitions {
+		if o, has := a.shared.Handler(store.Partition(p)).Oldest(); has && (!ok || o.Before(at)) {
+			at, ok = o, true
+		}
+	}
+	return at, ok
+}
+
+// checkpoints has every partition write its state once a minute, spread over
+// it, and gives back the part of the journal that nobody needs any more.
+func (a *App) checkpoints(ctx context.Context) {
+	tick := time.NewTicker(time.Minute / store.Partitions)
+	defer tick.Stop()
+	kept := make([]journal.Position, store.Partitions)
+	var mu sync.Mutex
+	for p := 0; ; p = (p + 1) % store.Partitions {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		a.intake.mu.Lock()
+		at := a.intake.at
+		a.intake.mu.Unlock()
+		h := a.shared.Handler(store.Partition(p))
+		a.shared.OwnerOf(store.Partition(p)).Post(func(tx *partition.Tx) error {
+			tx.After(func() { mu.Lock(); kept[p] = at; mu.Unlock() })
+			return h.Checkpoint(tx, at)
+		})
+		if p != store.Partitions-1 {
+			continue
+		}
+		mu.Lock()
+		oldest := kept[0]
+		for _, k := range kept {
+			if k.Before(oldest) {
+				oldest = k
+			}
+		}
+		mu.Unlock()
+		if err := a.journal.Trim(oldest); err != nil {
+			a.log.Error("the journal could not be trimmed", "error", err)
+		}
+	}
+}
+
+// expire removes pictures older than their retention, once an hour.
+func (a *App) expire(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if _, err := a.blobs.Expire(a.o.Now().Add(-a.o.Config.Retention.Blobs)); err != nil {
+			a.log.Error("old pictures could not be removed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// openHistory opens the metrics history behind the serving daemon: it takes a
+// while when there is much of it. What was journaled since from is written to it
+// first; batches that come after that are written as they come.
+func (a *App) openHistory(from journal.Position) error {
+	db, err := history.Open(history.Options{Dir: filepath.Join(a.o.StoragePath, "history"), Small: true, Retention: a.o.Config.Retention.Samples, Now: a.o.Now, Logger: slog.New(quiet{a.log.Handler()}), Registerer: a.registry})
+	if err != nil {
+		return err
+	}
+	a.undo.push("history", func(context.Context) error { return db.Close() })
+	catchUp := func() error {
+		return a.journal.Replay(context.Background(), from, func(end journal.Position, r journal.Record) error {
+			b, err := a.decode(r)
+			if err != nil {
+				return err
+			}
+			from = end
+			return db.Append(context.Background(), b, end)
+		})
+	}
+	if err := catchUp(); err != nil { // most of it, while batches go on arriving
+		return err
+	}
+	a.intake.mu.Lock()
+	defer a.intake.mu.Unlock()
+	if err := catchUp(); err != nil { // the rest, while they wait
+		return err
+	}
+	a.history.Store(db)
+	a.querier.Store(history.NewQuerier(db.Queryable(), history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Now: a.o.Now, Logger: a.log}))
+	return nil
+}
+
+func (a *App) decode(r journal.Record) (*samples.Batch, error) {
+	return a.door.Decode(r.Header, r.Body, r.At)
+}
+
+func (a *App) query() *history.Querier { return a.querier.Load() }
+
+// count reads the history for a chart.
+func (a *App) count(ctx context.Context, environment string, t tenant.ID, spec sli.Spec, slice sli.Slice, from, to time.Time, step time.Duration) ([]dashboards.Point, error) {
+	q := a.query()
+	if q == nil {
+		return nil, problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(time.Second)
+	}
+	if err := a.history.Load().Flush(ctx); err != nil { // what was just evaluated is to be seen
+		return nil, err
+	}
+	fence, sel := history.Fence{Any: true}, sli.Selection{a.o.Config.Labels.Environment: environment}
+	if t != tenant.Product {
+		fence = history.Fence{Tenants: []tenant.ID{t}}
+		sel[a.o.Config.Labels.Tenant] = string(t)
+	}
+	counts, err := q.Counts(ctx, fence, spec, sel, slice, from, to, step)
+	if err != nil {
+		return nil, err
+	}
+	points := make([]dashboards.Point, len(counts))
+	for i, c := range counts {
+		points[i] = dashboards.Point{T: c.T.Add(-step), N: c.N, K: c.K}
+	}
+	return points, nil
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return problem.Wrap(err, problem.Unavailable, "the storage folder cannot be made").WithHint("check the rights on --storage.path")
+	}
+	return nil
+}
+
+// quiet lets only warnings and worse through: the TSDB tells every step it takes.
+type quiet struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)
+}
+
+// WithAttrs implements slog.Handler.
+func (q quiet) WithAttrs(as []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(as)} }
+
+// WithGroup implements slog.Handler.
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }

@@ -1,0 +1,285 @@
+// Package send does what deliveries ask for: it writes tickets, draws pictures
+// and sends pages. It is the only place that calls the effect adapters.
+//
+// It decides nothing: whether, when and how often is delivery's. Just before a
+// page is sent it asks on-call whether the call still makes sense.
+package send
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/blob"
+	"github.com/tocsin-alerting/tocsin/channel"
+	"github.com/tocsin-alerting/tocsin/delivery"
+	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/itsm"
+	"github.com/tocsin-alerting/tocsin/oncall"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// Links makes the addresses that stand in tickets and pages.
+type Links interface {
+	Incident(id string) string
+	Dashboard(i incident.Incident) string
+	Acknowledge(p oncall.Page) string
+}
+
+// Pictures draws an incident's chart; it may ask the history.
+type Pictures interface {
+	Draw(ctx context.Context, i incident.Incident) ([]byte, error)
+}
+
+// Options of a Sender.
+type Options struct {
+	Store    store.Store
+	Blobs    *blob.Dir
+	Systems  map[string]itsm.System
+	Channels map[string]channel.Channel
+	Links    Links
+	Pictures Pictures
+	Now      func() time.Time
+	Logger   *slog.Logger
+	Timeout  time.Duration // of one attempt; default 30 s
+	// PerDestination bounds attempts under way at one destination; default 4.
+	PerDestination int
+}
+
+// Sender makes attempts, each in a goroutine of its own, a few at a time for
+// each destination, so that a slow one delays no other.
+type Sender struct {
+	o     Options
+	ctx   context.Context
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	slots map[string]chan struct{}
+	done  bool
+}
+
+// New makes a Sender.
+func New(o Options) *Sender {
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.PerDestination == 0 {
+		o.PerDestination = 4
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Sender{o: o, ctx: ctx, stop: cancel, slots: map[string]chan struct{}{}}
+}
+
+// Send implements flow.Sender. After Stop nothing is attempted: the delivery
+// stays as it is and is taken up at the next start.
+func (s *Sender) Send(d delivery.Delivery, done func(delivery.Result)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return
+	}
+	slot := s.slots[d.Destination]
+	if slot == nil {
+		slot = make(chan struct{}, s.o.PerDestination)
+		s.slots[d.Destination] = slot
+	}
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		select {
+		case slot <- struct{}{}:
+			defer func() { <-slot }()
+		case <-s.ctx.Done():
+			return
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+		defer cancel()
+		r, ok := s.attempt(ctx, d)
+		if ok {
+			done(r)
+		}
+	}()
+}
+
+// Stop lets attempts under way finish until ctx ends, then cuts them short.
+func (s *Sender) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.done = true
+	s.mu.Unlock()
+	finished := make(chan struct{})
+	go func() { s.wg.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+	}
+	s.stop()
+	<-finished
+	return ctx.Err()
+}
+
+// attempt makes one attempt; ok is false when the process is stopping and the
+// outcome is not known.
+func (s *Sender) attempt(ctx context.Context, d delivery.Delivery) (r delivery.Result, ok bool) {
+	var data any
+	var err error
+	switch d.Verb {
+	case flow.VerbTicket:
+		data, err = s.ticket(ctx, d)
+	case flow.VerbPicture:
+		data, err = s.picture(ctx, d)
+	case flow.VerbPage:
+		var withheld string
+		data, withheld, err = s.page(ctx, d)
+		if withheld != "" {
+			return delivery.Result{Withdrawn: true, Error: withheld}, true
+		}
+	default:
+		err = problem.New(problem.Internal, "nothing here can deliver this")
+	}
+	raw, encErr := json.Marshal(data)
+	if err == nil {
+		err = encErr
+	}
+	if err == nil {
+		return delivery.Result{OK: true, Data: raw}, true
+	}
+	if s.ctx.Err() != nil {
+		return r, false
+	}
+	p := problem.From(err)
+	text := p.Message
+	if p.Hint != "" {
+		text += " (" + p.Hint + ")"
+	}
+	s.o.Logger.Warn("a delivery failed", "verb", d.Verb, "destination", d.Destination, "ref", d.Ref, "attempt", d.Attempts, "retryable", p.Retryable, "error", err)
+	return delivery.Result{Error: text, Retryable: p.Retryable || p.Kind == problem.Internal, RetryAfter: p.RetryAfter, Data: raw}, true
+}
+
+func (s *Sender) ticket(ctx context.Context, d delivery.Delivery) (any, error) {
+	job, err := read[flow.TicketJob](d)
+	if err != nil {
+		return nil, err
+	}
+	system, ok := s.o.Systems[job.System]
+	if !ok {
+		return nil, problem.New(problem.Invalid, "the ticket system %s is not configured", job.System).WithHint("add it under itsm.systems in tocsin.yaml")
+	}
+	for i := range job.Ticket.Notes {
+		a := job.Ticket.Notes[i].Attachment
+		if a == nil {
+			continue
+		}
+		if a.Content, err = s.o.Blobs.Get(a.Blob); problem.Is(err, problem.NotFound) {
+			job.Ticket.Notes[i].Attachment = nil // it has expired; the note's text stays
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	known := job.Known
+	if i, err := s.incident(ctx, d.Subject, d.Ref); err == nil && i.Mirror.Ref.ID != "" {
+		known = i.Mirror.Ref // it may have become known since the document was made
+	}
+	return system.Sync(ctx, job.Ticket, known)
+}
+
+func (s *Sender) picture(ctx context.Context, d delivery.Delivery) (any, error) {
+	job, err := read[flow.PictureJob](d)
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.incident(ctx, d.Subject, job.Incident)
+	if err != nil {
+		return nil, err
+	}
+	out := incident.Dashboard{URL: s.o.Links.Dashboard(i)}
+	if _, err := s.draw(ctx, i); err != nil {
+		return out, err
+	}
+	out.Blob = BlobID(i)
+	return out, nil
+}
+
+// BlobID names the picture of an incident's present opening.
+func BlobID(i incident.Incident) string { return fmt.Sprintf("%s-%d.png", i.ID, i.Openings) }
+
+// draw gives the opening's picture, drawn once.
+func (s *Sender) draw(ctx context.Context, i incident.Incident) ([]byte, error) {
+	if png, err := s.o.Blobs.Get(BlobID(i)); err == nil {
+		return png, nil
+	}
+	png, err := s.o.Pictures.Draw(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	return png, s.o.Blobs.Put(BlobID(i), png)
+}
+
+// page sends one page. withheld says why it was not sent.
+func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, withheld string, err error) {
+	job, err := read[flow.PageJob](d)
+	if err != nil {
+		return nil, "", err
+	}
+	var p oncall.Page
+	if err := s.record(ctx, d.Subject, flow.Pages, string(job.Call.Page), &p); err != nil {
+		return nil, "", err
+	}
+	i, err := s.incident(ctx, d.Subject, job.Call.Incident)
+	if err != nil {
+		return nil, "", err
+	}
+	if may, why := oncall.MaySend(p, job.Call, i.State == incident.StateOpen, s.o.Now()); !may {
+		return nil, why, nil
+	}
+	ch, ok := s.o.Channels[job.Call.Channel]
+	if !ok {
+		return nil, "", problem.New(problem.Invalid, "the channel %s is not configured", job.Call.Channel).WithHint("add it under channels in tocsin.yaml")
+	}
+	sent, err := ch.Send(ctx, oncall.Text(p, oncall.Facts(i.Facts()), oncall.Links{
+		Incident: s.o.Links.Incident(string(i.ID)), Dashboard: s.o.Links.Dashboard(i),
+		Ticket: i.Mirror.Ref.URL, TicketNumber: i.Mirror.Ref.Number, Acknowledge: s.o.Links.Acknowledge(p),
+	}, s.pagePicture(ctx, i)))
+	return sent.Detail, "", err
+}
+
+// pagePicture waits a moment for the picture; a page is worth more than it.
+func (s *Sender) pagePicture(ctx context.Context, i incident.Incident) *channel.Picture {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	png, err := s.draw(ctx, i)
+	if err != nil {
+		s.o.Logger.Warn("a page goes out without its picture", "incident", i.Number, "error", err)
+		return nil
+	}
+	return &channel.Picture{Name: fmt.Sprintf("incident-%d.png", i.Number), Content: png, Alt: i.Headline()}
+}
+
+func (s *Sender) incident(ctx context.Context, subject, id string) (i incident.Incident, err error) {
+	return i, s.record(ctx, subject, flow.Incidents, id, &i)
+}
+
+func (s *Sender) record(ctx context.Context, subject, collection, key string, v any) error {
+	r, ok, err := s.o.Store.Record(ctx, store.PartitionOf(subject), collection, key)
+	if err != nil {
+		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
+	if !ok {
+		return problem.New(problem.Internal, "%s %s is not in the store", collection, key)
+	}
+	return json.Unmarshal(r.Value, v)
+}
+
+func read[T any](d delivery.Delivery) (T, error) {
+	var v T
+	if err := json.Unmarshal(d.Payload, &v); err != nil {
+		return v, problem.Wrap(err, problem.Invalid, "the payload of a delivery cannot be read")
+	}
+	return v, nil
+}
+
+var _ flow.Sender = (*Sender)(nil)

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/itsm"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+const cursors = "cursor" // where each ticket system's changes were read to
+
+// watchTickets asks every live ticket system what people changed there.
+func (a *App) watchTickets(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, s := range a.o.Config.ITSM.Systems {
+		if s.Mode == "live" {
+			wg.Go(func() { a.watchSystem(ctx, s) })
+		}
+	}
+	wg.Wait()
+}
+
+func (a *App) watchSystem(ctx context.Context, c config.System) {
+	tick := time.NewTicker(c.Poll)
+	defer tick.Stop()
+	failing := false
+	for {
+		err := a.poll(ctx, c.Name)
+		if err != nil && ctx.Err() == nil && !failing {
+			a.log.Warn("changes made in the ticket system cannot be read; it is tried again", "system", c.Name, "error", err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// poll offers each change to the incident it belongs to; only then the cursor
+// moves, so that a crash reads them again.
+func (a *App) poll(ctx context.Context, name string) error {
+	subject := store.DestinationSubject("itsm/" + name)
+	var cursor string
+	r, ok, err := a.store.Record(ctx, store.PartitionOf(subject), cursors, name)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := json.Unmarshal(r.Value, &cursor); err != nil {
+			return problem.Wrap(err, problem.Internal, "the cursor of a ticket system cannot be read")
+		}
+	}
+	call, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	seen, next, err := a.systems[name].Changes(call, cursor)
+	if err != nil {
+		return err
+	}
+	for _, o := range seen {
+		if err := a.offerObserved(ctx, o); err != nil {
+			return err
+		}
+	}
+	if next == cursor {
+		return nil
+	}
+	return a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) error { return tx.Put(cursors, name, "cursor", 1, next) })
+}
+
+func (a *App) offerObserved(ctx context.Context, o itsm.Observed) error {
+	for _, env := range a.environments() {
+		p := store.PartitionOf(flow.IncidentsSubject(env))
+		if _, ok, err := a.store.Record(ctx, p, flow.Incidents, o.Key); err != nil {
+			return err
+		} else if ok {
+			return a.store.Offer(ctx, p, flow.ObservedInput(env, observedID(o), o, a.o.Now()))
+		}
+	}
+	return nil // a ticket of ours whose incident is not known here: another installation's
+}

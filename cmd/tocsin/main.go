@@ -1,0 +1,109 @@
+// Command tocsin is the daemon and its command line.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	_ "time/tzdata" // rotas need their zones on every machine
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes of every command.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the daemon."`
+	Tenant  tenantCmd  `cmd:"" help:"Onboard tenants and look at them."`
+	Token   tokenCmd   `cmd:"" help:"Make, list and revoke tokens."`
+	Why     whyCmd     `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant."`
+	ITSM    itsmCmd    `cmd:"" name:"itsm" help:"Look at the ticket systems."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Server    string `help:"Address of the daemon." default:"http://127.0.0.1:9480" env:"TOCSIN_SERVER" placeholder:"URL"`
+	TokenFile string `help:"File that holds the token; default: admin.token of ./tocsin-data." env:"TOCSIN_TOKEN_FILE" placeholder:"FILE"`
+	Output    string `help:"Form of what is printed." enum:"table,json" default:"table"`
+}
+
+// terminal is where a command writes.
+type terminal struct {
+	out, err io.Writer
+}
+
+// exited carries kong's wish to exit out of the parser.
+type exited int
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
+	var c cli
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exited)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	parser, err := kong.New(&c, kong.Name("tocsin"), kong.Description("Alerting and incident routing for a product of many tenants."),
+		kong.Writers(out, errOut), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(terminal{out, errOut}))
+	if err != nil {
+		fmt.Fprintln(errOut, "tocsin:", err)
+		return exitUsage
+	}
+	kctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(errOut, "tocsin: %v\nRun tocsin --help.\n", err)
+		return exitUsage
+	}
+	if err := kctx.Run(&client{server: c.Server, tokenFile: c.TokenFile, json: c.Output == "json", out: out}); err != nil {
+		return report(errOut, err)
+	}
+	return exitOK
+}
+
+// report prints an error for a person and gives the exit code.
+func report(w io.Writer, err error) int {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		fmt.Fprintln(w, "tocsin:", err)
+		return exitFailure
+	}
+	fmt.Fprintln(w, "tocsin:", p.Message)
+	if p.Err != nil {
+		fmt.Fprintln(w, "  because:", p.Err)
+	}
+	if p.Hint != "" {
+		fmt.Fprintln(w, "  hint:", p.Hint)
+	}
+	return exitFailure
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(t terminal) error {
+	_, err := fmt.Fprintln(t.out, "tocsin", version)
+	return err
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app"
+	"github.com/tocsin-alerting/tocsin/config"
+)
+
+type serveCmd struct {
+	Config      string `name:"config.file" aliases:"config" help:"Configuration file; without one the defaults." placeholder:"FILE"`
+	Storage     string `name:"storage.path" aliases:"data-dir" help:"Folder for tocsin's data." default:"./tocsin-data" placeholder:"DIR"`
+	Listen      string `name:"web.listen-address" aliases:"listen" help:"Address of the API and the views." default:"127.0.0.1:9480" placeholder:"HOST:PORT"`
+	OTLPListen  string `name:"otlp.listen-address" aliases:"otlp.listen" help:"Address of the OTLP door. This release has none: only off is taken." default:"off" enum:"off"`
+	ExternalURL string `name:"web.external-url" help:"Address that links are made from; overrides external_url." placeholder:"URL"`
+	LogFormat   string `name:"log.format" help:"Form of the log." enum:"text,json" default:"text"`
+	LogLevel    string `name:"log.level" help:"Least severe message that is logged." enum:"debug,info,warn,error" default:"info"`
+}
+
+// Run serves until the first signal, which drains; a second one cuts short.
+func (s serveCmd) Run(ctx context.Context, t terminal) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return err
+	}
+	o := &slog.HandlerOptions{Level: level}
+	var h slog.Handler = slog.NewTextHandler(t.err, o)
+	if s.LogFormat == "json" {
+		h = slog.NewJSONHandler(t.err, o)
+	}
+	c := config.Default()
+	if s.Config != "" {
+		var err error
+		if c, err = config.Load(s.Config); err != nil {
+			return err
+		}
+	}
+	if s.ExternalURL != "" {
+		c.ExternalURL = s.ExternalURL
+	}
+	log := slog.New(h)
+	a, err := app.New(ctx, app.Options{Config: c, StoragePath: s.Storage, ListenAddress: s.Listen, Logger: log, Version: version})
+	if err != nil {
+		return err
+	}
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+		log.Info("draining; a second signal cuts short")
+	case failed = <-a.Failed():
+		log.Error("stopping because a part failed", "error", failed)
+	}
+	second, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer release()
+	began := time.Now()
+	err = errors.Join(failed, a.Stop(second))
+	if err == nil {
+		log.Info("stopped", "took", fmt.Sprint(time.Since(began).Round(time.Millisecond)))
+	}
+	return err
+}

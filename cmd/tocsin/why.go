@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+)
+
+type whyCmd struct {
+	ID string `arg:"" help:"Incident (id or number), alert, page or tenant."`
+}
+
+func (t whyCmd) Run(ctx context.Context, c *client) error {
+	var a api.WhyAnswer
+	if err := c.call(ctx, http.MethodGet, "/api/v1/why/"+url.PathEscape(t.ID), nil, &a); err != nil {
+		return err
+	}
+	rows := [][]string{}
+	for _, e := range a.Entries {
+		rows = append(rows, []string{e.At.UTC().Format(time.DateTime), e.Kind, e.Actor, e.Reason})
+	}
+	return c.print(a, []string{"WHEN (UTC)", "WHAT", "WHO", "WHY"}, rows)
+}
+
+type itsmCmd struct {
+	Check itsmCheck `cmd:"" help:"Say whether a ticket system can be used as configured."`
+}
+
+type itsmCheck struct {
+	Name string `arg:"" help:"Name under itsm.systems."`
+}
+
+func (t itsmCheck) Run(ctx context.Context, c *client) error {
+	if err := c.call(ctx, http.MethodPost, "/api/v1/itsm/"+url.PathEscape(t.Name)+"/check", nil, nil); err != nil {
+		return err
+	}
+	return c.print(map[string]string{"usable": t.Name}, nil, [][]string{{t.Name + " can be used"}})
+}
