@@ -21,9 +21,6 @@ func slowAlternative(p0 float64) float64 { return math.Min(p0+slowPoints, (1+p0)
 // hardAlternative is the large fault: at least 60%, and half of what used to succeed.
 func hardAlternative(p0 float64) float64 { return math.Max(hardRatio, (1+p0)/2) }
 
-// designEffect is by how much n events of one step say less than n independent ones.
-func designEffect(n float64) float64 { return 1 + dispersion*math.Max(0, n-1) }
-
 // cusum is one sequential test: the evidence for its alternative since it was last zero.
 type cusum struct {
 	score   float64

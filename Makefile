@@ -1,0 +1,44 @@
+# make help lists what there is.
+SHELL := /bin/sh
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
+GO ?= go
+GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
+FUZZTIME ?= 1m
+
+.PHONY: help build demo test test-deps lint fuzz quality-long bench tidy clean
+
+help: ## List the targets.
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build tocsin into bin/.
+	$(GO) build $(GOFLAGS_BUILD) -o bin/ ./cmd/...
+
+demo: build ## Show the main job, from onboarding to the resolved ticket (KEEP=1 leaves it up, BREAK=0 must fail at "alert").
+	./bin/tocsin-demo --pictures demo-out
+
+test-deps: ## Install and build what the tests need; quick when all is there.
+	./tools/peers.sh
+
+test: test-deps ## Run every test with the race detector.
+	$(GO) vet ./...
+	$(GO) test -race -timeout 25m ./...
+
+lint: ## Run golangci-lint, built from tools/lint.
+	$(GO) tool -modfile=tools/lint/go.mod golangci-lint run
+
+fuzz: ## Fuzz every decoder for FUZZTIME each.
+	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) ./samples/remotewrite
+	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./journal
+	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./catalog
+
+quality-long: ## 1,000 null tenant-months at 0.01, 1 and 100 tps with a fresh seed (some minutes).
+	TOCSIN_LONG=1 $(GO) test -run TestNullMonths -v -timeout 60m ./detect
+
+bench: ## Measure decoding, evaluating, journaling and committing; prints Go's benchmark lines.
+	$(GO) test -run '^$$' -bench . -benchmem ./samples/... ./evaluate ./detect ./journal ./store/embedded
+
+tidy: ## Tidy go.mod.
+	$(GO) mod tidy
+
+clean: ## Remove what was built.
+	rm -rf bin demo-out
