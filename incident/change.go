@@ -175,9 +175,7 @@ func (b *build) put(a alert.Alert) (old *alert.Alert, ok bool) {
 // derive brings what follows from the alerts up to date.
 func (b *build) derive(newest alert.Alert) {
 	i := &b.Incident
-	if i.OnsetAt.IsZero() || newest.OnsetAt.Before(i.OnsetAt) {
-		i.OnsetAt = newest.OnsetAt.UTC()
-	}
+	i.OnsetAt = i.onset()
 	if newest.State == alert.Firing && newest.Severity.Rank() > i.Severity.Rank() {
 		if i.Severity != "" {
 			why := "rule " + newest.Rule + " fires as " + string(newest.Severity)
@@ -193,6 +191,21 @@ func (b *build) derive(newest alert.Alert) {
 	i.Title = cut(i.Headline(), maxTitleRunes)
 }
 
+// onset is the earliest of the alerts in the incident's own slice; others see
+// the same fault diluted and place its beginning less well.
+func (i Incident) onset() (at time.Time) {
+	own := slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Slice.Key() == i.Slice.Key() })
+	for _, a := range i.Alerts {
+		if own && a.Slice.Key() != i.Slice.Key() {
+			continue
+		}
+		if at.IsZero() || a.OnsetAt.Before(at) {
+			at = a.OnsetAt.UTC()
+		}
+	}
+	return at
+}
+
 // narrow makes the incident about another slice: one below its own, or one that
 // crosses it and fails more. It never widens.
 func (b *build) narrow(to sli.Slice, reason string) {
@@ -203,6 +216,7 @@ func (b *build) narrow(to sli.Slice, reason string) {
 	b.attribute("slice", i.Slice.Key(), to.Key(), reason)
 	b.log("narrowed", "tocsin", fmt.Sprintf("it is about %s from now on, before: %s; %s", sliceName(to), sliceName(i.Slice), reason))
 	i.Slice = slices.Clone(to)
+	i.OnsetAt = i.onset()
 	i.Tenants = i.tenants()
 	b.Ticket = true
 }

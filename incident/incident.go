@@ -134,7 +134,7 @@ type Incident struct {
 	Title       string         `json:"title"`
 	RunbookURL  string         `json:"runbook_url"`
 
-	OnsetAt          time.Time  `json:"onset_at"` // the earliest of its alerts
+	OnsetAt          time.Time  `json:"onset_at"` // the earliest of its alerts in its own slice
 	OpenedAt         time.Time  `json:"opened_at"`
 	ReopenedAt       *time.Time `json:"reopened_at"`
 	AcknowledgedAt   *time.Time `json:"acknowledged_at"`
