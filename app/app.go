@@ -234,6 +234,15 @@ func (a *App) openStorage(context.Context) error {
 		return err
 	}
 	a.store = st
+	closed := make(chan struct{})
+	go func() {
+		select {
+		case <-st.Failed():
+			a.fail(problem.New(problem.Unavailable, "the disk below --storage.path failed: nothing more can be made durable").WithHint("see the log; once the disk is mended, start tocsin again: everything that was acknowledged is there"))
+		case <-closed:
+		}
+	}()
+	a.undo.push("watching the disk", func(context.Context) error { close(closed); return nil })
 	a.undo.push("store", func(context.Context) error { return st.Close() })
 	if a.blobs, err = blob.Open(dir + "/blobs"); err != nil {
 		return err

@@ -172,7 +172,9 @@ func (p *Policy) check() (faults []string) {
 }
 
 // MayPage says whether the policy lets an environment page.
-func (p *Policy) MayPage(environment string) bool { return slices.Contains(p.Environments, environment) }
+func (p *Policy) MayPage(environment string) bool {
+	return slices.Contains(p.Environments, environment)
+}
 
 func (s SLI) spec() sli.Spec {
 	src := sli.Source(s.Source)

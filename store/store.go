@@ -85,7 +85,8 @@ type Lease interface {
 	// Commit writes the whole batch durably or nothing. Messages and Effects
 	// reach their target partitions' inboxes at least once after that, without
 	// further help of the caller, also across a crash; since they are offered
-	// by id, once. ErrLeaseLost, ErrNoSpace.
+	// by id, once. A Commit that succeeds extends the lease as Renew does.
+	// ErrLeaseLost, ErrNoSpace.
 	Commit(ctx context.Context, b Batch) error
 	// Renew extends the lease; ErrLeaseLost when it is gone.
 	Renew(ctx context.Context) error

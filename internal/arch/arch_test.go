@@ -69,7 +69,7 @@ var heavy = []struct {
 	allowed []string
 	because string
 }{
-	{"github.com/cockroachdb/pebble", []string{"store/embedded"}, "the store's port hides its home"},
+	{"github.com/cockroachdb/pebble", []string{"store/embedded", "store/disk"}, "the store's port hides its home; disk asks its file-system layer for the space left"},
 	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history"}, "decoders and deciders must build and fuzz without the TSDB"},
 	{"github.com/prometheus/prometheus/promql", []string{"samples/history"}, "PromQL is the history's language"},
 	{"github.com/wneessen/go-mail", []string{"channel/smtp"}, "one adapter knows mail"},

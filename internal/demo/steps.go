@@ -200,7 +200,11 @@ func (s *story) paged(ctx context.Context) error {
 	if p.State != "sent" || p.Person == "" || p.AckURL == "" {
 		return fmt.Errorf("the page is %q, for person %q, with an acknowledging link: %t", p.State, p.Person, p.AckURL != "")
 	}
-	s.print.step(StepPage, "%s called by %s (%s), %.0f s after the daemon's start", or(p.PersonName, p.Person), p.Channel, p.To, after.Seconds())
+	by := p.Channel
+	if p.To != "" {
+		by += " to " + p.To
+	}
+	s.print.step(StepPage, "%s called by %s, %.0f s after the daemon's start", or(p.PersonName, p.Person), by, after.Seconds())
 	s.print.more("why", p.Why)
 	return nil
 }
