@@ -76,10 +76,8 @@ func WithAlert(i Incident, a alert.Alert, narrow sli.Slice, reason string, now t
 	switch {
 	case old == nil:
 		b.log("joined", "tocsin", describe(a)+" joins: "+reason+nobody, refs(a)...)
-	case old.State == alert.Resolved:
+	case old.State == alert.Resolved: // newer evidence of what fires anyway is no decision, and no entry
 		b.log("fires_again", "tocsin", describe(a)+" fires again"+nobody, refs(a)...)
-	default:
-		b.log("alert_changed", "tocsin", describe(a)+nobody, refs(a)...)
 	}
 	return b.done()
 }

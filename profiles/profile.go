@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -14,10 +15,28 @@ import (
 
 // Observation is what a profile depends on besides policy and document.
 type Observation struct {
-	// Tenants is how many share the team's budget.
+	// Tenants is how many share the teams' budgets, rounded up to a power of two:
+	// thresholds grow only with its logarithm and need not move with every
+	// onboarding.
 	Tenants int `json:"tenants"`
-	// FalsePagesPerWeek is the budget of the team that owns the rules' services.
+	// Budgets is, by service, the budget of the team that owns it.
+	Budgets map[string]Budget `json:"budgets"`
+}
+
+// Budget is how many false pages a week a team bears, over all tenants and
+// rules that can page it.
+type Budget struct {
+	Team              string  `json:"team"`
 	FalsePagesPerWeek float64 `json:"false_pages_per_week"`
+}
+
+// Rounded is the number of tenants as Observation takes it. One share more than
+// there are tenants is the pooled streams'.
+func Rounded(tenants int) int { return 1 << bits.Len(uint(max(tenants, 1))) }
+
+// Equal says whether two observations make the same profile.
+func (o Observation) Equal(p Observation) bool {
+	return o.Tenants == p.Tenants && maps.Equal(o.Budgets, p.Budgets)
 }
 
 // Triple is what is stored of a profile: everything it is a function of.
@@ -65,8 +84,13 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		})
 		reasons = append(reasons, fmt.Sprintf("%s: %s", d.Name, why))
 	}
+	team := func(service string) string { return o.Budgets[service].Team }
+	of := map[string]int{} // rules that can page each team
+	for _, r := range rules {
+		of[team(r.Service)]++
+	}
 	for i := range rules {
-		rules[i].FalseAlarms = share(o, len(rules))
+		rules[i].FalseAlarms = share(o, rules[i].Service, of[team(rules[i].Service)])
 	}
 	return rules, reasons
 }
@@ -108,18 +132,14 @@ func prior(s SLI) float64 {
 	return 0.01
 }
 
-// share gives one rule of one tenant its part of the team's weekly budget as
-// false alarms a month. The number of tenants is rounded up to a power of two,
-// so that thresholds do not move with every onboarding; they grow only with its
-// logarithm anyway. One share more is the pooled stream's.
-func share(o Observation, rules int) float64 {
-	week := o.FalsePagesPerWeek
+// share gives one rule of one tenant its part of its team's weekly budget, as
+// false alarms a month.
+func share(o Observation, service string, rules int) float64 {
+	week := o.Budgets[service].FalsePagesPerWeek
 	if week <= 0 {
 		week = 2
 	}
-	n := max(o.Tenants, 1)
-	round := 1 << bits.Len(uint(n))
-	return week * daysPerMonth / 7 / float64(round) / float64(max(rules, 1))
+	return week * daysPerMonth / 7 / float64(max(o.Tenants, Rounded(1))) / float64(max(rules, 1))
 }
 
 // Describe says what the profile watches, one line per rule.

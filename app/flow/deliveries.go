@@ -211,5 +211,5 @@ func (h *Handler) wake(tx *partition.Tx) error {
 		}
 	}
 	tx.After(func() { h.woken = true })
-	return nil
+	return h.refresh(tx) // the policy, catalog or number of tenants may be others than when the process stopped
 }

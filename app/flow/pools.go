@@ -34,7 +34,7 @@ func (h *Handler) pool(environment, service string) *evaluate.Pool {
 	p := h.pools[subject]
 	if p == nil {
 		p = evaluate.NewPool(h.s.Evaluate, environment, service)
-		p.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation(service)))
+		p.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation()))
 		h.pools[subject] = p
 	}
 	return p
@@ -64,15 +64,24 @@ func (h *Handler) loadPools(ctx context.Context, p store.Partition, s store.Stor
 		return err
 	}
 	for _, r := range records {
-		parts := strings.SplitN(r.Key, "/", 3)
-		if len(parts) != 3 || r.Version != 1 {
+		environment, service, ok := cutPool(r.Key)
+		if !ok || r.Version != 1 {
 			return problem.New(problem.Internal, "a pool's record cannot be read by this release")
 		}
-		if err := h.pool(parts[1], parts[2]).Restore(r.Value); err != nil {
+		if err := h.pool(environment, service).Restore(r.Value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// cutPool takes a pool's subject apart.
+func cutPool(subject string) (environment, service string, ok bool) {
+	parts := strings.SplitN(subject, "/", 3)
+	if len(parts) != 3 {
+		return "", "", false
+	}
+	return parts[1], parts[2], true
 }
 
 // Checkpoint writes the state of every tenant and pool of the partition. at is

@@ -100,10 +100,24 @@ func (s *Shared) Rules() Rules { return *s.rules.Load() }
 // Directory is which tenants there are.
 func (s *Shared) Directory() *Directory { return &s.directory }
 
-// Observation is what all tenants' profiles depend on besides themselves.
-func (s *Shared) observation(service string) profiles.Observation {
-	team, _ := s.Rules().Catalog.Owner(catalog.ServiceID(service))
-	return profiles.Observation{Tenants: s.directory.Watched(), FalsePagesPerWeek: team.FalsePagesPerWeek}
+// observation is what all tenants' profiles depend on besides themselves.
+func (s *Shared) observation() profiles.Observation {
+	r := s.Rules()
+	o := profiles.Observation{Tenants: profiles.Rounded(s.directory.Watched()), Budgets: map[string]profiles.Budget{}}
+	for _, d := range r.Policy.Rules {
+		team, _ := r.Catalog.Owner(catalog.ServiceID(d.Service))
+		o.Budgets[d.Service] = profiles.Budget{Team: string(team.ID), FalsePagesPerWeek: team.FalsePagesPerWeek}
+	}
+	return o
+}
+
+// refreshAll has every partition bring its profiles up to date.
+func (s *Shared) refreshAll() {
+	for p := range store.Partitions {
+		if h := s.handlers[p]; h != nil {
+			s.owners[p].Post(h.refresh)
+		}
+	}
 }
 
 // Directory lists the onboarded tenants of this process. Safe for concurrent use.

@@ -71,8 +71,12 @@ func (s *Shared) PutTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 		if !exists {
 			h.at[t.ID] = begins
 		}
+		before := s.observation()
 		s.directory.put(t)
 		h.watch(t, p.Rules, tx.Now())
+		if !s.observation().Equal(before) {
+			s.refreshAll()
+		}
 	})
 	return p, t, !exists, nil
 }
@@ -91,9 +95,13 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, actor 
 	tx.Delete(cells, string(id))
 	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
 	tx.After(func() {
+		before := s.observation()
 		s.directory.remove(id)
 		h.engine.RemoveTenant(id)
 		delete(h.at, id)
+		if !s.observation().Equal(before) {
+			s.refreshAll()
+		}
 	})
 	return nil
 }
@@ -112,7 +120,7 @@ func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, author, cause string)
 	}
 	r := s.Rules()
 	triple := profiles.Triple{Number: len(revisions) + 1, PolicyRevision: r.Revision, PolicySha: r.Policy.Sha, TenantRevision: t.Revision,
-		Observation: s.tenantObservation(t), At: tx.Now(), Author: author, Cause: cause}
+		Observation: s.observation(), At: tx.Now(), Author: author, Cause: cause}
 	if err := tx.Put(profileRevisions, profileKey(t.ID, triple.Number), "profile", 1, triple); err != nil {
 		return profiles.Profile{}, err
 	}
@@ -121,17 +129,6 @@ func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, author, cause string)
 		Reason: fmt.Sprintf("profile revision %d of %d rule(s), because %s: %s", triple.Number, len(p.Rules), cause, strings.Join(p.Reasons, "; ")),
 		Data:   partition.Payload(triple)})
 	return p, nil
-}
-
-func (s *Shared) tenantObservation(t tenant.Tenant) profiles.Observation {
-	for _, d := range s.Rules().Policy.Rules {
-		o := s.observation(d.Service)
-		if _, known := s.directory.Get(t.ID); !known && t.Watched() {
-			o.Tenants++
-		}
-		return o
-	}
-	return profiles.Observation{}
 }
 
 func (s *Shared) profile(t tenant.Tenant, triple profiles.Triple) profiles.Profile {
@@ -173,10 +170,49 @@ func Revisions(tx *partition.Tx, id tenant.ID) ([]profiles.Triple, error) {
 	return out, nil
 }
 
+// refresh gives the tenants of the partition, and its pools, the profile that
+// follows from the policy, catalog and number of tenants of this moment.
+func (h *Handler) refresh(tx *partition.Tx) error {
+	records, err := tx.List(tenants)
+	if err != nil {
+		return err
+	}
+	now := h.s.observation()
+	for _, r := range records {
+		t, err := decode[tenant.Tenant](r)
+		if err != nil {
+			return err
+		}
+		revisions, err := Revisions(tx, t.ID)
+		if err != nil {
+			return err
+		}
+		cause := ""
+		switch last := len(revisions) - 1; {
+		case last < 0 || revisions[last].PolicySha != h.s.Rules().Policy.Sha:
+			cause = fmt.Sprintf("the policy is at revision %d", h.s.Rules().Revision)
+		case !revisions[last].Observation.Equal(now):
+			cause = fmt.Sprintf("the team's budget is shared by up to %d tenants now, before: %d", now.Tenants, revisions[last].Observation.Tenants)
+		default:
+			continue
+		}
+		p, err := h.s.assign(tx, t, "tocsin", cause)
+		if err != nil {
+			return err
+		}
+		tx.After(func() { h.watch(t, p.Rules, tx.Now()) })
+	}
+	for subject, pool := range h.pools {
+		_, service, _ := cutPool(subject)
+		pool.SetRules(profiles.Pooled(h.s.Rules().Policy, service, now))
+	}
+	return nil
+}
+
 // storedRules compiles the profile a tenant had when the process stopped; at the
 // first start of a changed policy that is the new one.
 func (s *Shared) storedRules(ctx context.Context, p store.Partition, t tenant.Tenant) ([]rule.Rule, error) {
-	o := s.tenantObservation(t)
+	o := s.observation()
 	records, err := partition.All(ctx, s.Store, p, profileRevisions)
 	if err != nil {
 		return nil, err
