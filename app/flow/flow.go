@@ -59,11 +59,7 @@ func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Se
 
 // evaluated passes on what closing steps brought.
 func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
-	for _, a := range out.Alerts {
-		if err := h.raise(tx, a); err != nil {
-			h.s.Logger.Error("an alert could not be stored", slog.String("alert", string(a.ID)), slog.Any("error", err))
-		}
-	}
+	h.raiseAll(tx, out.Alerts)
 	h.contribute(out.Contributions)
 	for _, b := range out.Blind {
 		h.s.Metrics.Blind.Add(map[bool]float64{true: 1, false: -1}[b.Blind])
@@ -74,6 +70,20 @@ func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
 		tx.Log(ledger.Entry{Subject: TenantSubject(b.Tenant), Kind: kind, Reason: why})
 	}
 	return nil
+}
+
+// raiseAll raises alerts in order. The detectors have moved on already, so what
+// the store could not take now is kept and raised before the next ones.
+func (h *Handler) raiseAll(tx *partition.Tx, as []alert.Alert) {
+	as = append(h.unraised, as...)
+	h.unraised = nil
+	for n, a := range as {
+		if err := h.raise(tx, a); err != nil {
+			h.s.Logger.Error("an alert could not be stored yet", slog.String("alert", string(a.ID)), slog.Any("error", err))
+			h.unraised = append([]alert.Alert{}, as[n:]...)
+			return
+		}
+	}
 }
 
 // raise stores an alert's newest state and tells the environment's incidents.

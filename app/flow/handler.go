@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -23,6 +24,8 @@ type Handler struct {
 	sending map[string]bool // deliveries handed to the Sender in this life
 	woken   bool            // deliveries left by an earlier life were taken up
 	points  []evaluate.Sample
+	// unraised are alerts that could not be stored when they came.
+	unraised []alert.Alert
 }
 
 // NewHandler makes the handler of a partition.
@@ -130,7 +133,8 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
 		return err
 	}
-	return h.advancePools(tx)
+	h.advancePools(tx)
+	return nil
 }
 
 // Drain implements partition.Handler: the next start begins here.

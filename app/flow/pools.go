@@ -20,13 +20,12 @@ func (h *Handler) pooled(tx *partition.Tx, cs []evaluate.Contribution) error {
 		return nil
 	}
 	p := h.pool(cs[0].Environment, cs[0].Service)
-	if err := h.raisePooled(tx, p); err != nil { // steps that are due close before anything is added
-		return err
-	}
+	h.raisePooled(tx, p) // steps that are due close before anything is added
 	for _, c := range cs {
 		p.Contribute(c)
 	}
-	return h.raisePooled(tx, p)
+	h.raisePooled(tx, p)
+	return nil
 }
 
 func (h *Handler) pool(environment, service string) *evaluate.Pool {
@@ -40,22 +39,14 @@ func (h *Handler) pool(environment, service string) *evaluate.Pool {
 	return p
 }
 
-func (h *Handler) advancePools(tx *partition.Tx) error {
+func (h *Handler) advancePools(tx *partition.Tx) {
 	for _, p := range h.pools {
-		if err := h.raisePooled(tx, p); err != nil {
-			return err
-		}
+		h.raisePooled(tx, p)
 	}
-	return nil
 }
 
-func (h *Handler) raisePooled(tx *partition.Tx, p *evaluate.Pool) error {
-	for _, a := range p.Advance(tx.Now()) {
-		if err := h.raise(tx, a); err != nil {
-			return err
-		}
-	}
-	return nil
+func (h *Handler) raisePooled(tx *partition.Tx, p *evaluate.Pool) {
+	h.raiseAll(tx, p.Advance(tx.Now()))
 }
 
 func (h *Handler) loadPools(ctx context.Context, p store.Partition, s store.Store) error {
