@@ -16,9 +16,6 @@ import (
 // build makes the daemon from the tree under test.
 func build(t *testing.T) string {
 	t.Helper()
-	if files, err := filepath.Glob("../../cmd/tocsin/*.go"); err != nil || len(files) == 0 {
-		t.Skip("cmd/tocsin does not exist yet: the story needs the daemon")
-	}
 	bin := filepath.Join(t.TempDir(), "tocsin")
 	out, err := exec.Command("go", "build", "-o", bin, "../../cmd/tocsin").CombinedOutput()
 	require.NoError(t, err, string(out))
