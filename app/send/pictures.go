@@ -3,7 +3,6 @@ package send
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +45,7 @@ func (a Artist) Chart(ctx context.Context, i incident.Incident) (dashboards.Char
 	if now := a.Now(); to.After(now) {
 		to = now
 	}
-	points, err := a.sliding(ctx, lead.Environment, Whose(i), r.SLI, i.Slice, lead.OnsetAt.Add(-lately), to)
+	points, err := a.around(ctx, lead.Environment, Whose(i), r.SLI, i.Slice, lead.OnsetAt, to)
 	if err != nil {
 		return dashboards.Chart{}, err
 	}
@@ -66,34 +65,41 @@ func (a Artist) Chart(ctx context.Context, i incident.Incident) (dashboards.Char
 	return c, nil
 }
 
-// How an incident's picture is cut: the last minute, looked at every 15 s, so
-// that scrapes a minute apart fill it and 30 s of outage show; from a quarter of
-// an hour before the onset.
+// How an incident's picture is cut: minutes that end and begin at the onset, so
+// that no window mixes health and fault and 30 s of outage show as what they are;
+// from a quarter of an hour before.
 const (
 	stride = 15 * time.Second
 	minute = time.Minute
 	lately = 15 * time.Minute
 )
 
-// sliding counts overlapping minutes. Each point stands for the stride that ends
-// its minute, with that stride's part of the counts.
-func (a Artist) sliding(ctx context.Context, environment string, t tenant.ID, spec sli.Spec, slice sli.Slice, from, to time.Time) ([]dashboards.Point, error) {
-	const parts = int(minute / stride)
+// around counts minutes up to the onset and from it on, the last one cut short.
+// Each is given as points of a stride, with that stride's part of its counts.
+func (a Artist) around(ctx context.Context, environment string, t tenant.ID, spec sli.Spec, slice sli.Slice, onset, to time.Time) ([]dashboards.Point, error) {
 	var all []dashboards.Point
-	for n := range parts {
-		shift := time.Duration(n) * stride
-		end := to.Add(-shift)
-		begin := end.Add(-end.Sub(from).Truncate(minute) - minute)
-		points, err := a.Count(ctx, environment, t, spec, slice, begin, end, minute)
-		if err != nil {
-			return nil, err
+	add := func(from, to time.Time, window time.Duration) error {
+		if window < stride || to.Sub(from) < window {
+			return nil
 		}
+		points, err := a.Count(ctx, environment, t, spec, slice, from, to, window)
 		for _, p := range points {
-			all = append(all, dashboards.Point{T: p.T.Add(minute - stride), N: p.N / float64(parts), K: p.K / float64(parts)})
+			parts := int(window / stride)
+			for n := range parts {
+				all = append(all, dashboards.Point{T: p.T.Add(time.Duration(n) * stride), N: p.N / float64(parts), K: p.K / float64(parts)})
+			}
 		}
+		return err
 	}
-	slices.SortFunc(all, func(a, b dashboards.Point) int { return a.T.Compare(b.T) })
-	return all, nil
+	whole := to.Sub(onset).Truncate(minute)
+	rest := (to.Sub(onset) - whole).Truncate(stride)
+	if err := add(onset.Add(-lately), onset, minute); err != nil {
+		return nil, err
+	}
+	if err := add(onset, onset.Add(whole), minute); err != nil {
+		return nil, err
+	}
+	return all, add(onset.Add(whole), onset.Add(whole+rest), rest)
 }
 
 // Whose counts an incident's picture shows: one tenant's, or everybody's.

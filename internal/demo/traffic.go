@@ -65,8 +65,12 @@ func (s *story) history(ctx context.Context) error {
 	}
 	w := s.sender()
 	began := time.Now()
-	s.print.step(StepHistory, "%.0f hours of %d tenants through remote write, a scrape a minute", s.History.Hours(), len(s.world.tenants))
-	if err := w.Backfill(ctx, g, start, end, historyStep, nil); err != nil {
+	s.print.step(StepHistory, "%.0f hours of %d tenants through remote write, a scrape a minute, the last 20 minutes every 5 s", s.History.Hours(), len(s.world.tenants))
+	recent := end.Add(-recentHistory) // as dense as what follows, so that the picture shows no seam
+	if err := w.Backfill(ctx, g, start, recent, historyStep, nil); err != nil {
+		return err
+	}
+	if err := w.Backfill(ctx, g, recent, end, liveStep, nil); err != nil {
 		return err
 	}
 	took := time.Since(began).Seconds()

@@ -10,9 +10,10 @@ import (
 const acquirer = "alpha"
 
 const (
-	historyStep = time.Minute
-	liveStep    = 5 * time.Second
-	judgedStep  = 15 * time.Second // the fault begins and ends at its boundaries
+	historyStep   = time.Minute
+	liveStep      = 5 * time.Second
+	recentHistory = 20 * time.Minute // is sent at liveStep too
+	judgedStep    = 15 * time.Second // the fault begins and ends at its boundaries
 )
 
 type world struct {
