@@ -269,18 +269,28 @@ func (a *App) acquire(ctx context.Context) error {
 		a.shared.Bind(store.Partition(p), owners[p], h)
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	a.undo.push("partitions", func(context.Context) error { cancel(); a.owners.Wait(); return nil })
-	a.undo.push("deliveries", a.sender.Stop)
-	for _, o := range owners {
+	a.undo.push("partitions", func(context.Context) error { a.intake.close(); cancel(); a.owners.Wait(); return nil })
+	keep := func(owners []*partition.Owner) error { // leases must outlast what comes before Run
+		for _, o := range owners {
+			if err := o.Keep(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for n, o := range owners {
 		if err := o.Acquire(ctx); err != nil {
 			return problem.Wrap(err, problem.Unavailable, "a partition of the store cannot be acquired").WithHint("does another tocsin use the same --storage.path?")
+		}
+		if err := keep(owners[:n]); err != nil {
+			return err
 		}
 	}
 	from, ok := a.oldest()
 	if !ok {
 		from = a.journal.End()
 	}
-	if err := a.replay(ctx, from); err != nil {
+	if err := a.replay(ctx, from, func() error { return keep(owners) }); err != nil {
 		return err
 	}
 	opened := make(chan struct{})
@@ -290,7 +300,15 @@ func (a *App) acquire(ctx context.Context) error {
 			a.fail(err)
 		}
 	}()
-	a.undo.push("opening the history", func(context.Context) error { <-opened; return nil })
+	// Closed when nothing writes to it nor draws from it any more.
+	a.undo.push("history", func(context.Context) error {
+		<-opened
+		if db := a.history.Load(); db != nil {
+			return db.Close()
+		}
+		return nil
+	})
+	a.undo.push("deliveries", a.sender.Stop)
 	for _, o := range owners {
 		a.owners.Go(func() {
 			if err := o.Run(run); err != nil {

@@ -255,7 +255,7 @@ func (a *App) buildFlow(context.Context) error {
 	c, s := a.o.Config, a.shared
 	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry)
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
-	s.JournalEnd = a.journal.End
+	s.JournalEnd = a.intake.handed
 	names := make([]string, len(c.Channels))
 	for i, ch := range c.Channels {
 		names[i] = ch.Name

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,19 +28,38 @@ import (
 // intake hands journaled batches to the partitions, in the journal's order.
 type intake struct {
 	mu       sync.Mutex
-	at       journal.Position // everything before it was handed on
+	closed   bool                             // nothing is handed on any more: the next start does
+	at       atomic.Pointer[journal.Position] // everything before it was handed on; written under mu
 	requests *prometheus.HistogramVec
+}
+
+// close ends the handing on; what is journaled after that is for the next start.
+func (i *intake) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+}
+
+// handed is where everything before was handed to its partition. It does not wait.
+func (i *intake) handed() (at journal.Position) {
+	if p := i.at.Load(); p != nil {
+		at = *p
+	}
+	return at
 }
 
 // ingest is called by the journal, in order, after the batches are durable.
 func (a *App) ingest(committed []journal.Committed) {
 	a.intake.mu.Lock()
 	defer a.intake.mu.Unlock()
+	if a.intake.closed {
+		return
+	}
 	for _, c := range committed {
 		if b, ok := c.Attach.(*samples.Batch); ok {
 			a.handOn(b, c.Position)
 		}
-		a.intake.at = c.Position
+		a.intake.at.Store(&c.Position)
 	}
 }
 
@@ -64,10 +85,13 @@ func (a *App) handOn(b *samples.Batch, at journal.Position) {
 }
 
 // replay brings the partitions from their checkpoints, the oldest of which
-// stands at from, to the journal's end.
-func (a *App) replay(ctx context.Context, from journal.Position) error {
+// stands at from, to the journal's end. keep is called now and then.
+func (a *App) replay(ctx context.Context, from journal.Position, keep func() error) error {
 	began, records := a.o.Now(), 0
 	err := a.journal.Replay(ctx, from, func(end journal.Position, r journal.Record) error {
+		if err := keep(); err != nil {
+			return err
+		}
 		b, err := a.decode(r)
 		if err != nil {
 			return err
@@ -79,7 +103,8 @@ func (a *App) replay(ctx context.Context, from journal.Position) error {
 	if err != nil {
 		return err
 	}
-	a.intake.at = a.journal.End()
+	end := a.journal.End()
+	a.intake.at.Store(&end)
 	a.log.Info("the journal's tail was replayed", "requests", records, "took", a.o.Now().Sub(began).String())
 	return nil
 }
@@ -107,14 +132,14 @@ func (a *App) checkpoints(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		a.intake.mu.Lock()
-		at := a.intake.at
-		a.intake.mu.Unlock()
 		h := a.shared.Handler(store.Partition(p))
+		a.intake.mu.Lock() // no batch may slip in between: the state would hold more than the position says
+		at := a.intake.handed()
 		a.shared.OwnerOf(store.Partition(p)).Post(func(tx *partition.Tx) error {
 			tx.After(func() { mu.Lock(); kept[p] = at; mu.Unlock() })
 			return h.Checkpoint(tx, at)
 		})
+		a.intake.mu.Unlock()
 		if p != store.Partitions-1 {
 			continue
 		}
@@ -156,7 +181,6 @@ func (a *App) openHistory(from journal.Position) error {
 	if err != nil {
 		return err
 	}
-	a.undo.push("history", func(context.Context) error { return db.Close() })
 	catchUp := func() error {
 		return a.journal.Replay(context.Background(), from, func(end journal.Position, r journal.Record) error {
 			b, err := a.decode(r)
@@ -168,12 +192,12 @@ func (a *App) openHistory(from journal.Position) error {
 		})
 	}
 	if err := catchUp(); err != nil { // most of it, while batches go on arriving
-		return err
+		return errors.Join(err, db.Close())
 	}
 	a.intake.mu.Lock()
 	defer a.intake.mu.Unlock()
 	if err := catchUp(); err != nil { // the rest, while they wait
-		return err
+		return errors.Join(err, db.Close())
 	}
 	a.history.Store(db)
 	a.querier.Store(history.NewQuerier(db.Queryable(), history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Now: a.o.Now, Logger: a.log}))

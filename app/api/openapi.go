@@ -92,16 +92,25 @@ func operationID(r web.Route) string {
 	return strings.Join(parts, "-")
 }
 
-// schemaName tells types of the same name in different packages apart.
+var (
+	pathOf = regexp.MustCompile(`[\w.\-]+/`)
+	wordOf = regexp.MustCompile(`\w+`)
+)
+
+// schemaName tells types of the same name in different packages apart, also as
+// the element of a list: ListRegisterEntry, ListLedgerEntry.
 func schemaName(t reflect.Type, hint string) string {
-	name := huma.DefaultSchemaNamer(t, hint)
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	pkg := t.PkgPath()
-	pkg = pkg[strings.LastIndex(pkg, "/")+1:]
-	if pkg == "" || pkg == "api" {
-		return name
+	if t.Name() == "" {
+		return huma.DefaultSchemaNamer(t, hint)
 	}
-	return strings.ToUpper(pkg[:1]) + pkg[1:] + name
+	name := ""
+	for _, w := range wordOf.FindAllString(pathOf.ReplaceAllString(t.String(), ""), -1) {
+		if w != "api" {
+			name += strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	return name
 }

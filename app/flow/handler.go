@@ -60,9 +60,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 }
 
 func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record, ok bool) error {
-	if t.Watched() {
-		h.engine.SetTenant(t, rules, t.OnboardedAt)
-	}
+	h.engine.SetTenant(t, rules, t.OnboardedAt)
 	if !ok {
 		return nil
 	}
@@ -71,18 +69,21 @@ func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record,
 		return err
 	}
 	h.at[t.ID] = at
-	if len(state) == 0 || !t.Watched() {
+	if len(state) == 0 {
 		return nil
 	}
-	return h.engine.Restore(t.ID, state)
+	if err := h.engine.Restore(t.ID, state); err != nil {
+		return err
+	}
+	if !t.Watched() { // what the checkpoint still has firing is over
+		h.engine.SetTenant(t, rules, t.OnboardedAt)
+	}
+	return nil
 }
 
-// watch puts a tenant's rules in force.
+// watch puts a tenant's rules in force. One that is paused stays in the engine,
+// which keeps what it learned and evaluates nothing of it.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time) {
-	if !t.Watched() {
-		h.engine.RemoveTenant(t.ID)
-		return
-	}
 	h.engine.SetTenant(t, rules, now)
 }
 

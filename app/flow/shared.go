@@ -62,7 +62,8 @@ type Shared struct {
 	Evaluate evaluate.Options
 	Sender   Sender
 	Metrics  *Metrics
-	// JournalEnd is where the journal stands: a new tenant's state begins there.
+	// JournalEnd is how far the journal was handed on: a new tenant's state begins
+	// there, and what drains stands there.
 	JournalEnd func() journal.Position
 
 	rules     atomic.Pointer[Rules]

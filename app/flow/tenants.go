@@ -94,11 +94,15 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, actor 
 	tx.Delete(tenants, string(id))
 	tx.Delete(cells, string(id))
 	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
+	// Its alerts end with the same commit: after it nobody would know of them.
+	h.engine.RemoveTenant(id)
+	delete(h.at, id)
+	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
+		return err
+	}
 	tx.After(func() {
 		before := s.observation()
 		s.directory.remove(id)
-		h.engine.RemoveTenant(id)
-		delete(h.at, id)
 		if !s.observation().Equal(before) {
 			s.refreshAll()
 		}
@@ -193,7 +197,11 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 			cause = fmt.Sprintf("the policy is at revision %d", h.s.Rules().Revision)
 		case !revisions[last].Observation.Equal(now):
 			cause = fmt.Sprintf("the team's budget is shared by up to %d tenants now, before: %d", now.Tenants, revisions[last].Observation.Tenants)
-		default:
+		case h.woken:
+			continue
+		default: // whoever asked for the profile before this first look may have assigned it
+			p := h.s.profile(t, revisions[last])
+			tx.After(func() { h.watch(t, p.Rules, tx.Now()) })
 			continue
 		}
 		p, err := h.s.assign(tx, t, "tocsin", cause)
