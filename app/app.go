@@ -80,9 +80,9 @@ type App struct {
 
 // New builds everything that can fail and binds the listener. After an error
 // nothing is left behind.
-func New(ctx context.Context, o Options) (a *App, err error) {
+func New(ctx context.Context, o Options) (_ *App, err error) {
 	o = o.withDefaults()
-	a = &App{o: o, log: o.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
+	a := &App{o: o, log: o.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(o.Version))
 	defer func() {
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -60,7 +61,8 @@ func LoadRules(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) {
 		return nil, nil, err
 	}
 	if len(c.CatalogFiles) == 0 {
-		return p, catalog.Default(), nil
+		cat := catalog.Default()
+		return p, cat, agree(c, cat)
 	}
 	files := make([]catalog.File, len(c.CatalogFiles))
 	for i, f := range c.CatalogFiles {
@@ -74,7 +76,27 @@ func LoadRules(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return p, cat, nil
+	return p, cat, agree(c, cat)
+}
+
+// agree checks what configuration and catalog say of each other: a name spelled
+// wrong would silently leave a team without pages or tickets.
+func agree(c *config.Config, cat *catalog.Catalog) error {
+	var faults []string
+	for _, id := range c.LiveTeams {
+		if _, ok := cat.Team(catalog.TeamID(id)); !ok {
+			faults = append(faults, fmt.Sprintf("live_teams names the team %s, which is not in the catalog", id))
+		}
+	}
+	for _, t := range cat.Teams {
+		if t.ITSM.System != "" && !slices.ContainsFunc(c.ITSM.Systems, func(s config.System) bool { return s.Name == t.ITSM.System }) {
+			faults = append(faults, fmt.Sprintf("team %s: itsm.system %s is not under itsm.systems", t.ID, t.ITSM.System))
+		}
+	}
+	if len(faults) > 0 {
+		return problem.New(problem.Invalid, "configuration and catalog do not agree: %s", strings.Join(faults, "; "))
+	}
+	return nil
 }
 
 func loadPolicy(c *config.Config) (*profiles.Policy, error) {
@@ -141,6 +163,9 @@ func (a *App) buildDoor(context.Context) error {
 	a.registry.MustRegister(a.intake.requests)
 	door, err := samples.New(samples.Options{
 		Journal: samples.JournalFunc(func(ctx context.Context, r samples.Record, b *samples.Batch) error {
+			if a.intake.waiting.Load() > maxWaiting {
+				return problem.New(problem.Unavailable, "what evaluates the samples lags behind").WithHint("try again later; if it lasts, give tocsin more CPU").WithRetryAfter(time.Second)
+			}
 			_, err := a.journal.Append(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body}, b)
 			return err
 		}),
@@ -200,7 +225,10 @@ func (a *App) buildSystems(ctx context.Context) error {
 			}
 			a.systems[s.Name] = c
 			if s.Mode == "live" {
-				go a.checkSystem(s.Name, c)
+				check, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+				done := make(chan struct{})
+				go func() { defer close(done); a.checkSystem(check, s.Name, c) }()
+				a.undo.push("checking "+s.Name, func(context.Context) error { cancel(); <-done; return nil })
 			}
 		}
 	}
@@ -224,10 +252,8 @@ func (a *App) queues(system string) []string {
 
 // checkSystem says at the start what is wrong with a ticket system; tickets are
 // retried all the same.
-func (a *App) checkSystem(name string, s itsm.System) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := s.Check(ctx); err != nil {
+func (a *App) checkSystem(ctx context.Context, name string, s itsm.System) {
+	if err := s.Check(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		a.log.Error("the ticket system cannot be used as configured", "system", name, "error", err)
 	}
 }
@@ -273,7 +299,8 @@ func (a *App) buildFlow(context.Context) error {
 			}
 			for _, x := range c.ITSM.Systems {
 				if x.Name == system {
-					return system, t.ITSM.Queue, x.Mode == "live"
+					// The built-in register is inside: what an observed team gets there has not left.
+					return system, t.ITSM.Queue, x.Mode == "live" && (x.Kind == "register" || s.Settings.Live(t.ID))
 				}
 			}
 			return system, t.ITSM.Queue, false
@@ -293,10 +320,10 @@ func (a *App) rule(name string) (rule.Rule, bool) {
 }
 
 // environments lists those that can have incidents: the default one, then the
-// policy's others.
+// policy's others, then what samples named besides.
 func (a *App) environments() []string {
 	out := []string{a.o.Config.Environment}
-	for _, e := range a.shared.Rules().Policy.Environments {
+	for _, e := range append(slices.Clone(a.shared.Rules().Policy.Environments), a.shared.Environments()...) {
 		if !slices.Contains(out, e) {
 			out = append(out, e)
 		}

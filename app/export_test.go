@@ -1,8 +1,15 @@
 package app
 
 import (
+	"context"
+	"fmt"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -13,4 +20,14 @@ func (a *App) Routes() []web.Route { return a.server.Routes() }
 // links of tickets and pages.
 func (a *App) SignLink(incident string, until time.Time) string {
 	return a.server.Signer.Sign(web.LinkPurpose, incident, until)
+}
+
+// Links makes the addresses that stand in tickets and pages.
+func (a *App) Links() api.Links { return a.server.Links }
+
+// Fire offers an alert to its environment's incidents, as evaluate would.
+func (a *App) Fire(ctx context.Context, x alert.Alert) error {
+	subject := flow.IncidentsSubject(x.Environment)
+	return a.store.Offer(ctx, store.PartitionOf(subject), store.Input{ID: fmt.Sprintf("%s/%s/%d", x.ID, x.State, x.AsOf.UnixMilli()), Kind: "alert", Version: 1,
+		Subject: subject, At: a.o.Now(), Payload: partition.Payload(x)})
 }

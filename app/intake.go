@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -30,8 +31,13 @@ type intake struct {
 	mu       sync.Mutex
 	closed   bool                             // nothing is handed on any more: the next start does
 	at       atomic.Pointer[journal.Position] // everything before it was handed on; written under mu
+	waiting  atomic.Int64                     // samples handed on and not evaluated yet
 	requests *prometheus.HistogramVec
 }
+
+// maxWaiting bounds the samples that wait in memory for their partitions; a few
+// hundred megabytes.
+const maxWaiting = 2_000_000
 
 // close ends the handing on; what is journaled after that is for the next start.
 func (i *intake) close() {
@@ -70,18 +76,37 @@ func (a *App) handOn(b *samples.Batch, at journal.Position) {
 		if s.Unknown || s.Tenant == tenant.Product {
 			continue
 		}
+		s.Labels = a.evaluable(s.Labels)
 		p := store.PartitionOf(flow.TenantSubject(s.Tenant))
 		parts[p] = append(parts[p], s)
 	}
 	for p, series := range parts {
 		h := a.shared.Handler(p)
-		a.shared.OwnerOf(p).Post(func(tx *partition.Tx) error { return h.Ingest(tx, b, series, at) })
+		n := int64(0)
+		for _, s := range series {
+			n += int64(len(s.Samples))
+		}
+		a.intake.waiting.Add(n)
+		a.shared.OwnerOf(p).Post(func(tx *partition.Tx) error {
+			a.intake.waiting.Add(-n)
+			return h.Ingest(tx, b, series, at)
+		})
 	}
 	if db := a.history.Load(); db != nil {
 		if err := db.Append(context.Background(), b, at); err != nil {
 			a.log.Error("samples are missing from the history; they were evaluated", "error", err)
 		}
 	}
+}
+
+// evaluable gives the environment the label that evaluate knows it by.
+func (a *App) evaluable(ls labels.Labels) labels.Labels {
+	const known = "environment"
+	name := a.o.Config.Labels.Environment
+	if name == known {
+		return ls
+	}
+	return labels.NewBuilder(ls).Set(known, ls.Get(name)).Labels()
 }
 
 // replay brings the partitions from their checkpoints, the oldest of which

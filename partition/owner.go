@@ -49,10 +49,12 @@ type Options struct {
 type Owner struct {
 	o       Options
 	lease   store.Lease
+	renewed time.Time // by whoever runs the owner
 	mu      sync.Mutex
 	posted  []func(*Tx) error
 	notify  chan struct{}
 	stopped bool
+	ended   chan struct{} // closed when Run has returned
 }
 
 // New makes an owner; Run starts it.
@@ -63,7 +65,7 @@ func New(o Options) *Owner {
 	if o.Renew == 0 {
 		o.Renew = 3 * time.Second
 	}
-	return &Owner{o: o, notify: make(chan struct{}, 1)}
+	return &Owner{o: o, notify: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // Post hands work to the owner's goroutine in order and does not wait. Work
@@ -98,12 +100,20 @@ func (w *Owner) Call(ctx context.Context, f func(*Tx) error) error {
 		tx.After(func() { done <- nil })
 		return nil
 	})
+	notServed := problem.New(problem.Unavailable, "this part of the store is not served at the moment").WithRetryAfter(time.Second)
 	if !ok {
-		return problem.New(problem.Unavailable, "this part of the store is not served at the moment").WithRetryAfter(time.Second)
+		return notServed
 	}
 	select {
 	case err := <-done:
 		return err
+	case <-w.ended:
+		select {
+		case err := <-done: // it was decided before the end
+			return err
+		default:
+			return notServed
+		}
 	case <-ctx.Done():
 		return problem.Wrap(ctx.Err(), problem.Unavailable, "the decision was not committed in time").WithRetryAfter(time.Second)
 	}
@@ -124,13 +134,29 @@ func (w *Owner) Acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.lease = lease
+	w.lease, w.renewed = lease, w.o.Now()
 	return w.o.Handler.Load(ctx, w.o.Partition, w.o.Store)
 }
 
+// Keep renews the lease when it is time to. Callers use it between Acquire and
+// Run, which may be long; Run does it by itself.
+func (w *Owner) Keep(ctx context.Context) error {
+	if w.o.Now().Sub(w.renewed) < w.o.Renew {
+		return nil
+	}
+	return w.renew(ctx)
+}
+
+func (w *Owner) renew(ctx context.Context) error {
+	w.renewed = w.o.Now()
+	return w.lease.Renew(ctx)
+}
+
 // Run owns the partition until ctx ends; then what was posted is finished, the
-// handler drains and the lease is released. Acquire must have succeeded.
+// handler drains and the lease is released. Acquire must have succeeded; Run
+// runs once.
 func (w *Owner) Run(ctx context.Context) error {
+	defer close(w.ended)
 	work := context.WithoutCancel(ctx)
 	tick := time.NewTicker(w.o.Tick)
 	defer tick.Stop()
@@ -147,7 +173,7 @@ func (w *Owner) Run(ctx context.Context) error {
 		case <-w.notify:
 		case <-w.lease.Wake():
 		case <-renew.C:
-			if err := w.lease.Renew(work); err != nil {
+			if err := w.renew(work); err != nil {
 				w.stop()
 				return err
 			}
@@ -195,9 +221,11 @@ func (w *Owner) round(ctx context.Context) error {
 			return err
 		}
 		for _, t := range timers {
-			if err := w.timer(ctx, t); err != nil {
+			waits, err := w.timer(ctx, t)
+			if err != nil {
 				return err
 			}
+			blocked = blocked || waits
 		}
 		if blocked || len(inputs) == 0 && len(timers) == 0 {
 			return nil
@@ -215,6 +243,9 @@ func (w *Owner) drainPosted(ctx context.Context) error {
 			return nil
 		}
 		for _, f := range work {
+			if err := w.Keep(ctx); err != nil { // there may be much of it, and none that commits
+				return err
+			}
 			if err := w.decide(ctx, nil, f); err != nil {
 				return err
 			}
@@ -246,7 +277,8 @@ func (w *Owner) input(ctx context.Context, in store.Input) (blocked bool, err er
 	})
 }
 
-func (w *Owner) timer(ctx context.Context, t store.Timer) error {
+// timer decides on one that is due; waits says that it must be tried again later.
+func (w *Owner) timer(ctx context.Context, t store.Timer) (waits bool, err error) {
 	var refused error
 	fire := func(run bool) error {
 		return w.decide(ctx, nil, func(tx *Tx) error {
@@ -261,10 +293,14 @@ func (w *Owner) timer(ctx context.Context, t store.Timer) error {
 		})
 	}
 	if err := fire(true); err != nil || refused == nil {
-		return err
+		return false, err
+	}
+	if problem.From(refused).Retryable {
+		w.o.Logger.Warn("a timer waits", "partition", w.o.Partition, "kind", t.Kind, "subject", t.Subject, "error", refused)
+		return true, nil
 	}
 	w.o.Logger.Error("a timer could not be handled", "partition", w.o.Partition, "kind", t.Kind, "subject", t.Subject, "error", refused)
-	return fire(false)
+	return false, fire(false)
 }
 
 // decide runs f on a fresh Tx and commits it. A commit that fails for want of

@@ -181,11 +181,11 @@ func (s SLI) spec() sli.Spec {
 	if src == "" {
 		src = sli.Metrics
 	}
-	return sli.Spec{Name: s.Name, Source: src, Metric: s.Total.Metric, Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: s.Slices}
+	return sli.Spec{Name: s.Name, Source: src, Metric: s.Total.Metric, Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...)}
 }
 
 func (s Selector) matches() []sli.Match {
-	var out []sli.Match
+	out := []sli.Match{} // never null in an answer
 	for _, l := range sortedKeys(s.Match) {
 		out = append(out, sli.Match{Label: l, Values: s.Match[l]})
 	}

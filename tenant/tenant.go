@@ -59,8 +59,9 @@ type Tenant struct {
 
 var (
 	// Mimir's alphabet for X-Scope-OrgID, without what only a query may carry.
-	idPattern      = regexp.MustCompile(`^[0-9a-zA-Z!\-_.*'()]{1,150}$`)
-	featurePattern = regexp.MustCompile(`^[a-z0-9_.]+$`)
+	idPattern       = regexp.MustCompile(`^[0-9a-zA-Z!\-_.*'()]{1,150}$`)
+	featurePattern  = regexp.MustCompile(`^[a-z0-9_.]+$`)
+	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
 // ParseID checks s as a tenant id.
@@ -95,6 +96,9 @@ func (t Tenant) Normalise(now time.Time) (Tenant, error) {
 	}
 	if _, err := time.LoadLocation(t.Timezone); err != nil {
 		return t, problem.New(problem.Invalid, "timezone is not an IANA zone").WithHint("for example Europe/Berlin")
+	}
+	if t.Currency != "" && !currencyPattern.MatchString(t.Currency) {
+		return t, problem.New(problem.Invalid, "currency is not an ISO 4217 code").WithHint("three capital letters, for example EUR")
 	}
 	if t.ExpectedTPM < 0 || t.ValuePerTransaction < 0 {
 		return t, problem.New(problem.Invalid, "expected_tpm and value_per_transaction must not be negative")

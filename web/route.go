@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/hmac"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (e Edge) authorise(rt Route, r *http.Request) (Principal, error) {
 		}
 	}
 	if p.Session != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		if r.FormValue("csrf") != e.Signer.FormToken(p.Session) {
+		if !hmac.Equal([]byte(r.FormValue("csrf")), []byte(e.Signer.FormToken(p.Session))) {
 			return p, problem.New(problem.Forbidden, "the form is not of this session").WithHint("reload the page and try again")
 		}
 	}
@@ -158,7 +159,12 @@ func (e Edge) principal(rt Route, r *http.Request) (Principal, error) {
 	}
 	if c := r.URL.Query().Get("cap"); c != "" && slices.Contains(rt.Roles, Link) {
 		id, err := e.Signer.Open(LinkPurpose, c, e.Now())
-		return Principal{Name: "link:" + id, Role: Link, Incident: id}, err
+		if err == nil {
+			return Principal{Name: "link:" + id, Role: Link, Incident: id}, nil
+		}
+		if _, none := r.Cookie(SessionCookie); none != nil { // who is signed in needs no link
+			return Principal{}, err
+		}
 	}
 	if c, err := r.Cookie(SessionCookie); err == nil {
 		id, err := e.Signer.Open("session", c.Value, e.Now())
@@ -191,6 +197,9 @@ func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 	case View:
 		e.Fail(w, r, p)
 	case Raw:
+		if p.Kind == problem.Unauthenticated {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
 		text := p.Message
 		if p.Hint != "" {
 			text += " (" + p.Hint + ")"

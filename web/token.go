@@ -38,6 +38,8 @@ func NewToken(name string, role Role, tenants []string, expires, now time.Time, 
 		return Token{}, "", problem.New(problem.Invalid, "role is not one of admin, sender, tenant")
 	case role == Admin && len(tenants) == 0:
 		tenants = []string{"*"}
+	case role == Admin && !slices.Contains(tenants, "*"):
+		return Token{}, "", problem.New(problem.Invalid, "an administrator's token covers every tenant").WithHint("leave tenants out, or make a token of role tenant or sender")
 	case len(tenants) == 0:
 		return Token{}, "", problem.New(problem.Invalid, "tenants is empty").WithHint(`name the tenants, or "*" for all of them`)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/hmac"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -24,10 +25,14 @@ func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) 
 	if err != nil {
 		return oncall.Page{}, incident.Incident{}, err
 	}
-	env, id, _ := strings.Cut(subject, "/")
+	at := strings.LastIndexByte(subject, '/') // an environment may hold one, a page's id does not
+	env, id := subject[:max(at, 0)], subject[at+1:]
 	rec, ok, err := s.Store.Record(r.Context(), store.PartitionOf(flow.IncidentsSubject(env)), flow.Pages, id)
-	if err != nil || !ok {
-		return oncall.Page{}, incident.Incident{}, problem.Wrap(err, problem.NotFound, "there is no such page")
+	if err != nil {
+		return oncall.Page{}, incident.Incident{}, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
+	if !ok {
+		return oncall.Page{}, incident.Incident{}, problem.New(problem.NotFound, "there is no such page")
 	}
 	p, err := decodeRecord[oncall.Page](rec)
 	if err != nil {
@@ -85,7 +90,7 @@ func (s *Server) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principa
 	if err != nil {
 		return err
 	}
-	if r.FormValue("csrf") != s.Signer.FormToken(r.PathValue("token")) {
+	if !hmac.Equal([]byte(r.FormValue("csrf")), []byte(s.Signer.FormToken(r.PathValue("token")))) {
 		return problem.New(problem.Forbidden, "this is not the button of the page").WithHint("open the link and press the button")
 	}
 	err = s.decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) error {

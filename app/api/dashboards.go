@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -23,7 +24,14 @@ func (s *Server) span(r *http.Request, p web.Principal) (d dashboards.Dashboard,
 	if span, err = dashboards.ParseQuery(r.URL.Query(), s.Now()); err != nil {
 		return d, span, err
 	}
-	d = dashboards.ForRule(rl, s.Environments()[0])
+	environment := r.URL.Query().Get("environment")
+	switch known := s.Environments(); {
+	case environment == "":
+		environment = known[0]
+	case !slices.Contains(known, environment):
+		return d, span, problem.New(problem.NotFound, "there is no such environment")
+	}
+	d = dashboards.ForRule(rl, environment)
 	if p.Role != web.Link {
 		if !p.Covers(span.Tenant) {
 			return d, span, problem.New(problem.Forbidden, "the credential does not cover this tenant")
@@ -33,6 +41,9 @@ func (s *Server) span(r *http.Request, p web.Principal) (d dashboards.Dashboard,
 	i, err := s.find(r.Context(), p.Incident, p)
 	if err != nil {
 		return d, span, err
+	}
+	if i.Environment != environment || !slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Rule == rl.Name }) {
+		return d, span, problem.New(problem.Forbidden, "the link does not cover this dashboard").WithHint("sign in to see it")
 	}
 	if span.Tenant != tenant.Product && !slices.Contains(touched(i), span.Tenant) {
 		return d, span, problem.New(problem.Forbidden, "the link does not cover this tenant").WithHint("sign in to see it")
@@ -48,7 +59,7 @@ func (s *Server) dashboardView(w http.ResponseWriter, r *http.Request, p web.Pri
 	keep := func(sp dashboards.Span) string {
 		u, _ := url.Parse(d.PathTo(sp))
 		q := u.Query()
-		for _, k := range []string{"cap", "incident"} {
+		for _, k := range []string{"cap", "environment", "incident"} {
 			if v := r.URL.Query().Get(k); v != "" {
 				q.Set(k, v)
 			}

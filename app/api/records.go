@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,17 +17,27 @@ import (
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
-// home finds the partition of a subject of the ledger by its form; false means
-// that it may be anywhere.
-func (s *Server) home(subject string) (store.Partition, bool) {
+// homes lists the partitions whose ledger may tell of a subject, by its form;
+// of most that is any.
+func (s *Server) homes(subject string) []store.Partition {
 	kind, _, _ := strings.Cut(subject, "/")
 	switch kind {
-	case "tenant":
-		return store.PartitionOf(subject), true
+	case "tenant": // its own, and those of the incidents it is in
+		out := []store.Partition{store.PartitionOf(subject)}
+		for _, env := range s.Environments() {
+			if p := store.PartitionOf(flow.IncidentsSubject(env)); !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
+		return out
 	case "token":
-		return store.PartitionOf(TokenSubject), true
+		return []store.Partition{store.PartitionOf(TokenSubject)}
 	}
-	return 0, false
+	out := make([]store.Partition, store.Partitions)
+	for p := range out {
+		out[p] = store.Partition(p)
+	}
+	return out
 }
 
 // entries collects the ledger's entries of a subject over all partitions, in
@@ -46,19 +57,19 @@ func (s *Server) entries(ctx context.Context, subject string) ([]ledger.Entry, e
 			after = page[len(page)-1].Seq
 		}
 	}
-	if p, ok := s.home(subject); ok {
+	for _, p := range s.homes(subject) {
 		if err := read(p); err != nil {
 			return nil, err
 		}
-	} else {
-		for p := range store.Partitions {
-			if err := read(store.Partition(p)); err != nil {
-				return nil, err
-			}
-		}
 	}
-	slices.SortStableFunc(out, func(a, b ledger.Entry) int { return a.At.Compare(b.At) })
+	slices.SortFunc(out, func(a, b ledger.Entry) int { return strings.Compare(entryKey(a), entryKey(b)) })
 	return out, nil
+}
+
+// entryKey orders entries by time; those of one commit, which share it, as they
+// were written.
+func entryKey(e ledger.Entry) string {
+	return fmt.Sprintf("%s/%020d/%s", e.At.UTC().Format("20060102T150405.000000000"), e.Seq, e.Hash)
 }
 
 func (s *Server) getLedger(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
@@ -74,7 +85,7 @@ func (s *Server) getLedger(w http.ResponseWriter, r *http.Request, _ web.Princip
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, cut(list, func(e ledger.Entry) string { return e.At.Format("20060102T150405.000000000") + e.Hash }, l))
+	return web.WriteJSON(w, http.StatusOK, cut(list, entryKey, l))
 }
 
 // WhyAnswer is every decision about one thing, with the reasons, oldest first.

@@ -107,6 +107,7 @@ func (l Links) Dashboard(i incident.Incident) string {
 		return l.Incident(string(i.ID))
 	}
 	q.Set("incident", string(i.ID))
+	q.Set("environment", i.Environment)
 	q.Set("cap", l.cap(string(i.ID)))
 	return l.at(path, q)
 }

@@ -165,6 +165,12 @@ func (s *Server) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Prin
 	if err != nil {
 		return err
 	}
+	if len(revisions) == 0 {
+		return problem.New(problem.NotFound, "there is no such tenant")
+	}
+	if len(revisions) == 0 && !s.Flow.Directory().Known(id) { // those of an offboarded tenant stay readable
+		return problem.New(problem.NotFound, "there is no such tenant")
+	}
 	return web.WriteJSON(w, http.StatusOK, cut(revisions, func(t profiles.Triple) string { return fmt.Sprintf("%08d", t.Number) }, l))
 }
 
@@ -221,6 +227,7 @@ func (s *Server) unknownTenants(w http.ResponseWriter, r *http.Request, _ web.Pr
 		return err
 	}
 	list := slices.DeleteFunc(s.Door.Unknown(), func(u samples.UnknownTenant) bool { return s.Flow.Directory().Known(u.ID) })
+	slices.SortFunc(list, func(a, b samples.UnknownTenant) int { return strings.Compare(string(a.ID), string(b.ID)) }) // cut needs it
 	return web.WriteJSON(w, http.StatusOK, cut(list, func(u samples.UnknownTenant) string { return string(u.ID) }, l))
 }
 

@@ -211,6 +211,7 @@ func (s *Server) tenantDashboard(r *http.Request, i incident.Incident, t tenant.
 		}
 		q := u.Query()
 		q.Set("incident", string(i.ID))
+		q.Set("environment", i.Environment)
 		if c := r.URL.Query().Get("cap"); c != "" {
 			q.Set("cap", c)
 		}

@@ -56,8 +56,9 @@ type PageJob struct {
 func (h *Handler) askTicket(tx *partition.Tx, i incident.Incident) {
 	team, _ := h.s.Rules().Catalog.Team(i.Team)
 	system, queue, live := h.s.Settings.Ticket(team)
-	if i.Mirror.System != "" {
-		system = i.Mirror.System // pinned when the incident was opened
+	if pinned := i.Mirror.System; pinned != "" && pinned != system {
+		team.ITSM.System, team.ITSM.Queue = pinned, "" // the team's queue is one of its present system
+		system, queue, live = h.s.Settings.Ticket(team)
 	}
 	if !live {
 		return

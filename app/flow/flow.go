@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -15,6 +16,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/router"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // The sentence. Samples were journaled by their door; then:
@@ -39,7 +41,9 @@ const (
 // IncidentsSubject names an environment's incidents as a subject.
 func IncidentsSubject(environment string) string { return "incidents/" + environment }
 
-func poolSubject(environment, service string) string { return "pool/" + environment + "/" + service }
+func poolSubject(environment, service string) string {
+	return "pool/" + url.PathEscape(environment) + "/" + service
+}
 
 // Ingest takes one journaled batch's part of this partition. at is where the
 // batch ends in the journal: what a tenant's state already holds is left out.
@@ -62,7 +66,7 @@ func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
 	h.raiseAll(tx, out.Alerts)
 	h.contribute(out.Contributions)
 	for _, b := range out.Blind {
-		h.s.Metrics.Blind.Add(map[bool]float64{true: 1, false: -1}[b.Blind])
+		h.countBlind(b.Tenant, b.Blind)
 		kind, why := "tenant.seeing", fmt.Sprintf("samples of %s arrive again; none came since %s", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))
 		if b.Blind {
 			kind, why = "tenant.blind", fmt.Sprintf("no sample of %s arrived since %s: it is not watched, its detectors are held", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))
@@ -72,16 +76,29 @@ func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
 	return nil
 }
 
+// countBlind keeps the gauge: what was blind when the process started is counted
+// when it is noticed again, and never less than nothing.
+func (h *Handler) countBlind(id tenant.ID, is bool) {
+	switch was := h.blind[id]; {
+	case is && !was:
+		h.blind[id] = true
+		h.s.Metrics.Blind.Inc()
+	case was && !is:
+		delete(h.blind, id)
+		h.s.Metrics.Blind.Dec()
+	}
+}
+
 // raiseAll raises alerts in order. The detectors have moved on already, so what
 // the store could not take now is kept and raised before the next ones.
 func (h *Handler) raiseAll(tx *partition.Tx, as []alert.Alert) {
 	as = append(h.unraised, as...)
 	h.unraised = nil
-	for n, a := range as {
-		if err := h.raise(tx, a); err != nil {
+	for _, a := range as {
+		if err := h.raise(tx, a); err != nil { // the others do not wait for it; its own later states supersede it
 			h.s.Logger.Error("an alert could not be stored yet", slog.String("alert", string(a.ID)), slog.Any("error", err))
-			h.unraised = append([]alert.Alert{}, as[n:]...)
-			return
+			h.unraised = slices.DeleteFunc(h.unraised, func(old alert.Alert) bool { return old.ID == a.ID })
+			h.unraised = append(h.unraised, a)
 		}
 	}
 }
@@ -160,7 +177,10 @@ func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router
 	if !rules.Policy.MayPage(a.Environment) {
 		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
 	}
-	h.s.Metrics.Incidents.Inc()
+	if err := tx.Put(environments, a.Environment, "environment", 1, struct{}{}); err != nil {
+		return err
+	}
+	tx.After(func() { h.s.Metrics.Incidents.Inc(); h.s.saw(a.Environment) })
 	return h.apply(tx, incident.Open(a, o, tx.Now()))
 }
 

@@ -21,8 +21,9 @@ type Handler struct {
 	// at is where in the journal each tenant's state stands: batches that end at
 	// or before it are in the state already.
 	at      map[tenant.ID]journal.Position
-	sending map[string]bool // deliveries handed to the Sender in this life
-	woken   bool            // deliveries left by an earlier life were taken up
+	blind   map[tenant.ID]bool // said to be blind in this life
+	sending map[string]bool    // deliveries handed to the Sender in this life
+	woken   bool               // deliveries left by an earlier life were taken up
 	points  []evaluate.Sample
 	// unraised are alerts that could not be stored when they came.
 	unraised []alert.Alert
@@ -30,7 +31,7 @@ type Handler struct {
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, at: map[tenant.ID]journal.Position{}, sending: map[string]bool{}}
+	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, at: map[tenant.ID]journal.Position{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.

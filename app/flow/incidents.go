@@ -23,6 +23,8 @@ const (
 	active    = "active"   // the ids of those that are open or were resolved lately
 	Pages     = "page"     // oncall.Page by id
 	counters  = "counter"  // the last number given
+
+	environments = "environment" // names of those that have had incidents
 )
 
 // timerForget takes a resolved incident out of the active ones.
@@ -152,22 +154,27 @@ func (h *Handler) outcome(tx *partition.Tx, in store.Input) error {
 	case VerbTicket:
 		r := incident.TicketResult{System: i.Mirror.System, Version: o.Version, Error: o.Error, Final: o.Final && !o.OK}
 		var got itsm.Result
-		if o.OK {
+		if len(o.Data) > 0 { // with an error too: the ticket may be there, and only part of it not written
 			if err := json.Unmarshal(o.Data, &got); err != nil {
 				return problem.Wrap(err, problem.Internal, "a ticket's result cannot be read")
 			}
-			r.Ref, r.State, r.Created = got.Ref, got.State, got.Created
+		}
+		if r.Ref = got.Ref; o.OK {
+			r.State, r.Created = got.State, got.Created
 		}
 		return h.apply(tx, incident.TicketOutcome(i, r, tx.Now()))
 	case VerbPicture:
-		d := incident.Dashboard{Error: o.Error}
+		if !o.Final {
+			return nil
+		}
+		var d incident.Dashboard
 		if len(o.Data) > 0 {
 			if err := json.Unmarshal(o.Data, &d); err != nil {
 				return problem.Wrap(err, problem.Internal, "a picture's result cannot be read")
 			}
 		}
-		if !o.Final {
-			return nil
+		if d.Error = o.Error; !o.OK && d.Error == "" {
+			d.Error = "it could not be drawn"
 		}
 		return h.apply(tx, incident.DashboardAttached(i, d, tx.Now()))
 	}

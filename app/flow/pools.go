@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"net/url"
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -72,7 +73,8 @@ func cutPool(subject string) (environment, service string, ok bool) {
 	if len(parts) != 3 {
 		return "", "", false
 	}
-	return parts[1], parts[2], true
+	environment, err := url.PathUnescape(parts[1])
+	return environment, parts[2], err == nil
 }
 
 // Checkpoint writes the state of every tenant and pool of the partition. at is

@@ -68,6 +68,8 @@ type Shared struct {
 
 	rules     atomic.Pointer[Rules]
 	directory Directory
+	mu        sync.Mutex
+	seen      []string // environments that have had incidents, sorted
 	owners    [store.Partitions]*partition.Owner
 	handlers  [store.Partitions]*Handler
 }
@@ -100,6 +102,22 @@ func (s *Shared) Rules() Rules { return *s.rules.Load() }
 
 // Directory is which tenants there are.
 func (s *Shared) Directory() *Directory { return &s.directory }
+
+// Environments lists those that have had incidents, whether or not the policy
+// names them.
+func (s *Shared) Environments() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
+func (s *Shared) saw(environment string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, found := slices.BinarySearch(s.seen, environment); !found {
+		s.seen = slices.Insert(s.seen, at, environment)
+	}
+}
 
 // observation is what all tenants' profiles depend on besides themselves.
 func (s *Shared) observation() profiles.Observation {
@@ -191,7 +209,8 @@ func (d *Directory) remove(id tenant.ID) {
 	delete(d.tenants, id)
 }
 
-// LoadDirectory reads every tenant document of the store.
+// LoadDirectory reads every tenant document of the store, and which environments
+// have had incidents.
 func (s *Shared) LoadDirectory(ctx context.Context) error {
 	for p := range store.Partitions {
 		records, err := partition.All(ctx, s.Store, store.Partition(p), tenants)
@@ -204,6 +223,12 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 				return err
 			}
 			s.directory.put(t)
+		}
+		if records, err = partition.All(ctx, s.Store, store.Partition(p), environments); err != nil {
+			return err
+		}
+		for _, r := range records {
+			s.saw(r.Key)
 		}
 	}
 	return nil

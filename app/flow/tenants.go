@@ -97,6 +97,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, actor 
 	// Its alerts end with the same commit: after it nobody would know of them.
 	h.engine.RemoveTenant(id)
 	delete(h.at, id)
+	h.countBlind(id, false)
 	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
 		return err
 	}

@@ -1,0 +1,15 @@
+package flow
+
+import (
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// Raise stores an alert's newest state as evaluate's outcome is.
+func (h *Handler) Raise(tx *partition.Tx, a alert.Alert) error { return h.raise(tx, a) }
+
+// AlertInput is an alert's state on its way to the incidents.
+func AlertInput(id string, a alert.Alert) store.Input {
+	return store.Input{ID: id, Kind: inputAlert, Version: 1, Subject: IncidentsSubject(a.Environment), Payload: partition.Payload(a)}
+}
