@@ -25,7 +25,7 @@ import (
 // days ago, so that the third, Bo, is on call. Ada and Bo are users of the
 // ticket system, Cyd is not.
 func company(desk peer.RT, rtURL string, mail peer.Mailpit, now time.Time) map[string]string {
-	start := now.In(time.FixedZone("", 0)).AddDate(0, 0, -15).Format("2006-01-02T15:04")
+	start := now.UTC().AddDate(0, 0, -15).Format("2006-01-02T15:04")
 	return map[string]string{
 		"rt.token": desk.Token + "\n",
 		"tocsin.yaml": fmt.Sprintf(`
@@ -42,7 +42,7 @@ channels:
 teams:
   - {id: payments, name: Payments, kind: product, schedule: weekly, false_pages_per_week: 2}
 services:
-  - {id: payments, team: payments, kind: digital, runbook: "https://wiki.example.com/payments", calls: [alpha, beta, gamma]}
+  - {id: payments, team: payments, kind: digital, calls: [alpha, beta, gamma]}
 integrations:
   - {id: alpha, team: payments}
   - {id: beta, team: payments}

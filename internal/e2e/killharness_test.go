@@ -21,22 +21,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// killBinary builds the daemon from the tree under test, once for all stories.
-var killBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "tocsin-kill-")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "tocsin")
-	if out, err := exec.Command("go", "build", "-o", bin, "../../cmd/tocsin").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	raw, err := os.ReadFile(bin) // unlinked below: each story has a copy of its own
-	if err != nil {
-		return "", err
-	}
-	return string(raw), os.RemoveAll(dir)
-})
+// killBinary builds the daemon from the tree under test; the caller's test must
+// outlive its use.
+func killBinary(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "tocsin")
+	out, err := exec.Command("go", "build", "-o", bin, "../../cmd/tocsin").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return bin
+}
 
 // killable is a tocsin that is killed and started again on the same storage and
 // port.
@@ -52,13 +45,11 @@ type killable struct {
 	down  []time.Duration // from each kill until it was ready again
 }
 
-func newKillable(t *testing.T, dir string, args ...string) *killable {
+func newKillable(t *testing.T, bin, dir string, args ...string) *killable {
 	t.Helper()
-	raw, err := killBinary()
-	require.NoError(t, err)
-	k := &killable{bin: filepath.Join(dir, "tocsin"), dir: dir, address: killFree(t)}
-	require.NoError(t, os.WriteFile(k.bin, []byte(raw), 0o700))
+	k := &killable{bin: bin, dir: dir, address: killFree(t)}
 	k.args = append([]string{"serve", "--storage.path", k.storage(), "--web.listen-address", k.address, "--otlp.listen-address", "off"}, args...)
+	var err error
 	k.log, err = os.Create(filepath.Join(dir, "log"))
 	require.NoError(t, err)
 	require.NoError(t, k.start(t.Context()))
@@ -95,7 +86,7 @@ func (k *killable) url() string { return "http://" + k.address }
 // connection may hold the port for a moment: then it is tried again.
 func (k *killable) start(ctx context.Context) error {
 	deadline := time.Now().Add(60 * time.Second)
-	for {
+	for attempt := 1; ; attempt++ {
 		cmd := exec.Command(k.bin, k.args...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = k.dir, k.log, k.log
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -108,7 +99,7 @@ func (k *killable) start(ctx context.Context) error {
 		k.cmd, k.ended = cmd, ended
 		k.mu.Unlock()
 		err := k.ready(ctx, ended, deadline)
-		if err == nil || !errors.Is(err, errKillEnded) || time.Now().After(deadline) {
+		if err == nil || !errors.Is(err, errKillEnded) || attempt == 5 {
 			return err
 		}
 	}
