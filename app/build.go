@@ -93,6 +93,13 @@ func agree(c *config.Config, cat *catalog.Catalog) error {
 			faults = append(faults, fmt.Sprintf("team %s: itsm.system %s is not under itsm.systems", t.ID, t.ITSM.System))
 		}
 	}
+	kinds := map[string]string{}
+	for _, ch := range c.Channels {
+		kinds[ch.Name] = ch.Kind
+	}
+	if err := cat.CheckChannels(kinds); err != nil {
+		faults = append(faults, err.Error())
+	}
 	if len(faults) > 0 {
 		return problem.New(problem.Invalid, "configuration and catalog do not agree: %s", strings.Join(faults, "; "))
 	}

@@ -151,6 +151,9 @@ func (a *App) checkpoints(ctx context.Context) {
 	defer tick.Stop()
 	kept := make([]journal.Position, store.Partitions)
 	var mu sync.Mutex
+	for p := range store.Partitions { // before any tenant: a process that is killed again and again comes no further
+		a.shared.OwnerOf(store.Partition(p)).Post(a.shared.Handler(store.Partition(p)).CheckpointPools)
+	}
 	for p := 0; ; p = (p + 1) % store.Partitions {
 		select {
 		case <-ctx.Done():

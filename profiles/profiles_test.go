@@ -109,7 +109,7 @@ rules: [{name: r, kind: magic, sli: none, severity: loud}]
 func TestRenamingAnSLIKeepsItsIdentity(t *testing.T) {
 	p, err := Parse("p", []byte(twoTeams))
 	require.NoError(t, err)
-	q, err := Parse("p", []byte(strings.ReplaceAll(twoTeams, "name: payments,", "name: renamed,") + "\n"))
+	q, err := Parse("p", []byte(strings.ReplaceAll(twoTeams, "name: payments,", "name: renamed,")+"\n"))
 	require.Error(t, err, "the references still name the old one")
 	q, err = Parse("p", []byte(strings.NewReplacer("name: payments,", "name: renamed,", "sli: payments", "sli: renamed").Replace(twoTeams)))
 	require.NoError(t, err)

@@ -61,7 +61,7 @@ func TestAnAlertBecomesAnIncidentATicketAndAPage(t *testing.T) {
 			require.Equal(t, 1, kinds[k], "%s in %v", k, kinds)
 		}
 		syncs := l.desk.syncs
-		after(10 * time.Minute)
+		after(3 * time.Minute)
 		require.Equal(t, kinds, l.kinds(t), "nothing happens by itself")
 		require.Equal(t, syncs, l.desk.syncs)
 
@@ -114,7 +114,7 @@ func TestWhoHasTakenItIsNotCalledWhenTheChannelIsBack(t *testing.T) {
 		}
 		require.Equal(t, incident.StateAcknowledged, l.incidents(t)[0].State)
 		l.mail.breaks(nil)
-		after(5 * time.Minute)
+		after(2 * time.Minute)
 		require.Empty(t, l.mail.carried(), "who has it is not called")
 		kinds := l.kinds(t)
 		require.Equal(t, 1, kinds["incident.acknowledged"], "%v", kinds)
@@ -222,7 +222,7 @@ func TestATicketSystemThatIsDownHoldsNoPageUp(t *testing.T) {
 		l.offer(t, "1", fault("acme"))
 		after(5 * time.Second)
 		require.Len(t, l.mail.carried(), 1)
-		after(10 * time.Minute)
+		after(3 * time.Minute)
 		require.Empty(t, l.tickets(t))
 		require.Contains(t, l.incidents(t)[0].Mirror.Error, "down")
 		require.Less(t, l.desk.syncs, 30, "it is asked less and less often")

@@ -98,10 +98,14 @@ func (h *Handler) Checkpoint(tx *partition.Tx, at journal.Position) error {
 		}
 		tx.PutRaw(checkpoint(id, at, state))
 	}
-	return h.checkpointPools(tx)
+	return h.CheckpointPools(tx)
 }
 
-func (h *Handler) checkpointPools(tx *partition.Tx) error {
+// CheckpointPools writes the state of the partition's pools. After a restart each
+// tenant tells its pools the last two minutes again, so a pool's checkpoint must
+// never be older than a tenant's by more than that: else the pool would judge what
+// it saw only part of, and raise anew what is over.
+func (h *Handler) CheckpointPools(tx *partition.Tx) error {
 	for subject, p := range h.pools {
 		state, err := p.Checkpoint()
 		if err != nil {

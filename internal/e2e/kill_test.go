@@ -1,4 +1,3 @@
-// Package e2e tells the main job against the built daemon while it is killed.
 package e2e
 
 import (
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,9 +19,6 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/internal/peer"
 	"github.com/tocsin-alerting/tocsin/internal/simulate"
-	"github.com/tocsin-alerting/tocsin/ledger"
-	"github.com/tocsin-alerting/tocsin/store"
-	"github.com/tocsin-alerting/tocsin/store/embedded"
 )
 
 // TestKillNine tells the story from onboarding to the mended fault while the
@@ -31,19 +26,15 @@ import (
 // right after each step became visible, and at random moments. What was
 // accepted must be there; what was decided must have been decided once.
 func TestKillNine(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes two minutes")
-	}
-	bin := killBinary(t)
-	for name, tell := range map[string]func(t *testing.T, bin string){
-		"after each step, tickets in Request Tracker": func(t *testing.T, bin string) { killStory(t, bin, true, false) },
-		"at random moments, tickets in the register":  func(t *testing.T, bin string) { killStory(t, bin, false, true) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tell(t, bin)
-		})
-	}
+	long(t)
+	t.Run("after each step, tickets in Request Tracker", func(t *testing.T) {
+		t.Parallel()
+		killStory(t, true, false)
+	})
+	t.Run("at random moments, tickets in the register", func(t *testing.T) {
+		t.Parallel()
+		killStory(t, false, true)
+	})
 }
 
 const (
@@ -89,14 +80,14 @@ type killIncident struct {
 	Pages     []string
 }
 
-func killStory(t *testing.T, bin string, withRT, random bool) {
+func killStory(t *testing.T, withRT, random bool) {
 	s := &killTale{mail: peer.StartMailpit(t), random: random, began: time.Now(), truth: map[string]killTruth{}}
 	dir := t.TempDir()
 	if withRT {
 		rt := peer.StartRT(t)
 		s.rt = &rt
 	}
-	s.d = newKillable(t, bin, dir, "--config.file", s.configure(t, dir))
+	s.d = newKillable(t, dir, "--config.file", s.configure(t, dir))
 	token, err := os.ReadFile(filepath.Join(s.d.storage(), "admin.token"))
 	require.NoError(t, err)
 	s.api = &killClient{base: s.d.url(), token: strings.TrimSpace(string(token)), http: &http.Client{Timeout: 10 * time.Second}}
@@ -173,115 +164,6 @@ func (s *killTale) killed(t *testing.T, step string) {
 	require.NoError(t, s.d.kill(t.Context()), "start again after %s", step)
 }
 
-var killTenants = []simulate.Tenant{
-	killTenant("marigold", 200, killAcquirer, "beta"),
-	killTenant("tidewater", 240, killAcquirer, "gamma"),
-	killTenant("lumen", 160, killAcquirer, "beta"),
-	killTenant("arcade", 120, "beta", "gamma"),
-}
-
-func killTenant(id string, tps float64, acquirers ...string) simulate.Tenant {
-	t := simulate.Tenant{ID: id, Name: id, TPS: tps, Zone: "Europe/Berlin", Countries: []simulate.Share{{Name: "de", Weight: 1}}, Methods: []simulate.Share{{Name: "card", Weight: 1}}}
-	for _, a := range acquirers {
-		t.Acquirers = append(t.Acquirers, simulate.Share{Name: a, Weight: 1})
-	}
-	return t
-}
-
-func (s *killTale) onboard(t *testing.T) {
-	s.from = time.Now().UTC().Truncate(time.Minute).Add(-killHistory)
-	for _, tn := range killTenants {
-		s.api.do(t, http.MethodPut, "/api/v1/tenants/"+tn.ID, map[string]any{"name": tn.Name, "timezone": tn.Zone, "expected_tpm": tn.TPS * 60, "onboarded_at": s.from.Format(time.RFC3339)}, nil)
-	}
-}
-
-func (s *killTale) tenantsAreThere(t *testing.T) {
-	t.Helper()
-	for _, tn := range killTenants {
-		var doc struct {
-			Name    string
-			Profile struct{ Rules []any }
-		}
-		s.api.do(t, http.MethodGet, "/api/v1/tenants/"+tn.ID, nil, &doc)
-		require.Equal(t, tn.Name, doc.Name)
-		require.NotEmpty(t, doc.Profile.Rules, "tenant %s has its profile", tn.ID)
-	}
-}
-
-// history makes the gateway and sends what it did until now.
-func (s *killTale) history(t *testing.T) {
-	t.Helper()
-	var token struct{ Token string }
-	s.api.do(t, http.MethodPost, "/api/v1/tokens", map[string]any{"name": "gateway", "role": "sender", "tenants": []string{"*"}}, &token)
-	s.sender = &simulate.RemoteWrite{URL: s.d.url() + "/api/v1/push", Token: token.Token, Version: 2, Client: &http.Client{Timeout: 10 * time.Second},
-		// As a Prometheus would, but without its growing waits: they would hide what comes right after a start.
-		Wait: func(ctx context.Context, d time.Duration) error {
-			select {
-			case <-time.After(min(d, 100*time.Millisecond)):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}}
-	g, err := simulate.New(simulate.Options{Seed: 7, Start: s.from, Tick: killScrape, Tenants: killTenants, Base: simulate.Rates{Error: .008, Declined: .07, Abandoned: .02}})
-	require.NoError(t, err)
-	s.gateway = g
-	end := time.Now().UTC().Truncate(time.Minute)
-	var batch []simulate.Sample
-	for at := s.from.Add(time.Minute); !at.After(end); at = at.Add(time.Minute) {
-		batch = append(batch, s.scrape(at)...)
-		if s.born == nil {
-			s.born = map[string]uint64{}
-			for _, tn := range killTenants {
-				s.born[tn.ID] = g.Total(tn.ID, "")
-			}
-		}
-		if len(batch) > 4900 || at.Equal(end) {
-			require.NoError(t, s.send(t.Context(), batch))
-			batch = nil
-		}
-	}
-	s.last = end
-}
-
-func (s *killTale) scrape(at time.Time) []simulate.Sample {
-	var out []simulate.Sample
-	for _, c := range s.gateway.Snapshot(at) {
-		out = append(out, simulate.Sample{Labels: c.Labels, T: at, Value: c.Value, Start: c.Start})
-	}
-	return out
-}
-
-// send sends until it is acknowledged, the same body again and again, and notes
-// what was.
-func (s *killTale) send(ctx context.Context, batch []simulate.Sample) error {
-	if err := s.sender.Send(ctx, batch); err != nil {
-		return err
-	}
-	for _, x := range batch {
-		key := x.Labels.String()
-		v := s.truth[key]
-		s.truth[key] = killTruth{v.samples + 1, v.sum + x.Value, x.Value}
-	}
-	s.last = batch[0].T
-	return nil
-}
-
-// live goes on with a scrape every few seconds until ctx ends.
-func (s *killTale) live(ctx context.Context) error {
-	for at := s.last.Add(killScrape); ; at = at.Add(killScrape) {
-		select {
-		case <-time.After(time.Until(at)):
-		case <-ctx.Done():
-			return nil
-		}
-		// What is begun is finished, so that the truth is what was acknowledged.
-		if err := s.send(context.WithoutCancel(ctx), s.scrape(at)); err != nil {
-			return err
-		}
-	}
-}
-
 type killAlert struct {
 	ID, State, Tenant, Incident, Reason string
 }
@@ -293,11 +175,25 @@ func (s *killTale) breaks(t *testing.T) int {
 		}
 		return nil
 	})
-	at := s.gateway.Now().Truncate(15 * time.Second).Add(30 * time.Second)
+	n := 0
+	at := s.nextStep(t, func(at time.Time) (err error) {
+		n, err = s.gateway.Break(simulate.Fault{Kind: simulate.AcquirerDown, Acquirer: killAcquirer, From: at, Size: .95})
+		return err
+	})
 	t.Logf("%5.1f s: broken", at.Sub(s.began).Seconds())
-	n, err := s.gateway.Break(simulate.Fault{Kind: simulate.AcquirerDown, Acquirer: killAcquirer, From: at, Size: .95})
-	require.NoError(t, err)
 	return n
+}
+
+// nextStep does something at the next boundary of the steps that are judged, or
+// at the one after when the traffic has just passed it.
+func (s *killTale) nextStep(t *testing.T, do func(at time.Time) error) time.Time {
+	t.Helper()
+	at := s.gateway.Now().Truncate(15 * time.Second).Add(15 * time.Second)
+	if do(at) != nil {
+		at = at.Add(15 * time.Second)
+		require.NoError(t, do(at))
+	}
+	return at
 }
 
 // rings tells the part of the story from the fault to its end.
@@ -330,8 +226,7 @@ func (s *killTale) rings(t *testing.T, fault int) {
 	s.killed(t, "7 acknowledged")
 	s.until(t, "the acknowledgement", func(i killIncident) bool { return i.State == "acknowledged" && i.AcknowledgedBy.Person == "ada" })
 
-	at := s.gateway.Now().Truncate(15 * time.Second).Add(30 * time.Second)
-	require.NoError(t, s.gateway.Mend(fault, at))
+	at := s.nextStep(t, func(at time.Time) error { return s.gateway.Mend(fault, at) })
 	t.Logf("%5.1f s: mended", at.Sub(s.began).Seconds())
 	s.until(t, "the end", func(i killIncident) bool { return i.State == "resolved" })
 	require.Equal(t, "ada", s.incident.AcknowledgedBy.Person, "whose it was is kept")
@@ -399,7 +294,7 @@ func (s *killTale) atRandom(t *testing.T, ctx context.Context, tell func()) {
 	go func() {
 		for {
 			// Mostly seconds, sometimes while it is still starting to work.
-			wait := time.Duration(rng.ExpFloat64() * float64(4*time.Second))
+			wait := time.Duration(rng.ExpFloat64() * float64(8*time.Second))
 			select {
 			case <-time.After(wait):
 			case <-ctx.Done():
@@ -422,194 +317,5 @@ func (s *killTale) atRandom(t *testing.T, ctx context.Context, tell func()) {
 	stop()
 	finished = true
 	require.NoError(t, <-done)
-	require.GreaterOrEqual(t, s.d.kills, 5)
-}
-
-// nothingLost holds the history and evaluate against what was acknowledged.
-func (s *killTale) nothingLost(t *testing.T) {
-	t.Helper()
-	s.tenantsAreThere(t)
-	for expr, of := range map[string]func(killTruth) float64{
-		"count_over_time(payment_transactions_total[26h])": func(v killTruth) float64 { return float64(v.samples) },
-		"sum_over_time(payment_transactions_total[26h])":   func(v killTruth) float64 { return v.sum },
-		"payment_transactions_total":                       func(v killTruth) float64 { return v.last },
-	} {
-		q := url.Values{"query": {expr}, "time": {s.last.Format(time.RFC3339)}}
-		var answer struct {
-			Data struct {
-				Result []struct {
-					Metric map[string]string
-					Value  [2]any
-				}
-			}
-		}
-		s.api.do(t, http.MethodGet, "/prometheus/api/v1/query?"+q.Encode(), nil, &answer)
-		require.Len(t, answer.Data.Result, len(s.truth), expr)
-		for _, r := range answer.Data.Result {
-			r.Metric["__name__"] = simulate.Metric
-			v, ok := s.truth[killKey(r.Metric)]
-			require.True(t, ok, "%v was never sent", r.Metric)
-			var got float64
-			require.NoError(t, json.Unmarshal([]byte(r.Value[1].(string)), &got))
-			require.Equal(t, of(v), got, "%s of %v", expr, r.Metric)
-		}
-	}
-	for _, tn := range killTenants {
-		var st struct {
-			Series       int
-			SeriesLive   int        `json:"series_live"`
-			LastSampleAt *time.Time `json:"last_sample_at"`
-			LateEvents   float64    `json:"late_events"`
-			GapEvents    float64    `json:"gap_events"`
-			Blind        bool
-			Young        bool
-		}
-		s.api.do(t, http.MethodGet, "/api/v1/tenants/"+tn.ID+"/status", nil, &st)
-		require.Equal(t, 8, st.Series, "%s: two acquirers, four results", tn.ID)
-		require.Equal(t, 8, st.SeriesLive, tn.ID)
-		require.NotNil(t, st.LastSampleAt, tn.ID)
-		require.True(t, s.last.Equal(*st.LastSampleAt), "%s: the last sample is of %s, not %s", tn.ID, s.last, st.LastSampleAt)
-		require.InDelta(t, s.born[tn.ID], st.GapEvents, .5, "%s: no interval is missing but the one before its first scrape", tn.ID)
-		require.False(t, st.Blind, tn.ID)
-		require.False(t, st.Young, "%s has learned a day", tn.ID)
-	}
-}
-
-func killKey(metric map[string]string) string {
-	names := make([]string, 0, len(metric))
-	for k := range metric {
-		names = append(names, k)
-	}
-	slices.Sort(names)
-	for i, k := range names {
-		names[i] = fmt.Sprintf("%s=%q", k, metric[k])
-	}
-	return "{" + strings.Join(names, ", ") + "}"
-}
-
-// ticketResolved finds the one ticket, closed.
-func (s *killTale) ticketResolved(t *testing.T) {
-	t.Helper()
-	if s.rt == nil {
-		killEventually(t, 30*time.Second, "the ticket's end", func() error {
-			tickets := killList[struct{ Number, State, Key string }](t, s.api, "/api/v1/tickets", nil)
-			if len(tickets) != 1 || tickets[0].State != "resolved" || tickets[0].Key != s.incident.ID {
-				return fmt.Errorf("%+v", tickets)
-			}
-			return nil
-		})
-		return
-	}
-	killEventually(t, 30*time.Second, "the ticket's end", func() error {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.rt.URL+"/REST/2.0/tickets?"+url.Values{"query": {"Queue = 'Incidents'"}, "fields": {"Status"}}.Encode(), nil)
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "token "+s.rt.RootToken)
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		defer func() { _ = res.Body.Close() }()
-		var found struct {
-			Items []struct{ ID, Status string }
-		}
-		require.NoError(t, json.NewDecoder(res.Body).Decode(&found))
-		if len(found.Items) != 1 || found.Items[0].Status != "resolved" || found.Items[0].ID != s.incident.Ticket.Ref.ID {
-			return fmt.Errorf("%+v", found.Items)
-		}
-		return nil
-	})
-}
-
-// decidedOnce reads mail and ledger: every decision stands there once.
-func (s *killTale) decidedOnce(t *testing.T) {
-	t.Helper()
-	defer func() {
-		if t.Failed() {
-			s.tell(t)
-		}
-	}()
-	copies := map[string]int{}
-	for _, m := range s.mail.Messages(t) {
-		copies[s.mail.Message(t, m.ID).MessageID]++
-	}
-	require.Len(t, copies, 1, "one page, one Message-ID")
-	for id, n := range copies {
-		t.Logf("page %s arrived in %d copies", id, n)
-		if !s.random { // the daemon was never killed while a page was under way
-			require.Equal(t, 1, n)
-		}
-	}
-	pages := killList[killPage](t, s.api, "/api/v1/pages", nil)
-	require.Len(t, pages, 1)
-	require.Equal(t, "ada", pages[0].Person)
-
-	kinds := s.kinds(t, "incident/"+s.incident.ID)
-	for _, kind := range []string{"incident.opened", "incident.acknowledged", "incident.resolved"} {
-		require.Equal(t, 1, kinds[kind], "%s in %v", kind, kinds)
-	}
-	require.Zero(t, kinds["incident.reopened"], "%v", kinds)
-	of := s.kinds(t, "page/"+pages[0].ID)
-	for _, kind := range []string{"page.requested", "page.sent", "page.acknowledged"} {
-		require.Equal(t, 1, of[kind], "%s in %v", kind, of)
-	}
-	alerts := killList[killAlert](t, s.api, "/api/v1/alerts", nil)
-	for _, a := range alerts {
-		require.Equal(t, "resolved", a.State, "%+v", a)
-		require.Equal(t, s.incident.ID, a.Incident)
-		require.NotEqual(t, "arcade", a.Tenant, "it does not use the acquirer: %s", a.Reason)
-		k := s.kinds(t, "alert/"+a.ID)
-		require.Equal(t, map[string]int{"alert.firing": 1, "alert.resolved": 1}, k, a.ID)
-	}
-	for _, tn := range killTenants {
-		require.Equal(t, 1, s.kinds(t, "tenant/"+tn.ID)["tenant.onboarded"], tn.ID)
-	}
-}
-
-// tell shows what was decided of the incident and its alerts, in order.
-func (s *killTale) tell(t *testing.T) {
-	subjects := []string{"incident/" + s.incident.ID}
-	for _, a := range killList[killAlert](t, s.api, "/api/v1/alerts", nil) {
-		subjects = append(subjects, "alert/"+a.ID)
-	}
-	for _, subject := range subjects {
-		for _, e := range killList[ledger.Entry](t, s.api, "/api/v1/ledger", url.Values{"subject": {subject}}) {
-			if e.Subject == subject {
-				t.Logf("%s %s %s %s: %s", e.At.Format("15:04:05.000"), e.Subject, e.Kind, strings.Join(e.Refs, ","), e.Reason)
-			}
-		}
-	}
-}
-
-func (s *killTale) kinds(t *testing.T, subject string) map[string]int {
-	t.Helper()
-	out := map[string]int{}
-	for _, e := range killList[ledger.Entry](t, s.api, "/api/v1/ledger", url.Values{"subject": {subject}}) {
-		if e.Subject == subject {
-			out[e.Kind]++
-		}
-	}
-	return out
-}
-
-// chainHolds reads every partition's ledger from the stopped daemon's storage.
-func (s *killTale) chainHolds(t *testing.T) {
-	t.Helper()
-	st, err := embedded.Open(filepath.Join(s.d.storage(), "store"), embedded.Options{})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, st.Close()) }()
-	entries := 0
-	for p := range store.Partitions {
-		var head ledger.Head
-		for {
-			part, err := st.Ledger(t.Context(), store.Partition(p), "", head.Seq, 1000)
-			require.NoError(t, err)
-			head, err = ledger.Verify(head, part)
-			require.NoError(t, err, "partition %d", p)
-			for _, e := range part {
-				require.NotEqual(t, "input.refused", e.Kind, e.Reason)
-			}
-			if entries += len(part); len(part) < 1000 {
-				break
-			}
-		}
-	}
-	require.Greater(t, entries, 20)
+	require.GreaterOrEqual(t, s.d.kills, 3)
 }

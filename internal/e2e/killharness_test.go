@@ -21,22 +21,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// killBinary builds the daemon from the tree under test; the caller's test must
-// outlive its use.
-func killBinary(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "tocsin")
-	out, err := exec.Command("go", "build", "-o", bin, "../../cmd/tocsin").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return bin
-}
-
 // killable is a tocsin that is killed and started again on the same storage and
 // port.
 type killable struct {
-	bin, dir, address string
-	args              []string
-	log               *os.File
+	dir, address string
+	args         []string
+	log          *os.File
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -45,9 +35,9 @@ type killable struct {
 	down  []time.Duration // from each kill until it was ready again
 }
 
-func newKillable(t *testing.T, bin, dir string, args ...string) *killable {
+func newKillable(t *testing.T, dir string, args ...string) *killable {
 	t.Helper()
-	k := &killable{bin: bin, dir: dir, address: killFree(t)}
+	k := &killable{dir: dir, address: killFree(t)}
 	k.args = append([]string{"serve", "--storage.path", k.storage(), "--web.listen-address", k.address, "--otlp.listen-address", "off"}, args...)
 	var err error
 	k.log, err = os.Create(filepath.Join(dir, "log"))
@@ -87,7 +77,7 @@ func (k *killable) url() string { return "http://" + k.address }
 func (k *killable) start(ctx context.Context) error {
 	deadline := time.Now().Add(60 * time.Second)
 	for attempt := 1; ; attempt++ {
-		cmd := exec.Command(k.bin, k.args...)
+		cmd := exec.Command(tocsin, k.args...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = k.dir, k.log, k.log
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if err := cmd.Start(); err != nil {

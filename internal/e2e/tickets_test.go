@@ -69,6 +69,7 @@ func TestAcknowledgedHereTheTicketFollows(t *testing.T) {
 	require.Contains(t, open(t, b, link), "You have it", "opening it again is no second acknowledgement")
 	require.Len(t, mail.Messages(t), 1)
 	require.Len(t, list[page](t, d, "/api/v1/pages"), 1)
+	d.stop(t)
 }
 
 // swallower stands before a Request Tracker. While it lies it answers writes
@@ -124,11 +125,12 @@ func TestSwallowingProxy(t *testing.T) {
 	i := list[incident](t, d, "/api/v1/incidents")[0]
 	t.Logf("the incident says: %s", i.Ticket.Error)
 	require.Contains(t, d.run(t, "why", fmt.Sprint(i.Number)), i.Ticket.Error)
-
 	shown := html.UnescapeString(string(d.raw(t, http.MethodGet, "/incidents/"+i.ID, nil, http.StatusOK)))
 	require.Contains(t, shown, i.Ticket.Error, "whoever opens the incident sees it")
 	require.Empty(t, ticketIDs(t, desk))
 
+	d.kill(t)
+	d.start(t)
 	proxy.lies.Store(false)
 	eventually(t, 100*time.Second, "the ticket, once the proxy is honest", func(c *assert.CollectT) {
 		i := list[incident](c, d, "/api/v1/incidents")[0]
@@ -138,6 +140,7 @@ func TestSwallowingProxy(t *testing.T) {
 		require.Equal(c, i.ID, k.field("TocsinKey"))
 		require.Equal(c, i.Title, k.Subject)
 	})
-	require.Len(t, ticketIDs(t, desk), 1, "one ticket, however often it was tried")
+	require.Len(t, ticketIDs(t, desk), 1, "one ticket, however often it was tried, and by two processes")
+	require.Len(t, mail.Messages(t), 1, "a page that was sent is not sent again")
 	require.Contains(t, d.run(t, "why", fmt.Sprint(i.Number)), "the ticket is written again")
 }
