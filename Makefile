@@ -5,7 +5,7 @@ GO ?= go
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 FUZZTIME ?= 1m
 
-.PHONY: help build demo test test-deps lint fuzz quality-long bench tidy clean
+.PHONY: help build demo test test-deps lint fuzz quality-long chaos bench tidy clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ fuzz: ## Fuzz every decoder for FUZZTIME each.
 
 quality-long: ## 1,000 null tenant-months at 0.01, 1 and 100 tps with a fresh seed (some minutes).
 	TOCSIN_LONG=1 $(GO) test -run TestNullMonths -v -timeout 60m ./detect
+
+chaos: ## Kill the daemon at random moments of the story; TOCSIN_KILL_SEED repeats one.
+	TOCSIN_LONG=1 $(GO) test -count=1 -run TestKillNine -v -timeout 20m ./internal/e2e
 
 bench: ## Measure decoding, evaluating, journaling and committing; prints Go's benchmark lines.
 	$(GO) test -run '^$$' -bench . -benchmem ./samples/... ./evaluate ./detect ./journal ./store/embedded
