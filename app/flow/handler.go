@@ -141,6 +141,3 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 
 // Drain implements partition.Handler: the next start begins here.
 func (h *Handler) Drain(tx *partition.Tx) error { return h.Checkpoint(tx, h.s.JournalEnd()) }
-
-// Sending is how many deliveries of this partition are with the Sender.
-func (h *Handler) Sending() int { return len(h.sending) }
