@@ -228,7 +228,7 @@ func (a *App) openHistory(from journal.Position) error {
 		return errors.Join(err, db.Close())
 	}
 	a.history.Store(db)
-	a.querier.Store(history.NewQuerier(db.Queryable(), history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Now: a.o.Now, Logger: a.log}))
+	a.querier.Store(history.NewQuerier(db.Queryable(), history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Settle: db.Flush, Now: a.o.Now, Logger: a.log}))
 	return nil
 }
 
@@ -243,9 +243,6 @@ func (a *App) count(ctx context.Context, environment string, t tenant.ID, spec s
 	q := a.query()
 	if q == nil {
 		return nil, problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(time.Second)
-	}
-	if err := a.history.Load().Flush(ctx); err != nil { // what was just evaluated is to be seen
-		return nil, err
 	}
 	fence, sel := history.Fence{Any: true}, sli.Selection{a.o.Config.Labels.Environment: environment}
 	if t != tenant.Product {

@@ -26,6 +26,8 @@ type QueryOptions struct {
 	Now         func() time.Time
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // of the engine's own metrics; may be nil
+	// Settle waits until what was accepted before can be read; nil: it always can.
+	Settle func(context.Context) error
 }
 
 // Querier answers PromQL behind a fence. The modifiers anchored and smoothed are
@@ -122,6 +124,11 @@ func (q *Querier) run(ctx context.Context, build func(context.Context) (promql.Q
 		}
 	}
 	defer func() { <-q.slots }()
+	if q.opts.Settle != nil {
+		if err := q.opts.Settle(ctx); err != nil {
+			return nil, problem.Wrap(err, problem.Unavailable, "the history lags behind what was accepted").WithHint("try again")
+		}
+	}
 	qry, err := build(ctx)
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Malformed, "the query cannot be read: %v", err)

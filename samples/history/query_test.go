@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -253,4 +254,20 @@ func BenchmarkAppend(b *testing.B) {
 		put(b, s, batch)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/24_000, "ns/sample")
+}
+
+func TestAQueryWaitsForWhatWasAccepted(t *testing.T) {
+	s := open(t)
+	q := NewQuerier(s.Queryable(), QueryOptions{Settle: s.Flush, Now: func() time.Time { return noon }})
+	for i := range 50 { // without settling the writer loses some of these races
+		at := noon.Add(time.Duration(i) * time.Second)
+		require.NoError(t, s.Append(t.Context(), one("acme", "m", at, 0, float64(i)), nil))
+		res, err := q.Instant(t.Context(), everything(), "m", at)
+		require.NoError(t, err)
+		require.Len(t, res.Value, 1)
+		require.Equal(t, float64(i), res.Value.(promql.Vector)[0].F)
+	}
+	stuck := NewQuerier(s.Queryable(), QueryOptions{Settle: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, Timeout: time.Millisecond})
+	_, err := stuck.Instant(t.Context(), everything(), "m", noon)
+	require.True(t, problem.Is(err, problem.Unavailable), "%v", err)
 }
