@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -15,17 +16,19 @@ import (
 // Program is a peer that is built from its Go module, through a tools module
 // that pins its version.
 type Program struct {
-	Name    string   // of the binary, and of its folder under tools
+	Name    string   // of the binary
+	Folder  string   // of its module under tools; empty: the name
 	Package string   // what go build is given
 	Flags   []string // further build flags
 }
 
 // Programs lists what Build can build.
-func Programs() []Program { return []Program{mailpit, prometheus} }
+func Programs() []Program { return []Program{mailpit, prometheus, promtool} }
 
 var (
 	mailpit    = Program{Name: "mailpit", Package: "github.com/axllent/mailpit"}
 	prometheus = Program{Name: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus", Flags: []string{"-tags=remove_all_sd"}}
+	promtool   = Program{Name: "promtool", Folder: "prometheus", Package: "github.com/prometheus/prometheus/cmd/promtool", Flags: []string{"-tags=remove_all_sd"}}
 )
 
 // Build makes the program unless the cache has it, and returns the path of the
@@ -64,7 +67,7 @@ func binary(p Program) (bin, dir string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	dir = filepath.Join(root, "tools", p.Name)
+	dir = filepath.Join(root, "tools", cmp.Or(p.Folder, p.Name))
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))

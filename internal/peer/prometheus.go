@@ -14,6 +14,19 @@ type Prometheus struct {
 	Dir string // its folder, with prometheus.yml and data
 }
 
+// Promtool finds Prometheus' command-line tool.
+func Promtool(t testing.TB) string {
+	t.Helper()
+	bin, _, err := binary(promtool)
+	if err == nil {
+		_, err = os.Stat(bin)
+	}
+	if err != nil {
+		missing(t, "module github.com/prometheus/prometheus, cmd/promtool; make test-deps builds it")
+	}
+	return bin
+}
+
 // StartPrometheus runs a Prometheus with the configuration (YAML) until the
 // test ends; flags are added to its command line. Remote write is flushed
 // within a second when it stops, and /-/reload is enabled.
