@@ -6,6 +6,7 @@ package alert
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"strings"
 	"time"
 
@@ -42,8 +43,9 @@ const (
 	Resolved State = "resolved"
 )
 
-// Evidence is why it fired, in counts: of N events since the onset K failed,
-// where Usual is the failure ratio learned for this slice.
+// Evidence is why it fired, in counts: of N events since the onset K failed (were
+// declined, took longer than Over), where Usual is the ratio learned for this slice.
+// Of traffic N is what came and Expected what usually comes.
 type Evidence struct {
 	N      float64 `json:"n"`
 	K      float64 `json:"k"`
@@ -57,6 +59,12 @@ type Evidence struct {
 	Tenants []tenant.ID `json:"tenants,omitempty"`
 	// Test names the test that fired: "cusum" or "exact".
 	Test string `json:"test"`
+	// Expected is how many events the tenant usually has in that time.
+	Expected float64 `json:"expected,omitempty"`
+	// Over is what a slow event takes longer than, in seconds.
+	Over float64 `json:"over_seconds,omitempty"`
+	// Source names the sender that a missing or silent series came by.
+	Source string `json:"source,omitempty"`
 	// Hard says that at least 60% failed: no settling time is needed.
 	Hard bool `json:"hard"`
 }
@@ -65,6 +73,8 @@ type Evidence struct {
 type Alert struct {
 	ID ID `json:"id"`
 	Key
+	// Kind is the rule's; empty in records from before there was more than Errors.
+	Kind rule.Kind `json:"kind,omitempty"`
 	// SLI is what was counted.
 	SLI        sli.ID        `json:"sli"`
 	Severity   rule.Severity `json:"severity"`
@@ -82,6 +92,16 @@ type Alert struct {
 	// Backlog marks an alert that was firing when its source was first seen:
 	// listed, never paged.
 	Backlog bool `json:"backlog,omitempty"`
+}
+
+// Bad is how many of how many are wrong: failures of events; of traffic, what is
+// missing or too much of what was expected. Of absent series nothing was counted.
+func (a Alert) Bad() (k, n float64) {
+	ev := a.Evidence
+	if a.Kind == rule.Traffic {
+		return math.Min(math.Abs(ev.Expected-ev.N), ev.Expected), ev.Expected
+	}
+	return ev.K, ev.N
 }
 
 // Newer says whether a supersedes the stored state old (nil: none stored).

@@ -47,6 +47,7 @@ type Parameters struct {
 	Budget        float64 // false alarms in 30 days that this ONE stream may raise; default 0.05/18
 	LooksPerMonth float64 // steps in 30 days; default LooksAtQuarterMinute
 	Young         bool    // only hard faults (at least 60% failing) may fire
+	Factor        float64 // what the threshold is multiplied by: how sensitive people want it; default 1
 }
 
 // Shares of the budget (Bonferroni over the tests of one stream): each test is
@@ -93,7 +94,7 @@ func Threshold(m int, looks, budget float64) float64 {
 // H is the threshold of the stream in nats, before it is split over its tests.
 func (p Parameters) H() float64 {
 	p.fill()
-	return Threshold(1, p.LooksPerMonth, p.Budget)
+	return p.Factor * Threshold(1, p.LooksPerMonth, p.Budget)
 }
 
 // fill puts defaults where nothing sensible was said.
@@ -112,6 +113,9 @@ func (p *Parameters) fill() {
 	}
 	if !(p.LooksPerMonth > 0) {
 		p.LooksPerMonth = LooksAtQuarterMinute
+	}
+	if !(p.Factor > 0) {
+		p.Factor = 1
 	}
 }
 

@@ -64,10 +64,11 @@ type alarm struct {
 
 // memo holds the logarithms of a step's arithmetic while p0 and the budget stay.
 type memo struct {
-	p0, budget, looks float64
-	h                 float64
-	slow, hard        weights
-	alone             *usual // the prior's, for cells without a baseline
+	p0                    float64
+	budget, looks, factor float64
+	h                     float64
+	slow, hard            weights
+	alone                 *usual // the prior's, for cells without a baseline
 }
 
 func (m *memo) priorAlone(p *Parameters) *usual {
@@ -82,8 +83,8 @@ func (m *memo) update(p0 float64, p *Parameters) {
 	if m.p0 != p0 {
 		m.p0, m.slow, m.hard = p0, against(p0, slowAlternative(p0)), against(p0, hardAlternative(p0))
 	}
-	if m.budget != p.Budget || m.looks != p.LooksPerMonth {
-		m.budget, m.looks, m.h = p.Budget, p.LooksPerMonth, p.H()
+	if m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor {
+		m.budget, m.looks, m.factor, m.h = p.Budget, p.LooksPerMonth, p.Factor, p.H()
 	}
 }
 

@@ -13,6 +13,15 @@ func klDivergence(q, p float64) float64 {
 	return q*math.Log(q/p) + (1-q)*math.Log((1-q)/(1-p))
 }
 
+// Beyond is how much k of n speaks for a ratio above the given one, in nats; 0 when
+// it does not.
+func Beyond(n, k, ratio float64) float64 {
+	if !(n > 0) || !(k/n > ratio) {
+		return 0
+	}
+	return n * klDivergence(math.Min(k/n, 1), clampRatio(ratio))
+}
+
 // binomialTail is ln P(X >= k) for X binomial(n, p), n and k whole, exact up to
 // rounding (about 1e-7 nats at n = 1e7).
 func binomialTail(n, k, p float64) float64 {

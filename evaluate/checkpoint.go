@@ -14,12 +14,13 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// Records start with (kind, version). This is the first version; readers take
-// it and, from the second on, the one before.
+// Records start with (kind, version); readers take this version and the one
+// before. Version 2 added the severity of what stands and the evidence of the kinds
+// of rules that are not about failures.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 1
+	checkpointVersion = 2
 )
 
 // Checkpoint returns the tenant's state: series with their last values, open
@@ -30,7 +31,7 @@ func (e *Engine) Checkpoint(id tenant.ID) ([]byte, error) {
 	if ts == nil {
 		return nil, problem.New(problem.NotFound, "the tenant is not evaluated here")
 	}
-	c := &coder{data: []byte{kindTenant, checkpointVersion}}
+	c := &coder{data: []byte{kindTenant, checkpointVersion}, version: checkpointVersion}
 	c.tenant(ts)
 	return c.data, c.err
 }
@@ -74,7 +75,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 
 // Checkpoint returns the pool's state, without the rules.
 func (p *Pool) Checkpoint() ([]byte, error) {
-	c := &coder{data: []byte{kindPool, checkpointVersion}}
+	c := &coder{data: []byte{kindPool, checkpointVersion}, version: checkpointVersion}
 	c.pool(p)
 	return c.data, c.err
 }
@@ -102,11 +103,11 @@ func open(data []byte, kind byte) (*coder, error) {
 	if len(data) < 2 || data[0] != kind {
 		return nil, problem.New(problem.Malformed, "this is no checkpoint of the kind that was expected")
 	}
-	if data[1] != checkpointVersion {
-		return nil, problem.New(problem.Invalid, "the checkpoint has version %d", data[1]).
-			WithHint("this program reads version %d", checkpointVersion)
+	if v := data[1]; v != checkpointVersion && v != checkpointVersion-1 {
+		return nil, problem.New(problem.Invalid, "the checkpoint has version %d", v).
+			WithHint("this program reads versions %d and %d", checkpointVersion-1, checkpointVersion)
 	}
-	return &coder{data: data[2:], reading: true}, nil
+	return &coder{data: data[2:], reading: true, version: data[1]}, nil
 }
 
 func (c *coder) tenant(ts *tenantState) {
@@ -201,6 +202,9 @@ func (c *coder) rule(r *rule.Rule) {
 		c.text(v)
 	}
 	r.Severity = rule.Severity(severity)
+	if c.version >= 2 {
+		c.text((*string)(&r.Kind))
+	}
 }
 
 func (c *coder) cell(m *meter, cl *cell) {
@@ -249,6 +253,9 @@ func (c *coder) watch(w *watch) {
 	c.ints(&w.onset, &w.cleared)
 	c.floats(&w.score, &w.needed, &w.mix.n[0], &w.mix.n[1], &w.mix.expected[0], &w.mix.expected[1])
 	c.raised(&w.raised)
+	if c.version >= 2 {
+		c.floats(&w.late.n, &w.late.k)
+	}
 }
 
 func (c *coder) raised(r **raised) {
@@ -263,6 +270,9 @@ func (c *coder) raised(r **raised) {
 	c.ints(&v.onset, &v.starts, &v.said)
 	c.bools(&v.backlog)
 	c.evidence(&v.ev)
+	if c.version >= 2 {
+		c.text((*string)(&v.severity))
+	}
 }
 
 func (c *coder) evidence(ev *alert.Evidence) {
@@ -270,6 +280,10 @@ func (c *coder) evidence(ev *alert.Evidence) {
 	c.bools(&ev.Hard)
 	c.text(&ev.Test)
 	list(c, &ev.Tenants, func(id *tenant.ID) { c.text((*string)(id)) })
+	if c.version >= 2 {
+		c.floats(&ev.Expected, &ev.Over)
+		c.text(&ev.Source)
+	}
 }
 
 // reindex rebuilds what follows from the cells.

@@ -12,6 +12,7 @@ import (
 type coder struct {
 	data    []byte
 	reading bool
+	version byte // of the record; what later versions added is coded from there on
 	err     error
 }
 

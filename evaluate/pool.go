@@ -116,7 +116,7 @@ func (p *Pool) SetRules(rules []rule.Rule) {
 	old := p.rules
 	p.rules = nil
 	for _, r := range rules {
-		if r.Kind == rule.Errors && r.Service == p.service {
+		if r.Kind.Ratio() && r.Service == p.service {
 			p.rules = append(p.rules, &ruleState{Rule: r})
 		}
 	}
@@ -304,7 +304,7 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 	}
 	d := s.w.det.Step(detect.Parameters{
 		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.FalseAlarms / float64(streams),
-		LooksPerMonth: float64(detect.Month / p.o.Step),
+		LooksPerMonth: float64(detect.Month / p.o.Step), Factor: r.Sensitivity.Factor(),
 	}, nil, step)
 	s.w.follow(d, step)
 	s.follow(d, b, step)
@@ -339,12 +339,16 @@ func (p *Pool) say(r *ruleState, s *stream, d detect.Decision, step detect.Step)
 	switch {
 	case w.firing && w.raised == nil:
 		w.raised = &raised{onset: w.onset, starts: step.End}
-	case w.raised == nil || w.firing && step.End-w.raised.said < sayAgainAfter:
+	case w.raised == nil:
 		return
 	}
 	if w.firing {
-		w.raised.said = step.End
-		w.raised.ev = p.evidence(s, d)
+		ev := p.evidence(s, d)
+		worse := w.raised.worsen(w.grade(r, ev))
+		if step.End-w.raised.said < sayAgainAfter && !worse {
+			return
+		}
+		w.raised.said, w.raised.ev = step.End, ev
 	}
 	a := p.alert(r, s, step.End)
 	if !w.firing {

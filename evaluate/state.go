@@ -159,7 +159,7 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 func (ts *tenantState) setRules(rules []rule.Rule, now int64) {
 	kept := make([]rule.Rule, 0, len(rules))
 	for _, r := range rules {
-		if r.Kind == rule.Errors {
+		if r.Kind.Ratio() {
 			kept = append(kept, r)
 		}
 	}

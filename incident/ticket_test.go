@@ -180,7 +180,7 @@ func TestTheBodyTellsWhatIsKnown(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	require.NoError(t, err)
 	body := opened().Body(berlin)
-	for _, want := range []string{"Since: Mon 2 Mar 2026 13:00 CET (12:00 UTC)", "Failed: 49 of 50 attempts; usual: 1%", "Tenants (1): acme 49 of 50",
+	for _, want := range []string{"Since: Mon 2 Mar 2026 13:00 CET (12:00 UTC)", "Counted: 49 of 50 attempts failed; usual: 1%", "Tenants (1): acme 49 of 50",
 		"Owner: team payments owns service payments", "Runbook: https://wiki.example.com/errors", "Why: rule errors for tenant acme, through acquirer alpha: many more fail than usual"} {
 		require.Contains(t, body, want)
 	}

@@ -35,7 +35,8 @@ func (i Incident) tenants() []Tenant {
 	for _, a := range i.Alerts {
 		if b := best[a.Tenant]; b != nil {
 			t := out[a.Tenant]
-			out[a.Tenant] = Tenant{ID: a.Tenant, K: b.Evidence.K, N: b.Evidence.N, Firing: t.Firing || a.State == alert.Firing}
+			k, n := b.Bad()
+			out[a.Tenant] = Tenant{ID: a.Tenant, K: k, N: n, Firing: t.Firing || a.State == alert.Firing}
 		}
 	}
 	list := make([]Tenant, 0, len(out))
@@ -47,6 +48,9 @@ func (i Incident) tenants() []Tenant {
 }
 
 func (i Incident) nearer(a, b *alert.Alert) bool {
+	if x, y := i.leads(a), i.leads(b); x != y {
+		return x
+	}
 	same := func(x *alert.Alert) bool { return x.Slice.Key() == i.Slice.Key() }
 	if x, y := same(a), same(b); x != y {
 		return x
@@ -54,18 +58,21 @@ func (i Incident) nearer(a, b *alert.Alert) bool {
 	if x, y := a.State == alert.Firing, b.State == alert.Firing; x != y {
 		return x
 	}
-	return a.Evidence.K > b.Evidence.K
+	x, _ := a.Bad()
+	y, _ := b.Bad()
+	return x > y
 }
 
 // Counts are the attempts, the failures and the failure ratio usually seen, for
 // the incident's slice: the pooled alert's when there is one, else the sum over
-// tenants (a tenant counts once). Share is the part of the volume concerned, of
+// tenants (a tenant counts once), of the alerts of its leading kind. What counts as
+// a failure is that kind's, see alert.Alert.Bad. Share is the part of the volume concerned, of
 // the product when pooled, else of those tenants; 0 when not known.
 func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 	best := map[tenant.ID]*alert.Alert{}
 	for x := range i.Alerts {
 		a := &i.Alerts[x]
-		if a.Tenant == tenant.Product && a.Slice.Key() != i.Slice.Key() {
+		if a.Tenant == tenant.Product && a.Slice.Key() != i.Slice.Key() || !i.leads(a) {
 			continue
 		}
 		if b := best[a.Tenant]; b == nil || i.nearer(a, b) {
@@ -81,10 +88,11 @@ func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 		if a == nil || t.ID == tenant.Product {
 			continue
 		}
-		n, k, usual = n+a.Evidence.N, k+a.Evidence.K, usual+a.Evidence.Usual*a.Evidence.N
+		bad, of := a.Bad()
+		n, k, usual = n+of, k+bad, usual+a.Evidence.Usual*of
 		if a.Evidence.Share > 0 {
-			volume += a.Evidence.N / a.Evidence.Share
-		} else if a.Evidence.N > 0 {
+			volume += of / a.Evidence.Share
+		} else if of > 0 {
 			known = false
 		}
 	}
@@ -95,44 +103,6 @@ func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 		share = n / volume
 	}
 	return n, k, usual, share, false
-}
-
-// Headline is the first line of everything: what is broken for whom, and how
-// much of the volume.
-func (i Incident) Headline() string {
-	n, k, _, share, pooled := i.Counts()
-	s := i.Service
-	if len(i.Slice) > 0 {
-		s += " " + through(i.Slice)
-	}
-	verb := " fail"
-	if !strings.HasSuffix(i.Service, "s") {
-		verb = " fails"
-	}
-	if i.State == StateResolved {
-		verb = " failed"
-	}
-	s += verb + " for "
-	whose := "their"
-	switch len(i.Tenants) {
-	case 0:
-		s, whose = s+"the product", "its"
-	case 1:
-		s, whose = s+string(i.Tenants[0].ID), "its"
-	default:
-		s += fmt.Sprintf("%d tenants", len(i.Tenants))
-	}
-	if n > 0 {
-		s += ": " + percent(k/n) + " of attempts"
-		if len(i.Slice) > 0 && share > 0 {
-			of := whose
-			if pooled {
-				of = "all"
-			}
-			s += ", " + percent(share) + " of " + of + " volume"
-		}
-	}
-	return s
 }
 
 // through names a slice in a sentence.
@@ -193,8 +163,8 @@ type Facts struct {
 	Headline    string
 	Severity    string
 	Since       time.Time
-	K, N        float64
-	Usual       float64  // ratio
+	Counted     string   // "412 of 420 attempts failed"; empty: nothing was
+	Usual       string   // "1.2%"
 	Tenants     []string // the five with most failures: "acme 120 of 122"
 	TenantCount int
 	Owner       string // the team and why
@@ -203,9 +173,9 @@ type Facts struct {
 
 // Facts gathers them.
 func (i Incident) Facts() Facts {
-	n, k, usual, _, _ := i.Counts()
+	counted, usual := i.counted()
 	return Facts{Incident: string(i.ID), Number: i.Number, Headline: i.Headline(), Severity: string(i.Severity), Since: i.OnsetAt,
-		K: k, N: n, Usual: usual, Tenants: i.top(5), TenantCount: len(i.Tenants), Owner: i.OwnerReason, Runbook: i.RunbookURL}
+		Counted: counted, Usual: usual, Tenants: i.top(5), TenantCount: len(i.Tenants), Owner: i.OwnerReason, Runbook: i.RunbookURL}
 }
 
 func (i Incident) top(limit int) []string {
@@ -239,8 +209,8 @@ func (i Incident) Body(zone *time.Location) string {
 		since = local.Format("Mon 2 Jan 2006 15:04 MST") + " (" + f.Since.UTC().Format("15:04 UTC") + ")"
 	}
 	line("Since: %s", since)
-	if f.N > 0 {
-		line("Failed: %s of %s attempts; usual: %s", count(f.K), count(f.N), percent(f.Usual))
+	if f.Counted != "" {
+		line("Counted: %s; usual: %s", f.Counted, f.Usual)
 	}
 	if f.TenantCount > 0 {
 		line("Tenants (%d): %s", f.TenantCount, strings.Join(f.Tenants, ", "))

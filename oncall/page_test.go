@@ -144,7 +144,7 @@ func TestTheButton(t *testing.T) {
 func TestThePagesText(t *testing.T) {
 	p := oncall.Request(wanted(), duty(byMail), servers, noon).Page
 	f := oncall.Facts{Incident: "inc_1", Number: 12, Headline: "payments through acquirer alpha fail for 7 tenants: 98% of attempts,\r\n41% of their volume",
-		Severity: "critical", Since: noon.Add(-3 * time.Minute), K: 412, N: 420, Usual: 0.008,
+		Severity: "critical", Since: noon.Add(-3 * time.Minute), Counted: "412 of 420 attempts failed", Usual: "0.8%",
 		Tenants: []string{"acme 120 of 122", "b 9 of 9", "c 8 of 8", "d 7 of 7", "e 6 of 6", "f 5 of 5"}, TenantCount: 7,
 		Owner: "team payments owns service payments", Runbook: "https://wiki.example.com/r"}
 	l := oncall.Links{Incident: "https://t/i/12?c=x", Dashboard: "https://t/d/12", Ticket: "https://rt/7", TicketNumber: "7", Acknowledge: "https://t/ack/abc"}

@@ -16,8 +16,8 @@ type Facts struct {
 	Headline    string
 	Severity    string
 	Since       time.Time
-	K, N        float64
-	Usual       float64  // ratio
+	Counted     string   // "412 of 420 attempts failed"; empty: nothing was
+	Usual       string   // "1.2%"
 	Tenants     []string // those with most failures, at most five
 	TenantCount int
 	Owner       string
@@ -48,9 +48,9 @@ func Text(p Page, f Facts, l Links, picture *channel.Picture) channel.Page {
 	line("%s", headline)
 	line("")
 	line("Since %s, %s", both(f.Since, p.TimeZone), day(f.Since, p.TimeZone))
-	if f.N > 0 {
-		line("%.0f of %.0f attempts failed", f.K, f.N)
-		line("Usual: %s", ratio(f.Usual))
+	if f.Counted != "" {
+		line("%s", oneLine(f.Counted))
+		line("Usual: %s", oneLine(f.Usual))
 	}
 	if len(f.Tenants) > 0 {
 		line("")
@@ -102,19 +102,6 @@ func day(t time.Time, zone string) string {
 		loc = time.UTC
 	}
 	return t.In(loc).Format("Mon 2 Jan")
-}
-
-func ratio(r float64) string {
-	p := r * 100
-	switch {
-	case p <= 0:
-		return "none"
-	case p < 0.1:
-		return "under 0.1%"
-	case p < 10:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0") + "%"
-	}
-	return fmt.Sprintf("%.0f%%", p)
 }
 
 // oneLine keeps what came from outside on its line.

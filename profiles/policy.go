@@ -66,14 +66,16 @@ type Selector struct {
 
 // RuleDoc declares a rule on an SLI.
 type RuleDoc struct {
-	Name       string   `yaml:"name"`
-	Kind       string   `yaml:"kind"`
-	SLI        string   `yaml:"sli"`
-	Service    string   `yaml:"service"`
-	Severity   string   `yaml:"severity"`
-	Summary    string   `yaml:"summary"`
-	RunbookURL string   `yaml:"runbook_url"`
-	Features   []string `yaml:"features"` // only for tenants with one of them; empty: all
+	Name     string `yaml:"name"`
+	Kind     string `yaml:"kind"`
+	SLI      string `yaml:"sli"`
+	Service  string `yaml:"service"`
+	Severity string `yaml:"severity"`
+	// Sensitivity is quiet, balanced (also when empty) or early.
+	Sensitivity string   `yaml:"sensitivity"`
+	Summary     string   `yaml:"summary"`
+	RunbookURL  string   `yaml:"runbook_url"`
+	Features    []string `yaml:"features"` // only for tenants with one of them; empty: all
 }
 
 //go:embed payments.yaml
@@ -149,8 +151,11 @@ func (p *Policy) check() (faults []string) {
 			fault("%s: name is used twice", where)
 		}
 		rules[r.Name] = true
-		if r.Kind != string(rule.Errors) {
-			fault("%s: kind must be errors", where)
+		if !slices.Contains(rule.Kinds(), rule.Kind(r.Kind)) {
+			fault("%s: kind must be one of %s", where, kinds())
+		}
+		if !rule.Sensitivity(r.Sensitivity).Known() {
+			fault("%s: sensitivity must be quiet, balanced or early", where)
 		}
 		if !slis[r.SLI] {
 			fault("%s: sli names no declared SLI", where)
@@ -169,6 +174,14 @@ func (p *Policy) check() (faults []string) {
 		}
 	}
 	return faults
+}
+
+func kinds() string {
+	var names []string
+	for _, k := range rule.Kinds() {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ", ")
 }
 
 // MayPage says whether the policy lets an environment page.

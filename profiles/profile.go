@@ -80,7 +80,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		rules = append(rules, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL,
-			Prior: prior(s),
+			Prior: prior(s), Sensitivity: rule.Sensitivity(d.Sensitivity),
 		})
 		reasons = append(reasons, fmt.Sprintf("%s: %s", d.Name, why))
 	}
@@ -150,10 +150,26 @@ func (p Profile) Describe() []string {
 		if len(r.SLI.Slices) > 0 {
 			cut += " and by " + strings.Join(r.SLI.Slices, ", ")
 		}
-		out = append(out, fmt.Sprintf("%s (%s, %s): failures of %s, %s; at most %.2g false alarms a month",
-			r.Name, r.Kind, r.Severity, r.SLI.Name, cut, r.FalseAlarms))
+		what := "failures"
+		if r.Kind == rule.Declines {
+			what = "the declined share"
+		}
+		out = append(out, fmt.Sprintf("%s (%s, %s): %s of %s, %s; %s",
+			r.Name, r.Kind, r.Severity, what, r.SLI.Name, cut, bears(r)))
 	}
 	return out
+}
+
+// bears says how many false alarms the rule may raise.
+func bears(r rule.Rule) string {
+	text := fmt.Sprintf("at most %.2g false alarms a month", r.FalseAlarms)
+	switch r.Sensitivity {
+	case rule.Quiet:
+		text += ", and fewer: quiet asks for a quarter more evidence"
+	case rule.Early:
+		text = fmt.Sprintf("its share of the budget is %.2g false alarms a month, and early spends more: it asks for a fifth less evidence", r.FalseAlarms)
+	}
+	return text
 }
 
 // SLIs lists the distinct SLIs of the rules.

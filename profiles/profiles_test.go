@@ -19,9 +19,15 @@ func TestTheBuiltInPolicyWatchesPayments(t *testing.T) {
 	p, err := Default()
 	require.NoError(t, err)
 	rules, reasons := Compile(p, tenant.Tenant{ID: "acme"}, observed(1))
-	require.Len(t, rules, 1)
-	require.Len(t, reasons, 1)
+	require.Len(t, reasons, len(rules))
+	for _, r := range rules {
+		require.NotEmpty(t, r.Summary, r.Name)
+		require.FileExists(t, "../docs/runbooks/"+r.Name+".md")
+		require.Contains(t, r.RunbookURL, "docs/runbooks/"+r.Name+".md")
+	}
 	r := rules[0]
+	require.Equal(t, rule.Declines, rules[1].Kind)
+	require.Equal(t, rule.Warning, rules[1].Severity)
 	require.Equal(t, rule.Errors, r.Kind)
 	require.Equal(t, rule.Critical, r.Severity)
 	require.NotEmpty(t, r.Summary)
@@ -47,7 +53,10 @@ func TestTheBudgetIsTheTeams(t *testing.T) {
 	for _, tenants := range []int{1, 2, 3, 7, 300, 10_000} {
 		rules, _ := Compile(p, tenant.Tenant{ID: "acme"}, observed(tenants))
 		month := 2 * 30.0 / 7
-		spent := rules[0].FalseAlarms * float64(tenants+1) // one share is the pooled stream's
+		spent := 0.0
+		for _, r := range rules {
+			spent += r.FalseAlarms * float64(tenants+1) // one share is the pooled stream's
+		}
 		require.LessOrEqual(t, spent, month*1.0001, "%d tenants together must not pass the team's budget", tenants)
 		require.Greater(t, spent, month/2.1, "%d tenants waste the team's budget", tenants)
 	}
@@ -94,10 +103,10 @@ version: 2
 environments: []
 volume: {sli: none}
 slis: [{name: Bad, total: {}, bad: {}}]
-rules: [{name: r, kind: magic, sli: none, severity: loud}]
+rules: [{name: r, kind: magic, sli: none, severity: loud, sensitivity: nervous}]
 `))
 	require.Error(t, err)
-	for _, want := range []string{"version", "environments", "volume.sli", "total.metric", "bad.match", "kind", "rules[0] (r): sli", "service", "severity", "summary", "runbook_url"} {
+	for _, want := range []string{"version", "environments", "volume.sli", "total.metric", "bad.match", "kind", "rules[0] (r): sli", "service", "severity", "sensitivity", "summary", "runbook_url"} {
 		require.Contains(t, err.Error(), want)
 	}
 	_, err = Parse("p", []byte("version: 1\nrulez: []\nslis: [{nam: x}]\n"))

@@ -184,7 +184,8 @@ const muchWorse = 0.1
 
 func join(c Candidate, a alert.Alert, why string) Decision {
 	d := Decision{Incident: c.Incident, Reason: why}
-	if _, ok := crosses(c, a); ok && a.State == alert.Firing && a.Evidence.N > 0 && a.Evidence.K/a.Evidence.N > c.Failing+muchWorse {
+	k, n := a.Bad()
+	if _, ok := crosses(c, a); ok && a.State == alert.Firing && n > 0 && k/n > c.Failing+muchWorse {
 		d.Narrow = slices.Clone(a.Slice)
 		d.Reason += fmt.Sprintf("; more of %s fails, so the incident is about that", name(a.Slice))
 		return d

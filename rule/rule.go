@@ -5,12 +5,6 @@ package rule
 
 import "github.com/tocsin-alerting/tocsin/sli"
 
-// Kind says which question a rule asks.
-type Kind string
-
-// Errors is the first kind: do more events fail than this tenant usually sees?
-const Errors Kind = "errors"
-
 // Severity says who may be disturbed and when.
 type Severity string
 
@@ -46,6 +40,8 @@ type Rule struct {
 	RunbookURL string   `json:"runbook_url"`
 	// Prior is the failure ratio assumed before anything was learned.
 	Prior float64 `json:"prior"`
+	// Sensitivity scales the evidence that is needed; empty is Balanced.
+	Sensitivity Sensitivity `json:"sensitivity"`
 	// FalseAlarms is the budget B of this rule for one tenant: expected false
 	// alarms a month (30 days) over all its slices. It is the only source of
 	// thresholds.

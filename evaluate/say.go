@@ -1,0 +1,135 @@
+package evaluate
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+// raised is an alert that stands.
+type raised struct {
+	onset, starts, said int64
+	backlog             bool
+	ev                  alert.Evidence
+	severity            rule.Severity // the worst so far; empty: the rule's
+}
+
+// standing is an alert that stands, with where it comes from.
+type standing struct {
+	r *ruleState
+	c *cell
+	w *watch
+}
+
+func (ts *tenantState) resolveGone(m *meter, gone []standing, now int64) {
+	for _, g := range gone {
+		ts.end(m, g, max(now, m.lastClose+1), "the rule no longer applies")
+	}
+}
+
+func (ts *tenantState) resolveAll(now int64, why string) {
+	for _, m := range ts.meters {
+		for _, c := range m.cells {
+			for i, w := range c.watches {
+				if w != nil && w.raised != nil {
+					ts.end(m, standing{m.rules[i], c, w}, max(now, m.lastClose+1), why)
+				}
+			}
+		}
+	}
+}
+
+// end resolves what stands for a reason that no step gave.
+func (ts *tenantState) end(m *meter, g standing, when int64, why string) {
+	a := ts.alert(m, g, when)
+	ends := at(when)
+	a.State, a.EndsAt, a.Reason = alert.Resolved, &ends, "no longer evaluated: "+why
+	g.w.raised = nil
+	ts.alerts = append(ts.alerts, a)
+}
+
+// say raises, renews or resolves the alert of a watch after a live step.
+func (ts *tenantState) say(m *meter, g standing, d detect.Decision, step detect.Step) {
+	w := g.w
+	switch {
+	case w.firing && w.raised == nil:
+		long := w.onset < ts.firstReceived-ts.o.Backlog.Milliseconds()
+		w.raised = &raised{onset: w.onset, starts: step.End, backlog: !m.liveSeen && long}
+	case w.raised == nil:
+		return
+	}
+	if w.firing {
+		ev := ts.evidence(m, g, d)
+		worse := w.raised.worsen(w.grade(g.r, ev))
+		if step.End-w.raised.said < sayAgainAfter && !worse {
+			return
+		}
+		w.raised.said, w.raised.ev = step.End, ev
+	}
+	a := ts.alert(m, g, step.End)
+	if !w.firing {
+		a = over(a, w)
+	}
+	ts.alerts = append(ts.alerts, a)
+}
+
+// worsen keeps the worst severity, and says whether s is worse than that so far.
+func (r *raised) worsen(s rule.Severity) bool {
+	if s.Rank() <= r.severity.Rank() {
+		return false
+	}
+	r.severity = s
+	return true
+}
+
+// over resolves the alert of w.
+func over(a alert.Alert, w *watch) alert.Alert {
+	ends := at(max(w.cleared, w.raised.starts))
+	a.State, a.EndsAt = alert.Resolved, &ends
+	a.Reason = fmt.Sprintf("over since %s; before, %s", clock(ends, ends), a.Reason)
+	w.raised = nil
+	return a
+}
+
+func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.Evidence {
+	ev := alert.Evidence{
+		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed,
+		Share: 1, RatePerMinute: g.c.base.Rate(), Test: testName(d.Test), Hard: d.Hard,
+	}
+	if len(g.c.slice) > 0 && m.cells[0].volume > 0 {
+		ev.Share = math.Min(1, g.c.volume/m.cells[0].volume)
+	}
+	if minutes := float64(m.lastClose-d.Onset) / 60_000; ev.RatePerMinute == 0 && minutes > 0 {
+		ev.RatePerMinute = d.N / minutes
+	}
+	return ev
+}
+
+func (ts *tenantState) alert(m *meter, g standing, asOf int64) alert.Alert {
+	return newAlert(alert.Key{Environment: m.env, Tenant: ts.id, Service: g.r.Service, Rule: g.r.Name, Slice: g.c.slice},
+		m.id, g.r, g.w.raised, asOf)
+}
+
+func newAlert(key alert.Key, id sli.ID, r *ruleState, said *raised, asOf int64) alert.Alert {
+	if key.Slice == nil {
+		key.Slice = sli.Slice{}
+	}
+	severity := r.Severity
+	if said.severity != "" {
+		severity = said.severity
+	}
+	a := alert.Alert{
+		Key: key, ID: key.ID(), Kind: r.Kind, SLI: id, Severity: severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
+		State: alert.Firing, OnsetAt: at(said.onset), StartsAt: at(said.starts), Evidence: said.ev,
+		AsOf: at(asOf), Backlog: said.backlog,
+	}
+	a.Reason = reason(a)
+	if r.Kind == rule.Declines && severity != r.Severity {
+		a.Reason += "; approvals are below half of the usual"
+	}
+	return a
+}

@@ -1,0 +1,62 @@
+package evaluate
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+// reason is the evidence in a sentence.
+func reason(a alert.Alert) string {
+	ev := a.Evidence
+	what := things(a.Service, a.Slice)
+	if len(ev.Tenants) > 0 {
+		what += fmt.Sprintf(" of %d tenants", len(ev.Tenants))
+	}
+	did := "failed"
+	if a.Kind == rule.Declines {
+		did = "were declined"
+	}
+	return fmt.Sprintf("%.0f of %.0f %s %s since %s; usual is %s; evidence %.1f of %.1f needed",
+		ev.K, ev.N, what, did, clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed)
+}
+
+// things names what is counted of a service in a slice.
+func things(service string, slice sli.Slice) string {
+	s := service
+	if s == "" {
+		s = "events"
+	} else if !strings.HasSuffix(s, "s") {
+		s += " events"
+	}
+	for _, d := range slice {
+		switch d.Label {
+		case "acquirer", "issuer", "peer":
+			s += fmt.Sprintf(" through %s %s", d.Label, d.Value)
+		case "country":
+			s += " in " + d.Value
+		default:
+			s += fmt.Sprintf(" with %s %s", d.Label, d.Value)
+		}
+	}
+	return s
+}
+
+func percent(r float64) string {
+	if r < 0.001 {
+		return fmt.Sprintf("%.2f%%", 100*r)
+	}
+	return fmt.Sprintf("%.1f%%", 100*r)
+}
+
+// clock is the time of day in UTC, with the date when that is not now's.
+func clock(t, now time.Time) string {
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04:05 UTC")
+	}
+	return t.Format("2006-01-02 15:04:05 UTC")
+}

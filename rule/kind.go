@@ -1,0 +1,57 @@
+package rule
+
+// Kind says which question a rule asks.
+type Kind string
+
+// The kinds.
+const (
+	// Errors: do more events fail than this tenant usually sees?
+	Errors Kind = "errors"
+	// Declines: are more events turned down than this tenant usually sees? That is no
+	// failure of the event, so it warns; it is critical when approvals fall below half
+	// of the usual.
+	Declines Kind = "declines"
+	// Latency: do more events take longer than this tenant usually sees?
+	Latency Kind = "latency"
+	// Traffic: are there fewer events than this tenant usually has at this hour, or more?
+	Traffic Kind = "traffic"
+	// Absent: do the tenant's series no longer arrive, although their source sends others?
+	Absent Kind = "absent"
+	// Source is no rule of a policy: everything that one sender carries stopped arriving.
+	Source Kind = "source"
+)
+
+// Kinds lists those that a policy may use.
+func Kinds() []Kind { return []Kind{Errors, Declines} }
+
+// Ratio says whether the rule judges the share of bad events, against what that
+// share usually is.
+func (k Kind) Ratio() bool { return k == Errors || k == Declines || k == Latency || k == "" }
+
+// Sensitivity is how much a person wants to hear, without a number to set.
+type Sensitivity string
+
+// The sensitivities. Balanced keeps the team's budget; Quiet needs a quarter more
+// evidence, and false alarms become a matter of years; Early needs a fifth less and
+// spends several times the budget.
+const (
+	Quiet    Sensitivity = "quiet"
+	Balanced Sensitivity = "balanced"
+	Early    Sensitivity = "early"
+)
+
+// Factor is what the needed evidence is multiplied by.
+func (s Sensitivity) Factor() float64 {
+	switch s {
+	case Quiet:
+		return 1.25
+	case Early:
+		return 0.8
+	}
+	return 1
+}
+
+// Known says whether s is one of the three, or nothing.
+func (s Sensitivity) Known() bool {
+	return s == "" || s == Quiet || s == Balanced || s == Early
+}
