@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -41,6 +42,7 @@ type Options struct {
 	Config        *config.Config // nil: the defaults
 	StoragePath   string
 	ListenAddress string // host:port; default 127.0.0.1:9480
+	OTLPAddress   string // host:port of OTLP over gRPC; empty or Off: not served
 	Now           func() time.Time
 	Logger        *slog.Logger
 	Version       string
@@ -69,6 +71,10 @@ type App struct {
 	querier atomic.Pointer[history.Querier]
 	systems map[string]itsm.System
 	http    *http.Server
+	otlp    struct {
+		listener net.Listener // nil: off
+		server   *grpc.Server
+	}
 
 	intake   intake
 	owners   sync.WaitGroup
@@ -89,7 +95,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, build := range []func(context.Context) error{a.listen, a.openStorage, a.buildRules, a.buildAccess, a.buildDoor, a.buildEffects, a.buildFlow, a.buildEdge} {
+	for _, build := range []func(context.Context) error{a.listen, a.listenOTLP, a.openStorage, a.buildRules, a.buildAccess, a.buildDoor, a.buildEffects, a.buildFlow, a.buildEdge} {
 		if err := build(ctx); err != nil {
 			return nil, err
 		}
@@ -180,6 +186,7 @@ func (a *App) Start(ctx context.Context) error {
 			a.fail(problem.Wrap(err, problem.Unavailable, "the listener failed"))
 		}
 	}()
+	a.serveOTLP()
 	a.ready.Store(true)
 	a.log.Info("tocsin serves", "address", a.Addr(), "url", a.URL(), "storage", a.o.StoragePath)
 	return nil
@@ -342,7 +349,9 @@ func (a *App) buildAccess(ctx context.Context) (err error) {
 
 func (a *App) buildEdge(context.Context) error {
 	edge := web.Edge{Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe}
-	a.http = &http.Server{Handler: edge.Mux(a.server.Routes()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	routes := a.server.Routes()
+	a.otlp.server = edge.RPC(routes, int(a.o.Config.Limits.BodyBytes))
+	a.http = &http.Server{Handler: edge.Mux(routes), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
 	return nil
 }

@@ -17,6 +17,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/tocsin-alerting/tocsin/app"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -35,7 +41,7 @@ type caller struct {
 func walkApp(t *testing.T, log io.Writer) (*app.App, string) {
 	t.Helper()
 	dir := t.TempDir()
-	a, err := app.New(t.Context(), app.Options{StoragePath: dir, ListenAddress: "127.0.0.1:0", Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	a, err := app.New(t.Context(), app.Options{StoragePath: dir, ListenAddress: "127.0.0.1:0", OTLPAddress: "127.0.0.1:0", Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, a.Stop(context.Background())) })
@@ -62,6 +68,27 @@ func ask(t *testing.T, a *app.App, method, path string, c caller, body string) (
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	return res.StatusCode, raw
+}
+
+// askRPC makes an empty call and gives the HTTP status that its code stands for.
+func askRPC(t *testing.T, a *app.App, method string, c caller) (int, []byte) {
+	t.Helper()
+	conn, err := grpc.NewClient(a.OTLPAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	ctx := t.Context()
+	if c.auth != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", c.auth)
+	}
+	if c.cap != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "cap", c.cap)
+	}
+	err = conn.Invoke(ctx, method, &emptypb.Empty{}, &emptypb.Empty{})
+	s := status.Convert(err)
+	code, ok := map[codes.Code]int{codes.OK: http.StatusOK, codes.Unauthenticated: http.StatusUnauthorized, codes.PermissionDenied: http.StatusForbidden,
+		codes.InvalidArgument: http.StatusBadRequest, codes.Unimplemented: http.StatusNotFound, codes.Internal: http.StatusInternalServerError}[s.Code()]
+	require.True(t, ok, "%s: %v", method, err)
+	return code, []byte(s.Message())
 }
 
 func mint(t *testing.T, a *app.App, admin, role, tenants, expires string) (id, secret string) {
@@ -122,7 +149,13 @@ func TestEveryRouteIsWalkedWithEveryRole(t *testing.T) {
 				if rt.Method == "DELETE" && c.role == web.Admin && rt.Tenant != "" {
 					continue // it would succeed and take the tenant from those after it
 				}
-				status, body := ask(t, a, rt.Method, path, c, "")
+				var status int
+				var body []byte
+				if rt.Method == web.GRPC {
+					status, body = askRPC(t, a, rt.Path, c)
+				} else {
+					status, body = ask(t, a, rt.Method, path, c, "")
+				}
 				where := strings.Join([]string{rt.Method, rt.Path, "as", c.name, "on", target}, " ")
 				require.NotEqual(t, http.StatusInternalServerError, status, "%s: %s", where, body)
 				walked++

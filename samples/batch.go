@@ -52,7 +52,7 @@ func (r *report) refuse(reason string, n int) {
 
 // build makes the batch of a decoded request. The same request, scope, time and
 // judgements make the same batch.
-func (d *Door) build(req *remotewrite.Request, adm *admission, at time.Time, j judge) (*Batch, report) {
+func (d *Door) build(req *remotewrite.Request, adm *Admission, at time.Time, j judge) (*Batch, report) {
 	var rep report
 	latest := at.Add(d.opts.MaxAhead).UnixMilli()
 	infos := d.cache.find(adm.fallback, req.Series)
@@ -64,7 +64,7 @@ func (d *Door) build(req *remotewrite.Request, adm *admission, at time.Time, j j
 		case in.refused != "":
 			rep.refuse(in.refused, len(s.Samples)+s.Histograms)
 			continue
-		case !adm.admits(in.tenant):
+		case !adm.Admits(in.tenant):
 			rep.refuse(refusedTenant, len(s.Samples)+s.Histograms)
 			continue
 		case in.replica != "" && !memo.counts(in.sender, in.replica):
@@ -197,7 +197,7 @@ func (d *Door) Decode(head, body []byte, at time.Time) (*Batch, error) {
 	if err := json.Unmarshal(head, &h); err != nil {
 		return nil, problem.Wrap(err, problem.Malformed, "the header of a remote write record cannot be read")
 	}
-	adm, err := h.Scope.open()
+	adm, err := h.Scope.Open()
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func BenchmarkIntake(b *testing.B) {
 		req := f.requests.Get().(*remotewrite.Request)
 		defer f.release(req)
 		require.NoError(b, req.Decode(remotewrite.V1, body, f.opts.Limits))
-		adm, _ := Scope{Any: true}.open()
+		adm, _ := Scope{Any: true}.Open()
 		head := header{}
 		batch, _ := f.build(req, &adm, noon, &live{d: f.Door, at: noon, head: &head})
 		return batch.Samples

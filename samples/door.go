@@ -25,7 +25,7 @@ import (
 //
 // Answers to 2.0 carry the counts in X-Prometheus-Remote-Write-*-Written.
 func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
-	adm, err := scope.open()
+	adm, err := scope.Open()
 	if err != nil {
 		d.fail(w, outcomeRefused, err)
 		return

@@ -15,8 +15,8 @@ type Scope struct {
 	OrgID   string      `json:"org_id,omitempty"`  // empty when the header is absent
 }
 
-// admission is a Scope made ready to be asked for every series.
-type admission struct {
+// Admission is a Scope made ready to be asked for every series.
+type Admission struct {
 	fallback tenant.ID // tenant of series that name none; empty: the product
 	only     bool      // no other tenant than fallback
 	any      bool
@@ -24,32 +24,32 @@ type admission struct {
 	set      map[tenant.ID]struct{} // of a long list
 }
 
-// open checks the scope as a whole. Its refusals concern the whole request:
+// Open checks the scope as a whole. Its refusals concern the whole request:
 // problem.Forbidden, or problem.Malformed for a header that names no tenant.
-func (s Scope) open() (admission, error) {
+func (s Scope) Open() (Admission, error) {
 	org := tenant.ID(s.OrgID)
 	if org != "" {
 		if _, err := tenant.ParseID(s.OrgID); err != nil {
-			return admission{}, problem.Wrap(err, problem.Malformed, "X-Scope-OrgID does not name one tenant").
+			return Admission{}, problem.Wrap(err, problem.Malformed, "X-Scope-OrgID does not name one tenant").
 				WithHint("several tenants joined by | can be read, not written: put the tenant into a label")
 		}
 	}
 	switch {
 	case s.Any && org == "":
-		return admission{any: true}, nil
+		return Admission{any: true}, nil
 	case s.Any:
-		return admission{fallback: org, only: true}, nil
+		return Admission{fallback: org, only: true}, nil
 	case len(s.Tenants) == 0:
-		return admission{}, problem.New(problem.Forbidden, "this token may not send samples for any tenant")
+		return Admission{}, problem.New(problem.Forbidden, "this token may not send samples for any tenant")
 	case org != "" && !slices.Contains(s.Tenants, org):
-		return admission{}, problem.New(problem.Forbidden, "this token may not send samples for the tenant in X-Scope-OrgID").
+		return Admission{}, problem.New(problem.Forbidden, "this token may not send samples for the tenant in X-Scope-OrgID").
 			WithHint("leave the header out, or use a token that covers the tenant")
 	case org != "":
-		return admission{fallback: org, only: true}, nil
+		return Admission{fallback: org, only: true}, nil
 	case len(s.Tenants) == 1:
-		return admission{fallback: s.Tenants[0], only: true}, nil
+		return Admission{fallback: s.Tenants[0], only: true}, nil
 	}
-	a := admission{list: s.Tenants}
+	a := Admission{list: s.Tenants}
 	if len(s.Tenants) > 8 {
 		a.set = make(map[tenant.ID]struct{}, len(s.Tenants))
 		for _, t := range s.Tenants {
@@ -59,9 +59,9 @@ func (s Scope) open() (admission, error) {
 	return a, nil
 }
 
-// admits says whether a series whose label names the tenant id (after the
+// Admits says whether a series whose label names the tenant id (after the
 // fallback) may come in.
-func (a *admission) admits(id tenant.ID) bool {
+func (a *Admission) Admits(id tenant.ID) bool {
 	switch {
 	case a.only:
 		return id == a.fallback
@@ -72,4 +72,12 @@ func (a *admission) admits(id tenant.ID) bool {
 		return ok
 	}
 	return slices.Contains(a.list, id)
+}
+
+// Fallback is the tenant of items that name none.
+func (a *Admission) Fallback() tenant.ID {
+	if a.fallback == "" {
+		return tenant.Product
+	}
+	return a.fallback
 }

@@ -22,11 +22,13 @@ import (
 type Kind int
 
 // Document routes speak JSON and RFC 9457; Raw ones have another project's
-// body and plain errors; View ones are pages for people.
+// body and plain errors; View ones are pages for people; RPC ones print errors as
+// google.rpc.Status.
 const (
 	Document Kind = iota
 	Raw
 	View
+	RPC
 )
 
 // Handler answers one request; an error it returns is printed at the edge.
@@ -46,6 +48,7 @@ type Route struct {
 	Response     any    // sample of the JSON answer
 	Status       int    // of success; 0: 200
 	Handle       Handler
+	Call         Call // of a gRPC row instead of Handle
 }
 
 // Authenticator finds who a credential stands for.
@@ -75,6 +78,9 @@ const SessionCookie = "tocsin_session"
 func (e Edge) Mux(routes []Route) http.Handler {
 	mux := http.NewServeMux()
 	for _, rt := range routes {
+		if rt.Method == GRPC {
+			continue // RPC serves it
+		}
 		mux.Handle(rt.Method+" "+rt.Path, e.handler(rt))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +106,7 @@ func (e Edge) handler(rt Route) http.Handler {
 				e.Observe(rt.Method, rt.Path, rec.code(), e.Now().Sub(began))
 			}
 		}()
-		if rt.Kind != Raw { // a raw door bounds its own body and says how in its own words
+		if rt.Kind != Raw && rt.Kind != RPC { // a raw door bounds its own body and says how in its own words
 			r.Body = http.MaxBytesReader(rec, r.Body, limit)
 		}
 		p, err := e.authorise(rt, r)
@@ -190,10 +196,16 @@ func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 	if w.status != 0 { // the handler has answered already
 		return
 	}
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, p.RetryAfter.Seconds()))))
+	after := p.RetryAfter
+	if rt.Kind == RPC && p.Retryable {
+		after = retryAfter(p)
+	}
+	if after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, after.Seconds()))))
 	}
 	switch rt.Kind {
+	case RPC:
+		WriteStatus(w, r, p)
 	case View:
 		e.Fail(w, r, p)
 	case Raw:

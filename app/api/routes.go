@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -26,7 +27,7 @@ var (
 
 // Routes is the one table: mux, checks and the OpenAPI document are made of it.
 func (s *Server) Routes() []web.Route {
-	return append(append(s.service(), s.documents()...), s.views()...)
+	return slices.Concat(s.service(), s.otlp(), s.documents(), s.views())
 }
 
 // service is what other programs call in their own form.

@@ -26,6 +26,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
 	"github.com/tocsin-alerting/tocsin/oncall"
+	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -44,6 +45,7 @@ type Server struct {
 	Flow     *flow.Shared
 	Access   *Access
 	Door     *samples.Door
+	OTLP     []otlp.Door
 	Query    func() *history.Querier // nil result: the history is still opening
 	Register *register.Register
 	Systems  map[string]itsm.System // by configured name

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,7 +112,14 @@ func TestATokenIsShownOnceAndCanBeRevoked(t *testing.T) {
 func TestExitCodesAndHints(t *testing.T) {
 	var out, errOut bytes.Buffer
 	require.Equal(t, exitUsage, run(t.Context(), []string{"tenant", "fly"}, &out, &errOut))
-	require.Equal(t, exitUsage, run(t.Context(), []string{"serve", "--otlp.listen-address", "127.0.0.1:4317"}, &out, &errOut), "a door that is not there is not pretended")
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, busy.Close()) }()
+	for _, flag := range []string{"--otlp.listen-address", "--otlp.listen"} {
+		errOut.Reset()
+		require.Equal(t, exitFailure, run(t.Context(), []string{"serve", "--storage.path", t.TempDir(), "--web.listen-address", "127.0.0.1:0", flag, busy.Addr().String()}, &out, &errOut))
+		require.Contains(t, errOut.String(), "choose another with --otlp.listen-address")
+	}
 	errOut.Reset()
 	require.Equal(t, exitFailure, run(t.Context(), []string{"tenant", "list", "--token-file", filepath.Join(t.TempDir(), "none")}, &out, &errOut))
 	require.Contains(t, errOut.String(), "--token-file")
@@ -135,7 +143,7 @@ func TestServeDrainsOnASignal(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, []string{"serve", "--storage.path", dir, "--web.listen-address", "127.0.0.1:0"}, &out, &errOut)
+		done <- run(ctx, []string{"serve", "--storage.path", dir, "--web.listen-address", "127.0.0.1:0", "--otlp.listen-address", "127.0.0.1:0"}, &out, &errOut)
 	}()
 	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(dir, "admin.token")); return err == nil }, 20*time.Second, 20*time.Millisecond)
 	info, err := os.Stat(filepath.Join(dir, "admin.token"))

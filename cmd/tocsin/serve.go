@@ -18,7 +18,7 @@ type serveCmd struct {
 	Config      string `name:"config.file" aliases:"config" help:"Configuration file; without one the defaults." placeholder:"FILE"`
 	Storage     string `name:"storage.path" aliases:"data-dir" help:"Folder for tocsin's data." default:"./tocsin-data" placeholder:"DIR"`
 	Listen      string `name:"web.listen-address" aliases:"listen" help:"Address of the API and the views." default:"127.0.0.1:9480" placeholder:"HOST:PORT"`
-	OTLPListen  string `name:"otlp.listen-address" aliases:"otlp.listen" help:"Address of the OTLP door. This release has none: only off is taken." default:"off" enum:"off"`
+	OTLPListen  string `name:"otlp.listen-address" aliases:"otlp.listen" help:"Address of OTLP over gRPC, or off." default:"127.0.0.1:4317" placeholder:"HOST:PORT"`
 	ExternalURL string `name:"web.external-url" help:"Address that links are made from; overrides external_url." placeholder:"URL"`
 	LogFormat   string `name:"log.format" help:"Form of the log." enum:"text,json" default:"text"`
 	LogLevel    string `name:"log.level" help:"Least severe message that is logged." enum:"debug,info,warn,error" default:"info"`
@@ -46,7 +46,7 @@ func (s serveCmd) Run(ctx context.Context, t terminal) error {
 		c.ExternalURL = s.ExternalURL
 	}
 	log := slog.New(h)
-	a, err := app.New(ctx, app.Options{Config: c, StoragePath: s.Storage, ListenAddress: s.Listen, Logger: log, Version: version})
+	a, err := app.New(ctx, app.Options{Config: c, StoragePath: s.Storage, ListenAddress: s.Listen, OTLPAddress: s.OTLPListen, Logger: log, Version: version})
 	if err != nil {
 		return err
 	}

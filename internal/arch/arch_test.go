@@ -24,7 +24,7 @@ var layers = map[string][]string{
 	"decide":  {"profiles", "evaluate", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "dashboards"},
-	"doors":   {"samples", "samples/remotewrite", "samples/history", "web", "web/view"},
+	"doors":   {"samples", "samples/remotewrite", "samples/history", "otlp", "web", "web/view"},
 	"app":     {"app", "app/flow", "app/api", "app/send", "cmd/tocsin", "cmd/tocsin-demo"},
 	"tests":   {"store/storetest", "itsm/itsmtest", "internal/simulate", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
 }
@@ -72,6 +72,7 @@ var heavy = []struct {
 	{"github.com/cockroachdb/pebble", []string{"store/embedded", "store/disk"}, "the store's port hides its home; disk asks its file-system layer for the space left"},
 	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history"}, "decoders and deciders must build and fuzz without the TSDB"},
 	{"github.com/prometheus/prometheus/promql", []string{"samples/history"}, "PromQL is the history's language"},
+	{"google.golang.org/grpc", []string{"web", "app"}, "gRPC is spoken at the edge; app ends its server"},
 	{"github.com/wneessen/go-mail", []string{"channel/smtp"}, "one adapter knows mail"},
 }
 

@@ -98,7 +98,7 @@ func (d *daemon) data() string { return filepath.Join(d.dir, "data") }
 // is ready.
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
-	args := []string{"serve", "--storage.path", d.data(), "--web.listen-address", strings.TrimPrefix(d.url, "http://")}
+	args := []string{"serve", "--storage.path", d.data(), "--web.listen-address", strings.TrimPrefix(d.url, "http://"), "--otlp.listen-address", "off"}
 	if _, err := os.Stat(filepath.Join(d.dir, "tocsin.yaml")); err == nil {
 		args = append(args, "--config.file", filepath.Join(d.dir, "tocsin.yaml"))
 	}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"google.golang.org/grpc"
+
+	"github.com/tocsin-alerting/tocsin/otlp"
+	"github.com/tocsin-alerting/tocsin/problem"
+)
+
+// Off is the address of a listener that is not wanted.
+const Off = "off"
+
+// listenOTLP binds the address of OTLP over gRPC.
+func (a *App) listenOTLP(ctx context.Context) error {
+	if a.o.OTLPAddress == "" || a.o.OTLPAddress == Off {
+		return nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.o.OTLPAddress)
+	if err != nil {
+		return problem.Wrap(err, problem.Unavailable, "cannot listen on %s for OTLP", a.o.OTLPAddress).
+			WithHint("another program has it, a collector perhaps, or it is not an address of this machine: choose another with --otlp.listen-address, or off (OTLP over HTTP is served all the same)")
+	}
+	a.otlp.listener = l
+	a.undo.push("OTLP listener", func(context.Context) error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// otlpDoors is what takes each signal.
+func (a *App) otlpDoors() []otlp.Door {
+	lim := otlp.Limits{Body: int(a.o.Config.Limits.BodyBytes)}
+	return []otlp.Door{
+		{Signal: otlp.Metrics, Limits: lim},
+		{Signal: otlp.Traces, Limits: lim},
+	}
+}
+
+// OTLPAddr is where OTLP over gRPC is served; empty when it is off.
+func (a *App) OTLPAddr() string {
+	if a.otlp.listener == nil {
+		return ""
+	}
+	return a.otlp.listener.Addr().String()
+}
+
+// serveOTLP serves gRPC until Stop.
+func (a *App) serveOTLP() {
+	if a.otlp.listener == nil {
+		return
+	}
+	a.undo.push("OTLP", func(ctx context.Context) error { return drainRPC(ctx, a.otlp.server) })
+	go func() {
+		if err := a.otlp.server.Serve(a.otlp.listener); err != nil {
+			a.fail(problem.Wrap(err, problem.Unavailable, "the OTLP listener failed"))
+		}
+	}()
+	a.log.Info("OTLP is served over gRPC", "address", a.OTLPAddr())
+}
+
+// drainRPC lets the calls under way end; those that outlast ctx are cut.
+func drainRPC(ctx context.Context, s *grpc.Server) error {
+	done := make(chan struct{})
+	go func() { s.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.Stop()
+		<-done
+	}
+	return nil
+}
