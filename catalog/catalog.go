@@ -27,6 +27,22 @@ type Team struct {
 	OnCall            []PersonID `yaml:"oncall" json:"oncall"` // without a schedule: always the first of these
 	FalsePagesPerWeek float64    `yaml:"false_pages_per_week" json:"false_pages_per_week"`
 	ITSM              TeamITSM   `yaml:"itsm" json:"itsm"`
+	// WorkingHours are when a warning may call somebody; without them no warning does.
+	WorkingHours WorkingHours `yaml:"working_hours" json:"working_hours"`
+}
+
+// WorkingHours are parts of the week in wall-clock time of a zone.
+type WorkingHours struct {
+	TimeZone string  `yaml:"time_zone" json:"time_zone"` // default UTC
+	Hours    []Hours `yaml:"hours" json:"hours"`
+}
+
+// Hours are a part of some days of the week, in wall-clock time. A To that is
+// not after From lies on the day after.
+type Hours struct {
+	Days []string `yaml:"days" json:"days"` // mon, tue, … sun; empty: every day
+	From string   `yaml:"from" json:"from"` // 09:00
+	To   string   `yaml:"to" json:"to"`     // 17:00; 24:00 is the day's end
 }
 
 // Step is who is called when the one before did not acknowledge within After.
@@ -83,6 +99,18 @@ type Schedule struct {
 	ID       ScheduleID `yaml:"id" json:"id"`
 	TimeZone string     `yaml:"time_zone" json:"time_zone"`
 	Layers   []Layer    `yaml:"layers" json:"layers"` // a later layer overrides an earlier one
+	// Overrides go before every layer, a later one before an earlier one.
+	Overrides []Override `yaml:"overrides" json:"overrides"`
+}
+
+// Override puts a person on call for a while, in place of whoever would be or
+// of one person only.
+type Override struct {
+	Person  PersonID `yaml:"person" json:"person"`
+	Instead PersonID `yaml:"instead" json:"instead"` // empty: whoever would be on call
+	From    string   `yaml:"from" json:"from"`       // local date and time, as a layer's start
+	To      string   `yaml:"to" json:"to"`
+	Reason  string   `yaml:"reason" json:"reason"`
 }
 
 // Layer rotates its members: each is on call for Every units from Start on.
@@ -91,6 +119,9 @@ type Layer struct {
 	Unit    string     `yaml:"unit" json:"unit"`   // hour, day, week
 	Every   int        `yaml:"every" json:"every"`
 	Members []PersonID `yaml:"members" json:"members"`
+	// Hours restrict the layer to parts of the week; outside them the layers
+	// below it count. Empty: it always counts.
+	Hours []Hours `yaml:"hours" json:"hours"`
 }
 
 // Catalog is a checked, immutable whole.

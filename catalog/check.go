@@ -77,6 +77,7 @@ func (s *source) teams() {
 		if t.FalsePagesPerWeek < 0 || s.has("teams", i, "false_pages_per_week") && s.zero("teams", i, "false_pages_per_week") {
 			s.fault(s.at("teams", i, "false_pages_per_week"), "false_pages_per_week must be more than 0; to page nobody run: tocsin observe TEAM")
 		}
+		s.workingHours(i, t.WorkingHours)
 	}
 }
 
@@ -143,35 +144,6 @@ func (s *source) people() {
 			mailed := slices.Contains([]string{"mail", "email", "smtp"}, c.Channel) || strings.Contains(c.To, "@")
 			if mailed && !address(c.To) {
 				s.fault(s.at("people", i, "contacts", n, "to"), "to is not a mail address; write it bare, for example anna@example.com")
-			}
-		}
-	}
-}
-
-func (s *source) schedules() {
-	for i, v := range s.c.Schedules {
-		if !zone(v.TimeZone) {
-			s.fault(s.at("schedules", i, "time_zone"), "time_zone is not known; use an IANA name, for example Europe/Berlin")
-		}
-		if len(v.Layers) == 0 {
-			s.fault(s.at("schedules", i), "the schedule has no layers; add one with start, unit, every and members")
-		}
-		for n, l := range v.Layers {
-			at := func(key ...any) place { return s.at("schedules", i, append([]any{"layers", n}, key...)...) }
-			if _, err := time.Parse(StartLayout, l.Start); err != nil {
-				s.fault(at("start"), "start must be a local date and time like 2026-01-05T09:00")
-			}
-			s.oneOf(at("unit"), "unit", l.Unit, "hour", "day", "week")
-			if l.Every < 1 {
-				s.fault(at("every"), "every must be at least 1: how many units a person stays on call")
-			}
-			if len(l.Members) == 0 {
-				s.fault(at("members"), "the layer has no members; list people in the order of their turns")
-			}
-			for k, id := range l.Members {
-				if _, ok := s.c.Person(id); !ok {
-					s.fault(at("members", k), "members names a person who is not listed; add the person to people or correct the name")
-				}
 			}
 		}
 	}

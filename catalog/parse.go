@@ -222,6 +222,8 @@ func (c *Catalog) fill() {
 		t.Escalation, t.OnCall = list(t.Escalation), list(t.OnCall)
 		def(&t.Name, string(t.ID))
 		def(&t.Kind, "product")
+		t.WorkingHours.Hours = hoursList(t.WorkingHours.Hours)
+		def(&t.WorkingHours.TimeZone, "UTC")
 		if t.FalsePagesPerWeek == 0 {
 			t.FalsePagesPerWeek = DefaultFalsePages
 		}
@@ -238,12 +240,21 @@ func (c *Catalog) fill() {
 	}
 	for i := range c.Schedules {
 		s := &c.Schedules[i]
-		s.Layers = list(s.Layers)
+		s.Layers, s.Overrides = list(s.Layers), list(s.Overrides)
 		def(&s.TimeZone, "UTC")
 		for n := range s.Layers {
 			s.Layers[n].Members = list(s.Layers[n].Members)
+			s.Layers[n].Hours = hoursList(s.Layers[n].Hours)
 		}
 	}
+}
+
+func hoursList(in []Hours) []Hours {
+	out := list(in)
+	for n := range out {
+		out[n].Days = list(out[n].Days)
+	}
+	return out
 }
 
 func list[T any](in []T) []T { return append([]T{}, slices.Clip(in)...) }

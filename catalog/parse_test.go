@@ -132,6 +132,49 @@ func TestFaultsNameFileLineAndWhatToDo(t *testing.T) {
 	}
 }
 
+const times = `teams:
+  - id: ops
+    oncall: [ben]
+    working_hours:
+      time_zone: Europe/Berlin
+      hours: [{days: [mon, fri], from: 09:00, to: 17:00}]
+people:
+  - {id: anna, contacts: [{channel: log}]}
+  - {id: ben, contacts: [{channel: log}]}
+schedules:
+  - id: primary
+    layers:
+      - {start: "2026-01-05T09:00", unit: week, every: 1, members: [anna, ben], hours: [{from: 22:00, to: 24:00}]}
+    overrides:
+      - {person: ben, instead: anna, from: 2026-02-01T00:00, to: 2026-02-02T00:00, reason: swap}
+`
+
+func TestHoursAndOverrides(t *testing.T) {
+	c, err := catalog.Parse(catalog.File{Name: "c.yaml", Text: []byte(times)})
+	require.NoError(t, err)
+	require.Equal(t, []catalog.Hours{{Days: []string{"mon", "fri"}, From: "09:00", To: "17:00"}}, c.Teams[0].WorkingHours.Hours)
+	require.Equal(t, "24:00", c.Schedules[0].Layers[0].Hours[0].To)
+	require.Equal(t, catalog.PersonID("anna"), c.Schedules[0].Overrides[0].Instead)
+	for _, f := range []struct{ old, new, want string }{
+		{"time_zone: Europe/Berlin", "time_zone: Mars", "c.yaml:5: time_zone is not known"},
+		{"hours: [{days: [mon, fri], from: 09:00, to: 17:00}]", "hours: []", "c.yaml:6: working_hours lists no hours"},
+		{"mon, fri", "mon, freitag", "c.yaml:6: a day must be one of mon"},
+		{"from: 09:00", "from: 9", "c.yaml:6: from must be a time of day"},
+		{"to: 17:00", "to: 25:00", "c.yaml:6: to must be a time of day"},
+		{"from: 22:00", "from: 24:00", "c.yaml:13: from must be a time of day"},
+		{"person: ben, instead", "person: zoe, instead", "c.yaml:15: the override's person is not listed"},
+		{"instead: anna", "instead: zoe", "c.yaml:15: instead names a person who is not listed"},
+		{"from: 2026-02-01T00:00", "from: 2026-02-01", "c.yaml:15: from must be a local date and time"},
+		{"to: 2026-02-02T00:00", "to: then", "c.yaml:15: to must be a local date and time"},
+		{"to: 2026-02-02T00:00", "to: 2026-01-02T00:00", "c.yaml:15: to must be after from"},
+		{", reason: swap", "", "c.yaml:15: an override needs a reason"},
+	} {
+		require.Contains(t, times, f.old)
+		_, err := catalog.Parse(catalog.File{Name: "c.yaml", Text: []byte(strings.Replace(times, f.old, f.new, 1))})
+		require.ErrorContains(t, err, f.want)
+	}
+}
+
 func TestAllFaultsComeAtOnceAndNoValueIsRepeated(t *testing.T) {
 	text := strings.NewReplacer("kind: specialist", "kind: hunter2", "unit: week", "unit: hunter2", "to: anna@example.com", "to: hunter2@", "schedule: primary", "schedule: hunter2").Replace(owners + rota)
 	_, err := catalog.Parse(catalog.File{Name: "c.yaml", Text: []byte(text)})

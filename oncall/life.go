@@ -7,6 +7,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -14,7 +15,7 @@ import (
 // of the person's contacts whose channel exists; channels are the names of
 // those configured. A team that is not live gets a page that is only observed.
 // A person without a usable contact gives a page that failed, with what to do.
-func Request(w Wanted, d Duty, channels []string, now time.Time) PageChange {
+func Request(w Wanted, d rota.Duty, channels []string, now time.Time) PageChange {
 	now = now.UTC()
 	usable := slices.DeleteFunc(slices.Clone(d.Person.Contacts), func(c catalog.Contact) bool { return !slices.Contains(channels, c.Channel) })
 	p := Page{Incident: w.Incident, Number: w.Number, Environment: w.Environment, Tenant: w.Tenant, Team: d.Team, Person: d.Person.ID,

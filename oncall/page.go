@@ -1,3 +1,8 @@
+// Package oncall knows the life of a page (requested, sent, refused, withdrawn,
+// acknowledged) and writes its text.
+//
+// It is pure: no I/O, clock or logger. Who is on call is package rota's
+// arithmetic; why an incident wants a page, and channels, it does not know.
 package oncall
 
 import (

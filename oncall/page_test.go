@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
 	"github.com/tocsin-alerting/tocsin/oncall"
+	"github.com/tocsin-alerting/tocsin/rota"
 )
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -19,8 +20,8 @@ func wanted() oncall.Wanted {
 		Transition: "opened/1", Reason: "it still fires after the settling time of 30 s", Live: true, At: noon, NotAfter: noon.Add(24 * time.Hour)}
 }
 
-func duty(contacts ...catalog.Contact) oncall.Duty {
-	return oncall.Duty{Team: "payments", Schedule: "primary", Reason: "on call for team payments by schedule primary until Mon 9 Mar 09:00 CET",
+func duty(contacts ...catalog.Contact) rota.Duty {
+	return rota.Duty{Team: "payments", Schedule: "primary", Reason: "on call for team payments by schedule primary until Mon 9 Mar 09:00 CET",
 		Person: catalog.Person{ID: "anna", Name: "Anna Berg", TimeZone: "Europe/Berlin", Contacts: contacts}}
 }
 

@@ -27,7 +27,7 @@ var (
 
 // Routes is the one table: mux, checks and the OpenAPI document are made of it.
 func (s *Server) Routes() []web.Route {
-	return slices.Concat(s.service(), s.otlp(), s.documents(), s.views())
+	return slices.Concat(s.service(), s.otlp(), s.calendars(), s.documents(), s.views())
 }
 
 // service is what other programs call in their own form.
@@ -99,7 +99,7 @@ func fenceOf(r *http.Request, p web.Principal) (history.Fence, error) {
 }
 
 func (s *Server) documents() []web.Route {
-	return []web.Route{
+	return append(s.onCall(), []web.Route{
 		{Method: "GET", Path: "/api/openapi.json", Summary: "This API as an OpenAPI document", Roles: readers, Handle: s.openAPI},
 
 		{Method: "GET", Path: "/api/v1/tenants", Summary: "List tenants", Roles: readers, Response: List[tenant.Tenant]{}, Handle: s.listTenants},
@@ -134,7 +134,7 @@ func (s *Server) documents() []web.Route {
 		{Method: "GET", Path: "/api/v1/tickets/{number}", Summary: "One ticket of the built-in register", Roles: adminOnly, Response: register.Entry{}, Handle: s.getTicket},
 		{Method: "POST", Path: "/api/v1/tickets/{number}/acknowledge", Summary: "Take a ticket", Roles: adminOnly, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.takeTicket)},
 		{Method: "POST", Path: "/api/v1/tickets/{number}/resolve", Summary: "Resolve a ticket", Roles: adminOnly, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.Register.Resolve)},
-	}
+	}...)
 }
 
 func (s *Server) views() []web.Route {

@@ -97,7 +97,7 @@ func incidentID(subject string) string {
 
 // page finds who is on call, asks for the call, and tells the incident.
 func (h *Handler) page(tx *partition.Tx, i incident.Incident, w incident.PageWanted) (incident.Change, error) {
-	duty, err := oncall.Who(h.s.Rules().Catalog, w.Team, tx.Now())
+	duty, err := h.s.Roster().Who(w.Team, tx.Now())
 	if err != nil {
 		why := problem.From(err)
 		return incident.Unpaged(i, why.Message+" ("+why.Hint+")", tx.Now()), nil

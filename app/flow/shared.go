@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -68,6 +69,7 @@ type Shared struct {
 
 	rules     atomic.Pointer[Rules]
 	directory Directory
+	overrides atomic.Pointer[[]rota.Override] // made by API, the oldest first; changed by the owner of DutySubject
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
 	owners    [store.Partitions]*partition.Owner
@@ -209,8 +211,8 @@ func (d *Directory) remove(id tenant.ID) {
 	delete(d.tenants, id)
 }
 
-// LoadDirectory reads every tenant document of the store, and which environments
-// have had incidents.
+// LoadDirectory reads every tenant document of the store, which environments
+// have had incidents, and what people decided about being on call.
 func (s *Shared) LoadDirectory(ctx context.Context) error {
 	for p := range store.Partitions {
 		records, err := partition.All(ctx, s.Store, store.Partition(p), tenants)
@@ -231,5 +233,5 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 			s.saw(r.Key)
 		}
 	}
-	return nil
+	return s.loadDuty(ctx)
 }

@@ -1,4 +1,4 @@
-package oncall_test
+package rota_test
 
 import (
 	"testing"
@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/catalog"
-	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rota"
 )
 
 func people(ids ...catalog.PersonID) []catalog.Person {
@@ -19,7 +19,7 @@ func people(ids ...catalog.PersonID) []catalog.Person {
 	return out
 }
 
-func rota(zone string, layers ...catalog.Layer) *catalog.Catalog {
+func team(zone string, layers ...catalog.Layer) *catalog.Catalog {
 	return &catalog.Catalog{Teams: []catalog.Team{{ID: "payments", Schedule: "primary"}}, People: people("anna", "ben", "cleo", "dan"),
 		Schedules: []catalog.Schedule{{ID: "primary", TimeZone: zone, Layers: layers}}}
 }
@@ -67,7 +67,7 @@ func TestWhoIsOnCall(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			at, err := time.Parse(time.RFC3339, c.at)
 			require.NoError(t, err)
-			d, err := oncall.Who(rota(c.zone, c.layers...), "payments", at)
+			d, err := rota.Roster{Catalog: team(c.zone, c.layers...)}.Who("payments", at)
 			require.NoError(t, err)
 			require.Equal(t, c.who, d.Person.ID)
 			require.Equal(t, catalog.ScheduleID("primary"), d.Schedule)
@@ -86,11 +86,11 @@ func TestWhoIsOnCall(t *testing.T) {
 func TestTheRotaHasNoGaps(t *testing.T) {
 	for _, l := range []catalog.Layer{layer("2026-01-05T02:30", "day", 1, "anna", "ben", "cleo"), layer("2026-01-05T09:00", "week", 2, "anna", "ben"),
 		layer("2026-01-05T03:00", "hour", 7, "anna", "ben", "cleo", "dan")} {
-		c := rota("Europe/Berlin", l)
+		c := team("Europe/Berlin", l)
 		at := time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
 		turn := -1
 		for at.Year() < 2028 {
-			d, err := oncall.Who(c, "payments", at)
+			d, err := rota.Roster{Catalog: c}.Who("payments", at)
 			require.NoError(t, err)
 			index := 0
 			for n, m := range l.Members {
@@ -103,7 +103,7 @@ func TestTheRotaHasNoGaps(t *testing.T) {
 			}
 			turn = index
 			require.True(t, d.Until.After(at))
-			last, err := oncall.Who(c, "payments", d.Until.Add(-time.Nanosecond))
+			last, err := rota.Roster{Catalog: c}.Who("payments", d.Until.Add(-time.Nanosecond))
 			require.NoError(t, err)
 			require.Equal(t, d.Person.ID, last.Person.ID, "%s until %s", l.Unit, d.Until)
 			at = d.Until
@@ -114,29 +114,29 @@ func TestTheRotaHasNoGaps(t *testing.T) {
 func TestNobodyOnCallSaysWhatToDo(t *testing.T) {
 	jan := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	none := &catalog.Catalog{Teams: []catalog.Team{{ID: "payments"}}}
-	_, err := oncall.Who(none, "payments", jan)
+	_, err := rota.Roster{Catalog: none}.Who("payments", jan)
 	require.ErrorContains(t, err, "neither a schedule nor people under oncall")
 	require.NotEmpty(t, problem.From(err).Hint)
-	_, err = oncall.Who(none, "refunds", jan)
+	_, err = rota.Roster{Catalog: none}.Who("refunds", jan)
 	require.ErrorContains(t, err, "not in the catalog")
-	c := rota("UTC", layer("2026-02-01T00:00", "day", 1, "anna"))
-	_, err = oncall.Who(c, "payments", jan)
+	c := team("UTC", layer("2026-02-01T00:00", "day", 1, "anna"))
+	_, err = rota.Roster{Catalog: c}.Who("payments", jan)
 	require.ErrorContains(t, err, "no layer of its schedule primary has begun")
 	c.Teams[0].OnCall = []catalog.PersonID{"ben"}
-	d, err := oncall.Who(c, "payments", jan)
+	d, err := rota.Roster{Catalog: c}.Who("payments", jan)
 	require.NoError(t, err)
 	require.Equal(t, catalog.PersonID("ben"), d.Person.ID)
-	require.Contains(t, d.Reason, "has not begun")
+	require.Contains(t, d.Reason, "no layer of its schedule primary has begun")
 	for _, broken := range []catalog.Layer{layer("soon", "day", 1, "anna"), layer("2026-01-01T00:00", "month", 1, "anna"), layer("2026-01-01T00:00", "day", 0, "anna"),
 		layer("2026-01-01T00:00", "day", 1), layer("2026-01-01T00:00", "day", 1, "zoe")} {
-		_, err = oncall.Who(rota("UTC", broken), "payments", jan)
+		_, err = rota.Roster{Catalog: team("UTC", broken)}.Who("payments", jan)
 		require.Error(t, err)
 		require.NotEmpty(t, problem.From(err).Hint)
 	}
-	_, err = oncall.Who(rota("Moon/Base"), "payments", jan)
+	_, err = rota.Roster{Catalog: team("Moon/Base")}.Who("payments", jan)
 	require.ErrorContains(t, err, "time zone")
 
-	d, err = oncall.Who(catalog.Default(), "payments", jan)
+	d, err = rota.Roster{Catalog: catalog.Default()}.Who("payments", jan)
 	require.NoError(t, err)
 	require.Equal(t, catalog.PersonID("oncall"), d.Person.ID)
 }

@@ -1,0 +1,126 @@
+package flow
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rota"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// DutySubject is where what people decide about being on call lives.
+const DutySubject = "oncall"
+
+const overrides = "override" // rota.Override by id, in the partition of DutySubject
+
+// Roster is who is on call, as the catalog and the overrides of this moment say.
+func (s *Shared) Roster() rota.Roster {
+	r := rota.Roster{Catalog: s.Rules().Catalog}
+	if list := s.overrides.Load(); list != nil {
+		r.Overrides = *list
+	}
+	return r
+}
+
+// AddOverride stores a new override; without From it begins now. It is in
+// force once it is committed.
+func (s *Shared) AddOverride(tx *partition.Tx, o rota.Override, actor string) (rota.Override, error) {
+	now := tx.Now().UTC()
+	if o.From.IsZero() {
+		o.From = now
+	}
+	o.From, o.To, o.Author, o.CreatedAt = o.From.UTC(), o.To.UTC(), actor, now
+	o.Reason = strings.Join(strings.Fields(o.Reason), " ")
+	r := s.Roster()
+	if err := r.Check(o, now); err != nil {
+		return o, err
+	}
+	id, err := ulid.New(ulid.Timestamp(now), rand.Reader)
+	if err != nil {
+		return o, problem.Wrap(err, problem.Internal, "no random numbers")
+	}
+	o.ID = "ovr_" + strings.ToLower(id.String())
+	tx.Log(ledger.Entry{Subject: "schedule/" + string(o.Schedule), Refs: overrideRefs(o), Kind: "oncall.override_added", Actor: actor, Reason: r.Says(o), Data: partition.Payload(o)})
+	s.putOverride(tx, o)
+	return o, nil
+}
+
+// RemoveOverride takes an override away. One that is under way ends now, so that
+// who was on call stays true; one that is over stays.
+func (s *Shared) RemoveOverride(tx *partition.Tx, id, actor string) error {
+	var o rota.Override
+	ok, err := tx.Get(overrides, id, &o)
+	if err != nil {
+		return err
+	}
+	now := tx.Now().UTC()
+	entry := ledger.Entry{Subject: "schedule/" + string(o.Schedule), Refs: overrideRefs(o), Kind: "oncall.override_removed", Actor: actor, Data: partition.Payload(o)}
+	switch {
+	case !ok:
+		return problem.New(problem.NotFound, "there is no such override").WithHint("tocsin oncall override list shows them; those of the catalog are removed there")
+	case !now.Before(o.To):
+		return problem.New(problem.Conflict, "the override is over: who was on call then stays")
+	case now.After(o.From):
+		entry.Reason = "the override ends now, before: " + s.Roster().Says(o)
+		o.To = now
+		tx.Log(entry)
+		s.putOverride(tx, o)
+		return nil
+	}
+	entry.Reason = "the override is taken back: " + s.Roster().Says(o)
+	tx.Log(entry)
+	tx.Delete(overrides, id)
+	tx.After(func() { s.changeOverrides(func(list []rota.Override) []rota.Override { return without(list, id) }) })
+	return nil
+}
+
+func overrideRefs(o rota.Override) []string {
+	refs := []string{"override/" + o.ID, "person/" + string(o.Person)}
+	if o.Instead != "" {
+		refs = append(refs, "person/"+string(o.Instead))
+	}
+	return refs
+}
+
+func (s *Shared) putOverride(tx *partition.Tx, o rota.Override) {
+	tx.PutRaw(store.Record{Collection: overrides, Key: o.ID, Kind: rota.RecordKind, Version: rota.RecordVersion, Value: partition.Payload(o)})
+	tx.After(func() {
+		s.changeOverrides(func(list []rota.Override) []rota.Override { return append(without(list, o.ID), o) })
+	})
+}
+
+func without(list []rota.Override, id string) []rota.Override {
+	return slices.DeleteFunc(slices.Clone(list), func(o rota.Override) bool { return o.ID == id })
+}
+
+// changeOverrides puts another list in force; the oldest override stays first.
+func (s *Shared) changeOverrides(change func([]rota.Override) []rota.Override) {
+	list := change(s.Roster().Overrides)
+	slices.SortFunc(list, func(a, b rota.Override) int { return strings.Compare(a.ID, b.ID) })
+	s.overrides.Store(&list)
+}
+
+// loadDuty reads the overrides of the store.
+func (s *Shared) loadDuty(ctx context.Context) error {
+	records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), overrides)
+	if err != nil {
+		return err
+	}
+	list := []rota.Override{}
+	for _, r := range records {
+		o, err := decode[rota.Override](r)
+		if err != nil {
+			return err
+		}
+		list = append(list, o)
+	}
+	s.changeOverrides(func([]rota.Override) []rota.Override { return list })
+	return nil
+}
