@@ -59,19 +59,21 @@ type App struct {
 	base     *url.URL
 	undo     cleanup
 
-	store   store.Store
-	journal *journal.Journal
-	blobs   *blob.Dir
-	shared  *flow.Shared
-	sender  *send.Sender
-	access  *api.Access
-	server  *api.Server
-	door    *samples.Door
-	history atomic.Pointer[history.Store]
-	querier atomic.Pointer[history.Querier]
-	systems map[string]itsm.System
-	http    *http.Server
-	otlp    struct {
+	store    store.Store
+	journal  *journal.Journal
+	blobs    *blob.Dir
+	shared   *flow.Shared
+	sender   *send.Sender
+	access   *api.Access
+	server   *api.Server
+	door     *samples.Door
+	history  atomic.Pointer[history.Store]
+	querier  atomic.Pointer[history.Querier] // for clients
+	drawing  atomic.Pointer[history.Querier] // for own pictures
+	metadata history.Metadata
+	systems  map[string]itsm.System
+	http     *http.Server
+	otlp     struct {
 		listener net.Listener // nil: off
 		server   *grpc.Server
 	}

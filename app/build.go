@@ -176,7 +176,7 @@ func (a *App) buildDoor(context.Context) error {
 			_, err := a.journal.Append(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body}, b)
 			return err
 		}),
-		Known: a.shared.Directory().Known, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
+		Known: a.shared.Directory().Known, Said: a.said, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
 		TenantLabel: c.Labels.Tenant, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
 		ReplicaLabels: c.Labels.Replica, ClusterLabels: c.Labels.Cluster, Limits: remotewrite.Limits{Body: int(c.Limits.BodyBytes)},
 	})

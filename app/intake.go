@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -228,19 +229,39 @@ func (a *App) openHistory(from journal.Position) error {
 		return errors.Join(err, db.Close())
 	}
 	a.history.Store(db)
-	a.querier.Store(history.NewQuerier(db.Queryable(), history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Settle: db.Flush, Now: a.o.Now, Logger: a.log}))
+	a.openQueries(db)
 	return nil
+}
+
+// openQueries lets the history be asked: by clients within the bounds of the
+// configuration, and by tocsin itself for its pictures, which must not wait
+// behind them.
+func (a *App) openQueries(db *history.Store) {
+	own := history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Settle: db.Flush, Now: a.o.Now, Logger: a.log}
+	a.drawing.Store(history.NewQuerier(db.Queryable(), own))
+	q := a.o.Config.Limits.Query
+	o := own
+	o.Timeout, o.MaxSamples, o.MaxPoints, o.MaxItems, o.Concurrent = q.Timeout, q.Samples, q.Points, q.Results, q.Concurrent
+	o.Metadata, o.Version = &a.metadata, a.o.Version
+	a.querier.Store(history.NewQuerier(db.Queryable(), o))
 }
 
 func (a *App) decode(r journal.Record) (*samples.Batch, error) {
 	return a.door.Decode(r.Header, r.Body, r.At)
 }
 
+// said keeps what a sender says of its metrics, for those who query.
+func (a *App) said(whose tenant.ID, list []remotewrite.Metadata) {
+	for _, m := range list {
+		a.metadata.Note(whose, m.Family, history.Meta{Type: m.Type, Help: m.Help, Unit: m.Unit})
+	}
+}
+
 func (a *App) query() *history.Querier { return a.querier.Load() }
 
 // count reads the history for a chart.
 func (a *App) count(ctx context.Context, environment string, t tenant.ID, spec sli.Spec, slice sli.Slice, from, to time.Time, step time.Duration) ([]dashboards.Point, error) {
-	q := a.query()
+	q := a.drawing.Load()
 	if q == nil {
 		return nil, problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(time.Second)
 	}

@@ -79,6 +79,16 @@ func TestEachSeesItsOwnPartOfASharedIncident(t *testing.T) {
 			require.Equal(t, map[string]string{"acme": "1"}, r.query(t, acme, "", expr), expr)
 		}
 		require.Empty(t, r.query(t, acme, "", `seen{tenant="bolt"}`))
+		require.Equal(t, map[string]string{"acme": "1", "bolt": "1"}, r.query(t, r.admin, "bolt|acme", "seen"))
+		for path, want := range map[string]string{"series?match[]=seen": "acme", "labels": "tenant", "label/tenant/values": "acme", "metadata": "{}", "status/buildinfo": "tocsin"} {
+			got := r.do(t, call{Method: "GET", Path: "/prometheus/api/v1/" + path, Token: acme})
+			require.Equal(t, http.StatusOK, got.Status, got.Body)
+			require.Contains(t, got.Body, want)
+			require.NotContains(t, got.Body, "bolt", path)
+			got = r.do(t, call{Method: "GET", Path: "/prometheus/api/v1/" + path, Token: acme, Header: map[string]string{"X-Scope-OrgID": "acme|bolt"}})
+			require.Equal(t, http.StatusForbidden, got.Status, "one of two that is not covered refuses both")
+			require.Contains(t, got.Body, `"errorType":"forbidden"`)
+		}
 		for _, org := range []string{"bolt", "nowhere", "_product"} {
 			got := r.do(t, call{Method: "GET", Path: "/prometheus/api/v1/query?query=seen", Token: acme, Header: map[string]string{"X-Scope-OrgID": org}})
 			require.Equal(t, http.StatusForbidden, got.Status, org)

@@ -48,6 +48,16 @@ type Retention struct {
 type Limits struct {
 	JournalBytes int64 `yaml:"journal_bytes"` // default 4 GiB
 	BodyBytes    int64 `yaml:"body_bytes"`    // a remote-write body as received; default 16 MiB
+	Query        Query `yaml:"query"`
+}
+
+// Query bounds what one query of the history may cost.
+type Query struct {
+	Timeout    time.Duration `yaml:"timeout"`    // default 2m
+	Samples    int           `yaml:"samples"`    // in memory at once; default 50,000,000
+	Points     int           `yaml:"points"`     // of each series of a range; default 11,000
+	Results    int           `yaml:"results"`    // series, label names or values of one answer; default 100,000
+	Concurrent int           `yaml:"concurrent"` // queries at once, further ones wait; default 20
 }
 
 // Labels names the labels of samples that say whose they are.
@@ -159,6 +169,7 @@ func (c *Config) fill() {
 	if c.Limits.BodyBytes == 0 {
 		c.Limits.BodyBytes = 16 << 20
 	}
+	c.Limits.Query.fill()
 	def(&c.ITSM.Default, "register")
 	if !slices.ContainsFunc(c.ITSM.Systems, func(s System) bool { return s.Kind == "register" }) {
 		c.ITSM.Systems = append(c.ITSM.Systems, System{Name: "register", Kind: "register", Mode: "live"})
@@ -179,6 +190,21 @@ func (c *Config) fill() {
 	}
 }
 
+func (q *Query) fill() {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	if q.Timeout == 0 {
+		q.Timeout = 2 * time.Minute
+	}
+	def(&q.Samples, 50_000_000)
+	def(&q.Points, 11_000)
+	def(&q.Results, 100_000)
+	def(&q.Concurrent, 20)
+}
+
 func (c *Config) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	if c.ExternalURL != "" {
@@ -188,6 +214,9 @@ func (c *Config) check() (faults []string) {
 	}
 	if c.Retention.Samples < time.Hour || c.Retention.Blobs < time.Hour {
 		fault("retention must be at least 1h")
+	}
+	if q := c.Limits.Query; q.Timeout < 0 || q.Samples < 0 || q.Points < 0 || q.Results < 0 || q.Concurrent < 0 {
+		fault("limits.query: every bound must be positive")
 	}
 	names := map[string]bool{}
 	for i, s := range c.ITSM.Systems {

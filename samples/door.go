@@ -13,6 +13,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
+	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Write answers a remote write request made with a credential of the scope:
@@ -50,6 +51,13 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 		d.bodies.Put(buf)
 		d.fail(w, outcomeMalformed, err)
 		return
+	}
+	if d.opts.Said != nil && len(req.Metadata) > 0 {
+		whose := adm.fallback
+		if whose == "" {
+			whose = tenant.Product
+		}
+		d.opts.Said(whose, req.Metadata)
 	}
 	head := header{Proto: version, Scope: scope}
 	at := d.opts.Now()

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -293,6 +294,20 @@ func TestSenderThatLeaves(t *testing.T) {
 	w := httptest.NewRecorder()
 	f.Write(w, r, Scope{Any: true})
 	require.Equal(t, 503, w.Code)
+}
+
+func TestWhatSendersSayOfTheirMetrics(t *testing.T) {
+	said := map[tenant.ID][]remotewrite.Metadata{}
+	f := newFixture(t, func(o *Options) {
+		o.Said = func(id tenant.ID, m []remotewrite.Metadata) { said[id] = append(said[id], m...) }
+	})
+	raw, err := (&prompb.WriteRequest{Metadata: []prompb.MetricMetadata{{MetricFamilyName: "m", Type: prompb.MetricMetadata_COUNTER, Help: "h"}}}).Marshal()
+	require.NoError(t, err)
+	for _, scope := range []Scope{{Any: true}, {Tenants: []tenant.ID{"acme"}}, {Any: true, OrgID: "bolt"}} {
+		require.Equal(t, 204, f.post(scope, "application/x-protobuf", snappy.Encode(nil, raw)).Code)
+	}
+	m := []remotewrite.Metadata{{Family: "m", Type: "counter", Help: "h"}}
+	require.Equal(t, map[tenant.ID][]remotewrite.Metadata{tenant.Product: m, "acme": m, "bolt": m}, said)
 }
 
 func TestBodyLimit(t *testing.T) {

@@ -91,6 +91,9 @@ type Options struct {
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Said is told what a sender says of its metrics, for the one tenant that its
+	// series belong to when they name none, else for the product. May be nil.
+	Said func(tenant.ID, []remotewrite.Metadata)
 
 	TenantLabel      string   // default tenant
 	EnvironmentLabel string   // default environment

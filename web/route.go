@@ -49,6 +49,9 @@ type Route struct {
 	Status       int    // of success; 0: 200
 	Handle       Handler
 	Call         Call // of a gRPC row instead of Handle
+	// Fail prints an error of a Raw route in the form its clients read; nil: a line
+	// of text.
+	Fail func(w http.ResponseWriter, err error)
 }
 
 // Authenticator finds who a credential stands for.
@@ -211,6 +214,10 @@ func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 	case Raw:
 		if p.Kind == problem.Unauthenticated {
 			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		if rt.Fail != nil {
+			rt.Fail(w, p)
+			return
 		}
 		text := p.Message
 		if p.Hint != "" {

@@ -9,10 +9,8 @@ import (
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
 	"github.com/tocsin-alerting/tocsin/ledger"
-	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
-	"github.com/tocsin-alerting/tocsin/samples/history"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -27,7 +25,7 @@ var (
 
 // Routes is the one table: mux, checks and the OpenAPI document are made of it.
 func (s *Server) Routes() []web.Route {
-	return slices.Concat(s.service(), s.otlp(), s.calendars(), s.documents(), s.views())
+	return slices.Concat(s.service(), s.queries(), s.otlp(), s.calendars(), s.documents(), s.views())
 }
 
 // service is what other programs call in their own form.
@@ -36,24 +34,6 @@ func (s *Server) service() []web.Route {
 		s.Door.Write(w, r, samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: r.Header.Get("X-Scope-OrgID")})
 		return nil
 	}
-	query := func(run func(*history.Querier) func(http.ResponseWriter, *http.Request, history.Fence)) web.Handler {
-		return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-			fence, err := fenceOf(r, p)
-			if err != nil {
-				return err
-			}
-			q := s.Query()
-			if q == nil {
-				return problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(5e9)
-			}
-			run(q)(w, r, fence)
-			return nil
-		}
-	}
-	instant := query(func(q *history.Querier) func(http.ResponseWriter, *http.Request, history.Fence) {
-		return q.ServeInstant
-	})
-	ranged := query(func(q *history.Querier) func(http.ResponseWriter, *http.Request, history.Fence) { return q.ServeRange })
 	metrics := promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{})
 	return []web.Route{
 		{Method: "GET", Path: "/-/healthy", Summary: "The process runs", Kind: web.Raw, Open: true, Handle: func(w http.ResponseWriter, _ *http.Request, _ web.Principal) error {
@@ -73,29 +53,7 @@ func (s *Server) service() []web.Route {
 		}},
 		{Method: "POST", Path: "/api/v1/push", Summary: "Remote write 1.0 and 2.0", Kind: web.Raw, Roles: senders, Handle: write},
 		{Method: "POST", Path: "/api/v1/write", Summary: "Remote write 1.0 and 2.0", Kind: web.Raw, Roles: senders, Handle: write},
-		{Method: "GET", Path: "/prometheus/api/v1/query", Summary: "PromQL at an instant", Kind: web.Raw, Roles: readers, Handle: instant},
-		{Method: "POST", Path: "/prometheus/api/v1/query", Summary: "PromQL at an instant", Kind: web.Raw, Roles: readers, Handle: instant},
-		{Method: "GET", Path: "/prometheus/api/v1/query_range", Summary: "PromQL over a range", Kind: web.Raw, Roles: readers, Handle: ranged},
-		{Method: "POST", Path: "/prometheus/api/v1/query_range", Summary: "PromQL over a range", Kind: web.Raw, Roles: readers, Handle: ranged},
 	}
-}
-
-// fenceOf is what a credential may query: with X-Scope-OrgID that tenant only.
-func fenceOf(r *http.Request, p web.Principal) (history.Fence, error) {
-	org := r.Header.Get("X-Scope-OrgID")
-	if org == "" {
-		return history.Fence{Any: p.Any, Tenants: p.Tenants}, nil
-	}
-	id := tenant.ID(org)
-	if id != tenant.Product {
-		if _, err := tenant.ParseID(org); err != nil {
-			return history.Fence{}, err
-		}
-	}
-	if !p.Covers(id) {
-		return history.Fence{}, problem.New(problem.Forbidden, "the credential does not cover the tenant in X-Scope-OrgID")
-	}
-	return history.Fence{Tenants: []tenant.ID{id}}, nil
 }
 
 func (s *Server) documents() []web.Route {

@@ -4,14 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"math"
+	"errors"
+	"maps"
 	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/tocsin-alerting/tocsin/problem"
 )
@@ -19,7 +25,7 @@ import (
 // Prometheus' answer.
 type envelope struct {
 	Status    string   `json:"status"`
-	Data      *data    `json:"data,omitempty"`
+	Data      any      `json:"data,omitempty"`
 	ErrorType string   `json:"errorType,omitempty"`
 	Error     string   `json:"error,omitempty"`
 	Warnings  []string `json:"warnings,omitempty"`
@@ -29,82 +35,224 @@ type envelope struct {
 type data struct {
 	ResultType parser.ValueType `json:"resultType"`
 	Result     parser.Value     `json:"result"`
+	Stats      stats.QueryStats `json:"stats,omitempty"`
 }
 
-// ServeInstant answers Prometheus' /api/v1/query: query, time, timeout; by GET or
-// as a form.
-func (q *Querier) ServeInstant(w http.ResponseWriter, r *http.Request, f Fence) {
-	q.serve(w, r, func(ctx context.Context) (*Result, error) {
+// Handler is one endpoint of Prometheus' query API behind a fence.
+type Handler func(q *Querier, w http.ResponseWriter, r *http.Request, f Fence)
+
+// Instant answers /api/v1/query: query, time, timeout, limit, lookback_delta,
+// stats; by GET or as a form.
+func Instant(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
+	q.serveValue(w, r, func(ctx context.Context, a Ask) (*Result, error) {
 		at, err := timeParam(r, "time", q.opts.Now())
 		if err != nil {
 			return nil, err
 		}
-		return q.Instant(ctx, f, r.Form.Get("query"), at)
+		return q.instant(ctx, f, a, at)
 	})
 }
 
-// ServeRange answers Prometheus' /api/v1/query_range: query, start, end, step,
-// timeout; by GET or as a form.
-func (q *Querier) ServeRange(w http.ResponseWriter, r *http.Request, f Fence) {
-	q.serve(w, r, func(ctx context.Context) (*Result, error) {
-		from, err := timeParam(r, "start", time.Time{})
-		if err != nil {
-			return nil, err
-		}
-		to, err := timeParam(r, "end", time.Time{})
-		if err != nil {
-			return nil, err
-		}
-		if from.IsZero() || to.IsZero() {
+// Range answers /api/v1/query_range: query, start, end, step, timeout, limit,
+// lookback_delta, stats; by GET or as a form.
+func Range(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
+	q.serveValue(w, r, func(ctx context.Context, a Ask) (*Result, error) {
+		if r.Form.Get("start") == "" || r.Form.Get("end") == "" {
 			return nil, problem.New(problem.Malformed, "start and end are needed")
 		}
-		step, err := parseDuration(r.Form.Get("step"))
+		from, to, err := span(r)
 		if err != nil {
-			return nil, problem.New(problem.Malformed, "step is no duration").WithHint("seconds, or for example 1m")
+			return nil, err
 		}
-		return q.Range(ctx, f, r.Form.Get("query"), from, to, step)
+		step, err := durationParam(r, "step")
+		if err != nil {
+			return nil, err
+		}
+		return q.ranged(ctx, f, a, from, to, step)
 	})
 }
 
-func (q *Querier) serve(w http.ResponseWriter, r *http.Request, run func(context.Context) (*Result, error)) {
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-	if err := r.ParseForm(); err != nil {
-		write(w, nil, problem.Wrap(err, problem.Malformed, "the form cannot be read"))
-		return
-	}
-	ctx := r.Context()
-	if t := r.Form.Get("timeout"); t != "" {
-		d, err := parseDuration(t)
-		if err != nil || d <= 0 {
-			write(w, nil, problem.New(problem.Malformed, "timeout is no positive duration").WithHint("seconds, or for example 30s"))
-			return
+// Series answers /api/v1/series: match[] (needed), start, end, limit.
+func Series(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
+	serveList(q, w, r, func(ctx context.Context, a Question) (any, []string, error) {
+		if len(a.Matchers) == 0 {
+			return nil, nil, problem.New(problem.Malformed, "no match[] parameter provided")
 		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, min(d, q.opts.Timeout))
-		defer cancel()
-	}
-	res, err := run(ctx)
-	if err != nil && problem.Is(err, problem.Internal) {
-		q.opts.Logger.Error("query failed", "err", err)
-	}
-	write(w, res, err)
+		found, err := q.Series(ctx, f, a)
+		return found.Items, found.Warnings, err
+	})
 }
 
-func write(w http.ResponseWriter, res *Result, err error) {
-	status, body := http.StatusOK, envelope{Status: "success"}
-	if err != nil {
-		status, body = failure(problem.From(err))
-	} else {
-		v := res.Value
-		if m, ok := v.(promql.Matrix); ok && m == nil {
-			v = promql.Matrix{}
+// Labels answers /api/v1/labels: match[], start, end, limit.
+func Labels(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
+	serveList(q, w, r, func(ctx context.Context, a Question) (any, []string, error) {
+		found, err := q.LabelNames(ctx, f, a)
+		return found.Items, found.Warnings, err
+	})
+}
+
+// LabelValues answers /api/v1/label/{name}/values: match[], start, end, limit.
+func LabelValues(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
+	serveList(q, w, r, func(ctx context.Context, a Question) (any, []string, error) {
+		name := r.PathValue("name")
+		if strings.HasPrefix(name, "U__") {
+			name = model.UnescapeName(name, model.ValueEncodingEscaping)
 		}
-		if x, ok := v.(promql.Vector); ok && x == nil {
-			v = promql.Vector{}
+		if !model.UTF8Validation.IsValidLabelName(name) {
+			return nil, nil, problem.New(problem.Malformed, "invalid label name")
 		}
-		body.Data = &data{ResultType: v.Type(), Result: v}
-		body.Warnings, body.Infos = res.Warnings, res.Infos
+		found, err := q.LabelValues(ctx, f, name, a)
+		return found.Items, found.Warnings, err
+	})
+}
+
+// Describe answers /api/v1/metadata: metric, limit, limit_per_metric.
+func Describe(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
+	q.serve(w, r, func(ctx context.Context) (envelope, error) {
+		most := map[string]int{"limit": -1, "limit_per_metric": -1}
+		for name := range most {
+			if s := r.Form.Get(name); s != "" {
+				n, err := strconv.Atoi(s)
+				if err != nil {
+					return envelope{}, problem.New(problem.Malformed, "%s must be a number", name)
+				}
+				most[name] = n
+			}
+		}
+		said, err := q.Describe(ctx, f, r.Form.Get("metric"))
+		if err != nil {
+			return envelope{}, err
+		}
+		out := map[string][]Meta{}
+		for _, family := range slices.Sorted(maps.Keys(said)) {
+			if n := most["limit"]; n >= 0 && len(out) >= n {
+				break
+			}
+			out[family] = said[family]
+			if n := most["limit_per_metric"]; n > 0 && len(out[family]) > n {
+				out[family] = out[family][:n]
+			}
+		}
+		return envelope{Data: out}, nil
+	})
+}
+
+// BuildInfo answers /api/v1/status/buildinfo. Version is that of the Prometheus
+// whose query language is spoken: clients decide by it what they may ask.
+func BuildInfo(q *Querier, w http.ResponseWriter, r *http.Request, _ Fence) {
+	q.serve(w, r, func(context.Context) (envelope, error) {
+		return envelope{Data: map[string]string{"application": "tocsin", "version": spoken(), "revision": q.opts.Version, "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version()}}, nil
+	})
+}
+
+// spoken is the version of Prometheus built in: module version v0.315.0 is 3.15.0.
+func spoken() string {
+	const atLeast = "3.15.0" // in builds that do not record their modules
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return atLeast
 	}
+	for _, m := range info.Deps {
+		if m.Path != "github.com/prometheus/prometheus" {
+			continue
+		}
+		parts := strings.Split(strings.TrimPrefix(m.Version, "v"), ".")
+		if len(parts) == 3 && len(parts[1]) == 3 {
+			if minor, err := strconv.Atoi(parts[1][1:]); err == nil {
+				return parts[1][:1] + "." + strconv.Itoa(minor) + "." + parts[2]
+			}
+		}
+	}
+	return atLeast
+}
+
+func (q *Querier) serveValue(w http.ResponseWriter, r *http.Request, run func(context.Context, Ask) (*Result, error)) {
+	q.serve(w, r, func(ctx context.Context) (envelope, error) {
+		limit, err := limitParam(r)
+		if err != nil {
+			return envelope{}, err
+		}
+		a := Ask{Query: r.Form.Get("query"), Stats: r.Form.Get("stats") != ""}
+		if a.Lookback, err = durationParam(r, "lookback_delta"); err != nil {
+			return envelope{}, err
+		}
+		if r.Form.Get("timeout") != "" {
+			d, err := durationParam(r, "timeout")
+			if err != nil || d <= 0 {
+				return envelope{}, problem.New(problem.Malformed, "invalid parameter \"timeout\": it is no positive duration").WithHint("seconds, or for example 30s")
+			}
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, min(d, q.opts.Timeout))
+			defer cancel()
+		}
+		res, err := run(ctx, a)
+		if err != nil {
+			return envelope{}, err
+		}
+		v, cut := filled(res.Value, limit)
+		if cut {
+			res.Warnings = append(res.Warnings, wasCut)
+		}
+		return envelope{Data: data{ResultType: v.Type(), Result: v, Stats: res.Stats}, Warnings: res.Warnings, Infos: res.Infos}, nil
+	})
+}
+
+// filled is a value cut to the limit (0: none), and no null where a list stands.
+func filled(v parser.Value, limit int) (_ parser.Value, cut bool) {
+	switch x := v.(type) {
+	case promql.Matrix:
+		if limit > 0 && len(x) > limit {
+			return x[:limit], true
+		}
+		return append(promql.Matrix{}, x...), false
+	case promql.Vector:
+		if limit > 0 && len(x) > limit {
+			return x[:limit], true
+		}
+		return append(promql.Vector{}, x...), false
+	}
+	return v, false
+}
+
+func serveList(q *Querier, w http.ResponseWriter, r *http.Request, run func(context.Context, Question) (any, []string, error)) {
+	q.serve(w, r, func(ctx context.Context) (e envelope, err error) {
+		var a Question
+		if a.Limit, err = limitParam(r); err != nil {
+			return e, err
+		}
+		if a.From, a.To, err = span(r); err != nil {
+			return e, err
+		}
+		if a.Matchers, err = q.selectors(r); err != nil {
+			return e, err
+		}
+		e.Data, e.Warnings, err = run(ctx, a)
+		return e, err
+	})
+}
+
+// formBytes bounds a form; queries of dashboards are far smaller.
+const formBytes = 1 << 20
+
+func (q *Querier) serve(w http.ResponseWriter, r *http.Request, run func(context.Context) (envelope, error)) {
+	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
+	if err := r.ParseForm(); err != nil {
+		Fail(w, problem.Wrap(err, problem.Malformed, "the form cannot be read"))
+		return
+	}
+	body, err := run(r.Context())
+	if err != nil {
+		if problem.Is(err, problem.Internal) {
+			q.opts.Logger.Error("query failed", "err", err)
+		}
+		Fail(w, err)
+		return
+	}
+	body.Status = "success"
+	write(w, http.StatusOK, body)
+}
+
+func write(w http.ResponseWriter, status int, body envelope) {
 	var text bytes.Buffer
 	if err := json.NewEncoder(&text).Encode(body); err != nil {
 		text.Reset()
@@ -116,47 +264,41 @@ func write(w http.ResponseWriter, res *Result, err error) {
 	_, _ = w.Write(text.Bytes()) // the client may be gone
 }
 
-// failure is a problem with Prometheus' names and statuses.
-func failure(p *problem.Error) (int, envelope) {
-	text := p.Message
+// clientLeft is the status Prometheus has for a query whose client went away.
+const clientLeft = 499
+
+// Fail prints an error in Prometheus' form, with its names and statuses where it
+// has one for the case.
+func Fail(w http.ResponseWriter, err error) {
+	p := problem.From(err)
+	text, kind, status := p.Message, "internal", p.Kind.Status()
 	if p.Hint != "" {
 		text += " (" + p.Hint + ")"
 	}
-	kind := "internal"
+	var canceled promql.ErrQueryCanceled
 	switch p.Kind {
 	case problem.Malformed:
 		kind = "bad_data"
 	case problem.Invalid:
 		kind = "execution"
 	case problem.Unavailable:
-		kind = "timeout"
-	}
-	return p.Kind.Status(), envelope{Status: "error", ErrorType: kind, Error: text}
-}
-
-// timeParam reads Unix seconds or RFC 3339.
-func timeParam(r *http.Request, name string, otherwise time.Time) (time.Time, error) {
-	s := r.Form.Get(name)
-	if s == "" {
-		return otherwise, nil
-	}
-	if sec, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(sec) < 1<<53/1000 {
-		return time.UnixMilli(int64(math.Round(sec * 1000))).UTC(), nil
-	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
-	}
-	return time.Time{}, problem.New(problem.Malformed, "%s is no time", name).WithHint("Unix seconds or RFC 3339")
-}
-
-// parseDuration reads seconds or Prometheus' form, 1h30m.
-func parseDuration(s string) (time.Duration, error) {
-	if sec, err := strconv.ParseFloat(s, 64); err == nil {
-		if math.IsNaN(sec) || math.Abs(sec) > math.MaxInt64/1e10 {
-			return 0, strconv.ErrRange
+		kind = "unavailable"
+		var timeout promql.ErrQueryTimeout
+		switch {
+		case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
+			kind = "timeout"
+		case errors.As(err, &canceled), errors.Is(err, context.Canceled):
+			kind, status = "canceled", clientLeft
 		}
-		return time.Duration(sec * float64(time.Second)), nil
+	case problem.NotFound:
+		kind = "not_found"
+	case problem.Unauthenticated, problem.Forbidden:
+		kind = string(p.Kind)
+	case problem.TooMany:
+		kind = "too_many_requests"
 	}
-	d, err := model.ParseDuration(s)
-	return time.Duration(d), err
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, p.RetryAfter/time.Second))))
+	}
+	write(w, status, envelope{Status: "error", ErrorType: kind, Error: text})
 }

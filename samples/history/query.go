@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -22,18 +23,24 @@ type QueryOptions struct {
 	Timeout     time.Duration // default 2 min
 	MaxSamples  int           // in memory at once; default 50 million
 	MaxPoints   int           // per series of a range; default 11,000
+	MaxItems    int           // results of a list of series, labels or values; default 100,000
 	Concurrent  int           // queries at once, others wait; default 20
 	Now         func() time.Time
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // of the engine's own metrics; may be nil
 	// Settle waits until what was accepted before can be read; nil: it always can.
 	Settle func(context.Context) error
+	// Metadata is what senders said of their metrics; nil: nothing.
+	Metadata *Metadata
+	// Version is tocsin's own, told with the build information.
+	Version string
 }
 
-// Querier answers PromQL behind a fence. The modifiers anchored and smoothed are
-// understood.
+// Querier answers PromQL behind a fence. The modifiers anchored and smoothed and
+// the experimental functions, info among them, are understood.
 type Querier struct {
 	opts   QueryOptions
+	parser parser.Parser
 	engine *promql.Engine
 	data   storage.Queryable
 	slots  chan struct{}
@@ -54,6 +61,9 @@ func NewQuerier(data storage.Queryable, o QueryOptions) *Querier {
 	if o.MaxPoints <= 0 {
 		o.MaxPoints = 11_000
 	}
+	if o.MaxItems <= 0 {
+		o.MaxItems = 100_000
+	}
 	if o.Concurrent <= 0 {
 		o.Concurrent = 20
 	}
@@ -63,6 +73,7 @@ func NewQuerier(data storage.Queryable, o QueryOptions) *Querier {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	language := parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true, EnableExperimentalFunctions: true})
 	engine := promql.NewEngine(promql.EngineOpts{
 		Logger:               o.Logger,
 		Reg:                  o.Registerer,
@@ -73,9 +84,9 @@ func NewQuerier(data storage.Queryable, o QueryOptions) *Querier {
 		NoStepSubqueryIntervalFn: func(int64) int64 {
 			return time.Minute.Milliseconds()
 		},
-		Parser: parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true}),
+		Parser: language,
 	})
-	return &Querier{opts: o, engine: engine, data: data, slots: make(chan struct{}, o.Concurrent)}
+	return &Querier{opts: o, parser: language, engine: engine, data: data, slots: make(chan struct{}, o.Concurrent)}
 }
 
 // Result is the value of a query (promql.Vector, promql.Matrix, promql.Scalar or
@@ -84,34 +95,50 @@ type Result struct {
 	Value    parser.Value
 	Warnings []string
 	Infos    []string
+	Stats    stats.QueryStats // nil unless asked for
 }
+
+// Ask is a query and what may be set for it alone.
+type Ask struct {
+	Query    string
+	Lookback time.Duration // how old the newest sample may be; 0: 5 min
+	Stats    bool          // also say what it took
+}
+
+func (a Ask) opts() promql.QueryOpts { return promql.NewPrometheusQueryOpts(false, a.Lookback) }
 
 // Instant evaluates the query at a time.
 func (q *Querier) Instant(ctx context.Context, f Fence, query string, at time.Time) (*Result, error) {
-	return q.run(ctx, func(ctx context.Context) (promql.Query, error) {
-		return q.engine.NewInstantQuery(ctx, f.Around(q.data, q.opts.TenantLabel), nil, query, at)
+	return q.instant(ctx, f, Ask{Query: query}, at)
+}
+
+func (q *Querier) instant(ctx context.Context, f Fence, a Ask, at time.Time) (*Result, error) {
+	return q.run(ctx, a, func(ctx context.Context) (promql.Query, error) {
+		return q.engine.NewInstantQuery(ctx, f.Around(q.data, q.opts.TenantLabel), a.opts(), a.Query, at)
 	})
 }
 
 // Range evaluates the query from from to to, both included, every step.
 func (q *Querier) Range(ctx context.Context, f Fence, query string, from, to time.Time, step time.Duration) (*Result, error) {
+	return q.ranged(ctx, f, Ask{Query: query}, from, to, step)
+}
+
+func (q *Querier) ranged(ctx context.Context, f Fence, a Ask, from, to time.Time, step time.Duration) (*Result, error) {
 	switch {
 	case step < time.Millisecond:
 		return nil, problem.New(problem.Malformed, "the step must be positive").WithHint("at least 1ms")
 	case to.Before(from):
 		return nil, problem.New(problem.Malformed, "the end lies before the start")
-	case to.Sub(from)/step >= time.Duration(q.opts.MaxPoints):
+	case to.Sub(from)/step > time.Duration(q.opts.MaxPoints):
 		return nil, problem.New(problem.Malformed, "more than %d points in each series", q.opts.MaxPoints).WithHint("take a larger step")
 	}
-	return q.run(ctx, func(ctx context.Context) (promql.Query, error) {
-		return q.engine.NewRangeQuery(ctx, f.Around(q.data, q.opts.TenantLabel), nil, query, from, to, step)
+	return q.run(ctx, a, func(ctx context.Context) (promql.Query, error) {
+		return q.engine.NewRangeQuery(ctx, f.Around(q.data, q.opts.TenantLabel), a.opts(), a.Query, from, to, step)
 	})
 }
 
-// run evaluates within a slot. Faults of the query itself are problem.Malformed
-// (it cannot be parsed) and problem.Invalid (it cannot be evaluated); a timeout is
-// problem.Unavailable.
-func (q *Querier) run(ctx context.Context, build func(context.Context) (promql.Query, error)) (*Result, error) {
+// within takes a slot and waits for what was accepted before.
+func (q *Querier) within(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, q.opts.Timeout)
 	defer cancel()
 	select {
@@ -120,27 +147,40 @@ func (q *Querier) run(ctx context.Context, build func(context.Context) (promql.Q
 		select {
 		case q.slots <- struct{}{}:
 		case <-ctx.Done():
-			return nil, problem.Wrap(ctx.Err(), problem.Unavailable, "too many queries at once")
+			return problem.Wrap(ctx.Err(), problem.Unavailable, "more than %d queries at once, and no turn came in time", q.opts.Concurrent).WithHint("try again")
 		}
 	}
 	defer func() { <-q.slots }()
 	if q.opts.Settle != nil {
 		if err := q.opts.Settle(ctx); err != nil {
-			return nil, problem.Wrap(err, problem.Unavailable, "the history lags behind what was accepted").WithHint("try again")
+			return problem.Wrap(err, problem.Unavailable, "the history lags behind what was accepted").WithHint("try again")
 		}
 	}
-	qry, err := build(ctx)
-	if err != nil {
-		return nil, problem.Wrap(err, problem.Malformed, "the query cannot be read: %v", err)
-	}
-	defer qry.Close()
-	res := qry.Exec(ctx)
-	if res.Err != nil {
-		return nil, queryProblem(res.Err)
-	}
-	out := &Result{Value: detach(res.Value)}
-	out.Warnings, out.Infos = res.Warnings.AsStrings(qry.String(), 10, 10)
-	return out, nil
+	return do(ctx)
+}
+
+// run evaluates within a slot. Faults of the query itself are problem.Malformed
+// (it cannot be parsed) and problem.Invalid (it cannot be evaluated); a timeout is
+// problem.Unavailable.
+func (q *Querier) run(ctx context.Context, a Ask, build func(context.Context) (promql.Query, error)) (out *Result, err error) {
+	err = q.within(ctx, func(ctx context.Context) error {
+		qry, err := build(ctx)
+		if err != nil {
+			return problem.Wrap(err, problem.Malformed, "invalid parameter \"query\": %v", err)
+		}
+		defer qry.Close()
+		res := qry.Exec(ctx)
+		if res.Err != nil {
+			return queryProblem(res.Err)
+		}
+		out = &Result{Value: detach(res.Value)}
+		out.Warnings, out.Infos = res.Warnings.AsStrings(qry.String(), 10, 10)
+		if a.Stats {
+			out.Stats = stats.NewQueryStats(qry.Stats())
+		}
+		return nil
+	})
+	return out, err
 }
 
 func queryProblem(err error) error {
@@ -148,9 +188,9 @@ func queryProblem(err error) error {
 	var canceled promql.ErrQueryCanceled
 	var stored promql.ErrStorage
 	switch {
-	case errors.As(err, &timeout):
+	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
 		return problem.Wrap(err, problem.Unavailable, "the query took too long").WithHint("narrow it, or take a larger step")
-	case errors.As(err, &canceled):
+	case errors.As(err, &canceled), errors.Is(err, context.Canceled):
 		return problem.Wrap(err, problem.Unavailable, "the query was cancelled")
 	case errors.As(err, &stored):
 		return problem.Wrap(err, problem.Internal, "the metrics history cannot be read")

@@ -142,14 +142,14 @@ type answer struct {
 	Data                     json.RawMessage
 }
 
-func ask(t *testing.T, h func(http.ResponseWriter, *http.Request, Fence), f Fence, form url.Values) (int, answer) {
+func ask(t *testing.T, q *Querier, h Handler, f Fence, form url.Values) (int, answer) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h(w, httptest.NewRequest(http.MethodGet, "/?"+form.Encode(), nil), f)
+	h(q, w, httptest.NewRequest(http.MethodGet, "/?"+form.Encode(), nil), f)
 	p := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	h(p, r, f)
+	h(q, p, r, f)
 	require.Equal(t, w.Code, p.Code)
 	require.Equal(t, w.Body.String(), p.Body.String(), "GET and POST agree")
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
@@ -175,21 +175,21 @@ func TestQueryAPI(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			form, err := url.ParseQuery(c.form)
 			require.NoError(t, err)
-			code, a := ask(t, q.ServeInstant, f, form)
+			code, a := ask(t, q, Instant, f, form)
 			require.Equal(t, 200, code, a.Error)
 			require.Equal(t, "success", a.Status)
 			require.JSONEq(t, c.want, string(a.Data))
 		})
 	}
-	code, a := ask(t, q.ServeRange, f, url.Values{"query": {"m"}, "start": {"1772625570"}, "end": {"1772625600"}, "step": {"15s"}})
+	code, a := ask(t, q, Range, f, url.Values{"query": {"m"}, "start": {"1772625570"}, "end": {"1772625600"}, "step": {"15s"}})
 	require.Equal(t, 200, code)
 	require.JSONEq(t, `{"resultType":"matrix","result":[{"metric":{"__name__":"m","environment":"production","tenant":"bolt"},"values":[[1772625570,"1"],[1772625585,"2"],[1772625600,"3"]]}]}`, string(a.Data))
-	code, a = ask(t, q.ServeRange, f, url.Values{"query": {"nothing"}, "start": {"0"}, "end": {"10999"}, "step": {"1"}})
+	code, a = ask(t, q, Range, f, url.Values{"query": {"nothing"}, "start": {"0"}, "end": {"10999"}, "step": {"1"}})
 	require.Equal(t, 200, code, a.Error)
 	require.JSONEq(t, `{"resultType":"matrix","result":[]}`, string(a.Data))
 
 	for form, want := range map[string]int{
-		"query=m&start=0&end=11000&step=1":           400, // one point too many
+		"query=m&start=0&end=11001&step=1":           400, // one step too many, as in Prometheus
 		"query=m&start=0&end=10&step=0":              400,
 		"query=m&start=0&end=10&step=soon":           400,
 		"query=m&start=10&end=0&step=1":              400,
@@ -203,7 +203,7 @@ func TestQueryAPI(t *testing.T) {
 	} {
 		values, err := url.ParseQuery(form)
 		require.NoError(t, err)
-		code, a := ask(t, q.ServeRange, f, values)
+		code, a := ask(t, q, Range, f, values)
 		require.Equal(t, want, code, "%s %s", form, a.Error)
 		require.Equal(t, "error", a.Status)
 		require.Equal(t, map[int]string{400: "bad_data", 422: "execution", 503: "timeout"}[want], a.ErrorType)
@@ -270,4 +270,85 @@ func TestAQueryWaitsForWhatWasAccepted(t *testing.T) {
 	stuck := NewQuerier(s.Queryable(), QueryOptions{Settle: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, Timeout: time.Millisecond})
 	_, err := stuck.Instant(t.Context(), everything(), "m", noon)
 	require.True(t, problem.Is(err, problem.Unavailable), "%v", err)
+}
+
+func TestTheFenceHoldsForListsAndInfo(t *testing.T) {
+	s := town(t)
+	for _, id := range []tenant.ID{"acme", "bolt"} { // same instance and job: info() would join them
+		for _, name := range []string{"target_info", "up_total"} {
+			b := one(id, name, noon, 15*time.Second, 1, 1)
+			lb := labels.NewBuilder(b.Series[0].Labels).Set("instance", "i").Set("job", "j")
+			if name == "target_info" {
+				lb.Set("secret", "of "+string(id))
+			}
+			b.Series[0].Labels = lb.Labels()
+			put(t, s, b)
+		}
+	}
+	var said Metadata
+	said.Note(tenant.Product, "m", Meta{Type: "gauge", Help: "for all"})
+	said.Note("bolt", "m", Meta{Type: "counter", Help: "bolt's"})
+	said.Note(tenant.Product, "only_bolt", Meta{Type: "gauge"})
+	said.Note(tenant.Product, "up", Meta{Type: "counter"})
+	q := NewQuerier(s.Queryable(), QueryOptions{Now: func() time.Time { return noon }, Metadata: &said})
+	acme := Fence{Tenants: []tenant.ID{"acme"}}
+
+	res, err := q.Instant(t.Context(), acme, `info(up_total)`, noon)
+	require.NoError(t, err)
+	require.Equal(t, "of acme", res.Value.(promql.Vector)[0].Metric.Get("secret"))
+	_, err = q.Instant(t.Context(), everything(), `info(up_total{tenant="acme"}, {secret=~".+"})`, noon)
+	require.Error(t, err, "without the fence info looks at both")
+	res, err = q.Instant(t.Context(), acme, `info(up_total, {secret="of bolt"})`, noon)
+	require.NoError(t, err)
+	require.Empty(t, res.Value)
+
+	for form, want := range map[string]string{
+		"series match[]={__name__=~\".%2B\"}": `acme`, "series match[]=only_bolt": ``, "series match[]=m&match[]={tenant=\"bolt\"}": `acme`,
+		"labels ": `acme`, "labels match[]=only_bolt": ``, "values ": `acme`, "values match[]={tenant=~\".%2B\"}": `acme`, "values match[]=only_bolt&match[]={tenant=\"bolt\"}": ``,
+	} {
+		what, params, _ := strings.Cut(form, " ")
+		values, err := url.ParseQuery(params)
+		require.NoError(t, err)
+		h := map[string]Handler{"series": Series, "labels": Labels, "values": func(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
+			r.SetPathValue("name", "tenant")
+			LabelValues(q, w, r, f)
+		}}[what]
+		code, a := ask(t, q, h, acme, values)
+		require.Equal(t, 200, code, "%s: %s", form, a.Error)
+		require.NotContains(t, string(a.Data), "bolt", form)
+		if want == "" {
+			require.JSONEq(t, "[]", string(a.Data), form)
+		} else if what != "labels" {
+			require.Contains(t, string(a.Data), want, form)
+		}
+		code, a = ask(t, q, h, Fence{}, values)
+		require.Equal(t, 200, code)
+		require.JSONEq(t, "[]", string(a.Data), "no tenant, nothing to see: %s", form)
+	}
+	code, a := ask(t, q, Describe, acme, url.Values{})
+	require.Equal(t, 200, code)
+	require.JSONEq(t, `{"m":[{"type":"gauge","help":"for all","unit":""}],"up":[{"type":"counter","help":"","unit":""}]}`, string(a.Data), "neither bolt's words nor that bolt has a metric")
+	_, a = ask(t, q, Describe, everything(), url.Values{"metric": {"m"}, "limit_per_metric": {"1"}})
+	require.JSONEq(t, `{"m":[{"type":"counter","help":"bolt's","unit":""}]}`, string(a.Data))
+	_, a = ask(t, q, Describe, everything(), url.Values{"limit": {"1"}})
+	require.JSONEq(t, `{"m":[{"type":"counter","help":"bolt's","unit":""},{"type":"gauge","help":"for all","unit":""}]}`, string(a.Data))
+}
+
+func TestListsHaveABound(t *testing.T) {
+	s := town(t)
+	q := NewQuerier(s.Queryable(), QueryOptions{MaxItems: 3, Concurrent: 1, Timeout: time.Minute})
+	code, a := ask(t, q, Series, everything(), url.Values{"match[]": {`{tenant=~".+"}`}})
+	require.Equal(t, 422, code)
+	require.Equal(t, "execution", a.ErrorType)
+	require.Contains(t, a.Error, "more than 3 results")
+	code, a = ask(t, q, Labels, everything(), url.Values{})
+	require.Equal(t, 200, code, a.Error)
+	code, _ = ask(t, q, Series, everything(), url.Values{"match[]": {`{tenant=~".+"}`}, "limit": {"2"}})
+	require.Equal(t, 200, code)
+
+	q.slots <- struct{}{} // somebody else's query
+	code, a = ask(t, q, Instant, everything(), url.Values{"query": {"m"}, "timeout": {"10ms"}})
+	require.Equal(t, 503, code)
+	require.Equal(t, "timeout", a.ErrorType)
+	require.Contains(t, a.Error, "more than 1 queries at once")
 }

@@ -23,7 +23,7 @@ func (r *Request) Decode(v Version, body []byte, lim Limits) error {
 		return err
 	}
 	r.Series, r.spans, r.keys = r.Series[:0], r.spans[:0], r.keys[:0]
-	r.Histograms, r.Exemplars = 0, 0
+	r.Histograms, r.Exemplars, r.Metadata = 0, 0, nil
 	r.arena = make([]Sample, 0, min(len(raw)/48+1, lim.Samples))
 	switch v {
 	case V1:
@@ -88,6 +88,15 @@ func (r *Request) readV1(raw []byte, lim Limits) error {
 				return malformed(nil, "a series has a wrong wire type")
 			}
 			if err := r.seriesV1(msg, len(raw)-len(next)-len(msg), lim); err != nil {
+				return err
+			}
+		}
+		if fc.FieldNum == 3 {
+			msg, ok := fc.MessageData()
+			if !ok {
+				return malformed(nil, "the metadata of a metric has a wrong wire type")
+			}
+			if err := r.metadataV1(msg); err != nil {
 				return err
 			}
 		}

@@ -109,7 +109,7 @@ func randomV1(r *rand.Rand) *prompb.WriteRequest {
 		w.Timeseries = append(w.Timeseries, ts)
 	}
 	if r.IntN(2) == 0 {
-		w.Metadata = []prompb.MetricMetadata{{MetricFamilyName: "m", Help: "h"}}
+		w.Metadata = []prompb.MetricMetadata{{MetricFamilyName: "m", Help: "h"}, {MetricFamilyName: "d", Help: "how long", Unit: "seconds", Type: prompb.MetricMetadata_MetricType(r.IntN(8))}}
 	}
 	return w
 }
@@ -155,6 +155,10 @@ func TestDecodeAgreesWithPrompb(t *testing.T) {
 		got, err := readAll(t, &req, Limits{})
 		require.NoError(t, err)
 		requireSame(t, plainV1(w1), got)
+		require.Len(t, req.Metadata, len(w1.Metadata))
+		for i, m := range w1.Metadata {
+			require.Equal(t, Metadata{Family: m.MetricFamilyName, Type: strings.ToLower(m.Type.String()), Help: m.Help, Unit: m.Unit}, req.Metadata[i])
+		}
 
 		w2 := randomV2(rnd)
 		require.NoError(t, req.Decode(V2, packed(t, w2), Limits{}))

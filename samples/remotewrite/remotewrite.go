@@ -105,6 +105,7 @@ type Request struct {
 	Samples    int // over all series
 	Histograms int
 	Exemplars  int
+	Metadata   []Metadata // of 1.0; 2.0 says it with every series, where it is not read
 
 	raw     []byte    // decompressed body
 	keys    []byte    // keys that had to be put together

@@ -1,0 +1,78 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/web"
+)
+
+// queries is Prometheus' query API, as Grafana's data source and promtool call it.
+func (s *Server) queries() []web.Route {
+	const base = "/prometheus/api/v1/"
+	form := []string{http.MethodGet, http.MethodPost}
+	get := form[:1]
+	var out []web.Route
+	for _, e := range []struct {
+		path, summary string
+		methods       []string
+		answer        history.Handler
+	}{
+		{"query", "PromQL at an instant", form, history.Instant},
+		{"query_range", "PromQL over a range", form, history.Range},
+		{"series", "Series that exist", form, history.Series},
+		{"labels", "Names of labels", form, history.Labels},
+		{"label/{name}/values", "Values of a label", get, history.LabelValues},
+		{"metadata", "What senders say of their metrics", get, history.Describe},
+		{"status/buildinfo", "Whose query language is spoken", get, history.BuildInfo},
+	} {
+		for _, m := range e.methods {
+			out = append(out, web.Route{Method: m, Path: base + e.path, Summary: e.summary, Kind: web.Raw, Roles: readers, Fail: history.Fail, Handle: s.query(e.answer)})
+		}
+	}
+	return out
+}
+
+func (s *Server) query(answer history.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+		fence, err := fenceOf(r.Header.Get("X-Scope-OrgID"), p)
+		if err != nil {
+			return err
+		}
+		q := s.Query()
+		if q == nil {
+			return problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(5 * time.Second)
+		}
+		answer(q, w, r, fence)
+		return nil
+	}
+}
+
+// fenceOf is what a credential may query: with X-Scope-OrgID those tenants only,
+// several joined by |.
+func fenceOf(org string, p web.Principal) (history.Fence, error) {
+	if org == "" {
+		return history.Fence{Any: p.Any, Tenants: p.Tenants}, nil
+	}
+	var f history.Fence
+	for _, name := range strings.Split(org, "|") {
+		id := tenant.ID(name)
+		if id != tenant.Product {
+			if _, err := tenant.ParseID(name); err != nil {
+				return history.Fence{}, problem.Wrap(err, problem.Malformed, "X-Scope-OrgID does not name tenants").WithHint("one id, or several joined by |")
+			}
+		}
+		if !p.Covers(id) {
+			return history.Fence{}, problem.New(problem.Forbidden, "the credential does not cover a tenant in X-Scope-OrgID")
+		}
+		if !slices.Contains(f.Tenants, id) {
+			f.Tenants = append(f.Tenants, id)
+		}
+	}
+	return f, nil
+}
