@@ -149,7 +149,7 @@ func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
-	d := router.Route(candidates(open), a, tx.Now())
+	d := router.Route(Candidates(open), a, tx.Now())
 	i := slices.IndexFunc(open, func(i incident.Incident) bool { return string(i.ID) == d.Incident })
 	switch {
 	case d.Ignore:
@@ -215,7 +215,8 @@ func (h *Handler) apply(tx *partition.Tx, c incident.Change) error {
 	return putIncident(tx, c.Incident)
 }
 
-func candidates(open []incident.Incident) []router.Candidate {
+// Candidates is what routing must know of incidents.
+func Candidates(open []incident.Incident) []router.Candidate {
 	out := make([]router.Candidate, 0, len(open))
 	for _, i := range open {
 		all, firing := i.AlertIDs()

@@ -124,9 +124,15 @@ func (s *Shared) saw(environment string) {
 // observation is what all tenants' profiles depend on besides themselves.
 func (s *Shared) observation() profiles.Observation {
 	r := s.Rules()
-	o := profiles.Observation{Tenants: profiles.Rounded(s.directory.Watched()), Budgets: map[string]profiles.Budget{}}
-	for _, d := range r.Policy.Rules {
-		team, _ := r.Catalog.Owner(catalog.ServiceID(d.Service))
+	return Observe(r.Policy, r.Catalog, s.directory.Watched())
+}
+
+// Observe sums up what all profiles depend on besides their tenants' documents:
+// how many tenants are watched, and the budgets of the teams.
+func Observe(p *profiles.Policy, c *catalog.Catalog, watched int) profiles.Observation {
+	o := profiles.Observation{Tenants: profiles.Rounded(watched), Budgets: map[string]profiles.Budget{}}
+	for _, d := range p.Rules {
+		team, _ := c.Owner(catalog.ServiceID(d.Service))
 		o.Budgets[d.Service] = profiles.Budget{Team: string(team.ID), FalsePagesPerWeek: team.FalsePagesPerWeek}
 	}
 	return o

@@ -35,16 +35,17 @@ const (
 )
 
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the daemon."`
-	Tenant  tenantCmd  `cmd:"" help:"Onboard tenants and look at them."`
-	Token   tokenCmd   `cmd:"" help:"Make, list and revoke tokens."`
-	Why     whyCmd     `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant."`
-	ITSM    itsmCmd    `cmd:"" name:"itsm" help:"Look at the ticket systems."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run the daemon."`
+	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
+	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
+	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant."`
+	Backtest backtestCmd `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
+	ITSM     itsmCmd     `cmd:"" name:"itsm" help:"Look at the ticket systems."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Server    string `help:"Address of the daemon." default:"http://127.0.0.1:9480" env:"TOCSIN_SERVER" placeholder:"URL"`
 	TokenFile string `help:"File that holds the token; default: admin.token of ./tocsin-data." env:"TOCSIN_TOKEN_FILE" placeholder:"FILE"`
-	Output    string `help:"Form of what is printed." enum:"table,json" default:"table"`
+	Output    string `help:"Form of what is printed." enum:"table,json,jsonl" default:"table"`
 }
 
 // terminal is where a command writes.
@@ -78,7 +79,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 		fmt.Fprintf(errOut, "tocsin: %v\nRun tocsin --help.\n", err)
 		return exitUsage
 	}
-	if err := kctx.Run(&client{server: c.Server, tokenFile: c.TokenFile, json: c.Output == "json", out: out}); err != nil {
+	if err := kctx.Run(&client{server: c.Server, tokenFile: c.TokenFile, json: c.Output != "table", out: out}); err != nil {
 		return report(errOut, err)
 	}
 	return exitOK

@@ -24,8 +24,8 @@ var layers = map[string][]string{
 	"decide":  {"profiles", "evaluate", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "dashboards"},
-	"doors":   {"samples", "samples/remotewrite", "samples/history", "otlp", "web", "web/view"},
-	"app":     {"app", "app/flow", "app/api", "app/send", "cmd/tocsin", "cmd/tocsin-demo"},
+	"doors":   {"samples", "samples/remotewrite", "samples/history", "samples/recorded", "otlp", "web", "web/view"},
+	"app":     {"app", "app/flow", "app/api", "app/send", "app/backtest", "cmd/tocsin", "cmd/tocsin-demo"},
 	"tests":   {"store/storetest", "itsm/itsmtest", "internal/simulate", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
 }
 
@@ -70,8 +70,8 @@ var heavy = []struct {
 	because string
 }{
 	{"github.com/cockroachdb/pebble", []string{"store/embedded", "store/disk"}, "the store's port hides its home; disk asks its file-system layer for the space left"},
-	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history"}, "decoders and deciders must build and fuzz without the TSDB"},
-	{"github.com/prometheus/prometheus/promql", []string{"samples/history"}, "PromQL is the history's language"},
+	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB"},
+	{"github.com/prometheus/prometheus/promql", []string{"samples/history", "app/backtest"}, "PromQL is the history's language; a backtest reads rule files"},
 	{"google.golang.org/grpc", []string{"web", "app"}, "gRPC is spoken at the edge; app ends its server"},
 	{"github.com/wneessen/go-mail", []string{"channel/smtp"}, "one adapter knows mail"},
 }

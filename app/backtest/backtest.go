@@ -1,0 +1,304 @@
+// Package backtest runs recorded metrics through the code that runs live: the
+// engine and the pools of evaluate, router, incident. It says which alerts would
+// have been raised and which of them would have called somebody.
+//
+// Time is the data's own. Tenants are onboarded and opt in when their documents
+// say so; every team counts as live.
+package backtest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/samples/recorded"
+	"github.com/tocsin-alerting/tocsin/tenant"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+)
+
+// Options of a Replay. Policy, Catalog and Tenants are required.
+type Options struct {
+	Policy  *profiles.Policy
+	Catalog *catalog.Catalog
+	// Tenants with their onboarded_at (zero: from the first sample on) and the
+	// times of their opt_ins; a feature without a time is there from the start.
+	Tenants          []tenant.Tenant
+	Environment      string // of series that name none; default production
+	TenantLabel      string // default tenant
+	EnvironmentLabel string // default environment
+}
+
+// Line is one alert that would have been raised.
+type Line struct {
+	Tenant   string            `json:"tenant"`
+	Service  string            `json:"service"`
+	Rule     string            `json:"rule"`
+	Slice    map[string]string `json:"slice"`
+	Severity string            `json:"severity"`
+	StartsAt time.Time         `json:"starts_at"` // when it fired
+	OnsetAt  time.Time         `json:"onset_at"`
+	EndsAt   *time.Time        `json:"ends_at"` // nil while firing
+	Pages    bool              `json:"pages"`   // it made somebody be called at that moment
+	Incident int               `json:"incident"`
+	Reason   string            `json:"reason"`
+	Hop      *Hop              `json:"hop"`
+}
+
+// Hop is the failing hop, where traces name it.
+type Hop struct {
+	Service   string  `json:"service"`
+	Operation string  `json:"operation"`
+	Kind      string  `json:"kind"`
+	Share     float64 `json:"share"`
+}
+
+// Replay is one policy's run over recorded data. Several may share one reading.
+type Replay struct {
+	o       Options
+	engine  *evaluate.Engine
+	pools   map[poolKey]*evaluate.Pool
+	ordered []*evaluate.Pool // in the order they came to be
+	chain   *chain
+	life    []event // of tenants, by time
+	tenants map[tenant.ID]tenant.Tenant
+	now     time.Time
+	buf     []evaluate.Sample
+	series  []*known // by the index of the recorded series
+}
+
+type poolKey struct{ environment, service string }
+
+// known is what a recorded series is to this replay.
+type known struct {
+	tenant tenant.ID
+	labels labels.Labels
+}
+
+// event changes a tenant's document.
+type event struct {
+	at  time.Time
+	doc tenant.Tenant
+}
+
+// New makes a replay that begins at from.
+func New(o Options, from time.Time) (*Replay, error) {
+	if o.TenantLabel == "" {
+		o.TenantLabel = "tenant"
+	}
+	if o.EnvironmentLabel == "" {
+		o.EnvironmentLabel = "environment"
+	}
+	if o.Environment == "" {
+		o.Environment = "production"
+	}
+	if len(o.Tenants) == 0 {
+		return nil, problem.New(problem.Invalid, "a backtest needs tenants").WithHint("--tenants names a YAML list of them, as tocsin tenant apply reads it")
+	}
+	r := &Replay{o: o, engine: evaluate.New(evaluate.Options{Environment: o.Environment}), pools: map[poolKey]*evaluate.Pool{},
+		tenants: map[tenant.ID]tenant.Tenant{}}
+	r.chain = newChain(o)
+	for _, t := range o.Tenants {
+		if err := r.plan(t, from); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(r.life, func(a, b event) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.doc.ID, b.doc.ID)) })
+	return r, nil
+}
+
+// plan lists the changes of one tenant's document: onboarding, then each opt-in.
+func (r *Replay) plan(t tenant.Tenant, from time.Time) error {
+	doc, err := t.Normalise(from)
+	if err != nil {
+		return problem.Wrap(err, problem.Invalid, "tenant %s cannot be onboarded", t.ID)
+	}
+	later := slices.Clone(doc.OptIns)
+	slices.SortStableFunc(later, func(a, b tenant.OptIn) int { return a.At.Compare(b.At) })
+	doc.Features = slices.DeleteFunc(slices.Clone(doc.Features), func(f string) bool {
+		return slices.ContainsFunc(later, func(o tenant.OptIn) bool { return o.Feature == f && o.At.After(doc.OnboardedAt) })
+	})
+	r.life = append(r.life, event{doc.OnboardedAt, doc})
+	for _, o := range later {
+		if slices.Contains(doc.Features, o.Feature) {
+			continue
+		}
+		doc.Features = append(slices.Clone(doc.Features), o.Feature)
+		slices.Sort(doc.Features)
+		at := o.At
+		if at.Before(doc.OnboardedAt) {
+			at = doc.OnboardedAt
+		}
+		r.life = append(r.life, event{at, doc})
+	}
+	return nil
+}
+
+// Metrics lists what the policy counts.
+func (r *Replay) Metrics() []string { return Metrics(r.o.Policy) }
+
+// Window lets everything happen that is due by end.
+func (r *Replay) Window(end time.Time) error {
+	r.now = end
+	r.live(end)
+	r.pass(r.engine.Advance(end))
+	for _, p := range r.ordered {
+		r.chain.take(p.Advance(end), end)
+	}
+	r.chain.due(end)
+	return nil
+}
+
+// live changes tenants whose time has come. What all profiles share, the number
+// of tenants, is brought up to date for all of them.
+func (r *Replay) live(now time.Time) {
+	before := r.observation()
+	changed := map[tenant.ID]bool{}
+	for len(r.life) > 0 && !r.life[0].at.After(now) {
+		e := r.life[0]
+		r.life = r.life[1:]
+		r.tenants[e.doc.ID] = e.doc
+		changed[e.doc.ID] = true
+	}
+	if len(changed) == 0 {
+		return
+	}
+	o := r.observation()
+	all := !o.Equal(before)
+	for id, doc := range r.tenants {
+		if all || changed[id] {
+			rules, _ := profiles.Compile(r.o.Policy, doc, o)
+			r.engine.SetTenant(doc, rules, now)
+		}
+	}
+	for key, p := range r.pools {
+		p.SetRules(profiles.Pooled(r.o.Policy, key.service, o))
+	}
+}
+
+func (r *Replay) observation() profiles.Observation {
+	watched := 0
+	for _, t := range r.tenants {
+		if t.Watched() {
+			watched++
+		}
+	}
+	return flow.Observe(r.o.Policy, r.o.Catalog, watched)
+}
+
+// pass hands on what closing steps brought.
+func (r *Replay) pass(out evaluate.Output) {
+	r.chain.take(out.Alerts, r.now)
+	for _, c := range out.Contributions {
+		r.pool(c).Contribute(c)
+	}
+}
+
+func (r *Replay) pool(c evaluate.Contribution) *evaluate.Pool {
+	key := poolKey{c.Environment, c.Service}
+	p := r.pools[key]
+	if p == nil {
+		p = evaluate.NewPool(evaluate.Options{Environment: r.o.Environment}, c.Environment, c.Service)
+		p.SetRules(profiles.Pooled(r.o.Policy, c.Service, r.observation()))
+		p.Advance(r.now)
+		r.pools[key] = p
+		r.ordered = append(r.ordered, p)
+	}
+	return p
+}
+
+// take adds the samples of one series that the last window holds.
+func (r *Replay) take(s *recorded.Series, xs []recorded.Sample) {
+	for len(r.series) <= s.Index {
+		r.series = append(r.series, nil)
+	}
+	k := r.series[s.Index]
+	if k == nil {
+		k = &known{tenant: tenant.ID(s.Labels.Get(r.o.TenantLabel)), labels: s.Labels}
+		if r.o.EnvironmentLabel != "environment" {
+			k.labels = labels.NewBuilder(s.Labels).Set("environment", s.Labels.Get(r.o.EnvironmentLabel)).Labels()
+		}
+		r.series[s.Index] = k
+	}
+	r.buf = r.buf[:0]
+	for _, x := range xs {
+		r.buf = append(r.buf, evaluate.Sample{T: x.T, V: x.V})
+	}
+	r.engine.Add(r.now, k.tenant, k.labels, r.buf)
+}
+
+// Lines lists the alerts so far, by time.
+func (r *Replay) Lines() []Line { return r.chain.all() }
+
+// Run reads the source once for all replays. progress, when not nil, is told how
+// much of the time was read, 0..1, and how many samples.
+func Run(ctx context.Context, src recorded.Source, from, to time.Time, progress func(share float64, samples int64), replays ...*Replay) error {
+	q := recorded.Query{From: from, To: to}
+	for _, r := range replays {
+		q.Metrics = append(q.Metrics, r.Metrics()...)
+	}
+	t := &reading{replays: replays, from: from, to: to, progress: progress}
+	if err := src.Read(ctx, q, t); err != nil {
+		return err
+	}
+	// Steps that wait for their last series close, alerts that end are seen to end.
+	for end := to; end.Before(to.Add(settled)); end = end.Add(5 * time.Second) {
+		for _, r := range replays {
+			if err := r.Window(end); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// settled is how long after the last sample time goes on: until steps that wait
+// are closed, but not until tenants count as blind.
+const settled = time.Minute
+
+type reading struct {
+	replays  []*Replay
+	from, to time.Time
+	progress func(share float64, samples int64)
+	told     time.Time
+	samples  int64
+}
+
+// Window implements recorded.Taker.
+func (t *reading) Window(end time.Time) error {
+	for _, r := range t.replays {
+		if err := r.Window(end); err != nil {
+			return err
+		}
+	}
+	if t.progress != nil && end.Sub(t.told) >= 10*time.Minute {
+		t.told = end
+		t.progress(float64(end.Sub(t.from))/float64(t.to.Sub(t.from)), t.samples)
+	}
+	return nil
+}
+
+// Samples implements recorded.Taker.
+func (t *reading) Samples(s *recorded.Series, xs []recorded.Sample) {
+	t.samples += int64(len(xs))
+	for _, r := range t.replays {
+		r.take(s, xs)
+	}
+}
+
+// Metrics lists the metrics that a policy counts, sorted.
+func Metrics(p *profiles.Policy) []string {
+	var out []string
+	for _, s := range p.SLIs {
+		out = append(out, s.Total.Metric)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -1,0 +1,185 @@
+package backtest_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/app/backtest"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/internal/simulate"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/samples/recorded"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+var (
+	begin = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	broke = begin.Add(30 * time.Hour)
+	end   = begin.Add(32 * time.Hour)
+)
+
+// recording is 32 hours of four tenants, whose acquirer alpha fails for twenty
+// minutes, as OpenMetrics text.
+func recording(t testing.TB) recorded.Source {
+	t.Helper()
+	g, err := simulate.New(simulate.Options{Seed: 7, Start: begin, Tick: 5 * time.Second,
+		Tenants: []simulate.Tenant{tradesman("acme", 3), tradesman("bolt", 2), tradesman("calm", 1), tradesman("late", 1)},
+		Faults:  []simulate.Fault{{Kind: simulate.AcquirerDown, Acquirer: "alpha", From: broke, To: broke.Add(20 * time.Minute)}}})
+	require.NoError(t, err)
+	var b strings.Builder
+	b.WriteString("# TYPE payment_transactions counter\n")
+	for at := begin.Add(30 * time.Second); at.Before(end); at = at.Add(30 * time.Second) {
+		for _, s := range g.Snapshot(at) {
+			fmt.Fprintf(&b, "%s %g %d\n", s.Labels.String(), s.Value, at.Unix())
+		}
+	}
+	b.WriteString("# EOF\n")
+	// Labels print as {__name__="x", y="z"}: the form with the name in front is the older and more common one.
+	text := strings.NewReplacer(`{__name__="payment_transactions_total", `, "payment_transactions_total{", `", `, `",`).Replace(b.String())
+	path := filepath.Join(t.TempDir(), "payments.om")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	src, err := recorded.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, src.Close()) })
+	return src
+}
+
+func tradesman(id string, tps float64) simulate.Tenant {
+	return simulate.Tenant{ID: id, TPS: tps, Methods: []simulate.Share{{Name: "card", Weight: 1}}, Countries: []simulate.Share{{Name: "DE", Weight: 1}},
+		Acquirers: []simulate.Share{{Name: "alpha", Weight: 1}, {Name: "beta", Weight: 1}}}
+}
+
+func options(t testing.TB) backtest.Options {
+	p, err := profiles.Default()
+	require.NoError(t, err)
+	return backtest.Options{Policy: p, Catalog: catalog.Default(), Tenants: []tenant.Tenant{{ID: "acme"}, {ID: "bolt"}, {ID: "calm"}, {ID: "late", OnboardedAt: broke.Add(time.Hour)}}}
+}
+
+func replay(t testing.TB, src recorded.Source, o ...backtest.Options) []*backtest.Replay {
+	from, to, err := src.Span(t.Context())
+	require.NoError(t, err)
+	var rs []*backtest.Replay
+	for _, x := range o {
+		r, err := backtest.New(x, from)
+		require.NoError(t, err)
+		rs = append(rs, r)
+	}
+	told := 0.0
+	require.NoError(t, backtest.Run(t.Context(), src, from, to.Add(time.Millisecond), func(share float64, samples int64) {
+		require.GreaterOrEqual(t, share, told)
+		told = share
+	}, rs...))
+	require.Greater(t, told, 0.9)
+	return rs
+}
+
+func TestAnAcquirerFailsInTheRecording(t *testing.T) {
+	src := recording(t)
+	strict := options(t)
+	text := strings.Replace(string(strict.Policy.Text), "severity: critical", "severity: warning", -1)
+	var err error
+	strict.Policy, err = profiles.Parse("nothing pages", []byte(text))
+	require.NoError(t, err)
+	rs := replay(t, src, options(t), options(t), strict)
+
+	lines := rs[0].Lines()
+	require.Equal(t, lines, rs[1].Lines(), "the same input gives the same lines")
+	pages := backtest.Pages(lines)
+	require.Len(t, pages, 1, "one fault, one page: %v", lines)
+	require.WithinRange(t, pages[0].At, broke, broke.Add(90*time.Second))
+	touched := map[string]bool{}
+	for _, l := range lines {
+		require.WithinRange(t, l.StartsAt, broke, broke.Add(25*time.Minute), "nothing before the fault: %+v", l)
+		require.Equal(t, 1, l.Incident, "one fault, one incident: %+v", l)
+		require.NotNil(t, l.EndsAt)
+		require.WithinRange(t, *l.EndsAt, broke.Add(20*time.Minute), broke.Add(40*time.Minute), "%+v", l)
+		require.NotEmpty(t, l.Reason)
+		touched[l.Tenant] = true
+	}
+	require.True(t, touched["acme"] && touched["bolt"], "%v", touched)
+	require.False(t, touched["late"], "who is onboarded after the fault has no alert")
+	require.Empty(t, backtest.Pages(rs[2].Lines()), "warnings page nobody")
+	require.NotEmpty(t, rs[2].Lines())
+
+	d := backtest.Compare(pages, backtest.Pages(rs[2].Lines()))
+	require.Equal(t, backtest.Difference{Added: pages}, d)
+	known := []backtest.Incident{{Name: "alpha down", From: broke, To: broke.Add(20 * time.Minute)}}
+	s := backtest.Judge(pages, known)
+	require.Equal(t, 1, s.Found)
+	require.Empty(t, s.False)
+	require.Less(t, backtest.Quantile(s.Delays, 0.5), 90*time.Second)
+	require.Equal(t, known, backtest.Judge(nil, known).Missed)
+}
+
+func TestOptInsHappenAtTheirTime(t *testing.T) {
+	o := options(t)
+	o.Tenants = []tenant.Tenant{{ID: "acme", Features: []string{"refunds", "payouts"}, OptIns: []tenant.OptIn{{Feature: "refunds", At: begin.Add(time.Hour)}}}}
+	r, err := backtest.New(o, begin)
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"payouts"}, {"payouts", "refunds"}}, r.Features("acme"))
+	o.Tenants[0].OptIns[0].At = begin.Add(-time.Hour)
+	r, err = backtest.New(o, begin)
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"payouts", "refunds"}}, r.Features("acme"), "an opt-in before the onboarding is there from the start")
+	_, err = backtest.New(backtest.Options{Policy: o.Policy, Catalog: o.Catalog}, begin)
+	require.ErrorContains(t, err, "needs tenants")
+}
+
+func TestPagesAreComparedByWhatTheyConcern(t *testing.T) {
+	at := func(minutes int, who, service string) backtest.Page {
+		return backtest.Page{At: begin.Add(time.Duration(minutes) * time.Minute), Tenant: who, Service: service}
+	}
+	ours := []backtest.Page{at(0, "acme", "payments"), at(60, "_product", "payments"), at(120, "bolt", "payments")}
+	theirs := []backtest.Page{at(10, "acme", ""), at(70, "bolt", "payments"), at(121, "acme", "payments"), at(300, "bolt", "")}
+	require.Equal(t, backtest.Difference{Both: 2, Added: ours[2:], Gone: theirs[2:]}, backtest.Compare(ours, theirs))
+}
+
+func TestIncidentsFileSaysAllItsFaults(t *testing.T) {
+	list, err := backtest.ReadIncidents(strings.NewReader("start,end,tenant\n2026-03-04T10:00:00Z,2026-03-04T11:00:00+01:00,acme\n2026-03-03T10:00:00Z,2026-03-03T10:30:00Z,\n"))
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "acme", list[1].Tenant)
+	_, err = backtest.ReadIncidents(strings.NewReader("start,end\nyesterday,2026-03-04T11:00:00Z\n2026-03-04T12:00:00Z,2026-03-04T11:00:00Z\n"))
+	require.ErrorContains(t, err, "line 2: start is no RFC 3339 time")
+	require.ErrorContains(t, err, "line 3: end lies before start")
+	_, err = backtest.ReadIncidents(strings.NewReader("begin,end\n"))
+	require.ErrorContains(t, err, "column start is missing")
+	require.ErrorContains(t, err, "column 1 is none of")
+}
+
+func TestRulesOfOthersPageAfterTheirTime(t *testing.T) {
+	rules, err := backtest.ParseRules([]byte(`groups: [{name: g, interval: 30s, rules: [{alert: TooMany, expr: "x > 5", for: 1m}, {record: y, expr: "x"}]}]`))
+	require.NoError(t, err)
+	require.Equal(t, []string{"y"}, rules.Skipped)
+	calls := 0
+	eval := func(_ context.Context, expr string, from, to time.Time, step time.Duration, each func(map[string]string, []int64)) error {
+		calls++
+		require.Equal(t, "x > 5", expr)
+		require.Equal(t, 30*time.Second, step)
+		if calls > 1 {
+			return nil
+		}
+		var at []int64
+		for _, s := range []int{0, 30, 60, 90, 120, 600, 630, 2000 - 2000%30, 2010, 2040, 2070} { // a blip, back within 15 min, back later
+			at = append(at, from.Add(time.Duration(s)*time.Second).UnixMilli())
+		}
+		each(map[string]string{"tenant": "acme", "service": "payments"}, at)
+		return nil
+	}
+	pages, err := rules.Pages(t.Context(), eval, "tenant", begin, begin.Add(96*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 2, calls, "in pieces that an engine takes")
+	require.Len(t, pages, 2)
+	require.Equal(t, begin.Add(time.Minute), pages[0].At)
+	require.Equal(t, begin.Add(2040*time.Second), pages[1].At)
+	require.Equal(t, "acme", pages[0].Tenant)
+	_, err = backtest.ParseRules([]byte("groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]"))
+	require.ErrorContains(t, err, "cannot be read")
+}

@@ -1,0 +1,174 @@
+package backtest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/router"
+	"github.com/tocsin-alerting/tocsin/store"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+)
+
+// chain takes alerts through router and incident, with the environment's
+// incidents in memory and everybody live.
+type chain struct {
+	o         Options
+	number    int
+	incidents map[string][]incident.Incident // by environment: open, or resolved lately
+	timers    map[string]waiting             // by timer id
+	firing    map[alert.ID]*Line
+	lines     []*Line
+}
+
+type waiting struct {
+	store.Timer
+	environment string
+}
+
+func newChain(o Options) *chain {
+	return &chain{o: o, incidents: map[string][]incident.Incident{}, timers: map[string]waiting{}, firing: map[alert.ID]*Line{}}
+}
+
+// take routes alerts in their order.
+func (c *chain) take(as []alert.Alert, now time.Time) {
+	for _, a := range as {
+		c.record(a)
+		c.route(a, now)
+	}
+}
+
+// record keeps the alert's line.
+func (c *chain) record(a alert.Alert) {
+	l := c.firing[a.ID]
+	if a.State == alert.Resolved {
+		if l != nil {
+			end := a.AsOf.UTC()
+			if a.EndsAt != nil {
+				end = a.EndsAt.UTC()
+			}
+			l.EndsAt = &end
+			delete(c.firing, a.ID)
+		}
+		return
+	}
+	if l == nil {
+		l = &Line{Tenant: string(a.Tenant), Service: a.Service, Rule: a.Rule, Slice: map[string]string{}, Severity: string(a.Severity),
+			StartsAt: a.StartsAt.UTC(), OnsetAt: a.OnsetAt.UTC(), Reason: a.Reason}
+		for _, d := range a.Slice {
+			l.Slice[d.Label] = d.Value
+		}
+		c.firing[a.ID] = l
+		c.lines = append(c.lines, l)
+	}
+	l.Severity = string(a.Severity)
+}
+
+func (c *chain) route(a alert.Alert, now time.Time) {
+	list := c.incidents[a.Environment]
+	d := router.Route(flow.Candidates(list), a, now)
+	i := slices.IndexFunc(list, func(x incident.Incident) bool { return string(x.ID) == d.Incident })
+	switch {
+	case d.Ignore:
+		return
+	case i < 0:
+		c.apply(incident.Open(a, c.opening(a, d, now), now), a.ID, now)
+	case d.Reopen:
+		c.apply(incident.Reopen(list[i], a, d.Narrow, d.Reason, 0, now), a.ID, now)
+	default:
+		c.apply(incident.WithAlert(list[i], a, d.Narrow, d.Reason, now), a.ID, now)
+	}
+}
+
+func (c *chain) opening(a alert.Alert, d router.Decision, now time.Time) incident.Opening {
+	c.number++
+	team, why := c.o.Catalog.Owner(catalog.ServiceID(a.Service))
+	o := incident.Opening{ID: incident.NewID(now, fmt.Sprintf("%s/%d", a.ID, c.number)), Number: c.number, Team: team.ID, OwnerReason: why, Reason: d.Reason, Live: true}
+	if !c.o.Policy.MayPage(a.Environment) {
+		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
+	}
+	return o
+}
+
+// apply keeps what an incident became. cause is the alert that brought it;
+// empty: a timer did.
+func (c *chain) apply(ch incident.Change, cause alert.ID, now time.Time) {
+	n := ch.Incident
+	for _, t := range ch.Timers {
+		if t.At.IsZero() {
+			delete(c.timers, t.ID)
+		} else {
+			c.timers[t.ID] = waiting{t, n.Environment}
+		}
+	}
+	if ch.Changed {
+		list := c.incidents[n.Environment]
+		list = slices.DeleteFunc(list, func(x incident.Incident) bool {
+			return x.ID == n.ID || x.ResolvedAt != nil && now.Sub(*x.ResolvedAt) > router.Window+time.Minute
+		})
+		c.incidents[n.Environment] = append(list, n)
+	}
+	for _, a := range n.Alerts {
+		if l := c.firing[a.ID]; l != nil && l.Incident == 0 {
+			l.Incident = n.Number
+		}
+	}
+	if ch.Page == nil {
+		return
+	}
+	if cause == "" {
+		cause = worst(n)
+	}
+	if l := c.firing[cause]; l != nil {
+		l.Pages = true
+	}
+}
+
+// worst is the alert that a page after the settling time is about.
+func worst(i incident.Incident) (id alert.ID) {
+	rank, score := -1, 0.0
+	for _, a := range i.Alerts {
+		if a.State == alert.Firing && (a.Severity.Rank() > rank || a.Severity.Rank() == rank && a.Evidence.Score > score) {
+			id, rank, score = a.ID, a.Severity.Rank(), a.Evidence.Score
+		}
+	}
+	return id
+}
+
+// due fires timers, the earliest first.
+func (c *chain) due(now time.Time) {
+	var list []waiting
+	for _, t := range c.timers {
+		if !t.At.After(now) {
+			list = append(list, t)
+		}
+	}
+	slices.SortFunc(list, func(a, b waiting) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	for _, t := range list {
+		delete(c.timers, t.ID)
+		if t.Kind != incident.SettleTimer {
+			continue
+		}
+		for _, i := range c.incidents[t.environment] {
+			if i.ID.Subject() == t.Subject {
+				c.apply(incident.Settled(i, now), "", now)
+				break
+			}
+		}
+	}
+}
+
+// all lists the lines by the time they fired.
+func (c *chain) all() []Line {
+	out := make([]Line, len(c.lines))
+	for i, l := range c.lines {
+		out[i] = *l
+	}
+	slices.SortStableFunc(out, func(a, b Line) int { return a.StartsAt.Compare(b.StartsAt) })
+	return out
+}

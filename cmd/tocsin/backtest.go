@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app"
+	"github.com/tocsin-alerting/tocsin/app/backtest"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/samples/recorded"
+)
+
+type backtestCmd struct {
+	ConfigFile string    `name:"config.file" aliases:"config" placeholder:"FILE" help:"tocsin.yaml: names catalog, policy and labels; default: the built-in ones."`
+	Policy     string    `placeholder:"FILE" help:"Policy to run; default: the configuration's."`
+	Tenants    string    `required:"" placeholder:"FILE" help:"YAML list of tenants, as tenant apply reads it; onboarded_at and opt_ins count."`
+	Input      string    `required:"" placeholder:"PATH" help:"A Prometheus data directory, a file of OpenMetrics text, or the address of a Prometheus."`
+	From       time.Time `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"Begin here (RFC 3339); default: the first sample."`
+	To         time.Time `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"End here; default: the last sample."`
+	Against    string    `placeholder:"FILE" help:"Another policy: say which pages it would add and which would be gone."`
+	Rules      string    `placeholder:"FILE" help:"A Prometheus rule file: say which of its pages are gone and which are new."`
+	Incidents  string    `placeholder:"CSV" help:"Faults that happened (start,end,name,tenant,service): say which pages were false and which faults were missed."`
+}
+
+// Run writes one line per alert to standard output; what is compared and how far
+// it is goes to standard error.
+func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error) {
+	cfg, policy, cat, err := b.load()
+	if err != nil {
+		return err
+	}
+	list, err := readTenants(b.Tenants)
+	if err != nil {
+		return err
+	}
+	incidents, err := b.incidents()
+	if err != nil {
+		return err
+	}
+	src, err := recorded.Open(b.Input)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	from, to, err := b.span(ctx, src)
+	if err != nil {
+		return err
+	}
+	o := backtest.Options{Policy: policy, Catalog: cat, Tenants: list, Environment: cfg.Environment, TenantLabel: cfg.Labels.Tenant, EnvironmentLabel: cfg.Labels.Environment}
+	ours, err := backtest.New(o, from)
+	if err != nil {
+		return err
+	}
+	replays := []*backtest.Replay{ours}
+	if b.Against != "" {
+		if o.Policy, err = readPolicy(b.Against); err != nil {
+			return err
+		}
+		other, err := backtest.New(o, from)
+		if err != nil {
+			return err
+		}
+		replays = append(replays, other)
+	}
+	bar := progress{out: t.err, began: time.Now()}
+	err = backtest.Run(ctx, src, from, to, bar.show, replays...)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if err := printLines(c, t.out, ours.Lines()); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(t.err, 0, 0, 2, ' ', 0)
+	pages := backtest.Pages(ours.Lines())
+	fmt.Fprintf(w, "from %s to %s: %d alerts, %d pages\n", from.Format(time.RFC3339), to.Format(time.RFC3339), len(ours.Lines()), len(pages))
+	if b.Against != "" {
+		against(w, b.Against, pages, backtest.Pages(replays[1].Lines()), incidents)
+	}
+	if b.Rules != "" {
+		theirs, err := b.theirs(ctx, w, src, cfg, from, to)
+		if err != nil {
+			return err
+		}
+		against(w, b.Rules, pages, theirs, incidents)
+	}
+	if incidents != nil {
+		verdict(w, "this policy", backtest.Judge(pages, incidents), len(incidents))
+	}
+	return w.Flush()
+}
+
+func (b backtestCmd) load() (*config.Config, *profiles.Policy, *catalog.Catalog, error) {
+	cfg := config.Default()
+	if b.ConfigFile != "" {
+		var err error
+		if cfg, err = config.Load(b.ConfigFile); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	policy, cat, err := app.LoadRules(cfg)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if b.Policy != "" {
+		policy, err = readPolicy(b.Policy)
+	}
+	return cfg, policy, cat, err
+}
+
+func readPolicy(file string) (*profiles.Policy, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Invalid, "the policy file cannot be read").WithHint("check --policy and --against")
+	}
+	return profiles.Parse(file, raw)
+}
+
+func (b backtestCmd) incidents() (list []backtest.Incident, err error) {
+	if b.Incidents == "" {
+		return nil, nil
+	}
+	f, err := os.Open(b.Incidents)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Invalid, "the incidents' file cannot be read").WithHint("check --incidents")
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	list, err = backtest.ReadIncidents(f)
+	if list == nil {
+		list = []backtest.Incident{}
+	}
+	return list, err
+}
+
+func (b backtestCmd) span(ctx context.Context, src recorded.Source) (from, to time.Time, err error) {
+	if from, to = b.From.UTC(), b.To.UTC(); from.IsZero() || to.IsZero() {
+		first, last, err := src.Span(ctx)
+		if err != nil {
+			return from, to, err
+		}
+		if from.IsZero() {
+			from = first
+		}
+		if to.IsZero() {
+			to = last.Add(time.Millisecond)
+		}
+	}
+	if !from.Before(to) {
+		return from, to, problem.New(problem.Invalid, "there is nothing between the beginning and the end").WithHint("check --from and --to against what was recorded")
+	}
+	return from, to, nil
+}
+
+// theirs evaluates the rule file over the same data.
+func (b backtestCmd) theirs(ctx context.Context, w io.Writer, src recorded.Source, cfg *config.Config, from, to time.Time) ([]backtest.Page, error) {
+	raw, err := os.ReadFile(b.Rules)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Invalid, "the rule file cannot be read").WithHint("check --rules")
+	}
+	rules, err := backtest.ParseRules(raw)
+	if err != nil {
+		return nil, err
+	}
+	if len(rules.Skipped) > 0 {
+		fmt.Fprintf(w, "recording rules of %s are not evaluated, their series must have been recorded: %s\n", b.Rules, strings.Join(rules.Skipped, ", "))
+	}
+	stored, ok := src.(recorded.Stored)
+	if !ok {
+		return nil, problem.New(problem.Invalid, "rules can be compared over a Prometheus data directory only").WithHint("promtool tsdb create-blocks-from openmetrics makes one of OpenMetrics text")
+	}
+	return rules.Pages(ctx, backtest.Evaluator(stored, cfg.Labels.Tenant), cfg.Labels.Tenant, from, to)
+}
+
+func printLines(c *client, out io.Writer, lines []backtest.Line) error {
+	if c.json {
+		enc := json.NewEncoder(out)
+		for _, l := range lines {
+			if err := enc.Encode(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	rows := make([][]string, len(lines))
+	for i, l := range lines {
+		end, pages := "", ""
+		if l.EndsAt != nil {
+			end = l.EndsAt.Sub(l.StartsAt).Round(time.Second).String()
+		}
+		if l.Pages {
+			pages = "pages"
+		}
+		rows[i] = []string{l.StartsAt.Format(time.RFC3339), end, l.Severity, pages, fmt.Sprint(l.Incident), l.Tenant, l.Rule, l.Reason}
+	}
+	return c.print(lines, []string{"FIRED", "FOR", "SEVERITY", "PAGES", "INCIDENT", "TENANT", "RULE", "WHY"}, rows)
+}
+
+// shown is how many pages of a kind are listed.
+const shown = 20
+
+func against(w io.Writer, name string, ours, theirs []backtest.Page, incidents []backtest.Incident) {
+	d := backtest.Compare(ours, theirs)
+	fmt.Fprintf(w, "against %s: %d pages there, %d in both, %d added, %d gone\n", name, len(theirs), d.Both, len(d.Added), len(d.Gone))
+	list(w, "added", d.Added)
+	list(w, "gone", d.Gone)
+	if incidents != nil {
+		verdict(w, name, backtest.Judge(theirs, incidents), len(incidents))
+	}
+}
+
+func list(w io.Writer, what string, pages []backtest.Page) {
+	for i, p := range pages {
+		if i == shown {
+			fmt.Fprintf(w, "  %s\tand %d more\n", what, len(pages)-shown)
+			return
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", what, p.At.Format(time.RFC3339), p.Tenant, p.Rule, p.Reason)
+	}
+}
+
+func verdict(w io.Writer, name string, s backtest.Score, all int) {
+	fmt.Fprintf(w, "%s: %d pages, %d of them false; %d of %d faults found, first page after %s (median), %s (95%%)\n", name, s.Pages, len(s.False), s.Found, all,
+		backtest.Quantile(s.Delays, 0.5).Round(time.Second), backtest.Quantile(s.Delays, 0.95).Round(time.Second))
+	list(w, "false", s.False)
+	for _, m := range s.Missed {
+		fmt.Fprintf(w, "  missed\t%s\t%s\t%s\n", m.From.Format(time.RFC3339), m.Tenant, m.Name)
+	}
+}
+
+// progress draws a bar on a terminal and is silent elsewhere.
+type progress struct {
+	out   io.Writer
+	began time.Time
+	drawn bool
+}
+
+func (p *progress) show(share float64, samples int64) {
+	f, ok := p.out.(*os.File)
+	if !ok {
+		return
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return
+	}
+	const width = 40
+	full := int(share * width)
+	rate := float64(samples) / max(time.Since(p.began).Seconds(), 0.001)
+	fmt.Fprintf(p.out, "\r[%s%s] %3.0f%%  %.1f million samples, %.1f million a second ", strings.Repeat("#", full), strings.Repeat(".", width-full), 100*share, float64(samples)/1e6, rate/1e6)
+	p.drawn = true
+}
+
+func (p *progress) end() {
+	if p.drawn {
+		fmt.Fprintln(p.out)
+	}
+}

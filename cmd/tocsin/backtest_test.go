@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/internal/simulate"
+)
+
+// TestABacktestTellsWhatWouldHaveRung runs the command over a Prometheus data
+// directory in which an acquirer fails, beside the rule that its users have.
+func TestABacktestTellsWhatWouldHaveRung(t *testing.T) {
+	begin := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	broke := begin.Add(26 * time.Hour)
+	g, err := simulate.New(simulate.Options{Seed: 3, Start: begin, Tick: 5 * time.Second,
+		Tenants: []simulate.Tenant{{ID: "acme", TPS: 3, Methods: []simulate.Share{{Name: "card", Weight: 1}}, Countries: []simulate.Share{{Name: "DE", Weight: 1}},
+			Acquirers: []simulate.Share{{Name: "alpha", Weight: 1}, {Name: "beta", Weight: 1}}}},
+		Faults: []simulate.Fault{{Kind: simulate.AcquirerDown, Acquirer: "alpha", From: broke, To: broke.Add(20 * time.Minute)}}})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	o := tsdb.DefaultOptions()
+	o.WALSegmentSize, o.StripeSize = 16<<20, 1<<10
+	db, err := tsdb.Open(data, nil, nil, o, nil)
+	require.NoError(t, err)
+	for at := begin.Add(30 * time.Second); at.Before(broke.Add(time.Hour)); at = at.Add(30 * time.Second) {
+		app := db.Appender(t.Context())
+		for _, s := range g.Snapshot(at) {
+			_, err := app.Append(0, s.Labels, at.UnixMilli(), s.Value)
+			require.NoError(t, err)
+		}
+		require.NoError(t, app.Commit())
+	}
+	require.NoError(t, db.Compact(t.Context()))
+	require.NoError(t, db.Close())
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	tenants := file("tenants.yaml", "- id: acme\n")
+	rules := file("rules.yaml", `groups:
+  - name: payments
+    interval: 1m
+    rules:
+      - alert: TooManyErrors
+        expr: sum by (tenant) (rate(payment_transactions_total{result="error"}[5m])) / sum by (tenant) (rate(payment_transactions_total[5m])) > 0.4
+        for: 5m
+`)
+	faults := file("incidents.csv", fmt.Sprintf("start,end,name,tenant\n%s,%s,alpha down,acme\n%s,%s,nothing really,acme\n",
+		broke.Format(time.RFC3339), broke.Add(20*time.Minute).Format(time.RFC3339), begin.Format(time.RFC3339), begin.Add(time.Minute).Format(time.RFC3339)))
+
+	var out, errOut bytes.Buffer
+	code := run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--rules", rules, "--incidents", faults, "--output", "jsonl"}, &out, &errOut)
+	require.Equal(t, exitOK, code, errOut.String())
+	pages := 0
+	for line := range strings.Lines(out.String()) {
+		var l struct {
+			Tenant, Rule, Severity, Reason string
+			Slice                          map[string]string
+			StartsAt                       time.Time  `json:"starts_at"`
+			EndsAt                         *time.Time `json:"ends_at"`
+			Pages                          bool
+			Incident                       int
+			Hop                            *struct{}
+		}
+		dec := json.NewDecoder(strings.NewReader(line))
+		require.NoError(t, dec.Decode(&l), line)
+		require.Equal(t, "acme", l.Tenant)
+		require.NotNil(t, l.EndsAt)
+		if l.Pages {
+			pages++
+			require.WithinRange(t, l.StartsAt, broke, broke.Add(90*time.Second))
+		}
+	}
+	require.Equal(t, 1, pages, out.String())
+	said := errOut.String()
+	for _, want := range []string{"1 pages there, 1 in both, 0 added, 0 gone", "this policy: 1 pages, 0 of them false; 1 of 2 faults found", "missed  2026-03-02T00:00:00Z  acme  nothing really"} {
+		require.Contains(t, said, want)
+	}
+
+	out.Reset()
+	errOut.Reset()
+	require.Equal(t, exitFailure, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--from", "2026-03-05T00:00:00Z"}, &out, &errOut))
+	require.Contains(t, errOut.String(), "nothing between")
+	require.Equal(t, exitFailure, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", filepath.Join(dir, "nowhere")}, &out, &errOut))
+	require.Contains(t, errOut.String(), "OpenMetrics text")
+}
