@@ -7,18 +7,23 @@
 // What crosses partitions is a Message, committed with the sender's state and
 // then offered to the target, which ignores what it has seen.
 //
-// Implementations: store/embedded (one Pebble database), store/memory (the same
-// port for tests in a synctest bubble). storetest holds them to this text.
+// Implementations: store/embedded (one Pebble database), store/redis (a Redis,
+// shared by several processes), store/memory (the same port for tests in a
+// synctest bubble). storetest holds them to this text.
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"hash/fnv"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/problem"
 )
 
 // Partitions is fixed for the life of a store.
@@ -161,4 +166,54 @@ type Batch struct {
 // Empty says whether committing b would change nothing.
 func (b *Batch) Empty() bool {
 	return len(b.Consumed)+len(b.Puts)+len(b.Deletes)+len(b.Timers)+len(b.Effects)+len(b.Messages)+len(b.Ledger) == 0
+}
+
+// Check refuses an input that no home can take.
+func (in Input) Check() error {
+	switch {
+	case in.ID == "" || !utf8.ValidString(in.ID):
+		return problem.New(problem.Invalid, "an input needs an id, in UTF-8")
+	case len(in.Payload) > 0 && !json.Valid(in.Payload):
+		return problem.New(problem.Invalid, "the payload of a %q input is not JSON", in.Kind)
+	}
+	return nil
+}
+
+// Outgoing refuses a batch that no home can take, and lists everything of it
+// that goes to an inbox, in order.
+func (b *Batch) Outgoing() ([]Message, error) {
+	for _, r := range b.Puts {
+		if r.Collection == "" || r.Key == "" {
+			return nil, problem.New(problem.Invalid, "a record needs a collection and a key")
+		}
+	}
+	for _, t := range b.Timers {
+		switch {
+		case t.ID == "":
+			return nil, problem.New(problem.Invalid, "a timer needs an id")
+		case len(t.Payload) > 0 && !json.Valid(t.Payload):
+			return nil, problem.New(problem.Invalid, "the payload of a %q timer is not JSON", t.Kind)
+		}
+	}
+	for _, e := range b.Ledger {
+		if len(e.Data) > 0 && !json.Valid(e.Data) {
+			return nil, problem.New(problem.Invalid, "the data of a %q entry is not JSON", e.Kind)
+		}
+	}
+	out := slices.Clone(b.Messages)
+	for _, e := range b.Effects {
+		if e.Destination == "" {
+			return nil, problem.New(problem.Invalid, "an effect needs a destination")
+		}
+		subject := DestinationSubject(e.Destination)
+		in := e.Input
+		in.Kind, in.Subject = cmp.Or(in.Kind, "effect"), cmp.Or(in.Subject, subject)
+		out = append(out, Message{To: PartitionOf(subject), Input: in})
+	}
+	for _, m := range out {
+		if err := m.Input.Check(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

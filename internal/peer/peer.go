@@ -1,5 +1,5 @@
 // Package peer starts the real programs that tests talk to: Request Tracker,
-// Mailpit, Prometheus, Chromium. Each listens on loopback on a free port, has a
+// Mailpit, Prometheus, Redis, Chromium. Each listens on loopback on a free port, has a
 // folder of its own and is ended by its own process id when the test ends.
 //
 // It knows how these programs are installed and started, and nothing of tocsin.

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/ledger"
-	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/cell"
 )
 
 // How long consumed ids are remembered: both must be exceeded to forget one.
@@ -21,18 +21,15 @@ const (
 // takes the lease away: the next owner reads what came of it.
 func (l *lease) Commit(ctx context.Context, b store.Batch) error {
 	began := time.Now() // for the histogram only
-	out, err := sends(b)
-	if err == nil {
-		err = checkBatch(b)
-	}
+	out, err := b.Outgoing()
 	if err != nil {
-		return l.s.metrics.outcome(err)
+		return l.s.metrics.Outcome(err)
 	}
 	if b.Empty() {
-		return l.s.metrics.outcome(l.Renew(ctx))
+		return l.s.metrics.Outcome(l.Renew(ctx))
 	}
 	if l.s.full.Load() || l.s.guard.Below(0.25) {
-		return l.s.metrics.outcome(l.s.noSpace())
+		return l.s.metrics.Outcome(l.s.noSpace())
 	}
 	entries := slices.Clone(b.Ledger) // the write may outlast this call
 	l.timed = l.timed && len(b.Timers) == 0
@@ -46,24 +43,10 @@ func (l *lease) Commit(ctx context.Context, b store.Batch) error {
 		l.give()
 	}
 	if err != nil {
-		return l.s.metrics.outcome(err)
+		return l.s.metrics.Outcome(err)
 	}
 	copy(b.Ledger, entries)
-	l.s.metrics.commit.Observe(time.Since(began).Seconds())
-	return nil
-}
-
-func checkBatch(b store.Batch) error {
-	for _, r := range b.Puts {
-		if r.Collection == "" || r.Key == "" {
-			return problem.New(problem.Invalid, "a record needs a collection and a key")
-		}
-	}
-	for _, t := range b.Timers {
-		if t.ID == "" {
-			return problem.New(problem.Invalid, "a timer needs an id")
-		}
-	}
+	l.s.metrics.Commit.Observe(time.Since(began).Seconds())
 	return nil
 }
 
@@ -78,7 +61,7 @@ func (t *tx) fill(p store.Partition, b store.Batch, entries []ledger.Entry, out 
 		}
 	}
 	for _, r := range b.Puts {
-		if err := t.b.Set(recordKey(p, r.Collection, r.Key), encodeCell(r.Kind, r.Version, r.Value), nil); err != nil {
+		if err := t.b.Set(recordKey(p, r.Collection, r.Key), cell.EncodeRecord(r), nil); err != nil {
 			return err
 		}
 	}
@@ -182,7 +165,7 @@ func (t *tx) setTimers(p store.Partition, timers []store.Timer) error {
 		}
 		if ok {
 			var old store.Timer
-			if err := decodeJSON(c, "timer", timerVersion, &old); err != nil {
+			if err := cell.DecodeJSON(c, "timer", cell.TimerVersion, &old); err != nil {
 				return err
 			}
 			if err := t.b.Delete(timeKey(p, old.At, x.ID), nil); err != nil {
@@ -196,7 +179,7 @@ func (t *tx) setTimers(p store.Partition, timers []store.Timer) error {
 			continue
 		}
 		x.At = x.At.UTC().Round(0)
-		if c, err = encodeJSON("timer", timerVersion, x); err != nil {
+		if c, err = cell.EncodeJSON("timer", cell.TimerVersion, x); err != nil {
 			return err
 		}
 		if err := t.b.Set(idKey(p, 't', x.ID), c, nil); err != nil {
@@ -217,7 +200,7 @@ func (t *tx) log(p store.Partition, entries []ledger.Entry) error {
 	m := t.meta(p)
 	m.Head = ledger.Chain(m.Head, entries)
 	for _, e := range entries {
-		c, err := encodeJSON("ledger", ledgerVersion, e)
+		c, err := cell.EncodeJSON("ledger", cell.LedgerVersion, e)
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,9 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/cell"
 	"github.com/tocsin-alerting/tocsin/store/disk"
+	"github.com/tocsin-alerting/tocsin/store/meter"
 )
 
 // Format is the version of the key layout that this package writes. A newer one
@@ -71,7 +73,7 @@ type Store struct {
 	lock    interface{ Close() error }
 	db      *pebble.DB
 	guard   disk.Guard
-	metrics *metrics
+	metrics *meter.Meter
 	full    atomic.Bool // the disk refused a write and has no space yet
 	parts   [store.Partitions]part
 
@@ -106,7 +108,7 @@ func Open(dir string, o Options) (*Store, error) {
 	for i := range s.parts {
 		s.parts[i].gate = make(chan struct{}, 1)
 	}
-	if s.metrics, err = newMetrics(o.Registerer); err != nil {
+	if s.metrics, err = meter.New(o.Registerer); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	if err := s.open(); err != nil {
@@ -172,12 +174,12 @@ func (s *Store) checkFormat() error {
 		return err
 	}
 	if !ok {
-		if err := s.db.Set(formatKey(), encodeCell("store", Format, nil), pebble.Sync); err != nil {
+		if err := s.db.Set(formatKey(), cell.Encode("store", Format, nil), pebble.Sync); err != nil {
 			return problem.Wrap(err, problem.Unavailable, "the store in %s cannot be written", s.dir)
 		}
 		return nil
 	}
-	kind, version, _, err := decodeCell(c)
+	kind, version, _, err := cell.Decode(c)
 	if err != nil || kind != "store" {
 		return problem.Wrap(err, problem.Invalid, "%s holds something that is not a store of tocsin", s.dir).
 			WithHint("choose another folder with --storage.path")

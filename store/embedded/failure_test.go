@@ -14,6 +14,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/cell"
 )
 
 // sickFS is a real file system whose files can be made to fail or hang.
@@ -215,23 +216,23 @@ func TestAcknowledgedCommitsSurviveAPowerCut(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(encodeCell("input", 1, []byte(`{"id":"a","payload":{"x":1}}`)))
-	f.Add(encodeCell("", -1, nil))
+	f.Add(cell.Encode("input", 1, []byte(`{"id":"a","payload":{"x":1}}`)))
+	f.Add(cell.Encode("", -1, nil))
 	f.Add((&meta{Seq: 1, Consumed: 2}).encode())
 	f.Add(encodeID(idConsumed, 7))
 	f.Add(encodeConsumed(time.Unix(5, 0), "id"))
 	f.Add([]byte{0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, c []byte) {
-		if kind, version, data, err := decodeCell(c); err == nil {
-			again := encodeCell(kind, version, data)
-			k, v, d, err := decodeCell(again)
+		if kind, version, data, err := cell.Decode(c); err == nil {
+			again := cell.Encode(kind, version, data)
+			k, v, d, err := cell.Decode(again)
 			require.NoError(t, err)
 			require.Equal(t, []any{kind, version, string(data)}, []any{k, v, string(d)})
 		}
 		if m, err := decodeMeta(c); err == nil {
 			require.Equal(t, c, m.encode())
 		}
-		_, _ = decodeInput(c)
+		_, _ = cell.DecodeInput(c)
 		_, _, _ = decodeID(c)
 		_, _, _ = decodeConsumed(c)
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/cell"
 )
 
 // lease is a store.Lease. Owned by one goroutine; until is guarded by the
@@ -118,7 +119,7 @@ func (l *lease) Inputs(ctx context.Context, limit int) ([]store.Input, error) {
 	out := []store.Input{}
 	// From low on, for before it lie the tombstones of all that was consumed.
 	err := l.scan(ctx, numKey(l.p, 'q', l.low), after(prefix(l.p, 'q', 0)), func(_, v []byte) (bool, error) {
-		in, err := decodeInput(v)
+		in, err := cell.DecodeInput(v)
 		if err != nil {
 			return false, err
 		}
@@ -172,7 +173,7 @@ func (l *lease) timer(id string) (t store.Timer, ok bool, err error) {
 	if err != nil || !ok {
 		return t, false, err
 	}
-	err = decodeJSON(c, "timer", timerVersion, &t)
+	err = cell.DecodeJSON(c, "timer", cell.TimerVersion, &t)
 	t.ID = id // JSON keeps only UTF-8
 	return t, true, err
 }

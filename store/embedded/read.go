@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/cell"
 )
 
 // get reads one key into memory of its own.
@@ -77,16 +78,8 @@ func (s *Store) Record(ctx context.Context, p store.Partition, collection, key s
 	if err != nil || !ok {
 		return store.Record{}, false, err
 	}
-	r, err := decodeRecord(collection, key, c)
+	r, err := cell.DecodeRecord(collection, key, c)
 	return r, err == nil, err
-}
-
-func decodeRecord(collection, key string, c []byte) (store.Record, error) {
-	kind, version, data, err := decodeCell(c)
-	if err != nil {
-		return store.Record{}, problem.Wrap(err, problem.Internal, "record %s/%s cannot be read", collection, key)
-	}
-	return store.Record{Collection: collection, Key: key, Kind: kind, Version: version, Value: data}, nil
 }
 
 // Records implements store.Store.
@@ -101,7 +94,7 @@ func (s *Store) Records(ctx context.Context, p store.Partition, collection, last
 		from = first
 	}
 	err := s.scan(ctx, from, after(first), func(k, v []byte) (bool, error) {
-		r, err := decodeRecord(collection, string(k[len(first):]), slices.Clone(v))
+		r, err := cell.DecodeRecord(collection, string(k[len(first):]), slices.Clone(v))
 		if err != nil {
 			return false, err
 		}
@@ -125,7 +118,7 @@ func (s *Store) Ledger(ctx context.Context, p store.Partition, subject string, l
 	}
 	add := func(c []byte) (bool, error) {
 		var e ledger.Entry
-		if err := decodeJSON(c, "ledger", ledgerVersion, &e); err != nil {
+		if err := cell.DecodeJSON(c, "ledger", cell.LedgerVersion, &e); err != nil {
 			return false, err
 		}
 		out = append(out, e)

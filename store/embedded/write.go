@@ -1,20 +1,17 @@
 package embedded
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/cell"
 )
 
 // part is a partition's state in memory.
@@ -248,7 +245,7 @@ func (t *tx) offer(p store.Partition, in store.Input) error {
 	m := t.meta(p)
 	m.Seq++
 	in.Seq = m.Seq
-	c, err := encodeInput(in)
+	c, err := cell.EncodeInput(in)
 	if err != nil {
 		return err
 	}
@@ -265,11 +262,11 @@ func (t *tx) offer(p store.Partition, in store.Input) error {
 
 // Offer implements store.Store.
 func (s *Store) Offer(ctx context.Context, p store.Partition, in store.Input) error {
-	if err := checkInput(in); err != nil {
-		return s.metrics.outcome(err)
+	if err := in.Check(); err != nil {
+		return s.metrics.Outcome(err)
 	}
 	if s.full.Load() || s.guard.Below(1) {
-		return s.metrics.outcome(s.noSpace())
+		return s.metrics.Outcome(s.noSpace())
 	}
 	var known bool
 	started, err := s.write(ctx, []store.Partition{p}, func(t *tx) error {
@@ -278,42 +275,8 @@ func (s *Store) Offer(ctx context.Context, p store.Partition, in store.Input) er
 		return err
 	})
 	if err != nil || started {
-		return s.metrics.outcome(err)
+		return s.metrics.Outcome(err)
 	}
-	if known {
-		s.metrics.offers.WithLabelValues("known").Inc()
-	} else {
-		s.metrics.offers.WithLabelValues("new").Inc()
-	}
+	s.metrics.Offered(known)
 	return nil
-}
-
-func checkInput(in store.Input) error {
-	switch {
-	case in.ID == "" || !utf8.ValidString(in.ID):
-		return problem.New(problem.Invalid, "an input needs an id, in UTF-8")
-	case len(in.Payload) > 0 && !json.Valid(in.Payload):
-		return problem.New(problem.Invalid, "the payload of a %q input is not JSON", in.Kind)
-	}
-	return nil
-}
-
-// sends lists everything of b that goes to an inbox, in order.
-func sends(b store.Batch) ([]store.Message, error) {
-	out := slices.Clone(b.Messages)
-	for _, e := range b.Effects {
-		if e.Destination == "" {
-			return nil, problem.New(problem.Invalid, "an effect needs a destination")
-		}
-		subject := store.DestinationSubject(e.Destination)
-		in := e.Input
-		in.Kind, in.Subject = cmp.Or(in.Kind, "effect"), cmp.Or(in.Subject, subject)
-		out = append(out, store.Message{To: store.PartitionOf(subject), Input: in})
-	}
-	for _, m := range out {
-		if err := checkInput(m.Input); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

@@ -3,7 +3,6 @@ package memory
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -108,7 +107,7 @@ func (l *lease) Release(context.Context) error {
 
 // Commit implements store.Lease. A commit is a sign of life: it extends the lease.
 func (l *lease) Commit(ctx context.Context, b store.Batch) error {
-	sends, err := check(b)
+	sends, err := b.Outgoing()
 	if err != nil {
 		return err
 	}
@@ -173,45 +172,4 @@ func (pt *part) put(r store.Record) {
 	}
 	r.Value = slices.Clone(r.Value)
 	c.byKey[r.Key] = r
-}
-
-// check refuses what cannot be stored before anything is, and gives everything
-// that goes to an inbox in order.
-func check(b store.Batch) ([]store.Message, error) {
-	for _, r := range b.Puts {
-		if r.Collection == "" || r.Key == "" {
-			return nil, problem.New(problem.Invalid, "a record needs a collection and a key")
-		}
-	}
-	for _, t := range b.Timers {
-		if t.ID == "" {
-			return nil, problem.New(problem.Invalid, "a timer needs an id")
-		}
-		if len(t.Payload) > 0 && !json.Valid(t.Payload) {
-			return nil, problem.New(problem.Invalid, "the payload of a %q timer is not JSON", t.Kind)
-		}
-	}
-	for _, e := range b.Ledger {
-		if len(e.Data) > 0 && !json.Valid(e.Data) {
-			return nil, problem.New(problem.Invalid, "the data of a %q entry is not JSON", e.Kind)
-		}
-	}
-	sends := slices.Clone(b.Messages)
-	for _, e := range b.Effects {
-		if e.Destination == "" {
-			return nil, problem.New(problem.Invalid, "an effect needs a destination")
-		}
-		subject := store.DestinationSubject(e.Destination)
-		in := e.Input
-		in.Kind, in.Subject = cmp.Or(in.Kind, "effect"), cmp.Or(in.Subject, subject)
-		sends = append(sends, store.Message{To: store.PartitionOf(subject), Input: in})
-	}
-	for i := range sends {
-		in, err := checked(sends[i].Input)
-		if err != nil {
-			return nil, err
-		}
-		sends[i].Input = in
-	}
-	return sends, nil
 }

@@ -6,12 +6,10 @@ package memory
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -103,8 +101,7 @@ func (s *Store) Acquire(ctx context.Context, p store.Partition) (store.Lease, er
 
 // Offer implements store.Store.
 func (s *Store) Offer(ctx context.Context, p store.Partition, in store.Input) error {
-	in, err := checked(in)
-	if err != nil {
+	if err := in.Check(); err != nil {
 		return err
 	}
 	if err := s.enter(ctx); err != nil {
@@ -188,7 +185,7 @@ func (pt *part) offer(in store.Input) {
 		return
 	}
 	pt.seq++
-	in.Seq = pt.seq
+	in.Seq, in.At, in.Payload = pt.seq, in.At.UTC().Round(0), slices.Clone(in.Payload)
 	pt.held[in.ID] = true
 	pt.inbox = append(pt.inbox, in)
 	if pt.lease == nil {
@@ -215,19 +212,6 @@ func (c *collection) sorted() []string {
 		slices.SortFunc(c.keys, strings.Compare)
 	}
 	return c.keys
-}
-
-// checked gives a copy of in that shares nothing with the caller.
-func checked(in store.Input) (store.Input, error) {
-	if in.ID == "" || !utf8.ValidString(in.ID) {
-		return in, problem.New(problem.Invalid, "an input needs an id, in UTF-8")
-	}
-	if len(in.Payload) > 0 && !json.Valid(in.Payload) {
-		return in, problem.New(problem.Invalid, "the payload of a %q input is not JSON", in.Kind)
-	}
-	in.At = in.At.UTC().Round(0)
-	in.Payload = slices.Clone(in.Payload)
-	return in, nil
 }
 
 func limitOr(limit, otherwise int) int {

@@ -36,7 +36,7 @@ func run(out io.Writer) error {
 // packages installs what is missing of the Debian packages.
 func packages(out io.Writer) error {
 	var missing []string
-	for _, name := range append(peer.RTPackages(), "chromium", "fonts-dejavu-core") {
+	for _, name := range append(append(peer.RTPackages(), peer.RedisPackages()...), "chromium", "fonts-dejavu-core") {
 		if !installed(name) {
 			missing = append(missing, name)
 		}
