@@ -16,7 +16,8 @@ import (
 
 // Records start with (kind, version); readers take this version and the one
 // before. Version 2 added the severity of what stands and the evidence of the kinds
-// of rules that are not about failures.
+// of rules that are not about failures, and what is kept of events that carry
+// their own time.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
@@ -127,6 +128,9 @@ func (c *coder) tenant(ts *tenantState) {
 		}
 		c.series(ts, *s)
 	})
+	if c.version >= 2 {
+		c.sources(ts)
+	}
 }
 
 func (c *coder) series(ts *tenantState, s *series) {

@@ -32,6 +32,7 @@ import (
 type Options struct {
 	Environment string        // of series that carry no environment label; default "production"
 	Step        time.Duration // the shortest step; default 15 s
+	SpanStep    time.Duration // the step of events that carry their own time; default 10 s
 	Close       time.Duration // a step waits this long for its last series after the first; default 30 s
 	Backlog     time.Duration // steps ending longer ago are replayed and raise nothing; default 10 min
 	YoungFor    time.Duration // observed event time before anything but a hard fault fires; default 24 h
@@ -53,6 +54,7 @@ func (o Options) withDefaults() Options {
 		o.Environment = "production"
 	}
 	set(&o.Step, 15*time.Second)
+	set(&o.SpanStep, 10*time.Second)
 	set(&o.Close, 30*time.Second)
 	set(&o.Backlog, 10*time.Minute)
 	set(&o.YoungFor, 24*time.Hour)
@@ -130,12 +132,18 @@ type Status struct {
 
 // SLIStatus is one SLI in one environment.
 type SLIStatus struct {
-	Environment   string        `json:"environment"`
-	SLI           sli.ID        `json:"sli"`
-	Name          string        `json:"name"`
-	StepSeconds   float64       `json:"step_seconds"`
-	RatePerMinute float64       `json:"rate_per_minute"` // over the last steps
-	Slices        []SliceStatus `json:"slices"`
+	Environment   string     `json:"environment"`
+	SLI           sli.ID     `json:"sli"`
+	Name          string     `json:"name"`
+	Source        sli.Source `json:"source"`
+	StepSeconds   float64    `json:"step_seconds"`
+	RatePerMinute float64    `json:"rate_per_minute"` // over the last steps; where spans were sampled, of the calls they stand for
+	FailureRatio  float64    `json:"failure_ratio"`   // over the last steps
+	// Beside is what the other source says of the same events; nil when nothing.
+	Beside *BesideStatus `json:"beside,omitempty"`
+	// CannotJudge says why the SLI's ratio is no evidence; empty when it is.
+	CannotJudge string        `json:"cannot_judge,omitempty"`
+	Slices      []SliceStatus `json:"slices"`
 }
 
 // SliceStatus is one rule's view of one slice.
@@ -223,7 +231,7 @@ func (e *Engine) Add(receivedAt time.Time, id tenant.ID, ls labels.Labels, sampl
 	if ts == nil || !ts.watched || len(samples) == 0 {
 		return
 	}
-	s := ts.lookup(ls, len(samples))
+	s := ts.lookup(ls, len(samples), false)
 	if s == nil {
 		return
 	}
@@ -313,6 +321,7 @@ func (e *Engine) Status(id tenant.ID, now time.Time) Status {
 		missing = max(missing, ts.o.YoungFor.Milliseconds()-m.learned)
 		st.SLIs = append(st.SLIs, ts.sliStatus(m))
 	}
+	ts.compare(st.SLIs)
 	if st.Young = missing > 0 || len(ts.meters) == 0; st.Young {
 		if missing == 0 {
 			missing = ts.o.YoungFor.Milliseconds()
@@ -331,14 +340,20 @@ func when(ms int64) *time.Time {
 }
 
 func (ts *tenantState) sliStatus(m *meter) SLIStatus {
-	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}}
-	var events, minutes float64
+	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, CannotJudge: ts.cannotJudge(m)}
+	if st.Source == "" {
+		st.Source = sli.Metrics
+	}
+	var events, failed, minutes float64
 	for _, d := range m.recent {
-		events += d.total
+		events, failed = events+d.total, failed+d.bad
 		minutes += d.step.Coverage * float64(d.step.End-d.step.Start) / 60_000
 	}
 	if minutes > 0 {
-		st.RatePerMinute = events / minutes
+		st.RatePerMinute = events / minutes * m.standForNow()
+	}
+	if events > 0 {
+		st.FailureRatio = failed / events
 	}
 	m.setPriors()
 	for ri, r := range m.rules {

@@ -98,14 +98,18 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 	n, k := m.take(end)
 	m.setPriors()
 	for i, c := range m.cells {
-		c.volume += n[i]
+		if !ofEvents(m.spec) { // theirs is what they stand for
+			c.volume += n[i]
+		}
 	}
 	m.lastClose = end
 	live := end >= seen-ts.o.Backlog.Milliseconds() && end > ts.onboarded
 	step := detect.Step{Start: start, End: end, Coverage: share}
 	if share >= halfCovered {
 		ts.judge(m, step, n, k, live)
-		m.learn(step, n, k)
+		if ts.cannotJudge(m) == "" {
+			m.learn(step, n, k)
+		}
 	}
 	m.contribute(step, n, k, live, ts.o.YoungFor.Milliseconds())
 	if share >= halfCovered {
@@ -127,6 +131,9 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 // judge moves the detectors of every rule and slice by the step.
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
 	for ri, r := range m.rules {
+		if ts.held(m, ri) {
+			continue
+		}
 		p := ts.parameters(m, ri)
 		for ci, c := range m.cells {
 			if !c.judged || c.watches[ri] == nil {

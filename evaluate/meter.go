@@ -41,6 +41,7 @@ type meter struct {
 	liveSeen  bool  // a step has been judged live
 	balanced  int64 // event time of the last choice of slices
 	lastClose int64 // end of the newest closed step
+	kept      kept  // of events that stand for more than themselves
 	recent    []closed
 	sumN      []float64
 	sumK      []float64

@@ -98,13 +98,13 @@ func over(a alert.Alert, w *watch) alert.Alert {
 func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.Evidence {
 	ev := alert.Evidence{
 		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed,
-		Share: 1, RatePerMinute: g.c.base.Rate(), Test: testName(d.Test), Hard: d.Hard,
+		Share: 1, RatePerMinute: g.c.base.Rate() * m.standFor(), Test: testName(d.Test), Hard: d.Hard,
 	}
 	if len(g.c.slice) > 0 && m.cells[0].volume > 0 {
 		ev.Share = math.Min(1, g.c.volume/m.cells[0].volume)
 	}
 	if minutes := float64(m.lastClose-d.Onset) / 60_000; ev.RatePerMinute == 0 && minutes > 0 {
-		ev.RatePerMinute = d.N / minutes
+		ev.RatePerMinute = d.N / minutes * m.standFor()
 	}
 	return ev
 }

@@ -16,6 +16,7 @@ const longestGap = 3
 // series is one counter as it was last seen.
 type series struct {
 	ls     labels.Labels
+	events bool // it came by AddEvents: of what follows only t is used
 	target *target
 	uses   []use
 

@@ -34,6 +34,7 @@ type tenantState struct {
 	series  []*series // in the order they were first seen
 	targets map[string]*target
 	meters  []*meter // sorted by environment and SLI
+	sources []*source
 
 	newest, swept, fullAt       int64 // event time
 	firstReceived, lastReceived int64 // ms; 0 never
@@ -70,22 +71,22 @@ func (ts *tenantState) heard(received int64) {
 
 // lookup finds the series or makes it; nil when it matches nothing or is over
 // the limit.
-func (ts *tenantState) lookup(ls labels.Labels, samples int) *series {
+func (ts *tenantState) lookup(ls labels.Labels, samples int, events bool) *series {
 	h := ls.Hash()
 	for _, s := range ts.byHash[h] {
-		if labels.Equal(s.ls, ls) {
+		if s.events == events && labels.Equal(s.ls, ls) {
 			return s
 		}
 	}
 	name := ls.Get(labels.MetricName)
-	if !slices.ContainsFunc(ts.specs, func(s sli.Spec) bool { return s.Metric == name && s.IsTotal(ls.Get) }) {
+	if !slices.ContainsFunc(ts.specs, func(s sli.Spec) bool { return s.Metric == name && ofEvents(s) == events && s.IsTotal(ls.Get) }) {
 		return nil
 	}
 	if len(ts.series) >= ts.o.MaxSeries && !ts.makeRoom() {
 		ts.refusedSamples += int64(samples)
 		return nil
 	}
-	s := &series{ls: ls}
+	s := &series{ls: ls, events: events}
 	if ts.resolve(s); len(s.uses) == 0 {
 		ts.refusedSamples += int64(samples)
 		return nil
@@ -114,7 +115,7 @@ func (ts *tenantState) resolve(s *series) {
 		env = ts.o.Environment
 	}
 	for _, spec := range ts.specs {
-		if spec.Metric != name || !spec.IsTotal(s.ls.Get) {
+		if spec.Metric != name || ofEvents(spec) != s.events || !spec.IsTotal(s.ls.Get) {
 			continue
 		}
 		m := ts.meter(env, spec)
@@ -148,7 +149,7 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 	if !envs[env] && len(envs) >= maxEnvironments {
 		return nil
 	}
-	m := newMeter(env, spec, ts.o.Step.Milliseconds())
+	m := newMeter(env, spec, ts.o.baseOf(spec))
 	m.setRules(ts.rules)
 	ts.meters = append(ts.meters, m)
 	slices.SortFunc(ts.meters, func(a, b *meter) int { return cmp.Or(cmp.Compare(a.env, b.env), cmp.Compare(a.id, b.id)) })
@@ -167,13 +168,14 @@ func (ts *tenantState) setRules(rules []rule.Rule, now int64) {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name))
 	})
 	kept = slices.CompactFunc(kept, func(a, b rule.Rule) bool { return a.Service == b.Service && a.Name == b.Name })
+	kept = withBeside(kept)
 	if reflect.DeepEqual(kept, ts.rules) {
 		return
 	}
 	ts.rules, ts.specs = kept, mergedSpecs(kept)
 	ts.meters = slices.DeleteFunc(ts.meters, func(m *meter) bool {
 		if i := slices.IndexFunc(ts.specs, func(s sli.Spec) bool { return s.ID() == m.id }); i >= 0 {
-			m.spec = ts.specs[i]
+			m.spec, m.base = ts.specs[i], ts.o.baseOf(ts.specs[i])
 			ts.resolveGone(m, m.setRules(kept), now)
 			return false
 		}
@@ -242,7 +244,7 @@ func (ts *tenantState) makeRoom() bool {
 	}
 	var oldest *series
 	for _, s := range ts.series {
-		if (s.ended || s.gone) && (oldest == nil || s.lastAt() < oldest.lastAt()) {
+		if (s.ended || s.gone || s.events && ts.newest-s.t > ts.o.LiveFor.Milliseconds()) && (oldest == nil || s.lastAt() < oldest.lastAt()) {
 			oldest = s
 		}
 	}
@@ -325,6 +327,10 @@ func (ts *tenantState) look(now int64, out *Output) {
 // closeSteps closes the steps of m that are complete or have waited long enough.
 func (ts *tenantState) closeSteps(m *meter, now int64, out *Output) {
 	if m.next == 0 {
+		return
+	}
+	if ofEvents(m.spec) {
+		ts.closeEvents(m, now, out)
 		return
 	}
 	patience, most := ts.o.Close.Milliseconds(), ts.o.LiveFor.Milliseconds()

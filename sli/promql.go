@@ -38,6 +38,9 @@ func (s Spec) sum(window time.Duration, sel Selection, slice Slice, bad bool) st
 	for _, d := range slice {
 		conds = append(conds, fmt.Sprintf("%s=%q", d.Label, d.Value))
 	}
+	if s.Source == Spans {
+		conds = append(conds, fmt.Sprintf("collector=%q", Collector))
+	}
 	sort.Strings(conds)
 	return fmt.Sprintf("sum(increase(%s{%s}[%s] anchored))", s.Metric, strings.Join(conds, ","), promDuration(window))
 }

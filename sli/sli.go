@@ -49,7 +49,19 @@ type Spec struct {
 	Total  []Match  `json:"total"`  // which of its series count at all
 	Bad    []Match  `json:"bad"`    // which of those are failures
 	Slices []string `json:"slices"` // labels that cut it, each on its own
+	// Beside counts the same events by the other source. It is shown beside this
+	// one and never added; it counts for a tenant that sends nothing by this one.
+	Beside *Spec `json:"beside,omitempty"`
 }
+
+// What tocsin makes of spans: counters by service, span_name, span_kind, peer,
+// status and the policy's slices. Collector marks them, so that what a collector
+// derives of the same spans under the same name is never added to them.
+const (
+	SpanCalls    = "traces_spanmetrics_calls_total"
+	SpanDuration = "traces_spanmetrics_duration_seconds" // a classic histogram
+	Collector    = "tocsin"
+)
 
 // Dim is one label and its value.
 type Dim struct {
