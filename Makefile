@@ -28,6 +28,9 @@ lint: ## Run golangci-lint, built from tools/lint.
 
 fuzz: ## Fuzz every decoder for FUZZTIME each.
 	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) ./samples/remotewrite
+	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) ./tracing/otlp
+	$(GO) test -run '^$$' -fuzz FuzzMask -fuzztime $(FUZZTIME) ./tracing
+	$(GO) test -run '^$$' -fuzz FuzzDecodeRecord -fuzztime $(FUZZTIME) ./tracing
 	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./journal
 	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./catalog
 

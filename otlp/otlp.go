@@ -84,7 +84,7 @@ func (l Limits) WithDefaults() Limits {
 
 // scope is what the credential may write, and the tenant the request names.
 func scope(p web.Principal, h http.Header) samples.Scope {
-	return samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: h.Get("X-Scope-OrgID")}
+	return samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: h.Get("X-Scope-OrgID"), Sender: p.Name}
 }
 
 func (d Door) export(ctx context.Context, p web.Principal, h http.Header, req Request) (Partial, error) {

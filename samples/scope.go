@@ -13,6 +13,7 @@ type Scope struct {
 	Any     bool        `json:"any,omitempty"`     // every tenant: Tenants is not looked at
 	Tenants []tenant.ID `json:"tenants,omitempty"` // exactly one: a tenant's own credential
 	OrgID   string      `json:"org_id,omitempty"`  // empty when the header is absent
+	Sender  string      `json:"sender,omitempty"`  // the credential's name
 }
 
 // Admission is a Scope made ready to be asked for every series.
