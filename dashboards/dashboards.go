@@ -9,6 +9,7 @@ package dashboards
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ type Query struct {
 // Panel is one graph of a dashboard.
 type Panel struct {
 	Title   string  `json:"title"`
-	Unit    string  `json:"unit"` // "ratio" (0..1) or "per_minute"
+	Unit    string  `json:"unit"` // "ratio" (0..1), "per_minute" or "seconds"
 	Queries []Query `json:"queries"`
 }
 
@@ -44,6 +45,7 @@ type Dashboard struct {
 	Slice       sli.Slice `json:"slice"`
 	Panels      []Panel   `json:"panels"`
 
+	kind rule.Kind
 	spec sli.Spec
 }
 
@@ -56,7 +58,7 @@ const resolution = time.Minute
 func ForRule(r rule.Rule, environment string) Dashboard {
 	d := Dashboard{
 		Rule: r.Name, Title: r.Name, Summary: r.Summary, Service: r.Service,
-		Environment: environment, RunbookURL: r.RunbookURL, spec: r.SLI,
+		Environment: environment, RunbookURL: r.RunbookURL, kind: r.Kind, spec: r.SLI,
 	}
 	return d.For(tenant.Product, nil)
 }
@@ -69,35 +71,78 @@ func (d Dashboard) For(t tenant.ID, slice sli.Slice) Dashboard {
 	if t != tenant.Product && t != "" {
 		sel["tenant"] = string(t)
 	}
-	bad, total := d.spec.PromQLPlain(resolution, sel, d.Slice)
-	d.Panels = []Panel{
-		{Title: "Failing", Unit: "ratio", Queries: []Query{{Legend: "failing", PromQL: ratio(bad, total)}}},
-		{Title: "Volume", Unit: "per_minute", Queries: []Query{
-			{Legend: "all", PromQL: total}, {Legend: "failed", PromQL: bad},
-		}},
+	d.Panels = d.panels(sel)
+	return d
+}
+
+func (d Dashboard) panels(sel sli.Selection) []Panel {
+	cuts := d.cuts(sel)
+	switch {
+	case d.kind == rule.Latency:
+		return d.durations(sel, cuts)
+	case d.kind.Ratio():
+		return d.ratios(sel, cuts)
 	}
+	return d.volumes(sel, cuts)
+}
+
+// cuts lists the labels that panels are cut by: not those that the slice names already.
+func (d Dashboard) cuts(sel sli.Selection) []string {
 	cuts := d.spec.Slices
 	if _, one := sel["tenant"]; !one {
 		cuts = append([]string{"tenant"}, cuts...)
 	}
-	for _, label := range cuts {
-		if d.Slice.Map()[label] != "" {
-			continue // already cut by it: one line would repeat the first panel
-		}
-		d.Panels = append(d.Panels, Panel{
-			Title: "Failing by " + label, Unit: "ratio",
-			Queries: []Query{{Legend: "{{" + label + "}}", PromQL: ratio(by(label, bad), by(label, total))}},
-		})
-	}
-	return d
+	return slices.DeleteFunc(slices.Clone(cuts), func(label string) bool { return d.Slice.Map()[label] != "" })
 }
+
+func (d Dashboard) ratios(sel sli.Selection, cuts []string) []Panel {
+	title, did := "Failing", "failed"
+	if d.kind == rule.Declines {
+		title, did = "Declined", "declined"
+	}
+	bad, total := d.spec.PromQLPlain(resolution, sel, d.Slice)
+	out := []Panel{
+		{Title: title, Unit: "ratio", Queries: []Query{{Legend: strings.ToLower(title), PromQL: ratio(bad, total)}}},
+		{Title: "Volume", Unit: "per_minute", Queries: []Query{{Legend: "all", PromQL: total}, {Legend: did, PromQL: bad}}},
+	}
+	for _, label := range cuts {
+		out = append(out, Panel{Title: title + " by " + label, Unit: "ratio",
+			Queries: []Query{{Legend: "{{" + label + "}}", PromQL: ratio(d.spec.PromQLBy(label, resolution, sel, d.Slice))}}})
+	}
+	return out
+}
+
+// durations shows quantiles: the edge that a tenant is judged by is its own.
+func (d Dashboard) durations(sel sli.Selection, cuts []string) []Panel {
+	took := Panel{Title: "Duration", Unit: "seconds"}
+	for _, q := range []float64{0.5, 0.95, 0.99} {
+		took.Queries = append(took.Queries, Query{Legend: fmt.Sprintf("p%g", 100*q), PromQL: d.spec.Quantile(q, "", resolution, sel, d.Slice)})
+	}
+	_, total := d.spec.PromQLPlain(resolution, sel, d.Slice)
+	out := []Panel{took, {Title: "Volume", Unit: "per_minute", Queries: []Query{{Legend: "all", PromQL: total}}}}
+	for _, label := range cuts {
+		out = append(out, Panel{Title: "p95 by " + label, Unit: "seconds",
+			Queries: []Query{{Legend: "{{" + label + "}}", PromQL: d.spec.Quantile(0.95, label, resolution, sel, d.Slice)}}})
+	}
+	return out
+}
+
+func (d Dashboard) volumes(sel sli.Selection, cuts []string) []Panel {
+	_, total := d.spec.PromQLPlain(resolution, sel, d.Slice)
+	out := []Panel{{Title: "Volume", Unit: "per_minute", Queries: []Query{
+		{Legend: "now", PromQL: total}, {Legend: "a week before", PromQL: before7d(total)},
+	}}}
+	for _, label := range cuts {
+		_, by := d.spec.PromQLBy(label, resolution, sel, d.Slice)
+		out = append(out, Panel{Title: "Volume by " + label, Unit: "per_minute", Queries: []Query{{Legend: "{{" + label + "}}", PromQL: by}}})
+	}
+	return out
+}
+
+// before7d moves the sum that sli writes a week back.
+func before7d(sum string) string { return strings.TrimSuffix(sum, "))") + " offset 7d))" }
 
 // ratio is bad/total: 0 where nothing failed, absent where nothing happened.
 func ratio(bad, total string) string {
 	return fmt.Sprintf("(%s or %s * 0) / (%s > 0)", bad, total, total)
-}
-
-// by cuts the sum that sli writes by one label.
-func by(label, sum string) string {
-	return "sum by (" + label + ") " + strings.TrimPrefix(sum, "sum")
 }

@@ -15,8 +15,10 @@ func against(p0, p1 float64) weights {
 func (w weights) evidence(n, k float64) float64 { return k*w.failure - (n-k)*w.success }
 
 // slowAlternative is the small fault: three points more than usual, or half way to
-// everything where there is no room for that.
-func slowAlternative(p0 float64) float64 { return math.Min(p0+slowPoints, (1+p0)/2) }
+// everything where there is no room for that; more where asked is more than that.
+func slowAlternative(p0, asked float64) float64 {
+	return math.Max(math.Min(p0+slowPoints, (1+p0)/2), math.Min(asked, mostSlow))
+}
 
 // hardAlternative is the large fault: at least 60%, and half of what used to succeed.
 func hardAlternative(p0 float64) float64 { return math.Max(hardRatio, (1+p0)/2) }

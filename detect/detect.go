@@ -47,6 +47,7 @@ type Parameters struct {
 	Budget        float64 // false alarms in 30 days that this ONE stream may raise; default 0.05/18
 	LooksPerMonth float64 // steps in 30 days; default LooksAtQuarterMinute
 	Young         bool    // only hard faults (at least 60% failing) may fire
+	Alternative   float64 // ratio of the small fault, where it is known what that looks like; default three points above the usual
 	Factor        float64 // what the threshold is multiplied by: how sensitive people want it; default 1
 }
 
@@ -61,6 +62,7 @@ const (
 // What is tested for and for how long; none of it decides how much evidence is needed.
 const (
 	slowPoints = 0.03  // the small fault: this much above the usual ratio
+	mostSlow   = 0.3   // and never more than this, or what is in between would be seen by nobody
 	hardRatio  = 0.6   // the large fault: at least this share failing
 	leastRatio = 1e-4  // no cell is held to a usual ratio below this: one customer's pair of failures is no fault
 	mostRatio  = 0.98  // nor above this

@@ -64,7 +64,7 @@ type alarm struct {
 
 // memo holds the logarithms of a step's arithmetic while p0 and the budget stay.
 type memo struct {
-	p0                    float64
+	p0, alternative       float64
 	budget, looks, factor float64
 	h                     float64
 	slow, hard            weights
@@ -80,8 +80,9 @@ func (m *memo) priorAlone(p *Parameters) *usual {
 }
 
 func (m *memo) update(p0 float64, p *Parameters) {
-	if m.p0 != p0 {
-		m.p0, m.slow, m.hard = p0, against(p0, slowAlternative(p0)), against(p0, hardAlternative(p0))
+	if m.p0 != p0 || m.alternative != p.Alternative {
+		m.p0, m.alternative = p0, p.Alternative
+		m.slow, m.hard = against(p0, slowAlternative(p0, p.Alternative)), against(p0, hardAlternative(p0))
 	}
 	if m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor {
 		m.budget, m.looks, m.factor, m.h = p.Budget, p.LooksPerMonth, p.Factor, p.H()
@@ -204,7 +205,7 @@ func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *
 	a.n, a.k = a.n+s.N, a.k+s.K
 	a.hard = a.hard || d.hard.score >= m.h+hardCost && d.hard.total()
 	ratio := (a.k - a.health.k) / math.Max(a.n-a.health.n, 1)
-	half := math.Min(math.Max((ratio+m.p0)/2, slowAlternative(m.p0)), hardAlternative(m.p0))
+	half := math.Min(math.Max((ratio+m.p0)/2, slowAlternative(m.p0, p.Alternative)), hardAlternative(m.p0))
 	if share*m.slow.evidence(s.N, s.K) > m.h/2 { // half mended within the step: health begins after it
 		a.health = cusum{}
 	} else {

@@ -138,7 +138,7 @@ func nullMonth(p Parameters, null null, r *rand.Rand, taught, day *[24]*counts) 
 	c.learn(taught, r)
 	const steps = int64(Month / (stepMillis * time.Millisecond))
 	if null.rate < 0.03 { // event by event: nearly every step is empty
-		c.sparseMonth(p, null.rate, r, steps)
+		c.sparseMonth(p, null, r, steps)
 		return c.alarms
 	}
 	for i := int64(0); i < steps; i++ {
@@ -153,7 +153,8 @@ func nullMonth(p Parameters, null null, r *rand.Rand, taught, day *[24]*counts) 
 	return c.alarms
 }
 
-func (c *nullTenant) sparseMonth(p Parameters, rate float64, r *rand.Rand, steps int64) {
+func (c *nullTenant) sparseMonth(p Parameters, null null, r *rand.Rand, steps int64) {
+	rate := null.rate
 	var n, k [nullStream]float64
 	current := int64(0)
 	for at := r.ExpFloat64() / rate; ; at += r.ExpFloat64() / rate {
@@ -167,7 +168,7 @@ func (c *nullTenant) sparseMonth(p Parameters, rate float64, r *rand.Rand, steps
 		a := 1 + r.IntN(acquirers)
 		n[0]++
 		n[a]++
-		if r.Float64() < nullRatio {
+		if r.Float64() < null.usual() {
 			k[0]++
 			k[a]++
 		}
@@ -198,10 +199,20 @@ type null struct {
 	rho   float64 // correlation of the events of one step
 	swing float64 // how far the ratio swings in a day, as a share of itself
 	fault float64 // not null at all: added to the ratio once learning is over
+	ratio float64 // usual; default nullRatio
+	// alternative is Parameters' own, as rules of kind latency set it.
+	alternative float64
+}
+
+func (n null) usual() float64 {
+	if n.ratio > 0 {
+		return n.ratio
+	}
+	return nullRatio
 }
 
 func (n null) learned(hourOfDay int64) float64 {
-	return nullRatio * (1 + n.swing*math.Sin(float64(hourOfDay)*math.Pi/12))
+	return n.usual() * (1 + n.swing*math.Sin(float64(hourOfDay)*math.Pi/12))
 }
 
 // day is what an acquirer counts in so many seconds, by hour of the day.
@@ -217,11 +228,21 @@ func (n null) day(seconds, fault, rho float64) (day [24]*counts) {
 }
 
 func (n null) String() string {
-	return fmt.Sprintf("%g_tps_rho_%g_swing_%g", n.rate, n.rho, n.swing)
+	s := fmt.Sprintf("%g_tps_rho_%g_swing_%g", n.rate, n.rho, n.swing)
+	if n.ratio > 0 {
+		s += fmt.Sprintf("_usual_%g_against_%g", n.ratio, n.alternative)
+	}
+	return s
 }
 
 func nulls() []null {
 	return []null{{rate: 0.01}, {rate: 1}, {rate: 100}, {rate: 100, rho: dispersion}, {rate: 100, swing: 0.5}}
+}
+
+// otherKinds are nulls of rules that are judged as errors are: declines, and events
+// above a bucket edge against those above the next lower one.
+func otherKinds() []null {
+	return []null{{rate: 1, ratio: 0.1}, {rate: 0.01, ratio: 0.08, alternative: 0.4}, {rate: 1, ratio: 0.08, alternative: 0.4}, {rate: 1, ratio: 0.02, alternative: 0.09}}
 }
 
 // TestNullMonths holds the detector to its budget where nothing is wrong, and shows
@@ -232,14 +253,16 @@ func TestNullMonths(t *testing.T) {
 	t.Parallel()
 	const budget = 0.5 // of the tenant, for all its streams
 	p := Parameters{Prior: 0.01, Budget: budget / nullStream}
-	for _, null := range nulls() {
+	for _, null := range append(nulls(), otherKinds()...) {
 		t.Run(null.String(), func(t *testing.T) {
 			tenants, brokenTenants := 30/slowdown, 1
 			if null.rate < 0.03 {
 				tenants, brokenTenants = 100/slowdown, 10
-			} else if null.rho > 0 || null.swing > 0 {
+			} else if null.rho > 0 || null.swing > 0 || null.ratio > 0 {
 				tenants = 15 / slowdown
 			}
+			p := p
+			p.Alternative = null.alternative
 			alarms := nullMonths(p, null, tenants, 7)
 			broken, brokenNull := p, null
 			if null.rate < 10 {
@@ -266,9 +289,11 @@ func TestNullMonthsLong(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	p := Parameters{Prior: 0.01, Budget: budget / nullStream}
-	for _, null := range nulls()[:3] {
+	for _, null := range append(nulls()[:3], otherKinds()...) {
 		t.Run(null.String(), func(t *testing.T) {
 			began := time.Now()
+			p := p
+			p.Alternative = null.alternative
 			alarms := nullMonths(p, null, tenants, seed)
 			t.Logf("%d false alarms in %d tenant-months, budget %g, h %.1f; %s",
 				alarms, tenants, budget*float64(tenants), p.H(), time.Since(began).Round(time.Second))

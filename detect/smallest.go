@@ -37,7 +37,7 @@ func SmallestFault(p Parameters, ratio, ratePerMinute, delta float64) (time.Dura
 		try(h+hardCost, hardNats, slowGuard)
 	}
 	if !p.Young {
-		try(h+slowCost, against(p0, slowAlternative(p0)).evidence(1, q), slowGuard)
+		try(h+slowCost, against(p0, slowAlternative(p0, p.Alternative)).evidence(1, q), slowGuard)
 	}
 	if math.IsInf(best, 1) || best*float64(time.Minute) > math.MaxInt64/2 {
 		return 0, math.Inf(1)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/detect/histogram"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -225,6 +226,9 @@ func (c *coder) cell(m *meter, cl *cell) {
 		cl.base, cl.watches = &detect.Baseline{}, nil
 	}
 	c.state(cl.base)
+	if c.version >= 2 {
+		c.latency(&cl.latency)
+	}
 	list(c, &cl.watches, func(w **watch) {
 		some := *w != nil
 		if c.bools(&some); !some {
@@ -238,6 +242,20 @@ func (c *coder) cell(m *meter, cl *cell) {
 	if c.reading && len(cl.watches) != len(m.rules) {
 		c.fail()
 	}
+}
+
+func (c *coder) latency(l **latency) {
+	some := *l != nil
+	if c.bools(&some); !some {
+		return
+	}
+	if c.reading {
+		*l = &latency{}
+	}
+	v := *l
+	c.ints(&v.from, &v.shape.At)
+	c.floats(&v.choice.Le, &v.choice.Usual, &v.choice.Lower, &v.choice.N)
+	list(c, &v.shape.Edges, func(e *histogram.Edge) { c.floats(&e.Le, &e.Below, &e.N) })
 }
 
 func (c *coder) slice(s *sli.Slice) {
@@ -349,6 +367,9 @@ func (c *coder) stream(s *stream) {
 	c.bucket(&s.carry)
 	c.ints(&s.closed, &s.swept)
 	c.floats(&s.volume, &s.rate)
+	if c.version >= 2 {
+		c.floats(&s.over)
+	}
 }
 
 func (c *coder) bucket(b *bucket) {

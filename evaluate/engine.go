@@ -98,8 +98,9 @@ type Contribution struct {
 	Slice       sli.Slice   `json:"slice"` // one dimension
 	Tenant      tenant.ID   `json:"tenant"`
 	Step        detect.Step `json:"step"`
-	Usual       float64     `json:"usual"` // the failure ratio this tenant's slice usually has
-	Live        bool        `json:"live"`  // false for a replayed step, which raises nothing
+	Usual       float64     `json:"usual"`          // the failure ratio this tenant's slice usually has
+	Over        float64     `json:"over,omitempty"` // seconds that a slow event takes longer than
+	Live        bool        `json:"live"`           // false for a replayed step, which raises nothing
 }
 
 // BlindChange says that a tenant's samples stopped arriving or came back. While
@@ -163,6 +164,9 @@ type SliceStatus struct {
 	SmallestFault *float64 `json:"smallest_fault"`
 	// OutageSeenSeconds is how long a total outage lasts until it is seen; nil when never.
 	OutageSeenSeconds *float64 `json:"outage_seen_seconds"`
+	// OverSeconds is what a slow event takes longer than; nil where latency is not
+	// judged, or not yet.
+	OverSeconds *float64 `json:"over_seconds"`
 }
 
 // tooFarAhead is how far a sample's time may be ahead of its receipt: one that
@@ -362,7 +366,7 @@ func (ts *tenantState) sliStatus(m *meter) SLIStatus {
 			if !c.judged || c.watches[ri] == nil {
 				continue
 			}
-			p.Prior, p.Young = m.prior(r, ci), ts.young(m, c)
+			p.Prior, p.Alternative, p.Young = m.prior(r, ci), c.alternative(), ts.young(m, c)
 			st.Slices = append(st.Slices, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
 		}
 	}
@@ -377,6 +381,9 @@ func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate floa
 		if s.RatePerMinute == 0 {
 			s.RatePerMinute = rate
 		}
+	}
+	if le := c.latency.edge(); le > 0 {
+		s.OverSeconds = &le
 	}
 	s.Usual, s.Upper = c.base.Ratio(p)
 	if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, 1-s.Upper); !math.IsInf(n, 1) {

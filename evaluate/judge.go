@@ -96,6 +96,9 @@ func indexRule(rules []*ruleState, r *ruleState) int {
 // closeStep teaches and moves what m judges by one step.
 func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen int64, out *Output) {
 	n, k := m.take(end)
+	if m.edgesMoved {
+		m.chooseEdges(end)
+	}
 	m.setPriors()
 	for i, c := range m.cells {
 		if !ofEvents(m.spec) { // theirs is what they stand for
@@ -136,12 +139,12 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 		}
 		p := ts.parameters(m, ri)
 		for ci, c := range m.cells {
-			if !c.judged || c.watches[ri] == nil {
+			if !c.judged || c.watches[ri] == nil || !c.judgeable(r, step.Start) {
 				continue
 			}
 			w, s := c.watches[ri], step
 			s.N, s.K = n[ci], k[ci]
-			p.Prior = m.prior(r, ci)
+			p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
 			p.Young = ts.young(m, c)
 			q, base := p, c.base
 			if ci == 0 && !p.Young {

@@ -26,7 +26,8 @@ type meter struct {
 	series []*series
 	cells  []*cell // the total first
 	byDim  map[sli.Dim]int
-	others map[string]int // label to the cell of what is beyond knownValues
+	groups map[uint64]*group // of a histogram's buckets, by their labels without le
+	others map[string]int    // label to the cell of what is beyond knownValues
 	rules  []*ruleState
 
 	base     int64 // the shortest step, ms
@@ -36,6 +37,8 @@ type meter struct {
 	received int64 // newest receive time, ms
 	marks    []mark
 	open     []pending // by at, oldest first; a step without counts has none
+
+	edgesMoved bool // senders have other bucket edges than when edges were chosen
 
 	learned   int64 // ms of observed event time
 	liveSeen  bool  // a step has been judged live
@@ -58,6 +61,7 @@ type cell struct {
 	sending bool  // its last contribution held events
 	base    *detect.Baseline
 	watches []*watch // one per rule of the meter; nil where the rule does not cut so
+	latency *latency // of a histogram's
 }
 
 // mark says when sample times first reached t.
@@ -71,7 +75,7 @@ type pending struct {
 
 func newMeter(env string, spec sli.Spec, base int64) *meter {
 	m := &meter{env: env, spec: spec, id: spec.ID(), base: base, length: base,
-		byDim: map[sli.Dim]int{}, others: map[string]int{}}
+		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, others: map[string]int{}}
 	m.addCell(nil)
 	return m
 }
@@ -132,6 +136,9 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 func (m *meter) judge(c *cell) {
 	c.judged, c.learned = true, 0
 	c.base = &detect.Baseline{}
+	if c.latency = nil; m.spec.Histogram != "" {
+		c.latency = &latency{}
+	}
 	c.watches = make([]*watch, len(m.rules))
 	for i, r := range m.rules {
 		if r.cuts(c.slice) {
@@ -142,7 +149,7 @@ func (m *meter) judge(c *cell) {
 
 // spread counts inc in the base steps of (from, to] by time and returns what
 // falls into steps that are closed: it is late and not counted.
-func (m *meter) spread(u use, inc float64, from, to int64) (late float64) {
+func (m *meter) spread(u *use, inc float64, from, to int64) (late float64) {
 	if to <= from {
 		from = to - 1
 	}
@@ -152,26 +159,40 @@ func (m *meter) spread(u use, inc float64, from, to int64) (late float64) {
 	if inc == 0 {
 		return 0
 	}
+	if u.group != nil {
+		if u.group.dirty {
+			m.weigh(u.group)
+		}
+		m.learnShape(u, inc)
+	}
 	for at := from / m.base * m.base; at < to; at += m.base {
 		part := inc * float64(overlap(at, at+m.base, from, to)) / float64(to-from)
 		if at < m.next {
-			late += part
+			if u.whole() {
+				late += part
+			}
 			continue
 		}
 		p := m.pendingAt(at)
-		for _, c := range u.cells {
-			p.n[c] += part
-			if u.bad {
+		for i, c := range u.cells {
+			if u.group != nil {
+				p.k[c] += part * u.over[i]
+			} else if u.bad {
 				p.k[c] += part
+			}
+			if u.whole() {
+				p.n[c] += part
 			}
 		}
 	}
 	return late
 }
 
-func (m *meter) volumeOnly(u use, inc float64) {
+func (m *meter) volumeOnly(u *use, inc float64) {
 	for _, c := range u.cells {
-		m.cells[c].volume += inc
+		if u.whole() {
+			m.cells[c].volume += inc
+		}
 	}
 	if m.next == 0 {
 		m.next = m.newest / m.base * m.base
@@ -290,6 +311,7 @@ func (m *meter) rebalance(at int64, maxSlices int) {
 	}
 	fade := math.Exp(-float64(at-m.balanced) / volumeFades)
 	m.balanced = at
+	defer m.chooseEdges(at)
 	for _, c := range m.cells {
 		c.volume *= fade
 	}
@@ -328,7 +350,7 @@ func (m *meter) rebalanceLabel(label string, maxSlices int) {
 		if i < 0 || c.volume < challenge*in[i].volume {
 			return
 		}
-		in[i].judged, in[i].base, in[i].watches = false, nil, nil
+		in[i].judged, in[i].base, in[i].watches, in[i].latency = false, nil, nil, nil
 		m.judge(c)
 		in = append(slices.Delete(in, i, i+1), c)
 		slices.SortFunc(in, most)
@@ -343,43 +365,4 @@ func (c *cell) busy() bool {
 		}
 	}
 	return false
-}
-
-// prior is what a cell is thought to do before it has its own ratio: the
-// rule's word, or for a slice the tenant's own total once that is known.
-func (m *meter) prior(r *ruleState, ci int) float64 {
-	if ci == 0 {
-		return r.Prior
-	}
-	return r.slices
-}
-
-func (m *meter) setPriors() {
-	base := m.cells[0].base
-	known := base.Events() >= ownRatioFrom
-	for _, r := range m.rules {
-		if r.slices = r.Prior; known {
-			r.slices, _ = base.Ratio(detect.Parameters{Prior: r.Prior})
-		}
-	}
-}
-
-// learn lets the cells that are healthy learn the step. What a slice's fault
-// does to the total is not learned by the total either.
-func (m *meter) learn(step detect.Step, n, k []float64) {
-	ringing := false
-	for ci := len(m.cells) - 1; ci >= 0; ci-- {
-		c := m.cells[ci]
-		if !c.judged {
-			continue
-		}
-		fires := slices.ContainsFunc(c.watches, func(w *watch) bool { return w != nil && w.firing })
-		ringing = ringing || fires
-		if fires || ci == 0 && ringing {
-			continue
-		}
-		s := step
-		s.N, s.K = n[ci], k[ci]
-		c.base.Observe(s)
-	}
 }

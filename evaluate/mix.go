@@ -20,6 +20,12 @@ func (m *meter) expected(r *ruleState, usual float64, n, k []float64, youngFor i
 				continue
 			}
 			volume += n[ci]
+			if c.latency != nil { // at the total's edge: its own may be another
+				known += n[ci]
+				over, _ := c.slower(m.cells[0].latency.edge())
+				expected += n[ci] * over
+				continue
+			}
 			if c.learned < youngFor {
 				expected += k[ci]
 				continue

@@ -15,45 +15,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// contribute remembers what the step says about single dimensions, of slices
-// old enough to have a usual ratio. After events one empty step is told too, so
-// that the pool need not wait for it.
-func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor int64) {
-	done := closed{step: step, live: live, total: n[0], bad: k[0]}
-	if len(m.recent) == recentSteps {
-		done.cells = m.recent[0].cells[:0]
-		m.recent = slices.Delete(m.recent, 0, 1)
-	}
-	for ci, c := range m.cells {
-		if step.Coverage < halfCovered || !c.judged || ci == 0 || c.learned < youngFor || m.learned < youngFor || n[ci] == 0 && !c.sending || len(m.rules) == 0 {
-			continue
-		}
-		c.sending = n[ci] > 0
-		usual, _ := c.base.Ratio(detect.Parameters{Prior: m.prior(m.rules[0], ci)})
-		done.cells = append(done.cells, contributed{ci, n[ci], k[ci], usual})
-	}
-	m.recent = append(m.recent, done)
-}
-
-func (ts *tenantState) contributions(m *meter, done closed, out []Contribution) []Contribution {
-	out = slices.Grow(out, len(done.cells)*len(m.rules))
-	for _, r := range m.rules {
-		if ts.unjudged(m, r) != "" {
-			continue
-		}
-		for _, c := range done.cells {
-			if !r.cuts(m.cells[c.cell].slice) {
-				continue
-			}
-			step := done.step
-			step.N, step.K = c.n, c.k
-			out = append(out, Contribution{Environment: m.env, Service: r.Service, Rule: r.Name, Slice: m.cells[c.cell].slice,
-				Tenant: ts.id, Step: step, Usual: c.usual, Live: done.live})
-		}
-	}
-	return out
-}
-
 const (
 	longestCarry  = 60_000  // ms over which thin steps are added up before they are judged
 	namedTenants  = 20      // of a pooled alert's evidence
@@ -93,7 +54,11 @@ type stream struct {
 	excess fading               // and of all
 	volume float64              // events, fading
 	rate   float64              // events a minute while nothing is suspected
+	over   float64              // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
 }
+
+// differ says that tenants are judged by different edges.
+const differ = -1
 
 // bucket is one step of a stream.
 type bucket struct {
@@ -161,6 +126,11 @@ func (p *Pool) Contribute(c Contribution) {
 		return
 	}
 	s.last[c.Tenant] = c.Step.End
+	if s.over == 0 {
+		s.over = c.Over
+	} else if s.over != c.Over {
+		s.over = differ
+	}
 	start, end := max(c.Step.Start, s.closed), c.Step.End
 	if end <= s.closed {
 		if end < s.closed-p.o.Backlog.Milliseconds() {
@@ -363,6 +333,7 @@ func (p *Pool) say(r *ruleState, s *stream, d detect.Decision, step detect.Step)
 func (p *Pool) evidence(s *stream, d detect.Decision) alert.Evidence {
 	ev := alert.Evidence{Usual: d.Usual, Score: d.Score, Needed: d.Needed, Share: 1, RatePerMinute: s.rate,
 		Test: testName(d.Test), Hard: d.Hard}
+	ev.Over = math.Max(0, s.over)
 	ids := slices.Sorted(maps.Keys(s.given))
 	for _, id := range ids {
 		ev.N, ev.K = ev.N+s.given[id].n, ev.K+s.given[id].k
@@ -400,7 +371,7 @@ func (p *Pool) sweep(s *stream) {
 	if s.closed-s.swept < poolForgets {
 		return
 	}
-	s.swept = s.closed
+	s.swept, s.over = s.closed, 0
 	maps.DeleteFunc(s.own, func(_ tenant.ID, f fading) bool { return f.at < s.closed-poolForgets })
 	maps.DeleteFunc(s.last, func(_ tenant.ID, last int64) bool { return last < s.closed-poolForgets })
 }

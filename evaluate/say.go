@@ -100,6 +100,9 @@ func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.E
 		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed,
 		Share: 1, RatePerMinute: g.c.base.Rate() * m.standFor(), Test: testName(d.Test), Hard: d.Hard,
 	}
+	if g.r.Kind == rule.Latency {
+		ev.Over = g.c.latency.edge()
+	}
 	if len(g.c.slice) > 0 && m.cells[0].volume > 0 {
 		ev.Share = math.Min(1, g.c.volume/m.cells[0].volume)
 	}

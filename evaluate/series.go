@@ -18,7 +18,7 @@ type series struct {
 	ls     labels.Labels
 	events bool // it came by AddEvents: of what follows only t is used
 	target *target
-	uses   []use
+	uses   []*use
 
 	known      bool    // t and v hold a sample
 	t          int64   // time of the last sample
@@ -28,6 +28,7 @@ type series struct {
 	interval   int64   // usual time between samples, ms; 0 not known
 	long       int     // samples in a row that came much later than interval
 	weight     float64 // events a millisecond, smoothed: its part in the coverage
+	arriving   bool    // its first sample, or the first after an end, is being applied
 	ended      bool    // a stale marker came after the last sample
 	endedAt    int64
 	gone       bool  // waited for in vain: no longer expected
@@ -39,7 +40,17 @@ type use struct {
 	m     *meter
 	bad   bool
 	cells []int // total first
+
+	// Of a histogram's bucket:
+	s     *series
+	le    float64
+	key   uint64 // of the group
+	group *group
+	over  []float64 // per cell: what one event adds to those that take too long
 }
+
+// whole says whether an increment is a number of events, and not of those up to an edge.
+func (u *use) whole() bool { return u.group == nil || math.IsInf(u.le, 1) }
 
 type span struct{ from, to int64 }
 
@@ -99,11 +110,16 @@ func (ts *tenantState) apply(s *series, sm Sample) {
 	}
 	if value.IsStaleNaN(sm.V) {
 		s.ended, s.endedAt, ts.fullAt = true, sm.T, 0
+		s.changed()
 		return
 	}
 	if math.IsNaN(sm.V) || math.IsInf(sm.V, 0) || sm.V < 0 || sm.T <= 0 {
 		ts.refusedSamples++
 		return
+	}
+	if !s.sending() {
+		s.arriving = true
+		s.changed()
 	}
 	s.target.see(sm.T)
 	ts.newest = max(ts.newest, sm.T)
@@ -112,7 +128,7 @@ func (ts *tenantState) apply(s *series, sm Sample) {
 	} else {
 		ts.grown(s, sm)
 	}
-	s.known, s.t, s.v = true, sm.T, sm.V
+	s.known, s.t, s.v, s.arriving = true, sm.T, sm.V, false
 	s.ended, s.gone, s.missedFrom = false, false, 0
 }
 
@@ -197,7 +213,7 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 	}
 	if !dated {
 		for i, u := range s.uses {
-			if i == 0 {
+			if i == 0 && u.whole() {
 				ts.gapEvents += inc
 			}
 			u.m.volumeOnly(u, inc)

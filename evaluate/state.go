@@ -122,11 +122,14 @@ func (ts *tenantState) resolve(s *series) {
 		if m == nil {
 			continue
 		}
-		u := use{m: m, bad: spec.IsBad(s.ls.Get), cells: []int{0}}
+		u := &use{m: m, bad: spec.IsBad(s.ls.Get), cells: []int{0}}
 		for _, label := range spec.Slices {
 			if v := s.ls.Get(label); v != "" {
 				u.cells = append(u.cells, m.cellFor(sli.Dim{Label: label, Value: v}, ts.o.MaxSlices))
 			}
+		}
+		if spec.Histogram != "" && !m.bucketUse(s, u) {
+			continue
 		}
 		for _, c := range u.cells {
 			m.cells[c].refs++
@@ -184,6 +187,7 @@ func (ts *tenantState) setRules(rules []rule.Rule, now int64) {
 	})
 	for _, m := range ts.meters {
 		m.series = m.series[:0]
+		clear(m.groups)
 	}
 	for _, s := range ts.series {
 		ts.resolve(s)
@@ -266,6 +270,7 @@ func (ts *tenantState) drop(which func(*series) bool) {
 		}
 		for _, u := range s.uses {
 			u.m.series = slices.DeleteFunc(u.m.series, func(o *series) bool { return o == s })
+			u.m.dropBucket(u)
 			for _, c := range u.cells {
 				u.m.cells[c].refs--
 			}
@@ -346,6 +351,10 @@ func (ts *tenantState) closeSteps(m *meter, now int64, out *Output) {
 			break
 		}
 		share, from := m.coverage(start, end)
+		if share > 0 && !m.whole(start, end) {
+			share = 0
+			from = start
+		}
 		ts.closeStep(m, start, end, share, seen, out)
 		m.next = end
 		if forced {
@@ -379,6 +388,8 @@ func (ts *tenantState) missed(m *meter, end, seen int64) {
 		}
 		silent := end-s.target.scrapes[0] > max(4*s.interval, 60_000)
 		replayed := end < seen-ts.o.Backlog.Milliseconds()
-		s.gone = silent || seen-s.missedFrom >= live || replayed && end-s.t > live
+		if s.gone = silent || seen-s.missedFrom >= live || replayed && end-s.t > live; s.gone {
+			s.changed()
+		}
 	}
 }

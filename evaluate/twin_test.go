@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ func (w *twin) record() {
 		if n := len(w.steps); n > 0 {
 			require.Equal(w.t, w.steps[n-1].step.End, d.step.Start, "no step is left out")
 		}
+		d.cells = slices.Clone(d.cells) // its buffer is used again
 		w.steps = append(w.steps, d)
 		part := [2]float64{}
 		for _, c := range d.cells {

@@ -18,8 +18,13 @@ func reason(a alert.Alert) string {
 		what += fmt.Sprintf(" of %d tenants", len(ev.Tenants))
 	}
 	did := "failed"
-	if a.Kind == rule.Declines {
+	switch {
+	case a.Kind == rule.Declines:
 		did = "were declined"
+	case a.Kind == rule.Latency && ev.Over > 0:
+		did = "took longer than " + seconds(ev.Over)
+	case a.Kind == rule.Latency:
+		did = "took longer than each tenant's own limit"
 	}
 	return fmt.Sprintf("%.0f of %.0f %s %s since %s; usual is %s; evidence %.1f of %.1f needed",
 		ev.K, ev.N, what, did, clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed)
@@ -44,6 +49,14 @@ func things(service string, slice sli.Slice) string {
 		}
 	}
 	return s
+}
+
+// seconds writes a bucket's edge: 250 ms, 2.5 s.
+func seconds(s float64) string {
+	if s < 1 {
+		return fmt.Sprintf("%g ms", s*1000)
+	}
+	return fmt.Sprintf("%g s", s)
 }
 
 func percent(r float64) string {

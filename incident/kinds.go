@@ -40,6 +40,9 @@ func (i Incident) Kind() rule.Kind {
 	return best
 }
 
+// Leads says whether the alert is of that kind.
+func (i Incident) Leads(a alert.Alert) bool { return i.leads(&a) }
+
 func (i Incident) leads(a *alert.Alert) bool { return kindOf(a) == i.Kind() }
 
 // lead is the newest evidence of the leading kind.

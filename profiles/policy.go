@@ -52,6 +52,9 @@ type SLI struct {
 	Total  Selector `yaml:"total"`
 	Bad    Selector `yaml:"bad"`
 	Slices []string `yaml:"slices"`
+	// Histogram names a classic histogram of durations in seconds, instead of Bad and
+	// of Total's metric; Total's match still narrows it.
+	Histogram string `yaml:"histogram"`
 	// Prior is the failure ratio assumed before anything was learned.
 	Prior float64 `yaml:"prior"`
 }
@@ -112,7 +115,7 @@ func (p *Policy) check() (faults []string) {
 	if len(p.Environments) == 0 {
 		fault("environments is empty: list those that may page, for example [production]")
 	}
-	slis := map[string]bool{}
+	slis, timed := map[string]bool{}, map[string]bool{}
 	for i, s := range p.SLIs {
 		where := fmt.Sprintf("slis[%d] (%s)", i, s.Name)
 		switch {
@@ -121,25 +124,20 @@ func (p *Policy) check() (faults []string) {
 		case slis[s.Name]:
 			fault("%s: name is used twice", where)
 		}
-		slis[s.Name] = true
+		slis[s.Name], timed[s.Name] = true, s.Histogram != ""
 		if s.Source != "" && s.Source != string(sli.Metrics) {
 			fault("%s: source must be metrics", where)
 		}
-		if s.Total.Metric == "" {
-			fault("%s: total.metric is missing", where)
-		}
-		if s.Bad.Metric != "" && s.Bad.Metric != s.Total.Metric {
-			fault("%s: bad counts another metric than total; use match on the same one", where)
-		}
-		if len(s.Bad.Match)+len(s.Bad.Not) == 0 {
-			fault("%s: bad.match is missing: say which events failed", where)
-		}
+		s.checkCounts(where, fault)
 		if s.Prior < 0 || s.Prior >= 0.5 {
 			fault("%s: prior must be at least 0 and below 0.5", where)
 		}
 	}
-	if !slis[p.Volume.SLI] {
+	switch {
+	case !slis[p.Volume.SLI]:
 		fault("volume.sli names no declared SLI")
+	case timed[p.Volume.SLI]:
+		fault("volume.sli is a histogram: name a counter")
 	}
 	rules := map[string]bool{}
 	for i, r := range p.Rules {
@@ -160,6 +158,12 @@ func (p *Policy) check() (faults []string) {
 		if !slis[r.SLI] {
 			fault("%s: sli names no declared SLI", where)
 		}
+		switch {
+		case r.Kind == string(rule.Latency) && slis[r.SLI] && !timed[r.SLI]:
+			fault("%s: kind latency needs an SLI with a histogram", where)
+		case r.Kind != string(rule.Latency) && timed[r.SLI]:
+			fault("%s: its SLI is a histogram, which only kind latency can judge", where)
+		}
 		if r.Service == "" {
 			fault("%s: service is missing: the owner is found through it", where)
 		}
@@ -174,6 +178,28 @@ func (p *Policy) check() (faults []string) {
 		}
 	}
 	return faults
+}
+
+// checkCounts checks what the SLI counts.
+func (s SLI) checkCounts(where string, fault func(string, ...any)) {
+	if s.Histogram != "" {
+		if s.Total.Metric != "" || len(s.Bad.Match)+len(s.Bad.Not) > 0 || s.Bad.Metric != "" {
+			fault("%s: histogram stands instead of total.metric and bad: leave those out", where)
+		}
+		if strings.HasSuffix(s.Histogram, "_bucket") {
+			fault("%s: histogram is named without _bucket", where)
+		}
+		return
+	}
+	if s.Total.Metric == "" {
+		fault("%s: total.metric is missing", where)
+	}
+	if s.Bad.Metric != "" && s.Bad.Metric != s.Total.Metric {
+		fault("%s: bad counts another metric than total; use match on the same one", where)
+	}
+	if len(s.Bad.Match)+len(s.Bad.Not) == 0 {
+		fault("%s: bad.match is missing: say which events failed", where)
+	}
 }
 
 func kinds() string {
@@ -194,7 +220,11 @@ func (s SLI) spec() sli.Spec {
 	if src == "" {
 		src = sli.Metrics
 	}
-	return sli.Spec{Name: s.Name, Source: src, Metric: s.Total.Metric, Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...)}
+	spec := sli.Spec{Name: s.Name, Source: src, Metric: s.Total.Metric, Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...)}
+	if s.Histogram != "" {
+		spec.Histogram, spec.Metric = s.Histogram, sli.Buckets(s.Histogram)
+	}
+	return spec
 }
 
 func (s Selector) matches() []sli.Match {

@@ -129,6 +129,9 @@ func prior(s SLI) float64 {
 	if s.Prior > 0 {
 		return s.Prior
 	}
+	if s.Histogram != "" {
+		return 0.05 // an edge is chosen that a tenth at most exceeds
+	}
 	return 0.01
 }
 
@@ -151,8 +154,11 @@ func (p Profile) Describe() []string {
 			cut += " and by " + strings.Join(r.SLI.Slices, ", ")
 		}
 		what := "failures"
-		if r.Kind == rule.Declines {
+		switch r.Kind {
+		case rule.Declines:
 			what = "the declined share"
+		case rule.Latency:
+			what = "the share above a usual duration"
 		}
 		out = append(out, fmt.Sprintf("%s (%s, %s): %s of %s, %s; %s",
 			r.Name, r.Kind, r.Severity, what, r.SLI.Name, cut, bears(r)))

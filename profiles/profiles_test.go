@@ -109,6 +109,22 @@ rules: [{name: r, kind: magic, sli: none, severity: loud, sensitivity: nervous}]
 	for _, want := range []string{"version", "environments", "volume.sli", "total.metric", "bad.match", "kind", "rules[0] (r): sli", "service", "severity", "sensitivity", "summary", "runbook_url"} {
 		require.Contains(t, err.Error(), want)
 	}
+	_, err = Parse("p", []byte(`
+version: 1
+environments: [production]
+volume: {sli: took}
+slis:
+  - {name: took, histogram: duration_seconds_bucket, total: {metric: m}, bad: {match: {a: [b]}}}
+  - {name: all, total: {metric: m}, bad: {match: {a: [b]}}}
+rules:
+  - {name: a, kind: errors, sli: took, service: s, severity: info, summary: s, runbook_url: r}
+  - {name: b, kind: latency, sli: all, service: s, severity: info, summary: s, runbook_url: r}
+`))
+	require.Error(t, err)
+	for _, want := range []string{"volume.sli is a histogram", "slis[0] (took): histogram stands instead", "without _bucket",
+		"rules[0] (a): its SLI is a histogram", "rules[1] (b): kind latency needs"} {
+		require.Contains(t, err.Error(), want)
+	}
 	_, err = Parse("p", []byte("version: 1\nrulez: []\nslis: [{nam: x}]\n"))
 	require.ErrorContains(t, err, "rulez")
 	require.ErrorContains(t, err, "nam")

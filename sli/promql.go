@@ -2,6 +2,7 @@ package sli
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"sort"
 	"strings"
@@ -16,22 +17,34 @@ type Selection map[string]string
 // slice in the window that ends at the evaluation time. It uses the anchored
 // modifier, which needs the engine option EnableExtendedRangeSelectors: increase
 // extrapolates and loses the first events of a new series.
+//
+// Bad events of a histogram are all less those up to Edge. Series of a sender that
+// does not have this edge are missing in the second sum: there the twin is too high,
+// where the counters interpolate.
 func (s Spec) PromQL(window time.Duration, sel Selection, slice Slice) (bad, total string) {
-	return s.sum(window, sel, slice, true), s.sum(window, sel, slice, false)
+	return s.pair(window, " anchored", "", sel, slice)
 }
 
 // PromQLPlain is PromQL without anchored, for backends that do not know it.
 func (s Spec) PromQLPlain(window time.Duration, sel Selection, slice Slice) (bad, total string) {
-	strip := func(q string) string { return strings.ReplaceAll(q, " anchored", "") }
-	b, t := s.PromQL(window, sel, slice)
-	return strip(b), strip(t)
+	return s.pair(window, "", "", sel, slice)
 }
 
-func (s Spec) sum(window time.Duration, sel Selection, slice Slice, bad bool) string {
-	conds := matchers(s.Total)
-	if bad {
-		conds = append(conds, matchers(s.Bad)...)
+// PromQLBy is PromQLPlain with one line for each value of a label.
+func (s Spec) PromQLBy(label string, window time.Duration, sel Selection, slice Slice) (bad, total string) {
+	return s.pair(window, "", " by ("+label+") ", sel, slice)
+}
+
+func (s Spec) pair(window time.Duration, modifier, by string, sel Selection, slice Slice) (bad, total string) {
+	if s.Histogram == "" {
+		return s.sum(window, modifier, by, sel, slice, matchers(s.Bad)...), s.sum(window, modifier, by, sel, slice)
 	}
+	total = s.sum(window, modifier, by, sel, slice, edgeMatcher(math.Inf(1)))
+	return "(" + total + " - " + s.sum(window, modifier, by, sel, slice, edgeMatcher(s.Edge)) + ")", total
+}
+
+func (s Spec) sum(window time.Duration, modifier, by string, sel Selection, slice Slice, more ...string) string {
+	conds := append(matchers(s.Total), more...)
 	for l, v := range sel {
 		conds = append(conds, fmt.Sprintf("%s=%q", l, v))
 	}
@@ -42,7 +55,7 @@ func (s Spec) sum(window time.Duration, sel Selection, slice Slice, bad bool) st
 		conds = append(conds, fmt.Sprintf("collector=%q", Collector))
 	}
 	sort.Strings(conds)
-	return fmt.Sprintf("sum(increase(%s{%s}[%s] anchored))", s.Metric, strings.Join(conds, ","), promDuration(window))
+	return fmt.Sprintf("sum%s(increase(%s{%s}[%s]%s))", by, s.Metric, strings.Join(conds, ","), promDuration(window), modifier)
 }
 
 func matchers(ms []Match) []string {

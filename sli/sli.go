@@ -52,6 +52,11 @@ type Spec struct {
 	// Beside counts the same events by the other source. It is shown beside this
 	// one and never added; it counts for a tenant that sends nothing by this one.
 	Beside *Spec `json:"beside,omitempty"`
+	// Histogram names a classic histogram of durations in seconds instead: Metric is
+	// then the name of its buckets, and bad are the events above an edge that is
+	// learned. Edge is that edge in the PromQL form; it takes no part in the ID.
+	Histogram string  `json:"histogram,omitempty"`
+	Edge      float64 `json:"edge_seconds,omitempty"`
 }
 
 // What tocsin makes of spans: counters by service, span_name, span_kind, peer,

@@ -45,7 +45,7 @@ func (a Artist) Chart(ctx context.Context, i incident.Incident) (dashboards.Char
 	if now := a.Now(); to.After(now) {
 		to = now
 	}
-	points, err := a.around(ctx, lead.Environment, Whose(i), r.SLI, i.Slice, lead.OnsetAt, to)
+	points, err := a.around(ctx, lead.Environment, Whose(i), r.SLI.At(lead.Evidence.Over), i.Slice, lead.OnsetAt, to)
 	if err != nil {
 		return dashboards.Chart{}, err
 	}
@@ -146,20 +146,29 @@ func (a Artist) zone(i incident.Incident) *time.Location {
 	return time.UTC
 }
 
-// Lead is the alert that says most about an incident: one over all tenants in
-// its slice before a tenant's, then the one with the most failures.
+// Lead is the alert that says most about an incident: of the kind it is about, one
+// over all tenants in its slice before a tenant's, then the one with the most failures.
 func Lead(i incident.Incident) (alert.Alert, bool) {
 	var best alert.Alert
 	found := false
 	for _, a := range i.Alerts {
-		if !found || rank(i, a) > rank(i, best) || rank(i, a) == rank(i, best) && a.Evidence.K > best.Evidence.K {
+		if !found || rank(i, a) > rank(i, best) || rank(i, a) == rank(i, best) && worse(a, best) {
 			best, found = a, true
 		}
 	}
 	return best, found
 }
 
+func worse(a, b alert.Alert) bool {
+	k, _ := a.Bad()
+	other, _ := b.Bad()
+	return k > other
+}
+
 func rank(i incident.Incident, a alert.Alert) (r int) {
+	if i.Leads(a) {
+		r += 4
+	}
 	if a.Slice.Key() == i.Slice.Key() {
 		r += 2
 	}

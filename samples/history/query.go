@@ -237,7 +237,7 @@ func (q *Querier) Counts(ctx context.Context, f Fence, spec sli.Spec, sel sli.Se
 		return nil, err
 	}
 	failed := map[int64]float64{}
-	if len(spec.Bad) > 0 {
+	if spec.Judges() {
 		points, err := q.column(ctx, f, bad, from, to, step)
 		if err != nil {
 			return nil, err
