@@ -58,7 +58,7 @@ func (m *meter) dropBucket(u *use) {
 	}
 }
 
-func (s *series) sending() bool { return s.arriving || s.known && !s.ended && !s.gone }
+func (s *series) sending() bool { return s.events || s.arriving || s.known && !s.ended && !s.gone }
 
 // changed tells the groups of s that it began or ceased to send.
 func (s *series) changed() {
