@@ -209,7 +209,8 @@ func (a *App) buildEffects(ctx context.Context) error {
 			return err
 		}
 	}
-	a.sender = send.New(send.Options{Store: a.store, Blobs: a.blobs, Systems: a.systems, Channels: channels, Links: links, Pictures: artist, Now: a.o.Now, Logger: a.log})
+	a.sender = send.New(send.Options{Store: a.store, Blobs: a.blobs, Systems: a.systems, Channels: channels, Links: links, Pictures: artist,
+		Live: func(t catalog.TeamID) bool { return a.shared.Settings.Live(t) }, Now: a.o.Now, Logger: a.log})
 	return nil
 }
 

@@ -27,6 +27,16 @@ type Team struct {
 	OnCall            []PersonID `yaml:"oncall" json:"oncall"` // without a schedule: always the first of these
 	FalsePagesPerWeek float64    `yaml:"false_pages_per_week" json:"false_pages_per_week"`
 	ITSM              TeamITSM   `yaml:"itsm" json:"itsm"`
+	// EscalationRounds is how often the person on call and all steps are gone
+	// through before the last resort; default 1.
+	EscalationRounds int        `yaml:"escalation_rounds" json:"escalation_rounds"`
+	LastResort       LastResort `yaml:"last_resort" json:"last_resort"`
+	// UnreachableAfter is how long a page may stay undelivered before the person's
+	// next contact, and after the last one the next step, is tried; default 2m.
+	UnreachableAfter time.Duration `yaml:"unreachable_after" json:"unreachable_after"`
+	// SilentAfter is how long whoever acknowledged may leave no trace on an
+	// incident that goes on before others are called again; 0: for ever.
+	SilentAfter time.Duration `yaml:"silent_after" json:"silent_after"`
 	// WorkingHours are when a warning may call somebody; without them no warning does.
 	WorkingHours WorkingHours `yaml:"working_hours" json:"working_hours"`
 }
@@ -51,6 +61,19 @@ type Step struct {
 	Schedule ScheduleID    `yaml:"schedule" json:"schedule"`
 	Person   PersonID      `yaml:"person" json:"person"`
 }
+
+// LastResort is who is called when all steps are through or nobody can be
+// reached: a person, or whoever of another team is on call. Zero: nobody.
+type LastResort struct {
+	// After is how long the last step has to acknowledge; default: as the last
+	// step itself waited, without steps 10m.
+	After  time.Duration `yaml:"after" json:"after"`
+	Person PersonID      `yaml:"person" json:"person"`
+	Team   TeamID        `yaml:"team" json:"team"`
+}
+
+// Zero says that there is none.
+func (l LastResort) Zero() bool { return l.Person == "" && l.Team == "" }
 
 // TeamITSM is where a team's tickets go; empty means the default system.
 type TeamITSM struct {

@@ -71,9 +71,7 @@ func (s *source) teams() {
 		if t.Schedule == "" && len(t.OnCall) == 0 && s.owns(t.ID) {
 			s.fault(s.at("teams", i), "the team owns something and nobody of it could be called; give it a schedule, or people under oncall")
 		}
-		for n, e := range t.Escalation {
-			s.step(i, n, e)
-		}
+		s.escalation(i, t)
 		if t.FalsePagesPerWeek < 0 || s.has("teams", i, "false_pages_per_week") && s.zero("teams", i, "false_pages_per_week") {
 			s.fault(s.at("teams", i, "false_pages_per_week"), "false_pages_per_week must be more than 0; to page nobody run: tocsin observe TEAM")
 		}
@@ -91,23 +89,6 @@ func (s *source) owns(id TeamID) bool {
 func (s *source) zero(list string, index int, key string) bool {
 	var v float64
 	return s.at(list, index, key).node.Decode(&v) == nil && v == 0
-}
-
-func (s *source) step(team, n int, e Step) {
-	at := func(key string) place { return s.at("teams", team, "escalation", n, key) }
-	if e.After <= 0 {
-		s.fault(at("after"), "an escalation step needs after, a duration like 10m")
-	}
-	if (e.Schedule == "") == (e.Person == "") {
-		s.fault(at(""), "an escalation step names either a schedule or a person")
-		return
-	}
-	if _, ok := s.c.Schedule(e.Schedule); e.Schedule != "" && !ok {
-		s.fault(at("schedule"), "the step's schedule is not listed; add it to schedules or correct the name")
-	}
-	if _, ok := s.c.Person(e.Person); e.Person != "" && !ok {
-		s.fault(at("person"), "the step's person is not listed; add the person to people or correct the name")
-	}
 }
 
 func (s *source) services() {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -19,6 +20,12 @@ type File struct {
 	Name string
 	Text []byte
 }
+
+// Defaults of a team's escalation.
+const (
+	DefaultUnreachable = 2 * time.Minute
+	DefaultAfter       = 10 * time.Minute // of the last resort, and of a round, without steps
+)
 
 // DefaultFalsePages is a team's weekly budget of false pages when it names none.
 const DefaultFalsePages = 2
@@ -222,6 +229,7 @@ func (c *Catalog) fill() {
 		t.Escalation, t.OnCall = list(t.Escalation), list(t.OnCall)
 		def(&t.Name, string(t.ID))
 		def(&t.Kind, "product")
+		t.escalate()
 		t.WorkingHours.Hours = hoursList(t.WorkingHours.Hours)
 		def(&t.WorkingHours.TimeZone, "UTC")
 		if t.FalsePagesPerWeek == 0 {
@@ -245,6 +253,22 @@ func (c *Catalog) fill() {
 		for n := range s.Layers {
 			s.Layers[n].Members = list(s.Layers[n].Members)
 			s.Layers[n].Hours = hoursList(s.Layers[n].Hours)
+		}
+	}
+}
+
+// escalate sets the defaults of the escalation.
+func (t *Team) escalate() {
+	if t.EscalationRounds == 0 {
+		t.EscalationRounds = 1
+	}
+	if t.UnreachableAfter == 0 {
+		t.UnreachableAfter = DefaultUnreachable
+	}
+	if t.LastResort.After == 0 {
+		t.LastResort.After = DefaultAfter
+		if n := len(t.Escalation); n > 0 {
+			t.LastResort.After = t.Escalation[n-1].After
 		}
 	}
 }

@@ -135,9 +135,15 @@ func TestFaultsNameFileLineAndWhatToDo(t *testing.T) {
 const times = `teams:
   - id: ops
     oncall: [ben]
+    escalation: [{after: 7m, person: anna}]
+    escalation_rounds: 2
+    unreachable_after: 3m
+    silent_after: 1h
+    last_resort: {team: chiefs}
     working_hours:
       time_zone: Europe/Berlin
       hours: [{days: [mon, fri], from: 09:00, to: 17:00}]
+  - {id: chiefs, oncall: [anna]}
 people:
   - {id: anna, contacts: [{channel: log}]}
   - {id: ben, contacts: [{channel: log}]}
@@ -153,21 +159,34 @@ func TestHoursAndOverrides(t *testing.T) {
 	c, err := catalog.Parse(catalog.File{Name: "c.yaml", Text: []byte(times)})
 	require.NoError(t, err)
 	require.Equal(t, []catalog.Hours{{Days: []string{"mon", "fri"}, From: "09:00", To: "17:00"}}, c.Teams[0].WorkingHours.Hours)
+	require.Equal(t, 7*time.Minute, c.Teams[0].LastResort.After, "as the last step waited")
+	require.Equal(t, catalog.DefaultAfter, c.Teams[1].LastResort.After)
+	require.Equal(t, 1, c.Teams[1].EscalationRounds)
 	require.Equal(t, "24:00", c.Schedules[0].Layers[0].Hours[0].To)
 	require.Equal(t, catalog.PersonID("anna"), c.Schedules[0].Overrides[0].Instead)
 	for _, f := range []struct{ old, new, want string }{
-		{"time_zone: Europe/Berlin", "time_zone: Mars", "c.yaml:5: time_zone is not known"},
-		{"hours: [{days: [mon, fri], from: 09:00, to: 17:00}]", "hours: []", "c.yaml:6: working_hours lists no hours"},
-		{"mon, fri", "mon, freitag", "c.yaml:6: a day must be one of mon"},
-		{"from: 09:00", "from: 9", "c.yaml:6: from must be a time of day"},
-		{"to: 17:00", "to: 25:00", "c.yaml:6: to must be a time of day"},
-		{"from: 22:00", "from: 24:00", "c.yaml:13: from must be a time of day"},
-		{"person: ben, instead", "person: zoe, instead", "c.yaml:15: the override's person is not listed"},
-		{"instead: anna", "instead: zoe", "c.yaml:15: instead names a person who is not listed"},
-		{"from: 2026-02-01T00:00", "from: 2026-02-01", "c.yaml:15: from must be a local date and time"},
-		{"to: 2026-02-02T00:00", "to: then", "c.yaml:15: to must be a local date and time"},
-		{"to: 2026-02-02T00:00", "to: 2026-01-02T00:00", "c.yaml:15: to must be after from"},
-		{", reason: swap", "", "c.yaml:15: an override needs a reason"},
+		{"escalation_rounds: 2", "escalation_rounds: 11", "c.yaml:5: escalation_rounds must be from 1 to 10"},
+		{"unreachable_after: 3m", "unreachable_after: 1s", "c.yaml:6: unreachable_after must be"},
+		{"silent_after: 1h", "silent_after: 1m", "c.yaml:7: silent_after must be"},
+		{"{team: chiefs}", "{team: chiefs, person: anna}", "c.yaml:8: last_resort names either"},
+		{"{team: chiefs}", "{after: 5m}", "c.yaml:8: last_resort names either"},
+		{"{team: chiefs}", "{person: zoe}", "c.yaml:8: the last resort is not listed"},
+		{"{team: chiefs}", "{team: nobody}", "c.yaml:8: the last resort is not listed"},
+		{"{team: chiefs}", "{team: ops}", "c.yaml:8: a team cannot be its own last resort"},
+		{"chiefs, oncall: [anna]", "chiefs", "c.yaml:8: nobody of the last resort could be called"},
+		{"{team: chiefs}", "{team: chiefs, after: -1s}", "c.yaml:8: after of the last resort"},
+		{"time_zone: Europe/Berlin", "time_zone: Mars", "c.yaml:10: time_zone is not known"},
+		{"hours: [{days: [mon, fri], from: 09:00, to: 17:00}]", "hours: []", "c.yaml:11: working_hours lists no hours"},
+		{"mon, fri", "mon, freitag", "c.yaml:11: a day must be one of mon"},
+		{"from: 09:00", "from: 9", "c.yaml:11: from must be a time of day"},
+		{"to: 17:00", "to: 25:00", "c.yaml:11: to must be a time of day"},
+		{"from: 22:00", "from: 24:00", "c.yaml:19: from must be a time of day"},
+		{"person: ben, instead", "person: zoe, instead", "c.yaml:21: the override's person is not listed"},
+		{"instead: anna", "instead: zoe", "c.yaml:21: instead names a person who is not listed"},
+		{"from: 2026-02-01T00:00", "from: 2026-02-01", "c.yaml:21: from must be a local date and time"},
+		{"to: 2026-02-02T00:00", "to: then", "c.yaml:21: to must be a local date and time"},
+		{"to: 2026-02-02T00:00", "to: 2026-01-02T00:00", "c.yaml:21: to must be after from"},
+		{", reason: swap", "", "c.yaml:21: an override needs a reason"},
 	} {
 		require.Contains(t, times, f.old)
 		_, err := catalog.Parse(catalog.File{Name: "c.yaml", Text: []byte(strings.Replace(times, f.old, f.new, 1))})

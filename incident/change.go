@@ -29,8 +29,11 @@ type PageWanted struct {
 	Transition  string // which opening, "opened/1"
 	Reason      string
 	Live        bool // false: only record who would have been paged
-	At          time.Time
-	NotAfter    time.Time // too late to be of use
+	Urgent      bool // false: a warning
+	// Except is who gave the incident back or fell silent: others are asked first.
+	Except   catalog.PersonID
+	At       time.Time
+	NotAfter time.Time // too late to be of use
 }
 
 // Change is what a decision brings. Everything in it belongs in one commit.
@@ -221,26 +224,36 @@ func (b *build) narrow(to sli.Slice, reason string) {
 	b.Ticket = true
 }
 
+// wants says whether somebody is to be paged for what fires, at all, and why
+// when nobody is.
+func (i Incident) wants() (worst *alert.Alert, hard bool, nobody string) {
+	worst, hard = i.worst()
+	switch {
+	case i.State != StateOpen:
+		nobody = "it is " + string(i.State)
+	case worst == nil && i.Paged:
+		nobody = "the team was called already for this opening"
+	case worst == nil:
+		nobody = "what fires was firing when its source was first seen (backlog): listed, never paged"
+	case worst.Severity == rule.Warning && !i.WarningPages:
+		nobody = "severity warning opens a ticket and pages nobody, for the team has no working_hours"
+	case worst.Severity != rule.Critical && worst.Severity != rule.Warning:
+		nobody = "severity " + string(worst.Severity) + " is recorded and shown: no ticket, no page"
+	case i.NoPage != "":
+		nobody = i.NoPage
+	case i.Paged && (i.PagedUrgent || worst.Severity != rule.Critical):
+		nobody = "the team was called already for this opening"
+	}
+	return worst, hard, nobody
+}
+
 // consider decides whether somebody must be paged, and says why when nobody is.
 // It is called whenever an alert arrived.
 func (b *build) consider() (nobody string) {
 	i := &b.Incident
-	switch {
-	case i.State != StateOpen:
-		return "it is " + string(i.State)
-	case i.Paged:
-		return "the team was called already for this opening"
-	}
-	worst, hard := i.worst()
-	switch {
-	case worst == nil:
-		return "what fires was firing when its source was first seen (backlog): listed, never paged"
-	case worst.Severity == rule.Warning:
-		return "severity warning opens a ticket and pages nobody"
-	case worst.Severity != rule.Critical:
-		return "severity " + string(worst.Severity) + " is recorded and shown: no ticket, no page"
-	case i.NoPage != "":
-		return i.NoPage
+	worst, hard, nobody := i.wants()
+	if nobody != "" {
+		return nobody
 	}
 	wait := time.Duration(i.SettleFor * float64(time.Second))
 	switch {
@@ -249,25 +262,35 @@ func (b *build) consider() (nobody string) {
 	case i.SettleUntil != nil:
 		return fmt.Sprintf("a page waits until %s to see whether it lasts", i.SettleUntil.Format("15:04:05 UTC"))
 	case wait <= 0:
-		b.want("critical, and no settling time is set")
+		b.want(string(worst.Severity) + ", and no settling time is set")
 	default:
 		until := b.now.Add(wait)
 		i.SettleUntil = &until
 		b.Timers = append(b.Timers, store.Timer{ID: i.settleTimer(), At: until, Subject: i.ID.Subject(), Kind: SettleTimer})
-		b.log("settling", "tocsin", fmt.Sprintf("critical but not a hard fault: the page waits %g s and is sent only if it still fires then", i.SettleFor))
+		b.log("settling", "tocsin", fmt.Sprintf("%s but not a hard fault: the page waits %g s and is sent only if it still fires then", worst.Severity, i.SettleFor))
 		b.Changed = true
 	}
 	return ""
 }
 
-// want asks for the page of this opening.
+// want asks for the page of this opening. One that was wanted for a warning is
+// wanted again once it is critical: that is another call.
 func (b *build) want(reason string) {
 	i := &b.Incident
-	i.Paged = true
+	worst, _ := i.worst()
+	urgent := worst != nil && worst.Severity == rule.Critical
+	transition := i.Transition()
+	if i.Releases > 0 {
+		transition += fmt.Sprintf("/again/%d", i.Releases)
+	}
+	if urgent && i.Paged {
+		transition += "/critical"
+	}
+	i.Paged, i.PagedUrgent = true, urgent
 	b.unsettle()
 	b.Changed = true
 	b.Page = &PageWanted{Incident: string(i.ID), Number: i.Number, Environment: i.Environment, Tenant: i.scope(), Service: i.Service,
-		Team: i.Team, Transition: i.Transition(), Reason: reason, Live: i.Live, At: b.now, NotAfter: b.now.Add(usefulFor)}
+		Team: i.Team, Transition: transition, Reason: reason, Live: i.Live, Urgent: urgent, At: b.now, NotAfter: b.now.Add(usefulFor)}
 	what := "a page for team " + string(i.Team) + ": " + reason
 	if !i.Live {
 		what = "would page team " + string(i.Team) + " (it is observed, nothing leaves): " + reason

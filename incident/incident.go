@@ -162,6 +162,13 @@ type Incident struct {
 	SettleFor   float64    `json:"settle_seconds"` // how long a fault that is not hard must last
 	SettleUntil *time.Time `json:"settle_until"`   // waiting to page; nil: not
 	Paged       bool       `json:"paged"`          // a page was wanted for this opening
+	PagedUrgent bool       `json:"paged_urgent"`   // and that for something critical
+	// WarningPages says that a warning calls somebody too, in the working hours.
+	WarningPages bool `json:"warning_pages"`
+	// SilentAfter is how long whoever has it may leave no trace, in seconds,
+	// before others are called; 0: for ever.
+	SilentAfter float64 `json:"silent_after_seconds"`
+	Releases    int     `json:"releases"` // how often it was given back in this opening
 }
 
 // Firing says whether any of its alerts fires.

@@ -23,8 +23,11 @@ type Opening struct {
 	// SettleFor is how long a fault that is not hard must last before the first
 	// page: zero means 30 s, negative none. Hard faults never wait.
 	SettleFor time.Duration
-	Live      bool   // the team is live; else it is recorded who would be paged, and nothing leaves
-	NoPage    string // why nobody may be paged at all, e.g. an environment the policy does not list
+	Live      bool // the team is live; else it is recorded who would be paged, and nothing leaves
+	// WarningPages says that the team has working hours, in which a warning calls.
+	WarningPages bool
+	SilentAfter  time.Duration // how long an acknowledged incident may stay silent; 0: for ever
+	NoPage       string        // why nobody may be paged at all, e.g. an environment the policy does not list
 }
 
 // Open opens an incident with its first alert, which fires.
@@ -35,7 +38,7 @@ func Open(a alert.Alert, o Opening, now time.Time) Change {
 	}
 	b := begin(Incident{ID: o.ID, Number: o.Number, Environment: a.Environment, Service: a.Service, Slice: a.Slice,
 		State: StateOpen, Team: o.Team, OwnerReason: o.OwnerReason, OpenedAt: now.UTC(), Openings: 1, Live: o.Live, NoPage: o.NoPage,
-		SettleFor: max(0, wait.Seconds()), Mirror: Mirror{System: o.System}}, now)
+		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}}, now)
 	b.put(a)
 	if b.Incident.RunbookURL == "" {
 		b.Incident.RunbookURL = o.RunbookURL
@@ -121,6 +124,7 @@ func (b *build) resolve(by Actor, why string) {
 	b.attribute("state", string(i.State), string(StateResolved), why)
 	i.State, i.ResolvedAt, i.ResolvedBy, i.ResolutionReason = StateResolved, &now, by, why
 	b.unsettle()
+	b.deaf()
 	b.Withdraw, b.Ticket = true, true
 }
 
@@ -145,7 +149,7 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 	n.Mirror.Owner = n.AcknowledgedBy.ITSMUser // still on the ticket: no news when it is read again
 	n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
 	n.ResolvedAt, n.ResolvedBy, n.ResolutionReason = nil, Actor{}, ""
-	n.Openings, n.Paged, n.SettleFor = n.Openings+1, false, max(0, settleFor.Seconds())
+	n.Openings, n.Paged, n.PagedUrgent, n.Releases, n.SettleFor = n.Openings+1, false, false, 0, max(0, settleFor.Seconds())
 	if worst, _ := n.worst(); worst != nil && worst.Severity != n.Severity {
 		b.attribute("severity", string(n.Severity), string(worst.Severity), "what fires now that it is back")
 		n.Severity = worst.Severity
@@ -169,17 +173,17 @@ func Settled(i Incident, now time.Time) Change {
 	}
 	n.SettleUntil = nil // the timer that fired removes itself
 	b.Changed = true
-	worst, _ := n.worst()
+	worst, _, nobody := n.wants()
 	switch {
-	case n.Paged:
 	case n.State == StateAcknowledged:
 		b.log("no_page", "tocsin", "no page after the settling time: "+n.AcknowledgedBy.String()+" has it")
 	case n.State == StateResolved:
 		b.log("no_page", "tocsin", "no page after the settling time: it is over")
-	case worst == nil || worst.Severity != rule.Critical:
+	case n.Paged && (worst == nil || n.PagedUrgent):
+	case worst == nil || worst.Severity != rule.Critical && !n.WarningPages:
 		b.log("no_page", "tocsin", "no page after the settling time: nothing critical fires any more")
-	case n.NoPage != "":
-		b.log("no_page", "tocsin", "no page after the settling time: "+n.NoPage)
+	case nobody != "":
+		b.log("no_page", "tocsin", "no page after the settling time: "+nobody)
 	default:
 		b.want(fmt.Sprintf("it still fires after the settling time of %g s", n.SettleFor))
 	}

@@ -2,9 +2,11 @@ package incident
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/itsm"
+	"github.com/tocsin-alerting/tocsin/store"
 )
 
 // Holder is who has an incident, told to whoever asks for it.
@@ -35,6 +37,7 @@ func Acknowledge(i Incident, by Actor, via string, now time.Time) (Change, Holde
 	case StateAcknowledged:
 		h := Holder{By: n.AcknowledgedBy, Via: n.AcknowledgedVia, Since: *n.AcknowledgedAt}
 		if by.Same(h.By) {
+			b.listen()
 			h.Text = fmt.Sprintf("You have %s since %s.", n.label(), clock(h.Since))
 			return b.done(), h
 		}
@@ -47,6 +50,7 @@ func Acknowledge(i Incident, by Actor, via string, now time.Time) (Change, Holde
 	b.attribute("state", string(n.State), string(StateAcknowledged), why)
 	n.State, n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = StateAcknowledged, &at, by, via
 	b.unsettle()
+	b.listen()
 	b.Withdraw = true
 	b.log("acknowledged", actorName(by), why+"; pages not yet sent are withdrawn")
 	b.note(fmt.Sprintf("acknowledged/%d", n.Openings), "Acknowledged by "+by.String()+" ("+via+").", nil)
@@ -81,10 +85,81 @@ func Resolve(i Incident, by Actor, via, note string, now time.Time) Change {
 func Note(i Incident, by Actor, key, text string, now time.Time) Change {
 	b := begin(i, now)
 	if b.note("note/"+key, by.String()+": "+text, nil) {
+		b.listen()
 		b.log("note", actorName(by), cut(text, maxNoteRunes))
 	}
 	return b.done()
 }
+
+// Release gives an acknowledged incident back: it is open again and others are
+// called. ok is false when nobody has it.
+func Release(i Incident, by Actor, via, note string, now time.Time) (c Change, ok bool) {
+	if i.State != StateAcknowledged {
+		return begin(i, now).done(), false
+	}
+	b := begin(i, now)
+	why := fmt.Sprintf("given back by %s (%s)", by, via)
+	if note != "" {
+		why += ": " + cut(note, 500)
+	}
+	b.release(by, why)
+	return b.done(), true
+}
+
+// SilentTimer is the kind of the timer after which Silent is to be called.
+const SilentTimer = "incident.silent"
+
+// Silent is called by the silent timer: whoever has the incident left no trace
+// on it for too long, and it goes on. Others are called.
+func Silent(i Incident, now time.Time) Change {
+	b := begin(i, now)
+	if i.State != StateAcknowledged || i.SilentAfter <= 0 {
+		return b.done()
+	}
+	limit := time.Duration(i.SilentAfter * float64(time.Second))
+	b.release(Actor{}, fmt.Sprintf("%s acknowledged it at %s and left no trace on it for %s", i.AcknowledgedBy, clock(*i.AcknowledgedAt), strings.TrimSuffix(limit.String(), "0s")))
+	return b.done()
+}
+
+// release makes an acknowledged incident nobody's and asks for a call.
+func (b *build) release(by Actor, why string) {
+	n := &b.Incident
+	had := n.AcknowledgedBy
+	b.attribute("state", string(n.State), string(StateOpen), why)
+	n.State, n.Mirror.Owner = StateOpen, had.ITSMUser // still on the ticket: no news when it is read again
+	n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
+	n.Releases, n.Paged, n.PagedUrgent = n.Releases+1, false, false
+	b.deaf()
+	actor := "tocsin"
+	if !by.Zero() {
+		actor = actorName(by)
+	}
+	b.log("released", actor, why+"; it is open again")
+	b.note(fmt.Sprintf("released/%d/%d", n.Openings, n.Releases), "Open again: "+why+".", nil)
+	if _, _, nobody := n.wants(); nobody != "" {
+		b.log("no_page", "tocsin", "nobody is paged: "+nobody)
+		return
+	}
+	b.want(why)
+	b.Page.Except = had.Person
+}
+
+// listen starts the time anew in which whoever has the incident must leave a
+// trace on it.
+func (b *build) listen() {
+	if n := &b.Incident; n.SilentAfter > 0 && n.State == StateAcknowledged {
+		b.Timers = append(b.Timers, store.Timer{ID: n.silentTimer(), At: b.now.Add(time.Duration(n.SilentAfter * float64(time.Second))), Subject: n.ID.Subject(), Kind: SilentTimer})
+	}
+}
+
+// deaf ends it.
+func (b *build) deaf() {
+	if b.Incident.SilentAfter > 0 {
+		b.Timers = append(b.Timers, store.Timer{ID: b.Incident.silentTimer(), Subject: b.Incident.ID.Subject(), Kind: SilentTimer})
+	}
+}
+
+func (i Incident) silentTimer() string { return i.ID.Subject() + "/silent" }
 
 // TicketObserved takes what somebody did in the ticket system: took it, or
 // resolved it. by is the person, found by the ticket system's user name. What
@@ -108,6 +183,9 @@ func TicketObserved(i Incident, seen itsm.Observed, by Actor, now time.Time) Cha
 	}
 	if seen.Ref.ID != "" && n.Mirror.Ref != seen.Ref {
 		n.Mirror.Ref, b.Changed = seen.Ref, true
+	}
+	if !by.Zero() && by.Same(n.AcknowledgedBy) {
+		b.listen() // work on the ticket is a trace too
 	}
 	before := b.done()
 	switch {

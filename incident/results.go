@@ -118,12 +118,20 @@ func PageOutcome(i Incident, r PageResult, now time.Time) Change {
 	return b.done()
 }
 
+// Called adds a line about the calls made for it to the ticket; key makes it
+// stand there once. The decision itself was recorded by who made it.
+func Called(i Incident, key, text string, now time.Time) Change {
+	b := begin(i, now)
+	b.note(key, text, nil)
+	return b.done()
+}
+
 // Unpaged records that a page was wanted and nobody could be found for it; the
 // incident stays open and says so.
 func Unpaged(i Incident, why string, now time.Time) Change {
 	b := begin(i, now)
 	n := &b.Incident
-	if b.note("unpaged/"+n.Transition(), "Nobody could be paged: "+why, nil) {
+	if b.note(fmt.Sprintf("unpaged/%s/%d", n.Transition(), len(n.Pages)), "Nobody could be paged: "+why, nil) {
 		b.log("unpaged", "tocsin", "nobody could be paged: "+why+"; the incident stays open and waits for somebody to see it")
 	}
 	return b.done()

@@ -8,6 +8,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/rota"
+	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -15,12 +16,13 @@ import (
 // of the person's contacts whose channel exists; channels are the names of
 // those configured. A team that is not live gets a page that is only observed.
 // A person without a usable contact gives a page that failed, with what to do.
-func Request(w Wanted, d rota.Duty, channels []string, now time.Time) PageChange {
+func Request(w Wanted, d rota.Duty, at Place, patience time.Duration, channels []string, now time.Time) PageChange {
 	now = now.UTC()
 	usable := slices.DeleteFunc(slices.Clone(d.Person.Contacts), func(c catalog.Contact) bool { return !slices.Contains(channels, c.Channel) })
 	p := Page{Incident: w.Incident, Number: w.Number, Environment: w.Environment, Tenant: w.Tenant, Team: d.Team, Person: d.Person.ID,
 		PersonName: d.Person.Name, TimeZone: d.Person.TimeZone, Why: d.Reason, State: Pending, RequestedAt: now, Transition: w.Transition,
-		NotAfter: w.NotAfter.UTC(), Alternatives: []catalog.Contact{}}
+		NotAfter: w.NotAfter.UTC(), Alternatives: []catalog.Contact{}, Place: at, Patience: patience.Seconds()}
+	p.Place.Asked = append([]Asked{}, at.Asked...)
 	if p.PersonName == "" {
 		p.PersonName = string(p.Person)
 	}
@@ -43,7 +45,7 @@ func Request(w Wanted, d rota.Duty, channels []string, now time.Time) PageChange
 	b.Page.Alternatives = append(b.Page.Alternatives, usable[1:]...)
 	b.call()
 	if !w.Live {
-		b.Page.State, b.Call = Observed, nil
+		b.Page.State, b.Call, b.Timers = Observed, nil, nil
 		b.Page.Detail = fmt.Sprintf("would have paged %s by %s at %s; team %s is observed, nothing leaves", p.PersonName, b.Page.Channel, both(now, p.TimeZone), p.Team)
 		b.log("page.observed", "tocsin", b.Page.Detail+"; "+p.Why)
 		return b.PageChange
@@ -62,11 +64,24 @@ func (b *pageBuild) log(kind, actor, reason string) {
 		Kind: kind, Actor: actor, Reason: reason})
 }
 
-// call makes the call to the page's present address.
+// call makes the call to the page's present address; it has so long to be
+// delivered there.
 func (b *pageBuild) call() {
 	p := &b.Page
 	p.Key = key(p.Environment, p.Tenant, p.Incident, "page", p.Channel+"/"+p.To, p.Transition)
 	b.Call = &Call{Page: p.ID, Key: p.Key, Incident: p.Incident, Channel: p.Channel, To: p.To, NotAfter: p.NotAfter, OnlyIf: OnlyIf}
+	if p.Patience > 0 {
+		b.Timers = append(b.Timers, store.Timer{ID: p.contactTimer(), At: b.now.Add(time.Duration(p.Patience * float64(time.Second))), Subject: string(p.ID), Kind: ContactTimer})
+	}
+}
+
+func (p Page) contactTimer() string { return p.ID.Subject() + "/contact" }
+
+// settled takes the contact's timer away: the page waits for no delivery any more.
+func (b *pageBuild) settled() {
+	if b.Page.Patience > 0 {
+		b.Timers = append(b.Timers, store.Timer{ID: b.Page.contactTimer(), Subject: string(b.Page.ID), Kind: ContactTimer})
+	}
 }
 
 // MaySend is asked just before every attempt: whether the call still makes
@@ -103,10 +118,12 @@ func Outcome(p Page, r Result, now time.Time) PageChange {
 		if n.State == Pending || n.State == Failed {
 			n.State = Sent
 		}
+		b.settled()
 		b.log("page.sent", "tocsin", fmt.Sprintf("%s was paged by %s: %s", n.PersonName, n.Channel, r.Detail))
 	case n.State != Pending:
 	case r.Withheld:
 		n.State, n.Detail, b.Changed = Withdrawn, r.Detail, true
+		b.settled()
 		b.log("page.withdrawn", "tocsin", "not sent: "+r.Detail)
 	case r.Retryable:
 		n.Attempts, b.Changed = n.Attempts+1, true
@@ -121,10 +138,34 @@ func Outcome(p Page, r Result, now time.Time) PageChange {
 	return b.PageChange
 }
 
+// Undelivered is called by the contact's timer: the page moves to the person's
+// next address. At the last one it goes on being tried, and counts as not
+// reached.
+func Undelivered(p Page, now time.Time) PageChange {
+	b := pageBuild{PageChange: PageChange{Page: p}, now: now.UTC()}
+	n := &b.Page
+	if n.State != Pending || n.Unreached {
+		return b.PageChange
+	}
+	b.Changed = true
+	waited := "not delivered within " + span(time.Duration(n.Patience*float64(time.Second)))
+	if n.Detail != "" {
+		waited += ": " + n.Detail
+	}
+	if len(n.Alternatives) > 0 {
+		b.next(waited)
+		return b.PageChange
+	}
+	n.Unreached = true
+	b.log("page.unreached", "tocsin", fmt.Sprintf("%s could not be reached by %s: %s; it is still tried", n.PersonName, n.Channel, waited))
+	return b.PageChange
+}
+
 func (b *pageBuild) next(why string) {
 	n := &b.Page
 	if len(n.Alternatives) == 0 {
 		n.State = Failed
+		b.settled()
 		b.log("page.failed", "tocsin", fmt.Sprintf("%s could not be paged by %s: %s; no other contact is left, the incident stays open", n.PersonName, n.Channel, why))
 		return
 	}
@@ -154,6 +195,7 @@ func Acknowledge(p Page, by Actor, now time.Time) (PageChange, Answer) {
 	at := b.now
 	n.AcknowledgedAt, n.AcknowledgedBy, n.By, b.Changed = &at, by.String(), by.Person, true
 	n.State = Acknowledged
+	b.settled()
 	b.log("page.acknowledged", "person:"+string(by.Person), by.String()+" acknowledged the page")
 	return b.PageChange, Answer{First: true, By: by.String(), Since: at, Text: fmt.Sprintf("You have incident %d.", n.Number)}
 }
@@ -165,6 +207,7 @@ func Withdraw(p Page, reason string, now time.Time) PageChange {
 		return b.PageChange
 	}
 	b.Page.State, b.Page.Detail, b.Changed = Withdrawn, reason, true
+	b.settled()
 	b.log("page.withdrawn", "tocsin", "not sent: "+reason)
 	return b.PageChange
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -47,17 +48,20 @@ const (
 // same fields as the decision of the incident, so that one converts into the
 // other.
 type Wanted struct {
-	Incident    string
-	Number      int
-	Environment string
-	Tenant      tenant.ID // the one tenant concerned, or tenant.Product
-	Service     string
-	Team        catalog.TeamID
-	Transition  string // which opening of the incident, "opened/1"
-	Reason      string
-	Live        bool // false: only record who would have been paged
-	At          time.Time
-	NotAfter    time.Time // too late to be of use
+	Incident    string         `json:"incident"`
+	Number      int            `json:"number"`
+	Environment string         `json:"environment"`
+	Tenant      tenant.ID      `json:"tenant"` // the one tenant concerned, or tenant.Product
+	Service     string         `json:"service"`
+	Team        catalog.TeamID `json:"team"`
+	Transition  string         `json:"transition"` // which opening of the incident, "opened/1"
+	Reason      string         `json:"reason"`
+	Live        bool           `json:"live"`   // false: only record who would have been paged
+	Urgent      bool           `json:"urgent"` // false: a warning, which calls in working hours only and asks nobody else
+	// Except is who gave the incident back or fell silent: others are asked first.
+	Except   catalog.PersonID `json:"except"`
+	At       time.Time        `json:"at"`
+	NotAfter time.Time        `json:"not_after"` // too late to be of use
 }
 
 // Page is the record of one call for one person.
@@ -86,6 +90,32 @@ type Page struct {
 	Detail         string            `json:"detail"`          // what the carrier last said, or why it was not sent
 	Transition     string            `json:"transition"`
 	NotAfter       time.Time         `json:"not_after"`
+	Place          Place             `json:"place"` // in the escalation
+	// Patience is how long, in seconds, an address may leave the page undelivered.
+	Patience float64 `json:"patience_seconds"`
+	// Unreached says that no address took it in time; the last one is still tried.
+	Unreached bool `json:"unreached"`
+}
+
+// Place is where in an escalation a page stands.
+type Place struct {
+	Step       int     `json:"step"`  // from 1: the person on call; 0: not in an escalation
+	Steps      int     `json:"steps"` // of a round, the last resort not counted
+	Round      int     `json:"round"` // from 1
+	Rounds     int     `json:"rounds"`
+	LastResort bool    `json:"last_resort"`
+	Asked      []Asked `json:"asked"` // before, oldest first
+	Then       string  `json:"then"`  // what follows when nobody acknowledges
+}
+
+// Asked is somebody who was called before, and what came of it.
+type Asked struct {
+	Person catalog.PersonID `json:"person"`
+	Name   string           `json:"name"`
+	Page   PageID           `json:"page"` // empty: was not called, and Result says why
+	At     time.Time        `json:"at"`
+	Round  int              `json:"round"`
+	Result string           `json:"result"`
 }
 
 // OnlyIf is the condition of every call, checked just before sending.
@@ -111,8 +141,12 @@ type PageChange struct {
 	Page    Page
 	Call    *Call // to be made; nil: nothing leaves
 	Ledger  []ledger.Entry
-	Changed bool // the record must be written
+	Timers  []store.Timer // set, or removed by a zero At
+	Changed bool          // the record must be written
 }
+
+// ContactTimer is the kind of the timer after which Undelivered is to be called.
+const ContactTimer = "oncall.contact"
 
 // Result is what became of one attempt to make a call.
 type Result struct {

@@ -33,7 +33,7 @@ var (
 )
 
 func TestAPageIsRequestedByTheFirstUsableContact(t *testing.T) {
-	c := oncall.Request(wanted(), duty(bySMS, byMail, byLog), servers, noon)
+	c := oncall.Request(wanted(), duty(bySMS, byMail, byLog), oncall.Place{}, 2*time.Minute, servers, noon)
 	require.Equal(t, oncall.Pending, c.Page.State)
 	require.Equal(t, "mail", c.Page.Channel)
 	require.Equal(t, []catalog.Contact{byLog}, c.Page.Alternatives)
@@ -44,7 +44,7 @@ func TestAPageIsRequestedByTheFirstUsableContact(t *testing.T) {
 	require.Equal(t, "page.requested", c.Ledger[0].Kind)
 	require.Contains(t, c.Ledger[0].Refs, "incident/inc_1")
 
-	again := oncall.Request(wanted(), duty(bySMS, byMail, byLog), servers, noon.Add(time.Hour))
+	again := oncall.Request(wanted(), duty(bySMS, byMail, byLog), oncall.Place{}, 2*time.Minute, servers, noon.Add(time.Hour))
 	require.Equal(t, c.Call, again.Call, "decided again later it is the same call")
 	require.Equal(t, c.Page.ID, again.Page.ID)
 	for name, change := range map[string]func(*oncall.Wanted){
@@ -55,15 +55,15 @@ func TestAPageIsRequestedByTheFirstUsableContact(t *testing.T) {
 	} {
 		w := wanted()
 		change(&w)
-		require.NotEqual(t, c.Call.Key, oncall.Request(w, duty(byMail), servers, noon).Call.Key, name)
+		require.NotEqual(t, c.Call.Key, oncall.Request(w, duty(byMail), oncall.Place{}, 2*time.Minute, servers, noon).Call.Key, name)
 	}
-	require.NotEqual(t, c.Call.Key, oncall.Request(wanted(), duty(byLog), servers, noon).Call.Key, "destination")
+	require.NotEqual(t, c.Call.Key, oncall.Request(wanted(), duty(byLog), oncall.Place{}, 2*time.Minute, servers, noon).Call.Key, "destination")
 }
 
 func TestObservedTeamsAreToldWhoWouldHaveBeenCalled(t *testing.T) {
 	w := wanted()
 	w.Live = false
-	c := oncall.Request(w, duty(byMail), servers, noon)
+	c := oncall.Request(w, duty(byMail), oncall.Place{}, 2*time.Minute, servers, noon)
 	require.Nil(t, c.Call)
 	require.Equal(t, oncall.Observed, c.Page.State)
 	require.Equal(t, "would have paged Anna Berg by mail at 13:00 CET (12:00 UTC); team payments is observed, nothing leaves", c.Page.Detail)
@@ -71,14 +71,14 @@ func TestObservedTeamsAreToldWhoWouldHaveBeenCalled(t *testing.T) {
 }
 
 func TestAPersonWithoutAUsableContact(t *testing.T) {
-	c := oncall.Request(wanted(), duty(bySMS), servers, noon)
+	c := oncall.Request(wanted(), duty(bySMS), oncall.Place{}, 2*time.Minute, servers, noon)
 	require.Nil(t, c.Call)
 	require.Equal(t, oncall.Failed, c.Page.State)
 	require.Contains(t, c.Ledger[0].Reason, "add the channel")
 }
 
 func TestOutcomes(t *testing.T) {
-	p := oncall.Request(wanted(), duty(byMail, byLog), servers, noon).Page
+	p := oncall.Request(wanted(), duty(byMail, byLog), oncall.Place{}, 2*time.Minute, servers, noon).Page
 	busy := oncall.Result{Key: p.Key, Detail: "421 busy", Retryable: true}
 	c := oncall.Outcome(p, busy, noon)
 	require.Equal(t, oncall.Pending, c.Page.State)
@@ -110,7 +110,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestMaySend(t *testing.T) {
-	r := oncall.Request(wanted(), duty(byMail, byLog), servers, noon)
+	r := oncall.Request(wanted(), duty(byMail, byLog), oncall.Place{}, 2*time.Minute, servers, noon)
 	may := func(p oncall.Page, open bool, now time.Time) string {
 		ok, why := oncall.MaySend(p, *r.Call, open, now)
 		require.Equal(t, ok, why == "")
@@ -125,7 +125,7 @@ func TestMaySend(t *testing.T) {
 }
 
 func TestTheButton(t *testing.T) {
-	p := oncall.Request(wanted(), duty(byMail), servers, noon).Page
+	p := oncall.Request(wanted(), duty(byMail), oncall.Place{}, 2*time.Minute, servers, noon).Page
 	p = oncall.Outcome(p, oncall.Result{Key: p.Key, Sent: true}, noon).Page
 	c, a := oncall.Acknowledge(p, oncall.Actor{Person: "anna", Name: "Anna Berg"}, noon.Add(time.Minute))
 	require.True(t, a.First)
@@ -143,7 +143,7 @@ func TestTheButton(t *testing.T) {
 }
 
 func TestThePagesText(t *testing.T) {
-	p := oncall.Request(wanted(), duty(byMail), servers, noon).Page
+	p := oncall.Request(wanted(), duty(byMail), oncall.Place{}, 2*time.Minute, servers, noon).Page
 	f := oncall.Facts{Incident: "inc_1", Number: 12, Headline: "payments through acquirer alpha fail for 7 tenants: 98% of attempts,\r\n41% of their volume",
 		Severity: "critical", Since: noon.Add(-3 * time.Minute), Counted: "412 of 420 attempts failed", Usual: "0.8%",
 		Tenants: []string{"acme 120 of 122", "b 9 of 9", "c 8 of 8", "d 7 of 7", "e 6 of 6", "f 5 of 5"}, TenantCount: 7,

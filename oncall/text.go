@@ -69,6 +69,9 @@ func Text(p Page, f Facts, l Links, picture *channel.Picture) channel.Page {
 	if f.Owner != "" {
 		line("Why your team: %s", oneLine(f.Owner))
 	}
+	for _, l := range p.Place.lines(p.TimeZone) {
+		line("%s", oneLine(l))
+	}
 	line("")
 	links := []channel.Link{}
 	add := func(name, label, url string) {
@@ -94,6 +97,40 @@ func Text(p Page, f Facts, l Links, picture *channel.Picture) channel.Page {
 	}
 	return channel.Page{ID: string(p.ID), Key: p.Key, To: p.To, Name: p.PersonName, Subject: cut(headline, maxSubject),
 		Text: strings.TrimRight(b.String(), "\n") + "\n", AckURL: l.Acknowledge, Links: links, Picture: picture, ThreadKey: p.Environment + "/" + p.Incident}
+}
+
+// lines say which step of the escalation the page is, who was asked before and
+// what follows.
+func (p Place) lines(zone string) []string {
+	if p.Step == 0 {
+		return nil
+	}
+	where := fmt.Sprintf("step %d of %d", p.Step, p.Steps)
+	if p.Rounds > 1 {
+		where += fmt.Sprintf(", round %d of %d", p.Round, p.Rounds)
+	}
+	if p.LastResort {
+		where = "you are the last resort"
+	}
+	out := []string{"Escalation: " + where}
+	for _, a := range p.Asked {
+		out = append(out, fmt.Sprintf("Asked before you: %s at %s, %s", a.Name, both(a.At, zone), a.Result))
+	}
+	if p.Then != "" {
+		out = append(out, "Then: "+p.Then)
+	}
+	return out
+}
+
+// span is a duration as a person reads it.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Hours()), ".0") + " h"
 }
 
 func day(t time.Time, zone string) string {

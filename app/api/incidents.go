@@ -284,6 +284,12 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request, p web.Principal
 	})
 }
 
+func (s *Server) release(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	return s.act(w, r, p, func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, in ActRequest) (any, error) {
+		return nil, h.Release(tx, id, by, "api", in.Note)
+	})
+}
+
 func (s *Server) note(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	key := r.Header.Get("Idempotency-Key")
 	return s.act(w, r, p, func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, in ActRequest) (any, error) {

@@ -80,6 +80,7 @@ func (s *Server) documents() []web.Route {
 		{Method: "GET", Path: "/api/v1/incidents/{id}", Summary: "One incident, by id or number", Roles: readerLink, Response: IncidentAnswer{}, Handle: s.getIncident},
 		{Method: "GET", Path: "/api/v1/incidents/{id}/picture", Summary: "The chart at the firing time, a PNG", Kind: web.Raw, Roles: readerLink, Handle: s.getPicture},
 		{Method: "POST", Path: "/api/v1/incidents/{id}/acknowledge", Summary: "Take an incident", Roles: adminOnly, Request: ActRequest{}, Response: HolderAnswer{}, Handle: s.acknowledge},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/release", Summary: "Give an incident back: it is open again and others are called", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.release},
 		{Method: "POST", Path: "/api/v1/incidents/{id}/resolve", Summary: "Call an incident over", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.resolve},
 		{Method: "POST", Path: "/api/v1/incidents/{id}/notes", Summary: "Add a note", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.note},
 		{Method: "GET", Path: "/api/v1/pages", Summary: "Who was paged", Roles: adminOnly, Response: List[PageAnswer]{}, Handle: s.listPages},

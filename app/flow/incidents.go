@@ -84,27 +84,24 @@ func (h *Handler) incidentTimer(tx *partition.Tx, t store.Timer) error {
 		tx.Delete(active, t.Subject)
 		return nil
 	}
+	switch t.Kind {
+	case oncall.EscalateTimer:
+		return h.escalate(tx, t.Subject)
+	case oncall.ContactTimer:
+		return h.undelivered(tx, t.Subject)
+	}
 	i, err := getIncident(tx, incidentID(t.Subject))
 	if err != nil {
 		return err
+	}
+	if t.Kind == incident.SilentTimer {
+		return h.apply(tx, incident.Silent(i, tx.Now()))
 	}
 	return h.apply(tx, incident.Settled(i, tx.Now()))
 }
 
 func incidentID(subject string) string {
 	return strings.TrimPrefix(subject, "incident/")
-}
-
-// page finds who is on call, asks for the call, and tells the incident.
-func (h *Handler) page(tx *partition.Tx, i incident.Incident, w incident.PageWanted) (incident.Change, error) {
-	duty, err := h.s.Roster().Who(w.Team, tx.Now())
-	if err != nil {
-		why := problem.From(err)
-		return incident.Unpaged(i, why.Message+" ("+why.Hint+")", tx.Now()), nil
-	}
-	c := oncall.Request(oncall.Wanted(w), duty, h.s.Settings.Channels, tx.Now())
-	told := incident.PageOutcome(i, pageResult(c.Page), tx.Now())
-	return told, h.applyPage(tx, c)
 }
 
 func pageResult(p oncall.Page) incident.PageResult {
@@ -115,6 +112,9 @@ func pageResult(p oncall.Page) incident.PageResult {
 // incident in the same commit.
 func (h *Handler) applyPage(tx *partition.Tx, c oncall.PageChange) error {
 	tx.Log(c.Ledger...)
+	for _, t := range c.Timers {
+		tx.SetTimer(t)
+	}
 	if c.Call != nil {
 		h.askCall(tx, *c.Call, c.Page)
 	}
@@ -124,7 +124,11 @@ func (h *Handler) applyPage(tx *partition.Tx, c oncall.PageChange) error {
 	return tx.Put(Pages, string(c.Page.ID), oncall.RecordKind, oncall.RecordVersion, c.Page)
 }
 
+// withdraw stops what was not sent yet, and asks nobody else.
 func (h *Handler) withdraw(tx *partition.Tx, i incident.Incident) error {
+	if err := h.endCalls(tx, i); err != nil {
+		return err
+	}
 	for _, id := range i.Pages {
 		var p oncall.Page
 		if ok, err := tx.Get(Pages, id, &p); err != nil || !ok {
@@ -182,11 +186,9 @@ func (h *Handler) outcome(tx *partition.Tx, in store.Input) error {
 }
 
 func (h *Handler) pageOutcome(tx *partition.Tx, o delivery.Outcome) error {
-	var p oncall.Page
-	if ok, err := tx.Get(Pages, o.Ref, &p); err != nil {
+	p, err := getPage(tx, o.Ref)
+	if err != nil {
 		return err
-	} else if !ok {
-		return problem.New(problem.Internal, "the outcome of a page that is not known")
 	}
 	var detail string
 	if o.OK {
@@ -197,17 +199,12 @@ func (h *Handler) pageOutcome(tx *partition.Tx, o delivery.Outcome) error {
 		detail = o.Error
 	}
 	c := oncall.Outcome(p, oncall.Result{Key: o.Key, Sent: o.OK, Withheld: o.Withdrawn, Detail: detail, Retryable: !o.Final}, tx.Now())
-	if err := h.applyPage(tx, c); err != nil {
+	if i, err := getIncident(tx, p.Incident); err != nil {
 		return err
-	}
-	i, err := getIncident(tx, p.Incident)
-	if err != nil {
-		return err
-	}
-	if o.OK {
+	} else if o.OK {
 		h.s.Metrics.PageSeconds.Observe(tx.Now().Sub(i.OnsetAt).Seconds())
 	}
-	return h.apply(tx, incident.PageOutcome(i, pageResult(c.Page), tx.Now()))
+	return h.pageChanged(tx, p, c)
 }
 
 // ObservedInput is how a change made in the ticket system is offered to an
@@ -248,13 +245,9 @@ func (s *Shared) actor(id catalog.PersonID) incident.Actor {
 
 // AcknowledgePage is the press of the button of one person's page.
 func (h *Handler) AcknowledgePage(tx *partition.Tx, id string) (incident.Holder, error) {
-	var p oncall.Page
-	ok, err := tx.Get(Pages, id, &p)
+	p, err := getPage(tx, id)
 	if err != nil {
 		return incident.Holder{}, err
-	}
-	if !ok {
-		return incident.Holder{}, problem.New(problem.NotFound, "there is no such page")
 	}
 	i, err := getIncident(tx, p.Incident)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,15 +43,22 @@ const env = "production"
 type world struct {
 	store *memory.Store
 	blobs *blob.Dir
-	mail  *carrier
+	mail  *carrier // the channel log
+	sms   *carrier // the channel sms
 	desk  *desk
+	// catalog is what is in force; nil: the built-in one.
+	catalog  *catalog.Catalog
+	observed atomic.Bool // no team is live
+	// only are the subjects whose partitions are owned; nil: all. Hours of virtual
+	// time are quicker with few.
+	only []string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	blobs, err := blob.Open(t.TempDir())
 	require.NoError(t, err)
-	return &world{store: memory.New(memory.Options{}), blobs: blobs, mail: &carrier{}, desk: &desk{}}
+	return &world{store: memory.New(memory.Options{}), blobs: blobs, mail: &carrier{}, sms: &carrier{}, desk: &desk{}}
 }
 
 // carrier is the channel's port: it keeps what it carried.
@@ -139,18 +147,21 @@ func (w *world) begin(t *testing.T) *life {
 	policy, err := profiles.Default()
 	require.NoError(t, err)
 	s := l.shared
-	s.SetRules(flow.Rules{Policy: policy, Revision: 1, Catalog: catalog.Default()})
+	if w.catalog == nil {
+		w.catalog = catalog.Default()
+	}
+	s.SetRules(flow.Rules{Policy: policy, Revision: 1, Catalog: w.catalog})
 	l.ticket, err = register.New(t.Context(), register.Options{Records: api.RegisterRecords{Store: w.store, Owner: s.Owner}, Now: time.Now,
 		Blob: func(_ context.Context, id string) ([]byte, error) { return w.blobs.Get(id) }})
 	require.NoError(t, err)
 	w.desk.System = l.ticket
 	log := slog.New(slog.DiscardHandler)
-	l.sender = send.New(send.Options{Store: w.store, Blobs: w.blobs, Systems: map[string]itsm.System{"register": w.desk}, Channels: map[string]channel.Channel{"log": w.mail},
-		Links: links{}, Pictures: links{}, Now: time.Now, Logger: log})
+	l.sender = send.New(send.Options{Store: w.store, Blobs: w.blobs, Systems: map[string]itsm.System{"register": w.desk}, Channels: map[string]channel.Channel{"log": w.mail, "sms": w.sms},
+		Links: links{}, Pictures: links{}, Live: func(catalog.TeamID) bool { return !w.observed.Load() }, Now: time.Now, Logger: log})
 	s.Store, s.Logger, s.Sender, s.Metrics = w.store, log, l.sender, flow.NewMetrics(prometheus.NewRegistry())
 	s.Evaluate = evaluate.Options{Environment: env}
 	s.JournalEnd = func() (at journal.Position) { return at }
-	s.Settings = flow.Settings{Environment: env, Channels: []string{"log"}, Live: func(catalog.TeamID) bool { return true },
+	s.Settings = flow.Settings{Environment: env, Channels: []string{"log", "sms"}, Live: func(catalog.TeamID) bool { return !w.observed.Load() },
 		Ticket:      func(catalog.Team) (string, string, bool) { return "register", "", true },
 		IncidentURL: links{}.Incident}
 	require.NoError(t, s.LoadDirectory(t.Context()))
@@ -162,7 +173,14 @@ func (w *world) begin(t *testing.T) *life {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	l.stop = stop
-	for _, o := range owners {
+	owned := map[store.Partition]bool{}
+	for _, s := range w.only {
+		owned[store.PartitionOf(s)] = true
+	}
+	for p, o := range owners {
+		if w.only != nil && !owned[store.Partition(p)] {
+			continue
+		}
 		require.NoError(t, o.Acquire(t.Context()))
 		l.done.Go(func() { _ = o.Run(ctx) })
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/blob"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -44,9 +45,11 @@ type Options struct {
 	Channels map[string]channel.Channel
 	Links    Links
 	Pictures Pictures
-	Now      func() time.Time
-	Logger   *slog.Logger
-	Timeout  time.Duration // of one attempt; default 30 s
+	// Live says whether a team is paged for real at this moment; nil: every one.
+	Live    func(catalog.TeamID) bool
+	Now     func() time.Time
+	Logger  *slog.Logger
+	Timeout time.Duration // of one attempt; default 30 s
 	// PerDestination bounds attempts under way at one destination; default 4.
 	PerDestination int
 }
@@ -235,6 +238,9 @@ func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, wi
 	}
 	if may, why := oncall.MaySend(p, job.Call, i.State == incident.StateOpen, s.o.Now()); !may {
 		return nil, why, nil
+	}
+	if s.o.Live != nil && !s.o.Live(p.Team) {
+		return nil, "team " + string(p.Team) + " is observed since the page was asked for, nothing leaves", nil
 	}
 	ch, ok := s.o.Channels[job.Call.Channel]
 	if !ok {
