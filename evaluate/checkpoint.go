@@ -61,7 +61,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 		return c.err
 	}
 	ts.rules = []rule.Rule{{}} // never equal: every series is resolved anew
-	ts.setRules(old.rules, 0)
+	ts.setRules(old.rules, 0, ruleGone)
 	ts.resend, ts.dirty = true, true
 	for i, d := range e.dirty {
 		if d == old {

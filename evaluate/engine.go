@@ -195,6 +195,14 @@ func New(o Options) *Engine {
 // Advance. A tenant that is not watched (paused, retired) keeps what it learned
 // and is not evaluated. Rules of kinds the engine does not know are left out.
 func (e *Engine) SetTenant(t tenant.Tenant, rules []rule.Rule, now time.Time) {
+	e.Change(t, rules, now, ruleGone)
+}
+
+const ruleGone = "the rule no longer applies"
+
+// Change is SetTenant with the reason that alerts of rules that are gone are
+// resolved with.
+func (e *Engine) Change(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
 	ts := e.tenants[t.ID]
 	if ts == nil {
 		ts = newTenantState(e.o, t.ID)
@@ -202,11 +210,14 @@ func (e *Engine) SetTenant(t tenant.Tenant, rules []rule.Rule, now time.Time) {
 		at, _ := slices.BinarySearch(e.ids, t.ID)
 		e.ids = slices.Insert(e.ids, at, t.ID)
 	}
+	if t.Watched() && !ts.watched && ts.lastReceived > 0 { // while it was not watched nobody listened
+		ts.lastReceived = max(ts.lastReceived, now.UnixMilli())
+	}
 	ts.onboarded, ts.watched = t.OnboardedAt.UnixMilli(), t.Watched()
 	if t.OnboardedAt.IsZero() {
 		ts.onboarded = 0
 	}
-	ts.setRules(rules, now.UnixMilli())
+	ts.setRules(rules, now.UnixMilli(), why)
 	if !ts.watched {
 		ts.resolveAll(now.UnixMilli(), "the tenant is "+string(t.State))
 	}

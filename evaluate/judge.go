@@ -66,6 +66,10 @@ func (m *meter) setRules(all []rule.Rule) (gone []standing) {
 		}
 	}
 	for _, c := range m.cells {
+		if !c.judged && len(c.slice) == 1 && m.always(c.slice[0]) {
+			m.judge(c)
+			continue
+		}
 		if !c.judged {
 			continue
 		}

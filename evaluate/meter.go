@@ -109,7 +109,7 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 	}
 	i := free
 	switch {
-	case known < knownValues:
+	case known < knownValues, free < 0 && m.always(d):
 		i = m.addCell(sli.Slice{d})
 	case free >= 0:
 		delete(m.byDim, m.cells[free].slice[0])
@@ -126,7 +126,7 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 		return len(m.cells) - 1
 	}
 	m.byDim[d] = i
-	if judged < maxSlices {
+	if judged < maxSlices || m.always(d) {
 		m.judge(m.cells[i])
 	}
 	return i
@@ -344,7 +344,7 @@ func (m *meter) rebalanceLabel(label string, maxSlices int) {
 			continue
 		}
 		i := len(in) - 1
-		for i >= 0 && in[i].busy() {
+		for i >= 0 && (in[i].busy() || m.always(in[i].slice[0])) {
 			i--
 		}
 		if i < 0 || c.volume < challenge*in[i].volume {

@@ -25,9 +25,9 @@ type standing struct {
 	w *watch
 }
 
-func (ts *tenantState) resolveGone(m *meter, gone []standing, now int64) {
+func (ts *tenantState) resolveGone(m *meter, gone []standing, now int64, why string) {
 	for _, g := range gone {
-		ts.end(m, g, max(now, m.lastClose+1), "the rule no longer applies")
+		ts.end(m, g, max(now, m.lastClose+1), why)
 	}
 }
 

@@ -160,7 +160,8 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 }
 
 // setRules replaces the rules and resolves every series anew when they differ.
-func (ts *tenantState) setRules(rules []rule.Rule, now int64) {
+// why says what ends the alerts of rules that are gone.
+func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
 	kept := make([]rule.Rule, 0, len(rules))
 	for _, r := range rules {
 		if r.Kind.Ratio() {
@@ -179,10 +180,10 @@ func (ts *tenantState) setRules(rules []rule.Rule, now int64) {
 	ts.meters = slices.DeleteFunc(ts.meters, func(m *meter) bool {
 		if i := slices.IndexFunc(ts.specs, func(s sli.Spec) bool { return s.ID() == m.id }); i >= 0 {
 			m.spec, m.base = ts.specs[i], ts.o.baseOf(ts.specs[i])
-			ts.resolveGone(m, m.setRules(kept), now)
+			ts.resolveGone(m, m.setRules(kept), now, why)
 			return false
 		}
-		ts.resolveGone(m, m.setRules(nil), now)
+		ts.resolveGone(m, m.setRules(nil), now, why)
 		return true
 	})
 	for _, m := range ts.meters {

@@ -34,6 +34,9 @@ type Policy struct {
 	Volume Volume    `yaml:"volume"`
 	SLIs   []SLI     `yaml:"slis"`
 	Rules  []RuleDoc `yaml:"rules"`
+	// Features says what opting in brings besides the rules that name the feature.
+	// A name that ends in .* stands for every feature that begins so.
+	Features map[string]Feature `yaml:"features"`
 	// Sha identifies the text the policy was read from.
 	Sha string `yaml:"-"`
 	// Text is what was read, for the stored revision.
@@ -177,7 +180,7 @@ func (p *Policy) check() (faults []string) {
 			fault("%s: runbook_url is missing", where)
 		}
 	}
-	return faults
+	return append(faults, p.checkFeatures()...)
 }
 
 // checkCounts checks what the SLI counts.

@@ -41,14 +41,23 @@ func (o Observation) Equal(p Observation) bool {
 
 // Triple is what is stored of a profile: everything it is a function of.
 type Triple struct {
-	Number         int         `json:"number"` // of the profile's revision, from 1
-	PolicyRevision int         `json:"policy_revision"`
-	PolicySha      string      `json:"policy_sha"`
-	TenantRevision int         `json:"tenant_revision"`
-	Observation    Observation `json:"observation"`
-	At             time.Time   `json:"at"`
-	Author         string      `json:"author"`
-	Cause          string      `json:"cause"` // why this revision came to be
+	// Document is the tenant as it was; nil in records of version 1.
+	Document       *tenant.Tenant `json:"document,omitempty"`
+	Number         int            `json:"number"` // of the profile's revision, from 1
+	PolicyRevision int            `json:"policy_revision"`
+	PolicySha      string         `json:"policy_sha"`
+	TenantRevision int            `json:"tenant_revision"`
+	Observation    Observation    `json:"observation"`
+	At             time.Time      `json:"at"`
+	Author         string         `json:"author"`
+	Cause          string         `json:"cause"` // why this revision came to be
+}
+
+// Revision is a revision of a profile with what follows from its triple.
+type Revision struct {
+	Triple
+	Reasons []string `json:"reasons"` // one sentence per rule
+	Diff    Diff     `json:"diff"`    // against the revision before; of the first, all is added
 }
 
 // Profile is what the policy makes of one tenant.
@@ -77,12 +86,14 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		}
 		s := specs[d.SLI]
 		spec := s.spec()
+		severity, calmed := soften(rule.Severity(d.Severity), t)
+		always := alwaysJudged(p, t, spec)
 		rules = append(rules, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
-			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL,
-			Prior: prior(s), Sensitivity: rule.Sensitivity(d.Sensitivity),
+			Severity: severity, Summary: d.Summary, RunbookURL: d.RunbookURL,
+			Prior: prior(s), Sensitivity: rule.Sensitivity(d.Sensitivity), Always: always,
 		})
-		reasons = append(reasons, fmt.Sprintf("%s: %s", d.Name, why))
+		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s", d.Name, why, calmed, alsoJudged(always)))
 	}
 	team := func(service string) string { return o.Budgets[service].Team }
 	of := map[string]int{} // rules that can page each team

@@ -46,4 +46,7 @@ type Rule struct {
 	// alarms a month (30 days) over all its slices. It is the only source of
 	// thresholds.
 	FalseAlarms float64 `json:"false_alarms_per_month"`
+	// Always are slices that are judged whatever their volume; values are compared
+	// without regard to case.
+	Always []sli.Dim `json:"always,omitempty"`
 }

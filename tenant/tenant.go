@@ -6,6 +6,7 @@
 package tenant
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,10 +26,10 @@ type State string
 
 // The states. Only a live or onboarding tenant is evaluated.
 const (
-	Onboarding State = "onboarding"
-	Live       State = "live"
-	Paused     State = "paused"
-	Retired    State = "retired"
+	Onboarding State = "onboarding" // judged and learned from; wakes nobody: critical becomes warning
+	Live       State = "live"       // judged, tickets and pages as its rules say
+	Paused     State = "paused"     // not judged; what was learned is kept
+	Retired    State = "retired"    // not judged; what was learned is forgotten
 )
 
 // OptIn records when a feature was switched on.
@@ -60,7 +61,7 @@ type Tenant struct {
 var (
 	// Mimir's alphabet for X-Scope-OrgID, without what only a query may carry.
 	idPattern       = regexp.MustCompile(`^[0-9a-zA-Z!\-_.*'()]{1,150}$`)
-	featurePattern  = regexp.MustCompile(`^[a-z0-9_.]+$`)
+	featurePattern  = regexp.MustCompile(`^[a-z0-9_.]{1,100}$`)
 	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
@@ -73,53 +74,166 @@ func ParseID(s string) (ID, error) {
 	return ID(s), nil
 }
 
-// Normalise fills defaults, sorts the lists and checks every field. now is the
-// onboarding time of a document that names none.
+// Normalise fills defaults, sorts the lists and checks every field; all faults
+// come at once. now is the onboarding time of a document that names none.
 func (t Tenant) Normalise(now time.Time) (Tenant, error) {
-	if _, err := ParseID(string(t.ID)); err != nil {
-		return t, err
+	t = t.filled(now)
+	faults := t.check(now)
+	if len(faults) == 0 {
+		return t, nil
 	}
+	texts := make([]string, len(faults))
+	for i, f := range faults {
+		texts[i] = f.Message
+	}
+	e := problem.New(problem.Invalid, "%s", strings.Join(texts, "; "))
+	if len(faults) == 1 {
+		return t, e.WithHint("%s", faults[0].Hint)
+	}
+	return t, e
+}
+
+func (t Tenant) filled(now time.Time) Tenant {
 	if t.Name == "" {
 		t.Name = string(t.ID)
-	}
-	if len(t.Name) > 200 {
-		return t, problem.New(problem.Invalid, "name is longer than 200 bytes")
 	}
 	if t.State == "" {
 		t.State = Live
 	}
-	if !slices.Contains([]State{Onboarding, Live, Paused, Retired}, t.State) {
-		return t, problem.New(problem.Invalid, "state is not one of onboarding, live, paused, retired")
-	}
 	if t.Timezone == "" {
 		t.Timezone = "UTC"
 	}
-	if _, err := time.LoadLocation(t.Timezone); err != nil {
-		return t, problem.New(problem.Invalid, "timezone is not an IANA zone").WithHint("for example Europe/Berlin")
-	}
-	if t.Currency != "" && !currencyPattern.MatchString(t.Currency) {
-		return t, problem.New(problem.Invalid, "currency is not an ISO 4217 code").WithHint("three capital letters, for example EUR")
-	}
-	if t.ExpectedTPM < 0 || t.ValuePerTransaction < 0 {
-		return t, problem.New(problem.Invalid, "expected_tpm and value_per_transaction must not be negative")
-	}
-	for _, f := range t.Features {
-		if !featurePattern.MatchString(f) {
-			return t, problem.New(problem.Invalid, "a feature id is not usable").WithHint("lower-case letters, digits, _ and .")
-		}
-	}
 	if t.OnboardedAt.IsZero() {
-		t.OnboardedAt = now.UTC()
+		t.OnboardedAt = now
+	}
+	t.OnboardedAt = t.OnboardedAt.UTC()
+	t.OptIns = optIns(t.OptIns)
+	for _, o := range t.OptIns {
+		t.Features = append(slices.Clone(t.Features), o.Feature)
 	}
 	t.Features, t.Services = sorted(t.Features), sorted(t.Services)
 	t.Countries, t.Integrations = sorted(t.Countries), sorted(t.Integrations)
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
 	}
-	if t.OptIns == nil {
-		t.OptIns = []OptIn{}
+	return t
+}
+
+// optIns keeps the first opt-in of each feature, sorted by feature.
+func optIns(in []OptIn) []OptIn {
+	out := make([]OptIn, len(in))
+	for i, o := range in {
+		out[i] = OptIn{Feature: o.Feature, At: o.At.UTC()}
 	}
-	return t, nil
+	slices.SortFunc(out, func(a, b OptIn) int {
+		return cmp.Or(cmp.Compare(a.Feature, b.Feature), a.At.Compare(b.At))
+	})
+	return slices.CompactFunc(out, func(a, b OptIn) bool { return a.Feature == b.Feature })
+}
+
+// Following is t as the next document after old (the zero Tenant when there is
+// none): what t does not say of its past is old's. A feature without an opt-in
+// was there from the onboarding, or comes now.
+func (t Tenant) Following(old Tenant, now time.Time) Tenant {
+	existed := old.ID != ""
+	if existed && t.OnboardedAt.IsZero() {
+		t.OnboardedAt = old.OnboardedAt
+		if old.State == Retired && t.State != Retired { // it begins anew
+			t.OnboardedAt = now
+		}
+	}
+	if t.OnboardedAt.IsZero() {
+		t.OnboardedAt = now
+	}
+	t.OptIns = slices.Clone(t.OptIns)
+	for _, f := range t.Features {
+		if slices.ContainsFunc(t.OptIns, func(o OptIn) bool { return o.Feature == f }) {
+			continue
+		}
+		at := t.OnboardedAt
+		if i := slices.IndexFunc(old.OptIns, func(o OptIn) bool { return o.Feature == f }); i >= 0 {
+			at = old.OptIns[i].At
+		} else if existed && !slices.Contains(old.Features, f) {
+			at = now
+		}
+		t.OptIns = append(t.OptIns, OptIn{Feature: f, At: at})
+	}
+	return t
+}
+
+// Fault is one thing that is wrong with a document.
+type Fault struct {
+	Field   string // as the document spells it
+	Message string
+	Hint    string
+}
+
+const (
+	maxList   = 1000            // entries of a list
+	maxText   = 200             // bytes of a text
+	clockSkew = 5 * time.Minute // how far ahead of now a time may be
+)
+
+// check names everything that is wrong with a filled document.
+func (t Tenant) check(now time.Time) (faults []Fault) {
+	fault := func(field, message, hint string) { faults = append(faults, Fault{field, message, hint}) }
+	if _, err := ParseID(string(t.ID)); err != nil {
+		p := problem.From(err)
+		fault("id", p.Message, p.Hint)
+	}
+	if len(t.Name) > maxText {
+		fault("name", "name is longer than 200 bytes", "")
+	}
+	if !slices.Contains([]State{Onboarding, Live, Paused, Retired}, t.State) {
+		fault("state", "state is not one of onboarding, live, paused, retired", "")
+	}
+	if _, err := time.LoadLocation(t.Timezone); err != nil || t.Timezone == "Local" {
+		fault("timezone", "timezone is not an IANA zone", "for example Europe/Berlin")
+	}
+	if t.Currency != "" && !currencyPattern.MatchString(t.Currency) {
+		fault("currency", "currency is not an ISO 4217 code", "three capital letters, for example EUR")
+	}
+	for _, n := range []struct {
+		field string
+		value float64
+	}{{"expected_tpm", t.ExpectedTPM}, {"value_per_transaction", t.ValuePerTransaction}} {
+		if !(n.value >= 0 && n.value < 1e15) { // also not a number
+			fault(n.field, n.field+" must be a number that is not negative", "")
+		}
+	}
+	if t.OnboardedAt.After(now.Add(clockSkew)) {
+		fault("onboarded_at", "onboarded_at is in the future", "leave it out: the time of the request counts")
+	}
+	for _, f := range t.Features {
+		if !featurePattern.MatchString(f) {
+			fault("features", "a feature id is not usable", "1 to 100 lower-case letters, digits, _ and .")
+			break // the others would say the same
+		}
+	}
+	if slices.ContainsFunc(t.OptIns, func(o OptIn) bool { return o.At.IsZero() }) {
+		fault("opt_ins", "an opt-in has no time", "opt_ins: [{feature: refunds, at: 2026-02-01T00:00:00Z}]")
+	}
+	if slices.ContainsFunc(t.OptIns, func(o OptIn) bool { return o.At.After(now.Add(clockSkew)) }) {
+		fault("opt_ins", "an opt-in is in the future", "opt in when the time has come")
+	}
+	for _, l := range []struct {
+		field string
+		list  []string
+	}{{"features", t.Features}, {"services", t.Services}, {"countries", t.Countries}, {"integrations", t.Integrations}} {
+		if len(l.list) > maxList || slices.ContainsFunc(l.list, func(s string) bool { return s == "" || len(s) > maxText }) {
+			fault(l.field, l.field+" has more than 1,000 entries, or one that is empty or longer than 200 bytes", "")
+		}
+	}
+	if len(t.Labels) > 64 {
+		fault("labels", "labels has more than 64 entries", "")
+	}
+	for k, v := range t.Labels {
+		if k == "" || len(k) > maxText || len(v) > maxText {
+			fault("labels", "labels has a name or value that is empty or longer than 200 bytes", "")
+			break
+		}
+	}
+	return faults
 }
 
 // Watched says whether the tenant's traffic is evaluated.

@@ -1,0 +1,111 @@
+package profiles
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Feature is what a tenant can opt in to.
+type Feature struct {
+	Title string `yaml:"title"` // for people
+	// Slice is, for a feature NAME.*, the label whose value follows the dot: a
+	// tenant that opted in to country.de has the slice country=de judged by every
+	// rule that is cut by country, whatever its volume.
+	Slice string `yaml:"slice"`
+}
+
+func (p *Policy) checkFeatures() (faults []string) {
+	for _, name := range featureNames(p.Features) {
+		f, where := p.Features[name], fmt.Sprintf("features.%s", name)
+		stem, family := strings.CutSuffix(name, ".*")
+		if !featureName(stem) {
+			faults = append(faults, where+": a feature is lower-case letters, digits, _ and ., for example refunds or country.*")
+		}
+		switch named := slices.ContainsFunc(p.Rules, func(r RuleDoc) bool { return slices.Contains(r.Features, name) }); {
+		case f.Slice != "" && !family:
+			faults = append(faults, where+": slice needs a name that ends in .*, whose rest is the label's value")
+		case f.Slice != "" && !slices.ContainsFunc(p.SLIs, func(s SLI) bool { return slices.Contains(s.Slices, f.Slice) }):
+			faults = append(faults, where+": slice is no slice of any SLI")
+		case f.Slice == "" && family:
+			faults = append(faults, where+": slice is missing: say which label the rest of the name is a value of")
+		case f.Slice == "" && !named:
+			faults = append(faults, where+": no rule lists it under features, so that opting in would bring nothing")
+		}
+	}
+	for i, r := range p.Rules {
+		for _, f := range r.Features {
+			if !featureName(f) {
+				faults = append(faults, fmt.Sprintf("rules[%d] (%s): a feature is lower-case letters, digits, _ and .", i, r.Name))
+			}
+		}
+	}
+	return faults
+}
+
+func featureName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_.") == ""
+}
+
+func featureNames(m map[string]Feature) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// alwaysJudged lists the slices of the SLI that the tenant's features name.
+func alwaysJudged(p *Policy, t tenant.Tenant, spec sli.Spec) (out []sli.Dim) {
+	for _, f := range t.Features { // sorted
+		for _, name := range featureNames(p.Features) {
+			stem, family := strings.CutSuffix(name, "*")
+			value, is := strings.CutPrefix(f, stem)
+			if label := p.Features[name].Slice; family && is && value != "" && slices.Contains(spec.Slices, label) {
+				out = append(out, sli.Dim{Label: label, Value: value})
+			}
+		}
+	}
+	return out
+}
+
+// alsoJudged says so in the rule's reason.
+func alsoJudged(dims []sli.Dim) string {
+	if len(dims) == 0 {
+		return ""
+	}
+	names := make([]string, len(dims))
+	for i, d := range dims {
+		names[i] = d.Label + "=" + d.Value
+	}
+	return "; " + strings.Join(names, ", ") + " judged whatever the volume, because the tenant opted in"
+}
+
+// soften is the severity a rule has for the tenant: while it is being onboarded
+// nobody is woken for it.
+func soften(s rule.Severity, t tenant.Tenant) (rule.Severity, string) {
+	if t.State == tenant.Onboarding && s == rule.Critical {
+		return rule.Warning, "; warning instead of critical while the tenant is onboarding"
+	}
+	return s, ""
+}
+
+// Unruled lists the tenant's features that bring nothing under the policy.
+func Unruled(p *Policy, t tenant.Tenant) (out []string) {
+	for _, f := range t.Features {
+		brings := slices.ContainsFunc(p.Rules, func(r RuleDoc) bool { return slices.Contains(r.Features, f) })
+		for name, of := range p.Features {
+			stem, family := strings.CutSuffix(name, "*")
+			brings = brings || family && of.Slice != "" && strings.HasPrefix(f, stem) && f != stem
+		}
+		if !brings {
+			out = append(out, f)
+		}
+	}
+	return out
+}
