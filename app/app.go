@@ -307,7 +307,9 @@ func (a *App) acquire(ctx context.Context) error {
 		defer close(opened)
 		if err := a.openHistory(from); err != nil {
 			a.fail(err)
+			return
 		}
+		a.finishPurges(run)
 	}()
 	// Closed when nothing writes to it nor draws from it any more.
 	a.undo.push("history", func(context.Context) error {

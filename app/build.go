@@ -198,7 +198,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 	links := api.Links{Base: a.base, Signer: signer, Now: a.o.Now, Rule: a.rule}
 	artist := send.Artist{Count: a.count, Rule: a.rule, Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog }, Now: a.o.Now}
 	a.server = &api.Server{Store: a.store, Flow: a.shared, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: views,
-		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments}
+		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments, Purge: a.purge}
 	if err := a.buildSystems(ctx); err != nil {
 		return err
 	}
@@ -289,7 +289,7 @@ func (a *App) buildFlow(context.Context) error {
 	c, s := a.o.Config, a.shared
 	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry)
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
-	s.JournalEnd = a.intake.handed
+	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt
 	names := make([]string, len(c.Channels))
 	for i, ch := range c.Channels {
 		names[i] = ch.Name

@@ -94,7 +94,7 @@ func (a *App) handOn(b *samples.Batch, at journal.Position) {
 		})
 	}
 	if db := a.history.Load(); db != nil {
-		if err := db.Append(context.Background(), b, at); err != nil {
+		if err := db.Append(context.Background(), a.unpurged(b, at), at); err != nil {
 			a.log.Error("samples are missing from the history; they were evaluated", "error", err)
 		}
 	}
@@ -217,7 +217,7 @@ func (a *App) openHistory(from journal.Position) error {
 				return err
 			}
 			from = end
-			return db.Append(context.Background(), b, end)
+			return db.Append(context.Background(), a.unpurged(b, end), end)
 		})
 	}
 	if err := catchUp(); err != nil { // most of it, while batches go on arriving

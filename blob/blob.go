@@ -61,6 +61,17 @@ func (d *Dir) Get(id string) ([]byte, error) {
 	return b, nil
 }
 
+// Remove deletes a blob; one that is not there is no error.
+func (d *Dir) Remove(id string) error {
+	if !idPattern.MatchString(id) {
+		return nil
+	}
+	if err := os.Remove(filepath.Join(d.root, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return problem.Wrap(err, problem.Unavailable, "a blob cannot be removed")
+	}
+	return nil
+}
+
 // Expire removes blobs last written before the time and returns how many.
 func (d *Dir) Expire(before time.Time) (int, error) {
 	entries, err := os.ReadDir(d.root)

@@ -310,5 +310,18 @@ func (r *recorder) code() int {
 	return r.status
 }
 
+// IfMatch is the revision that a request's If-Match names; 0 when any will do.
+func IfMatch(r *http.Request) (int, error) {
+	h := strings.Trim(r.Header.Get("If-Match"), `"`)
+	if h == "" || h == "*" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(h)
+	if err != nil || n < 1 {
+		return 0, problem.New(problem.Malformed, "If-Match is not an ETag of this API").WithHint("send the ETag of the last answer as it came")
+	}
+	return n, nil
+}
+
 // ETag is the entity tag of a revision.
 func ETag(revision int) string { return fmt.Sprintf("%q", strconv.Itoa(revision)) }

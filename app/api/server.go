@@ -61,6 +61,8 @@ type Server struct {
 	BodySize int64 // of a remote-write request
 	// Environments that have incidents; the configured one first.
 	Environments func() []string
+	// Purge offboards a tenant and erases what is kept of it; by is who asked.
+	Purge func(ctx context.Context, id tenant.ID, match int, by string) (flow.Erased, error)
 }
 
 // Links makes every address from the external one.

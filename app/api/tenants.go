@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -57,7 +56,7 @@ func (s *Server) putTenant(w http.ResponseWriter, r *http.Request, p web.Princip
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
-	match, err := ifMatch(r)
+	match, err := web.IfMatch(r)
 	if err != nil {
 		return err
 	}
@@ -87,18 +86,6 @@ func (s *Server) putTenant(w http.ResponseWriter, r *http.Request, p web.Princip
 	return web.WriteJSON(w, status, a)
 }
 
-func ifMatch(r *http.Request) (int, error) {
-	h := strings.Trim(r.Header.Get("If-Match"), `"`)
-	if h == "" || h == "*" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(h)
-	if err != nil || n < 1 {
-		return 0, problem.New(problem.Malformed, "If-Match is not an ETag of this API")
-	}
-	return n, nil
-}
-
 func (s *Server) getTenant(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	t, ok := s.Flow.Directory().Get(id)
@@ -117,10 +104,26 @@ func (s *Server) getTenant(w http.ResponseWriter, r *http.Request, _ web.Princip
 	return web.WriteJSON(w, http.StatusOK, TenantAnswer{Tenant: t, Profile: profileAnswer(profile)})
 }
 
+// deleteTenant offboards; with ?purge=true it also erases what is kept of the tenant.
 func (s *Server) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
-	err := s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
-		return s.Flow.DeleteTenant(tx, h, id, p.Name)
+	match, err := web.IfMatch(r)
+	if err != nil {
+		return err
+	}
+	purge := r.URL.Query().Get("purge")
+	if purge != "" && purge != "true" && purge != "false" {
+		return problem.New(problem.Malformed, "purge must be true or false")
+	}
+	if purge == "true" {
+		erased, err := s.Purge(r.Context(), id, match, p.Name)
+		if err != nil {
+			return err
+		}
+		return web.WriteJSON(w, http.StatusOK, erased)
+	}
+	err = s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+		return s.Flow.DeleteTenant(tx, h, id, match, p.Name)
 	})
 	if err != nil {
 		return err
@@ -165,35 +168,24 @@ func (s *Server) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Prin
 	if err != nil {
 		return err
 	}
-	if len(revisions) == 0 {
+	if len(revisions) == 0 { // those of an offboarded tenant stay readable until the id is used again
 		return problem.New(problem.NotFound, "there is no such tenant")
 	}
-	if len(revisions) == 0 && !s.Flow.Directory().Known(id) { // those of an offboarded tenant stay readable
-		return problem.New(problem.NotFound, "there is no such tenant")
-	}
-	return web.WriteJSON(w, http.StatusOK, cut(revisions, func(t profiles.Triple) string { return fmt.Sprintf("%08d", t.Number) }, l))
+	page := cut(s.Flow.Explain(r.Context(), revisions), func(t profiles.Revision) string { return fmt.Sprintf("%08d", t.Number) }, l)
+	return web.WriteJSON(w, http.StatusOK, page)
 }
 
 // feature opts a tenant in or out.
 func (s *Server) feature(in bool) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 		id, feature := tenant.ID(r.PathValue("id")), r.PathValue("feature")
+		match, err := web.IfMatch(r)
+		if err != nil {
+			return err
+		}
 		var a TenantAnswer
-		err := s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
-			t, ok := s.Flow.Directory().Get(id)
-			if !ok {
-				return problem.New(problem.NotFound, "there is no such tenant")
-			}
-			has := slices.Contains(t.Features, feature)
-			switch {
-			case in && !has:
-				t.Features = append(slices.Clone(t.Features), feature)
-				t.OptIns = append(slices.Clone(t.OptIns), tenant.OptIn{Feature: feature, At: tx.Now().UTC()})
-			case !in && has:
-				t.Features = slices.DeleteFunc(slices.Clone(t.Features), func(f string) bool { return f == feature })
-				t.OptIns = slices.DeleteFunc(slices.Clone(t.OptIns), func(o tenant.OptIn) bool { return o.Feature == feature })
-			}
-			profile, stored, _, err := s.Flow.PutTenant(tx, h, t, t.Revision, p.Name)
+		err = s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+			profile, stored, err := s.Flow.OptIn(tx, h, id, feature, in, match, p.Name)
 			a = TenantAnswer{Tenant: stored, Profile: profileAnswer(profile)}
 			return err
 		})

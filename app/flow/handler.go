@@ -84,8 +84,9 @@ func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record,
 
 // watch puts a tenant's rules in force. One that is paused stays in the engine,
 // which keeps what it learned and evaluates nothing of it.
-func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time) {
-	h.engine.SetTenant(t, rules, now)
+// why is the reason that alerts of rules that are gone end with.
+func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
+	h.engine.Change(t, rules, now, why)
 }
 
 // Oldest is the earliest journal position a tenant of this partition stands at;

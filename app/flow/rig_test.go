@@ -52,6 +52,8 @@ type world struct {
 	// only are the subjects whose partitions are owned; nil: all. Hours of virtual
 	// time are quicker with few.
 	only []string
+	// youngFor is how long a tenant is young; 0: as always.
+	youngFor time.Duration
 }
 
 func newWorld(t *testing.T) *world {
@@ -159,7 +161,7 @@ func (w *world) begin(t *testing.T) *life {
 	l.sender = send.New(send.Options{Store: w.store, Blobs: w.blobs, Systems: map[string]itsm.System{"register": w.desk}, Channels: map[string]channel.Channel{"log": w.mail, "sms": w.sms},
 		Links: links{}, Pictures: links{}, Live: func(catalog.TeamID) bool { return !w.observed.Load() }, Now: time.Now, Logger: log})
 	s.Store, s.Logger, s.Sender, s.Metrics = w.store, log, l.sender, flow.NewMetrics(prometheus.NewRegistry())
-	s.Evaluate = evaluate.Options{Environment: env}
+	s.Evaluate = evaluate.Options{Environment: env, YoungFor: w.youngFor}
 	s.JournalEnd = func() (at journal.Position) { return at }
 	s.Settings = flow.Settings{Environment: env, Channels: []string{"log", "sms"}, Live: func(catalog.TeamID) bool { return !w.observed.Load() },
 		Ticket:      func(catalog.Team) (string, string, bool) { return "register", "", true },
@@ -227,7 +229,12 @@ func over(a alert.Alert) alert.Alert {
 
 func read[T any](t *testing.T, s store.Store, collection string) []T {
 	t.Helper()
-	records, err := partition.All(t.Context(), s, store.PartitionOf(flow.IncidentsSubject(env)), collection)
+	return readAt[T](t, s, store.PartitionOf(flow.IncidentsSubject(env)), collection)
+}
+
+func readAt[T any](t *testing.T, s store.Store, p store.Partition, collection string) []T {
+	t.Helper()
+	records, err := partition.All(t.Context(), s, p, collection)
 	require.NoError(t, err)
 	var out []T
 	for _, r := range records {

@@ -47,6 +47,8 @@ type Settings struct {
 	// Settle is how long the first page of an incident that is no hard fault
 	// waits for more evidence.
 	Settle time.Duration
+	// MaxTenants that may be onboarded; default 100,000.
+	MaxTenants int
 }
 
 // Sender does what a delivery asks for, outside the partition's goroutine, and
@@ -66,6 +68,8 @@ type Shared struct {
 	// JournalEnd is how far the journal was handed on: a new tenant's state begins
 	// there, and what drains stands there.
 	JournalEnd func() journal.Position
+	// PolicyAt reads an earlier revision of the policy; nil: none is kept.
+	PolicyAt func(ctx context.Context, revision int) (*profiles.Policy, error)
 
 	rules     atomic.Pointer[Rules]
 	directory Directory
@@ -151,6 +155,7 @@ func (s *Shared) refreshAll() {
 type Directory struct {
 	mu      sync.RWMutex
 	tenants map[tenant.ID]tenant.Tenant
+	purges  map[tenant.ID]Purge
 }
 
 // Known says whether a tenant was onboarded.
@@ -187,6 +192,13 @@ func (d *Directory) List() []tenant.Tenant {
 		return 0
 	})
 	return out
+}
+
+// Count is how many tenants there are.
+func (d *Directory) Count() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.tenants)
 }
 
 // Watched counts the tenants whose traffic is evaluated.
@@ -231,6 +243,16 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 				return err
 			}
 			s.directory.put(t)
+		}
+		if records, err = partition.All(ctx, s.Store, store.Partition(p), purges); err != nil {
+			return err
+		}
+		for _, r := range records {
+			p, err := readPurge(r)
+			if err != nil {
+				return err
+			}
+			s.directory.purged(p)
 		}
 		if records, err = partition.All(ctx, s.Store, store.Partition(p), environments); err != nil {
 			return err

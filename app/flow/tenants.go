@@ -2,9 +2,9 @@ package flow
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -31,18 +31,20 @@ func TenantSubject(id tenant.ID) string { return "tenant/" + string(id) }
 // PutTenant stores a tenant's document and assigns a profile. match is the
 // revision the caller saw; 0 asks for nothing. created says that it is new.
 func (s *Shared) PutTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match int, actor string) (p profiles.Profile, stored tenant.Tenant, created bool, err error) {
+	return s.putTenant(tx, h, t, match, actor, "")
+}
+
+// putTenant is PutTenant with a cause of its own; empty: what changed is the cause.
+func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match int, actor, cause string) (p profiles.Profile, stored tenant.Tenant, created bool, err error) {
 	var old tenant.Tenant
 	exists, err := tx.Get(tenants, string(t.ID), &old)
 	if err != nil {
 		return p, t, false, err
 	}
-	if match != 0 && match != old.Revision {
-		return p, t, false, problem.New(problem.Conflict, "the tenant was changed meanwhile: it is at revision %d", old.Revision).WithHint("read it again and send If-Match with its ETag")
+	if err := matches(match, exists, old.Revision); err != nil {
+		return p, t, false, err
 	}
-	if exists && t.OnboardedAt.IsZero() {
-		t.OnboardedAt = old.OnboardedAt
-	}
-	if t, err = t.Normalise(tx.Now()); err != nil {
+	if t, err = t.Following(old, tx.Now()).Normalise(tx.Now()); err != nil {
 		return p, t, false, err
 	}
 	t.Revision = old.Revision
@@ -50,42 +52,157 @@ func (s *Shared) PutTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 		p, err = s.currentProfile(tx, old)
 		return p, old, false, err
 	}
+	if !exists && s.directory.Count() >= s.maxTenants() {
+		return p, t, false, problem.New(problem.TooMany, "there are as many tenants as limits.tenants allows").WithHint("offboard some, or raise limits.tenants in tocsin.yaml")
+	}
 	t.Revision++
 	if err := tx.Put(tenants, string(t.ID), "tenant", 1, t); err != nil {
 		return p, t, false, err
 	}
-	cause, kind := "onboarded", "tenant.onboarded"
+	kind, why := "tenant.onboarded", "onboarded"
 	if exists {
-		cause, kind = "the tenant's document changed", "tenant.changed"
+		kind, why = "tenant.changed", changes(old, t)
+	} else if err := forgetProfiles(tx, t.ID); err != nil { // of somebody who had the id before
+		return p, t, false, err
+	}
+	if cause == "" {
+		cause = why
 	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(t.ID), Kind: kind, Actor: actor,
-		Reason: fmt.Sprintf("tenant %s %s (revision %d, %s)", t.ID, strings.TrimPrefix(kind, "tenant."), t.Revision, t.State), Data: partition.Payload(t)})
+		Reason: fmt.Sprintf("tenant %s %s (revision %d, %s): %s", t.ID, strings.TrimPrefix(kind, "tenant."), t.Revision, t.State, cause), Data: partition.Payload(t)})
 	if p, err = s.assign(tx, t, actor, cause); err != nil {
 		return p, t, false, err
 	}
+	return p, t, !exists, s.takeUp(tx, h, old, t, p.Rules, why)
+}
+
+// takeUp puts a stored document in force.
+func (s *Shared) takeUp(tx *partition.Tx, h *Handler, old, t tenant.Tenant, rules []rule.Rule, why string) error {
 	begins := s.JournalEnd()
-	if !exists {
+	switch fresh := old.ID == ""; {
+	case t.State == tenant.Retired && old.State != tenant.Retired && !fresh:
+		// Its alerts end with the same commit: after it nobody would know of them.
+		h.watch(t, rules, tx.Now(), why)
+		h.engine.RemoveTenant(t.ID)
+		h.watch(t, rules, tx.Now(), why)
+		if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
+			return err
+		}
 		tx.PutRaw(checkpoint(t.ID, begins, nil))
+		h.countBlind(t.ID, false)
+	case fresh:
+		tx.PutRaw(checkpoint(t.ID, begins, nil))
+	case t.Watched() && !old.Watched(): // what came meanwhile is not judged by a replay either
+		state, err := h.engine.Checkpoint(t.ID)
+		if err != nil {
+			return err
+		}
+		tx.PutRaw(checkpoint(t.ID, begins, state))
+	default:
+		begins = h.at[t.ID]
 	}
 	tx.After(func() {
-		if !exists {
-			h.at[t.ID] = begins
-		}
+		h.at[t.ID] = begins
 		before := s.observation()
 		s.directory.put(t)
-		h.watch(t, p.Rules, tx.Now())
+		h.watch(t, rules, tx.Now(), why)
 		if !s.observation().Equal(before) {
 			s.refreshAll()
 		}
 	})
-	return p, t, !exists, nil
+	return nil
+}
+
+func matches(match int, exists bool, revision int) error {
+	if match == 0 || exists && match == revision {
+		return nil
+	}
+	if !exists {
+		return problem.New(problem.Conflict, "there is no such tenant any more").WithHint("leave If-Match out to onboard it")
+	}
+	return problem.New(problem.Conflict, "the tenant was changed meanwhile: it is at revision %d", revision).WithHint("read it again and send If-Match with its ETag")
+}
+
+func (s *Shared) maxTenants() int {
+	if s.Settings.MaxTenants > 0 {
+		return s.Settings.MaxTenants
+	}
+	return 100_000
+}
+
+// changes says in words how a document differs from the one before.
+func changes(a, b tenant.Tenant) string {
+	var out []string
+	less := func(x, y []string) []string {
+		return slices.DeleteFunc(slices.Clone(x), func(s string) bool { return slices.Contains(y, s) })
+	}
+	if in := less(b.Features, a.Features); len(in) > 0 {
+		out = append(out, "the tenant opted in to "+strings.Join(in, ", "))
+	}
+	if gone := less(a.Features, b.Features); len(gone) > 0 {
+		out = append(out, "the tenant opted out of "+strings.Join(gone, ", "))
+	}
+	if a.State != b.State {
+		out = append(out, fmt.Sprintf("the tenant is %s, before: %s", b.State, a.State))
+	}
+	var fields []string
+	x, y := fieldsOf(a), fieldsOf(b)
+	for f := range y {
+		if !bytes.Equal(x[f], y[f]) && !slices.Contains([]string{"features", "opt_ins", "state", "revision"}, f) {
+			fields = append(fields, f)
+		}
+	}
+	if slices.Sort(fields); len(fields) > 0 {
+		out = append(out, "the tenant's document changed: "+strings.Join(fields, ", "))
+	}
+	if len(out) == 0 { // only the times of its opt-ins
+		return "the tenant's document changed: opt_ins"
+	}
+	return strings.Join(out, "; ")
+}
+
+func fieldsOf(t tenant.Tenant) map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	if raw, err := json.Marshal(t); err == nil {
+		_ = json.Unmarshal(raw, &out)
+	}
+	return out
+}
+
+// OptIn switches a feature on or off. match is as with PutTenant.
+func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature string, in bool, match int, actor string) (profiles.Profile, tenant.Tenant, error) {
+	var t tenant.Tenant
+	ok, err := tx.Get(tenants, string(id), &t)
+	if err != nil {
+		return profiles.Profile{}, t, err
+	}
+	if !ok {
+		return profiles.Profile{}, t, problem.New(problem.NotFound, "there is no such tenant")
+	}
+	other := func(f string) bool { return f != feature }
+	if has := slices.Contains(t.Features, feature); in && !has {
+		t.Features = append(t.Features, feature)
+	} else if !in {
+		t.Features = filter(t.Features, other)
+		t.OptIns = filter(t.OptIns, func(o tenant.OptIn) bool { return other(o.Feature) })
+	}
+	p, t, _, err := s.PutTenant(tx, h, t, match, actor)
+	return p, t, err
+}
+
+func filter[T any](in []T, keep func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(in), func(v T) bool { return !keep(v) })
 }
 
 // DeleteTenant offboards: the document goes, nothing of it is evaluated any
-// more; ledger and history stay until they expire.
-func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, actor string) error {
-	_, ok, err := tx.Raw(tenants, string(id))
+// more; ledger and history stay until they expire. match is as with PutTenant.
+func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match int, actor string) error {
+	var old tenant.Tenant
+	ok, err := tx.Get(tenants, string(id), &old)
 	if err != nil {
+		return err
+	}
+	if err := matches(match, ok, old.Revision); err != nil {
 		return err
 	}
 	if !ok {
@@ -115,143 +232,6 @@ func sameDocument(a, b tenant.Tenant) bool {
 	x, err1 := json.Marshal(a)
 	y, err2 := json.Marshal(b)
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
-}
-
-// assign makes the next revision of a tenant's profile.
-func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, author, cause string) (profiles.Profile, error) {
-	revisions, err := Revisions(tx, t.ID)
-	if err != nil {
-		return profiles.Profile{}, err
-	}
-	r := s.Rules()
-	triple := profiles.Triple{Number: len(revisions) + 1, PolicyRevision: r.Revision, PolicySha: r.Policy.Sha, TenantRevision: t.Revision,
-		Observation: s.observation(), At: tx.Now(), Author: author, Cause: cause}
-	if err := tx.Put(profileRevisions, profileKey(t.ID, triple.Number), "profile", 1, triple); err != nil {
-		return profiles.Profile{}, err
-	}
-	p := s.profile(t, triple)
-	tx.Log(ledger.Entry{Subject: TenantSubject(t.ID), Kind: "profile.assigned", Actor: author,
-		Reason: fmt.Sprintf("profile revision %d of %d rule(s), because %s: %s", triple.Number, len(p.Rules), cause, strings.Join(p.Reasons, "; ")),
-		Data:   partition.Payload(triple)})
-	return p, nil
-}
-
-func (s *Shared) profile(t tenant.Tenant, triple profiles.Triple) profiles.Profile {
-	rules, reasons := profiles.Compile(s.Rules().Policy, t, triple.Observation)
-	if rules == nil {
-		rules = []rule.Rule{}
-	}
-	return profiles.Profile{Tenant: t.ID, Revision: triple, Rules: rules, Reasons: reasons}
-}
-
-func (s *Shared) currentProfile(tx *partition.Tx, t tenant.Tenant) (profiles.Profile, error) {
-	revisions, err := Revisions(tx, t.ID)
-	if err != nil {
-		return profiles.Profile{}, err
-	}
-	r := s.Rules()
-	if len(revisions) == 0 || revisions[len(revisions)-1].PolicySha != r.Policy.Sha {
-		return s.assign(tx, t, "tocsin", "the policy is at revision "+fmt.Sprint(r.Revision))
-	}
-	return s.profile(t, revisions[len(revisions)-1]), nil
-}
-
-// Revisions lists a tenant's profile revisions, the oldest first.
-func Revisions(tx *partition.Tx, id tenant.ID) ([]profiles.Triple, error) {
-	records, err := tx.List(profileRevisions)
-	if err != nil {
-		return nil, err
-	}
-	out := []profiles.Triple{}
-	for _, r := range records {
-		if strings.HasPrefix(r.Key, string(id)+"/") {
-			v, err := decode[profiles.Triple](r)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, v)
-		}
-	}
-	return out, nil
-}
-
-// refresh gives the tenants of the partition, and its pools, the profile that
-// follows from the policy, catalog and number of tenants of this moment.
-func (h *Handler) refresh(tx *partition.Tx) error {
-	records, err := tx.List(tenants)
-	if err != nil {
-		return err
-	}
-	now := h.s.observation()
-	for _, r := range records {
-		t, err := decode[tenant.Tenant](r)
-		if err != nil {
-			return err
-		}
-		revisions, err := Revisions(tx, t.ID)
-		if err != nil {
-			return err
-		}
-		cause := ""
-		switch last := len(revisions) - 1; {
-		case last < 0 || revisions[last].PolicySha != h.s.Rules().Policy.Sha:
-			cause = fmt.Sprintf("the policy is at revision %d", h.s.Rules().Revision)
-		case !revisions[last].Observation.Equal(now):
-			cause = fmt.Sprintf("the team's budget is shared by up to %d tenants now, before: %d", now.Tenants, revisions[last].Observation.Tenants)
-		case h.woken:
-			continue
-		default: // whoever asked for the profile before this first look may have assigned it
-			p := h.s.profile(t, revisions[last])
-			tx.After(func() { h.watch(t, p.Rules, tx.Now()) })
-			continue
-		}
-		p, err := h.s.assign(tx, t, "tocsin", cause)
-		if err != nil {
-			return err
-		}
-		tx.After(func() { h.watch(t, p.Rules, tx.Now()) })
-	}
-	for subject, pool := range h.pools {
-		_, service, _ := cutPool(subject)
-		pool.SetRules(profiles.Pooled(h.s.Rules().Policy, service, now))
-	}
-	return nil
-}
-
-// storedRules compiles the profile a tenant had when the process stopped; at the
-// first start of a changed policy that is the new one.
-func (s *Shared) storedRules(ctx context.Context, p store.Partition, t tenant.Tenant) ([]rule.Rule, error) {
-	o := s.observation()
-	records, err := partition.All(ctx, s.Store, p, profileRevisions)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		if strings.HasPrefix(r.Key, string(t.ID)+"/") {
-			triple, err := decode[profiles.Triple](r)
-			if err != nil {
-				return nil, err
-			}
-			o = triple.Observation
-		}
-	}
-	rules, _ := profiles.Compile(s.Rules().Policy, t, o)
-	return rules, nil
-}
-
-func profileKey(id tenant.ID, number int) string { return fmt.Sprintf("%s/%08d", id, number) }
-
-// Profile compiles a tenant's current profile.
-func (s *Shared) Profile(tx *partition.Tx, id tenant.ID) (profiles.Profile, error) {
-	var t tenant.Tenant
-	ok, err := tx.Get(tenants, string(id), &t)
-	if err != nil {
-		return profiles.Profile{}, err
-	}
-	if !ok {
-		return profiles.Profile{}, problem.New(problem.NotFound, "there is no such tenant")
-	}
-	return s.currentProfile(tx, t)
 }
 
 // checkpoint is the record of evaluate's state and where in the journal it

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/web"
 )
 
 // client talks to the daemon over its public API.
@@ -41,6 +42,11 @@ func (c *client) token() (string, error) {
 
 // call sends one request and decodes the answer into out, which may be nil.
 func (c *client) call(ctx context.Context, method, path string, body, out any) error {
+	return c.callIf(ctx, method, path, 0, body, out)
+}
+
+// callIf is call with the revision that must not have changed; 0: any.
+func (c *client) callIf(ctx context.Context, method, path string, revision int, body, out any) error {
 	token, err := c.token()
 	if err != nil {
 		return err
@@ -62,6 +68,9 @@ func (c *client) call(ctx context.Context, method, path string, body, out any) e
 	req.Header.Set("Authorization", "Bearer "+token)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if revision > 0 {
+		req.Header.Set("If-Match", web.ETag(revision))
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

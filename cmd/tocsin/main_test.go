@@ -57,8 +57,18 @@ func file(t *testing.T, text string) string {
 func TestTenantsAreAppliedFromAFile(t *testing.T) {
 	d := start(t)
 	f := file(t, "- id: acme\n  name: Acme Travel\n  timezone: Europe/Berlin\n- id: bolt\n")
-	require.Contains(t, d.ok(t, "tenant", "apply", "-f", f), "onboarded")
-	require.NotContains(t, d.ok(t, "tenant", "apply", "-f", f), "onboarded", "applying twice changes nothing")
+	require.Regexp(t, `acme +created`, d.ok(t, "tenant", "apply", "-f", f))
+	again := d.ok(t, "tenant", "apply", "-f", f)
+	require.Regexp(t, `acme +unchanged`, again, "applying twice changes nothing")
+	require.NotContains(t, again, "created")
+	changed := file(t, "- id: acme\n  name: Acme Travel\n  timezone: Europe/Berlin\n  opt_ins: [{feature: refunds, at: 2026-02-01T00:00:00Z}]\n- id: bolt\n")
+	out := d.ok(t, "tenant", "apply", "-f", changed)
+	require.Regexp(t, `acme +changed`, out)
+	require.Regexp(t, `bolt +unchanged`, out)
+	require.Contains(t, d.ok(t, "tenant", "revisions", "acme"), "refund_errors is added")
+	require.Contains(t, d.ok(t, "tenant", "get", "acme"), "refunds since 2026-02-01")
+	require.NotContains(t, d.ok(t, "tenant", "opt-out", "acme", "refunds"), "refund_errors")
+	require.Contains(t, d.ok(t, "tenant", "opt-in", "acme", "no.such"), "no rule follows")
 	require.Contains(t, d.ok(t, "tenant", "list"), "Acme Travel")
 	require.Contains(t, d.ok(t, "tenant", "get", "acme"), "payment_errors")
 	require.Contains(t, d.ok(t, "tenant", "status", "acme"), "last sample")
@@ -67,15 +77,28 @@ func TestTenantsAreAppliedFromAFile(t *testing.T) {
 	only := file(t, "- id: acme\n  name: Acme Travel\n  timezone: Europe/Berlin\n")
 	require.Contains(t, d.ok(t, "tenant", "apply", "-f", only), "--prune", "nothing is removed without being asked for")
 	require.Contains(t, d.ok(t, "tenant", "list"), "bolt")
-	require.Contains(t, d.ok(t, "tenant", "apply", "--prune", "-f", only), "offboarded")
+	_, errOut, code := d.run(t, "tenant", "apply", "--prune", "-f", only)
+	require.Equal(t, exitFailure, code, "it is listed first")
+	require.Contains(t, errOut, "bolt")
+	require.Contains(t, errOut, "--yes")
+	require.Contains(t, d.ok(t, "tenant", "list"), "bolt")
+	require.Regexp(t, `bolt +offboarded`, d.ok(t, "tenant", "apply", "--prune", "--yes", "-f", only))
 	require.NotContains(t, d.ok(t, "tenant", "list"), "bolt")
+	_, errOut, code = d.run(t, "tenant", "delete", "--purge", "acme")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errOut, "--yes")
+	require.Eventually(t, func() bool { // the history opens behind the serving daemon
+		out, _, code := d.run(t, "tenant", "delete", "--purge", "--yes", "acme")
+		return code == 0 && strings.Contains(out, "erased")
+	}, 20*time.Second, 50*time.Millisecond)
+	require.Contains(t, d.ok(t, "why", "acme"), "tenant.purged")
 }
 
 func TestAFileWithFaultsAppliesNothing(t *testing.T) {
 	d := start(t)
 	_, errOut, code := d.run(t, "tenant", "apply", "-f", file(t, "- id: good\n- id: bad one\n- id: zone\n  timezone: Mars\n- id: good\n"))
 	require.Equal(t, exitFailure, code)
-	for _, want := range []string{"entry 2", "entry 3", "entry 4", "nothing was applied"} {
+	for _, want := range []string{":2: id", ":4: zone: timezone", ":5: good: id", "nothing was applied"} {
 		require.Contains(t, errOut, want)
 	}
 	_, errOut, code = d.run(t, "tenant", "apply", "-f", file(t, "- id: good\n  colour: red\n"))

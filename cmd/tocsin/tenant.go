@@ -1,93 +1,35 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 type tenantCmd struct {
-	Apply   tenantApply   `cmd:"" help:"Onboard or change the tenants of a YAML list."`
-	List    tenantList    `cmd:"" help:"List tenants."`
-	Get     tenantGet     `cmd:"" help:"Show a tenant and what is watched for it."`
-	Status  tenantStatus  `cmd:"" help:"Show what arrives for a tenant and what was learned."`
-	Delete  tenantDelete  `cmd:"" help:"Offboard a tenant."`
-	Unknown tenantUnknown `cmd:"" help:"List tenants that send and were never onboarded."`
-	Adopt   tenantAdopt   `cmd:"" help:"Onboard tenants that send already."`
+	Apply     tenantApply     `cmd:"" help:"Onboard or change the tenants of a YAML list."`
+	List      tenantList      `cmd:"" help:"List tenants."`
+	Get       tenantGet       `cmd:"" help:"Show a tenant and what is watched for it."`
+	Revisions tenantRevisions `cmd:"" help:"Show how a tenant's profile came to be."`
+	OptIn     tenantOptIn     `cmd:"" help:"Switch a feature on, with the rules that follow."`
+	OptOut    tenantOptOut    `cmd:"" help:"Switch a feature off; what its rules have firing ends."`
+	Status    tenantStatus    `cmd:"" help:"Show what arrives for a tenant and what was learned."`
+	Delete    tenantDelete    `cmd:"" help:"Offboard a tenant."`
+	Unknown   tenantUnknown   `cmd:"" help:"List tenants that send and were never onboarded."`
+	Adopt     tenantAdopt     `cmd:"" help:"Onboard tenants that send already."`
 }
 
 func tenantPath(id string) string { return "/api/v1/tenants/" + url.PathEscape(id) }
-
-type tenantApply struct {
-	File  string `short:"f" required:"" help:"YAML list of tenants; - reads standard input." placeholder:"FILE"`
-	Prune bool   `help:"Offboard tenants that the file does not list."`
-}
-
-func (t tenantApply) Run(ctx context.Context, c *client) error {
-	list, err := readTenants(t.File)
-	if err != nil {
-		return err
-	}
-	before, err := all[tenant.Tenant](ctx, c, "/api/v1/tenants")
-	if err != nil {
-		return err
-	}
-	revisions := map[tenant.ID]int{}
-	for _, b := range before {
-		revisions[b.ID] = b.Revision
-	}
-	rows := [][]string{}
-	answers := []api.TenantAnswer{}
-	for _, doc := range list {
-		var a api.TenantAnswer
-		if err := c.call(ctx, http.MethodPut, tenantPath(string(doc.ID)), request(doc), &a); err != nil {
-			p := problem.From(err)
-			return problem.Wrap(err, p.Kind, "tenant %s was not applied; those before it were", doc.ID).WithHint("%s", p.Message+" "+p.Hint)
-		}
-		what := "unchanged"
-		switch old, known := revisions[a.ID]; {
-		case !known:
-			what = "onboarded"
-		case old != a.Revision:
-			what = "changed"
-		}
-		delete(revisions, a.ID)
-		answers = append(answers, a)
-		rows = append(rows, []string{string(a.ID), what, fmt.Sprintf("profile revision %d, %d rule(s)", a.Profile.Revision.Number, len(a.Profile.Rules))})
-	}
-	left := make([]string, 0, len(revisions))
-	for id := range revisions {
-		left = append(left, string(id))
-	}
-	slices.Sort(left)
-	for _, id := range left {
-		what := "not in the file; kept (--prune offboards it)"
-		if t.Prune {
-			if err := c.call(ctx, http.MethodDelete, tenantPath(id), nil, nil); err != nil {
-				return err
-			}
-			what = "offboarded"
-		}
-		rows = append(rows, []string{id, what, ""})
-	}
-	return c.print(answers, []string{"TENANT", "RESULT", "PROFILE"}, rows)
-}
 
 func request(t tenant.Tenant) api.TenantRequest {
 	r := api.TenantRequest{Name: t.Name, Features: t.Features, Services: t.Services, Countries: t.Countries, Integrations: t.Integrations,
@@ -97,41 +39,6 @@ func request(t tenant.Tenant) api.TenantRequest {
 		r.OnboardedAt = t.OnboardedAt.UTC().Format(time.RFC3339)
 	}
 	return r
-}
-
-// readTenants reads a strict YAML list and reports every fault at once.
-func readTenants(file string) ([]tenant.Tenant, error) {
-	var raw []byte
-	var err error
-	if file == "-" {
-		raw, err = io.ReadAll(os.Stdin)
-	} else {
-		raw, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return nil, problem.Wrap(err, problem.Invalid, "the file of tenants cannot be read")
-	}
-	var list []tenant.Tenant
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(&list); err != nil && !errors.Is(err, io.EOF) {
-		return nil, problem.New(problem.Invalid, "%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: ")).WithHint("a list of tenants, each with at least id; nothing was applied")
-	}
-	var faults []string
-	seen := map[tenant.ID]bool{}
-	for i, t := range list {
-		if _, err := t.Normalise(time.Now()); err != nil {
-			faults = append(faults, fmt.Sprintf("entry %d (%s): %v", i+1, t.ID, err))
-		}
-		if seen[t.ID] {
-			faults = append(faults, fmt.Sprintf("entry %d (%s): the id stands twice", i+1, t.ID))
-		}
-		seen[t.ID] = true
-	}
-	if len(faults) > 0 {
-		return nil, problem.New(problem.Invalid, "%s: %s", file, strings.Join(faults, "; ")).WithHint("nothing was applied")
-	}
-	return list, nil
 }
 
 type tenantList struct{}
@@ -157,12 +64,22 @@ func (t tenantGet) Run(ctx context.Context, c *client) error {
 	if err := c.call(ctx, http.MethodGet, tenantPath(t.ID), nil, &a); err != nil {
 		return err
 	}
-	rows := [][]string{{"tenant", fmt.Sprintf("%s (%s), %s, revision %d", a.ID, a.Name, a.State, a.Revision)},
-		{"profile", fmt.Sprintf("revision %d of policy revision %d, because %s", a.Profile.Revision.Number, a.Profile.Revision.PolicyRevision, a.Profile.Revision.Cause)}}
+	return c.print(a, nil, tenantRows(a))
+}
+
+func tenantRows(a api.TenantAnswer) [][]string {
+	rows := [][]string{{"tenant", fmt.Sprintf("%s (%s), %s, revision %d", a.ID, a.Name, a.State, a.Revision)}}
+	for _, o := range a.OptIns {
+		rows = append(rows, []string{"feature", o.Feature + " since " + o.At.Format(time.RFC3339)})
+	}
+	rows = append(rows, []string{"profile", fmt.Sprintf("revision %d of policy revision %d, because %s", a.Profile.Revision.Number, a.Profile.Revision.PolicyRevision, a.Profile.Revision.Cause)})
 	for i, w := range a.Profile.Watches {
 		rows = append(rows, []string{"watches", w}, []string{"", "because " + a.Profile.Reasons[i]})
 	}
-	return c.print(a, nil, rows)
+	for _, r := range a.Profile.Reasons[min(len(a.Profile.Watches), len(a.Profile.Reasons)):] {
+		rows = append(rows, []string{"but", r})
+	}
+	return rows
 }
 
 type tenantStatus struct {
@@ -207,15 +124,73 @@ func smallest(s evaluate.SliceStatus) string {
 	return fmt.Sprintf("sees %.1f points more failures within ten minutes", 100**s.SmallestFault)
 }
 
-type tenantDelete struct {
+type tenantRevisions struct {
 	ID string `arg:"" help:"Tenant."`
 }
 
-func (t tenantDelete) Run(ctx context.Context, c *client) error {
-	if err := c.call(ctx, http.MethodDelete, tenantPath(t.ID), nil, nil); err != nil {
+func (t tenantRevisions) Run(ctx context.Context, c *client) error {
+	list, err := all[profiles.Revision](ctx, c, tenantPath(t.ID)+"/profile/revisions")
+	if err != nil {
 		return err
 	}
-	return c.print(map[string]string{"offboarded": t.ID}, nil, [][]string{{"offboarded " + t.ID}})
+	rows := [][]string{}
+	for _, r := range list {
+		rows = append(rows, []string{fmt.Sprint(r.Number), r.At.Format(time.RFC3339), r.Author, r.Cause})
+		for _, w := range r.Diff.Words {
+			rows = append(rows, []string{"", "", "", "  " + w})
+		}
+	}
+	return c.print(list, []string{"REVISION", "AT", "BY", "BECAUSE"}, rows)
+}
+
+type tenantOptIn struct {
+	ID      string `arg:"" help:"Tenant."`
+	Feature string `arg:"" help:"Feature, for example refunds or country.de."`
+}
+
+func (t tenantOptIn) Run(ctx context.Context, c *client) error {
+	return opt(ctx, c, http.MethodPost, t.ID, t.Feature)
+}
+
+type tenantOptOut struct {
+	ID      string `arg:"" help:"Tenant."`
+	Feature string `arg:"" help:"Feature."`
+}
+
+func (t tenantOptOut) Run(ctx context.Context, c *client) error {
+	return opt(ctx, c, http.MethodDelete, t.ID, t.Feature)
+}
+
+func opt(ctx context.Context, c *client, method, id, feature string) error {
+	var a api.TenantAnswer
+	if err := c.call(ctx, method, tenantPath(id)+"/features/"+url.PathEscape(feature), nil, &a); err != nil {
+		return err
+	}
+	return c.print(a, nil, tenantRows(a))
+}
+
+type tenantDelete struct {
+	ID    string `arg:"" help:"Tenant."`
+	Purge bool   `help:"Also erase its series, records and pictures; this cannot be undone and needs --yes."`
+	Yes   bool   `help:"Do not ask."`
+}
+
+func (t tenantDelete) Run(ctx context.Context, c *client) error {
+	if !t.Purge {
+		if err := c.call(ctx, http.MethodDelete, tenantPath(t.ID), nil, nil); err != nil {
+			return err
+		}
+		return c.print(map[string]string{"offboarded": t.ID}, nil, [][]string{{"offboarded " + t.ID}})
+	}
+	if !t.Yes {
+		return problem.New(problem.Invalid, "everything that is kept of the tenant would be erased").WithHint("say --yes if that is what you want; nothing was done")
+	}
+	var e flow.Erased
+	if err := c.call(ctx, http.MethodDelete, tenantPath(t.ID)+"?purge=true", nil, &e); err != nil {
+		return err
+	}
+	return c.print(e, nil, [][]string{{"erased", string(e.Tenant)}, {"series", fmt.Sprint(e.Series)}, {"records", fmt.Sprint(e.Records)},
+		{"incidents", fmt.Sprintf("%d erased, %d kept until they are over", e.Incidents, e.Kept)}, {"pictures", fmt.Sprint(e.Pictures)}})
 }
 
 type tenantUnknown struct{}
@@ -233,17 +208,34 @@ func (tenantUnknown) Run(ctx context.Context, c *client) error {
 }
 
 type tenantAdopt struct {
-	IDs []string `arg:"" help:"Tenants, as tocsin tenant unknown lists them."`
+	IDs []string `arg:"" optional:"" help:"Tenants, as tocsin tenant unknown lists them."`
+	All bool     `help:"All that send now."`
 }
 
 func (t tenantAdopt) Run(ctx context.Context, c *client) error {
+	if t.All == (len(t.IDs) > 0) {
+		return problem.New(problem.Invalid, "name the tenants, or say --all").WithHint("tocsin tenant unknown lists them")
+	}
+	if t.All {
+		list, err := all[samples.UnknownTenant](ctx, c, "/api/v1/unknown-tenants")
+		if err != nil {
+			return err
+		}
+		for _, u := range list {
+			t.IDs = append(t.IDs, string(u.ID))
+		}
+	}
 	rows := [][]string{}
 	answers := []api.TenantAnswer{}
 	for _, id := range t.IDs {
 		var a api.TenantAnswer
-		if err := c.call(ctx, http.MethodGet, tenantPath(id), nil, &a); err == nil {
+		err := c.call(ctx, http.MethodGet, tenantPath(id), nil, &a)
+		switch {
+		case err == nil:
 			rows = append(rows, []string{id, "was onboarded already"})
 			continue
+		case !problem.Is(err, problem.NotFound):
+			return err
 		}
 		if err := c.call(ctx, http.MethodPut, tenantPath(id), api.TenantRequest{}, &a); err != nil {
 			return err

@@ -1,0 +1,187 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+const purges = "purge" // Purge by tenant, in the tenant's partition
+
+// Purge is the erasure of a tenant. The record stays: while it does, nothing of
+// the tenant that stands before At in the journal is written to the history again.
+type Purge struct {
+	ID      tenant.ID        `json:"id"`
+	At      journal.Position `json:"at"`
+	AskedAt time.Time        `json:"asked_at"`
+	By      string           `json:"by"`
+	Done    bool             `json:"done"`
+}
+
+// Erased says what a purge took away.
+type Erased struct {
+	Tenant    tenant.ID `json:"tenant"`
+	Series    int       `json:"series"`    // of the metrics history
+	Records   int       `json:"records"`   // document, profile revisions, learned state, alerts
+	Incidents int       `json:"incidents"` // that were the tenant's alone, with their pages
+	Pictures  int       `json:"pictures"`
+	// Kept are incidents of the tenant alone that are not over or whose ticket is
+	// not up to date: they lose their picture only.
+	Kept int `json:"kept"`
+}
+
+// BeginPurge offboards the tenant, if it is there, and erases its records. It
+// gives how many.
+func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match int, by string) (records int, err error) {
+	_, there, err := tx.Raw(tenants, string(id))
+	if err != nil {
+		return 0, err
+	}
+	if there || match != 0 {
+		if err := s.DeleteTenant(tx, h, id, match, by); err != nil {
+			return 0, err
+		}
+		records = 2 // document and learned state
+	}
+	revisions, err := tx.List(profileRevisions)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range revisions {
+		if strings.HasPrefix(r.Key, string(id)+"/") {
+			tx.Delete(profileRevisions, r.Key)
+			records++
+		}
+	}
+	all, err := tx.List(alerts)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range all {
+		a, err := decode[alert.Alert](r)
+		if err != nil {
+			return 0, err
+		}
+		if a.Tenant == id {
+			tx.Delete(alerts, r.Key)
+			records++
+		}
+	}
+	p := Purge{ID: id, At: s.JournalEnd(), AskedAt: tx.Now().UTC(), By: by}
+	if err := tx.Put(purges, string(id), "purge", 1, p); err != nil {
+		return 0, err
+	}
+	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.purge_asked", Actor: by,
+		Reason: fmt.Sprintf("what is kept of tenant %s is to be erased; %d record(s) were", id, records)})
+	tx.After(func() { s.directory.purged(p) })
+	return records, nil
+}
+
+// EndPurge records that everything was erased.
+func (s *Shared) EndPurge(tx *partition.Tx, p Purge, e Erased) error {
+	p.Done = true
+	tx.Log(ledger.Entry{Subject: TenantSubject(p.ID), Kind: "tenant.purged", Actor: p.By, Data: partition.Payload(e),
+		Reason: fmt.Sprintf("of tenant %s were erased: %d series, %d record(s), %d incident(s) of its own, %d picture(s); %d incident(s) that were not over lost their picture only; the ledger stays",
+			p.ID, e.Series, e.Records, e.Incidents, e.Pictures, e.Kept)})
+	tx.After(func() { s.directory.purged(p) })
+	return tx.Put(purges, string(p.ID), "purge", 1, p)
+}
+
+// EraseIncidents erases the incidents of an environment that are the tenant's
+// alone; others are kept. It gives the pictures, which the caller erases.
+func (h *Handler) EraseIncidents(tx *partition.Tx, id tenant.ID) (pictures []string, erased, kept int, err error) {
+	records, err := tx.List(Incidents)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	for _, r := range records {
+		i, err := decode[incident.Incident](r)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		if len(i.Alerts) == 0 || slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Tenant != id }) {
+			continue
+		}
+		if i.Dashboard.Blob != "" {
+			pictures = append(pictures, i.Dashboard.Blob)
+		}
+		if i.State != incident.StateResolved || i.Mirror.Delivered != i.Mirror.Desired {
+			kept++
+			i.Dashboard.Blob, i.Dashboard.Error = "", "erased with the tenant's data"
+			if err := putIncident(tx, i); err != nil {
+				return nil, 0, 0, err
+			}
+			continue
+		}
+		erased++
+		for _, page := range i.Pages {
+			tx.Delete(Pages, page)
+		}
+		tx.Delete(active, r.Key)
+		tx.Delete(Incidents, r.Key)
+		tx.SetTimer(store.Timer{ID: r.Key + "/forget"})
+		tx.Log(ledger.Entry{Subject: i.ID.Subject(), Kind: "incident.erased", Reason: fmt.Sprintf("incident %d was erased with the data of its only tenant", i.Number)})
+	}
+	return pictures, erased, kept, nil
+}
+
+// purged notes a purge.
+func (d *Directory) purged(p Purge) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.purges == nil {
+		d.purges = map[tenant.ID]Purge{}
+	}
+	d.purges[p.ID] = p
+}
+
+// Purge gives what was last erased of a tenant.
+func (d *Directory) Purge(id tenant.ID) (Purge, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	p, ok := d.purges[id]
+	return p, ok
+}
+
+// Unfinished lists the purges that were asked for and are not done.
+func (d *Directory) Unfinished() (out []Purge) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, p := range d.purges {
+		if !p.Done {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Erased says whether a tenant's samples that end at a position of the journal
+// belong to what was purged. unknown is what the door said of the tenant.
+func (d *Directory) Erased(id tenant.ID, unknown bool, end journal.Position) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	p, ok := d.purges[id]
+	if !ok {
+		return false
+	}
+	_, known := d.tenants[id]
+	// What was under way at the moment of the purge still took it for a tenant.
+	return !p.At.Before(end) || !known && !unknown
+}
+
+func readPurge(r store.Record) (Purge, error) {
+	if r.Version != 1 {
+		return Purge{}, problem.New(problem.Internal, "a purge of version %d cannot be read by this release", r.Version)
+	}
+	return decode[Purge](r)
+}

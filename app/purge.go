@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// purge offboards a tenant and erases what is kept of it. What it began it
+// finishes, at the next start if need be.
+func (a *App) purge(ctx context.Context, id tenant.ID, match int, by string) (e flow.Erased, err error) {
+	if a.history.Load() == nil {
+		return e, problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(5 * time.Second)
+	}
+	subject := flow.TenantSubject(id)
+	records := 0
+	err = a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) (err error) {
+		records, err = a.shared.BeginPurge(tx, a.shared.HandlerOf(subject), id, match, by)
+		return err
+	})
+	if err != nil {
+		return e, err
+	}
+	p, _ := a.shared.Directory().Purge(id)
+	return a.finishPurge(context.WithoutCancel(ctx), p, records)
+}
+
+// finishPurge erases what is not a record of the tenant's partition.
+func (a *App) finishPurge(ctx context.Context, p flow.Purge, records int) (flow.Erased, error) {
+	e := flow.Erased{Tenant: p.ID, Records: records}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	var err error
+	if e.Series, err = a.history.Load().Erase(ctx, a.o.Config.Labels.Tenant, p.ID); err != nil {
+		return e, err
+	}
+	for _, env := range a.environments() {
+		subject := flow.IncidentsSubject(env)
+		var pictures []string
+		var erased, kept int
+		err := a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) (err error) {
+			pictures, erased, kept, err = a.shared.HandlerOf(subject).EraseIncidents(tx, p.ID)
+			return err
+		})
+		if err != nil {
+			return e, err
+		}
+		e.Incidents, e.Kept = e.Incidents+erased, e.Kept+kept
+		for _, id := range pictures {
+			if err := a.blobs.Remove(id); err != nil {
+				return e, err
+			}
+			e.Pictures++
+		}
+	}
+	return e, a.shared.Owner(flow.TenantSubject(p.ID)).Call(ctx, func(tx *partition.Tx) error { return a.shared.EndPurge(tx, p, e) })
+}
+
+// finishPurges takes up those that an earlier life left, once the history is open.
+func (a *App) finishPurges(ctx context.Context) {
+	for _, p := range a.shared.Directory().Unfinished() {
+		if _, err := a.finishPurge(ctx, p, 0); err != nil {
+			a.log.Error("a tenant's data could not be erased yet: the next start goes on", "tenant", p.ID, "error", err)
+		}
+	}
+}
+
+// unpurged is the batch without what belongs to a purged tenant.
+func (a *App) unpurged(b *samples.Batch, end journal.Position) *samples.Batch {
+	d := a.shared.Directory()
+	for i, s := range b.Series {
+		if !d.Erased(s.Tenant, s.Unknown, end) {
+			continue
+		}
+		kept := &samples.Batch{ReceivedAt: b.ReceivedAt, Series: append([]samples.Series{}, b.Series[:i]...)}
+		for _, s := range b.Series[i+1:] {
+			if !d.Erased(s.Tenant, s.Unknown, end) {
+				kept.Series = append(kept.Series, s)
+			}
+		}
+		for _, s := range kept.Series {
+			kept.Samples += len(s.Samples)
+		}
+		return kept
+	}
+	return b
+}
+
+// policyAt reads a stored revision of the policy.
+func (a *App) policyAt(ctx context.Context, revision int) (*profiles.Policy, error) {
+	r, ok, err := a.store.Record(ctx, store.PartitionOf(policySubject), policySubject, fmt.Sprintf("%08d", revision))
+	if err != nil {
+		return nil, err
+	}
+	var rec policyRecord
+	if !ok || json.Unmarshal(r.Value, &rec) != nil {
+		return nil, problem.New(problem.NotFound, "policy revision %d is not kept", revision)
+	}
+	return profiles.Parse(fmt.Sprintf("policy revision %d", revision), []byte(rec.Text))
+}
