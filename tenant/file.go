@@ -103,7 +103,7 @@ func (l *list) entry(n *yaml.Node) (t Tenant) {
 		}
 		l.seen[t.ID] = n.Line
 	}
-	for _, f := range t.filled(l.now).check(l.now) {
+	for _, f := range append(t.filled(l.now).check(), t.early(l.now)...) {
 		if f.Hint != "" {
 			f.Message += " (" + f.Hint + ")"
 		}
@@ -177,15 +177,15 @@ func (l *list) keys(n *yaml.Node, t reflect.Type, id ID, path string) {
 			switch {
 			case key.Tag == "!!merge": // what is merged in was written elsewhere and is checked there
 			case !ok:
-				l.fault(key, id, "", "unknown key "+join(path, key.Value)+"; known are "+strings.Join(sortedNames(known), ", "))
+				l.fault(key, id, "", "unknown key "+pathTo(path, key.Value)+"; known are "+strings.Join(sortedNames(known), ", "))
 			default:
-				l.keys(n.Content[i+1], of, id, join(path, key.Value))
+				l.keys(n.Content[i+1], of, id, pathTo(path, key.Value))
 			}
 		}
 	}
 }
 
-func join(path, key string) string {
+func pathTo(path, key string) string {
 	if path == "" {
 		return key
 	}

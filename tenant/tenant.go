@@ -78,9 +78,15 @@ func ParseID(s string) (ID, error) {
 // come at once. now is the onboarding time of a document that names none.
 func (t Tenant) Normalise(now time.Time) (Tenant, error) {
 	t = t.filled(now)
-	faults := t.check(now)
+	return t, join(t.check())
+}
+
+// Begun says whether nothing of a document is to happen only after now.
+func (t Tenant) Begun(now time.Time) error { return join(t.early(now)) }
+
+func join(faults []Fault) error {
 	if len(faults) == 0 {
-		return t, nil
+		return nil
 	}
 	texts := make([]string, len(faults))
 	for i, f := range faults {
@@ -88,9 +94,21 @@ func (t Tenant) Normalise(now time.Time) (Tenant, error) {
 	}
 	e := problem.New(problem.Invalid, "%s", strings.Join(texts, "; "))
 	if len(faults) == 1 {
-		return t, e.WithHint("%s", faults[0].Hint)
+		return e.WithHint("%s", faults[0].Hint)
 	}
-	return t, e
+	return e
+}
+
+// early names what is in the future.
+func (t Tenant) early(now time.Time) (faults []Fault) {
+	latest := now.Add(clockSkew)
+	if t.OnboardedAt.After(latest) {
+		faults = append(faults, Fault{"onboarded_at", "onboarded_at is in the future", "leave it out: the time of the request counts"})
+	}
+	if slices.ContainsFunc(t.OptIns, func(o OptIn) bool { return o.At.After(latest) }) {
+		faults = append(faults, Fault{"opt_ins", "an opt-in is in the future", "opt in when the time has come"})
+	}
+	return faults
 }
 
 func (t Tenant) filled(now time.Time) Tenant {
@@ -175,7 +193,7 @@ const (
 )
 
 // check names everything that is wrong with a filled document.
-func (t Tenant) check(now time.Time) (faults []Fault) {
+func (t Tenant) check() (faults []Fault) {
 	fault := func(field, message, hint string) { faults = append(faults, Fault{field, message, hint}) }
 	if _, err := ParseID(string(t.ID)); err != nil {
 		p := problem.From(err)
@@ -201,9 +219,6 @@ func (t Tenant) check(now time.Time) (faults []Fault) {
 			fault(n.field, n.field+" must be a number that is not negative", "")
 		}
 	}
-	if t.OnboardedAt.After(now.Add(clockSkew)) {
-		fault("onboarded_at", "onboarded_at is in the future", "leave it out: the time of the request counts")
-	}
 	for _, f := range t.Features {
 		if !featurePattern.MatchString(f) {
 			fault("features", "a feature id is not usable", "1 to 100 lower-case letters, digits, _ and .")
@@ -212,9 +227,6 @@ func (t Tenant) check(now time.Time) (faults []Fault) {
 	}
 	if slices.ContainsFunc(t.OptIns, func(o OptIn) bool { return o.At.IsZero() }) {
 		fault("opt_ins", "an opt-in has no time", "opt_ins: [{feature: refunds, at: 2026-02-01T00:00:00Z}]")
-	}
-	if slices.ContainsFunc(t.OptIns, func(o OptIn) bool { return o.At.After(now.Add(clockSkew)) }) {
-		fault("opt_ins", "an opt-in is in the future", "opt in when the time has come")
 	}
 	for _, l := range []struct {
 		field string

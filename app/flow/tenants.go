@@ -47,6 +47,9 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	if t, err = t.Following(old, tx.Now()).Normalise(tx.Now()); err != nil {
 		return p, t, false, err
 	}
+	if err := t.Begun(tx.Now()); err != nil {
+		return p, t, false, err
+	}
 	t.Revision = old.Revision
 	if exists && sameDocument(old, t) {
 		p, err = s.currentProfile(tx, old)
