@@ -325,22 +325,18 @@ func (e *Engine) Status(id tenant.ID, now time.Time) Status {
 	st.Series, st.LateSamples, st.RefusedSamples = len(ts.series), ts.lateSamples, ts.refusedSamples
 	st.LateEvents, st.GapEvents = ts.lateEvents, ts.gapEvents
 	st.FirstReceivedAt, st.LastReceivedAt, st.LastSampleAt = when(ts.firstReceived), when(ts.lastReceived), when(ts.newest)
-	st.Blind = ts.lastReceived > 0 && now.UnixMilli()-ts.lastReceived >= ts.o.BlindAfter.Milliseconds()
+	st.Blind = ts.unseen(now)
 	for _, s := range ts.series {
 		if s.known && !s.ended && !s.gone && ts.newest-s.t <= ts.o.LiveFor.Milliseconds() {
 			st.SeriesLive++
 		}
 	}
-	missing := int64(0) // of the event time that makes a tenant grown up
 	for _, m := range ts.meters {
-		missing = max(missing, ts.o.YoungFor.Milliseconds()-m.learned)
 		st.SLIs = append(st.SLIs, ts.sliStatus(m))
 	}
 	ts.compare(st.SLIs)
-	if st.Young = missing > 0 || len(ts.meters) == 0; st.Young {
-		if missing == 0 {
-			missing = ts.o.YoungFor.Milliseconds()
-		}
+	missing := ts.missing()
+	if st.Young = missing > 0; st.Young {
 		st.YoungUntil = when(max(ts.newest, now.UnixMilli()) + missing)
 	}
 	return st
@@ -359,17 +355,7 @@ func (ts *tenantState) sliStatus(m *meter) SLIStatus {
 	if st.Source == "" {
 		st.Source = sli.Metrics
 	}
-	var events, failed, minutes float64
-	for _, d := range m.recent {
-		events, failed = events+d.total, failed+d.bad
-		minutes += d.step.Coverage * float64(d.step.End-d.step.Start) / 60_000
-	}
-	if minutes > 0 {
-		st.RatePerMinute = events / minutes * m.standForNow()
-	}
-	if events > 0 {
-		st.FailureRatio = failed / events
-	}
+	st.RatePerMinute, st.FailureRatio = m.pace()
 	m.setPriors()
 	for ri, r := range m.rules {
 		p := ts.parameters(m, ri)

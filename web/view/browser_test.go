@@ -2,13 +2,16 @@ package view_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,8 +30,10 @@ import (
 // site serves the sample pages as a handler would, with the policy on.
 type site struct {
 	*httptest.Server
-	mu    sync.Mutex
-	posts []string
+	mu     sync.Mutex
+	posts  []string
+	looks  atomic.Int64
+	broken atomic.Bool
 }
 
 func newSite(t *testing.T) *site {
@@ -38,7 +43,13 @@ func newSite(t *testing.T) *site {
 	pages := map[string]func(io.Writer) error{
 		"/incident": func(w io.Writer) error { return v.Incident(w, incident(t)) }, "/ack": func(w io.Writer) error { return v.Ack(w, ackPage(t)) },
 		"/incidents": func(w io.Writer) error { return v.Incidents(w, list(t)) }, "/dashboard": func(w io.Writer) error { return v.Dashboard(w, dashboard(t)) },
-		"/taken": func(w io.Writer) error { return v.Ack(w, taken) },
+		"/overview": func(w io.Writer) error { return v.Overview(w, overview(t)) }, "/beginning": func(w io.Writer) error { return v.Overview(w, beginning(t)) },
+		"/tenants": func(w io.Writer) error { return v.Tenants(w, tenants(t)) }, "/tenant": func(w io.Writer) error { return v.Tenant(w, tenant(t)) },
+		"/alerts": func(w io.Writer) error { return v.Alerts(w, alerts(t)) }, "/oncall": func(w io.Writer) error { return v.OnCall(w, onCall(t)) },
+		"/sources": func(w io.Writer) error { return v.Sources(w, sources(t)) }, "/ledger": func(w io.Writer) error { return v.Ledger(w, records(t)) },
+		"/full": func(w io.Writer) error { return v.Incident(w, full(t)) }, "/filtered": func(w io.Writer) error { return v.Incidents(w, filtered(t)) },
+		"/anywhere": func(w io.Writer) error { return v.Dashboard(w, anywhere(t)) },
+		"/taken":    func(w io.Writer) error { return v.Ack(w, taken) },
 		"/login": func(w io.Writer) error {
 			return v.Login(w, view.LoginPage{Frame: view.Frame{Anonymous: true, CSRF: "c", Now: after(1)}, Path: "/login", Error: "That token is not one of ours."})
 		},
@@ -61,6 +72,19 @@ func newSite(t *testing.T) *site {
 		png := drawnChart(t, dark)
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(png) })
 	}
+	mux.HandleFunc("GET /changing", func(w http.ResponseWriter, _ *http.Request) {
+		if s.broken.Load() {
+			http.Error(w, "no", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Security-Policy", view.ContentSecurityPolicy)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		p := tenants(t)
+		p.Rows[0].Say = fmt.Sprintf("looked %d times", s.looks.Add(1))
+		if err := v.Tenants(w, p); err != nil {
+			t.Error(err)
+		}
+	})
 	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -109,7 +133,7 @@ func TestInABrowser(t *testing.T) {
 	var mu sync.Mutex
 	var complaints []string
 	require.NoError(t, chromedp.Listen(ctx, func(ev any) {
-		if e, ok := ev.(*log.EventEntryAdded); ok && e.Entry.Level == log.EntryLevelError {
+		if e, ok := ev.(*log.EventEntryAdded); ok && e.Entry.Level == log.EntryLevelError && !strings.HasSuffix(e.Entry.URL, "/changing") {
 			mu.Lock()
 			defer mu.Unlock()
 			complaints = append(complaints, e.Entry.Text+" "+e.Entry.URL)
@@ -118,23 +142,45 @@ func TestInABrowser(t *testing.T) {
 	_, err := chromedp.Call(ctx, log.Enable, cdp.Empty{})
 	require.NoError(t, err)
 	look := os.Getenv("VIEW_SCREENSHOTS") // a folder: every page is put there, to be looked at
-	for _, name := range []string{"incident", "incidents", "ack", "taken", "login", "dashboard", "message"} {
+	axe := peer.Axe(t)
+	for _, name := range []string{"incident", "incidents", "ack", "taken", "login", "dashboard", "message", "overview", "beginning", "tenants", "tenant", "alerts", "oncall", "sources", "ledger", "full", "filtered", "anywhere"} {
 		for _, scheme := range []string{"light", "dark"} {
 			for _, size := range [][2]int64{{360, 740}, {390, 844}, {1280, 900}} {
 				show(ctx, t, s.URL+"/"+name, scheme, size)
 				require.LessOrEqual(t, eval[int64](ctx, t, `document.documentElement.scrollWidth`), size[0], "%s scrolls sideways at %d", name, size[0])
 				require.Empty(t, eval[[]string](ctx, t, lowContrast), "%s %s", name, scheme)
+				if (scheme == "light") == (size[0] == 390) && size[0] != 360 { // colours are judged above
+					require.Empty(t, accessible(ctx, t, axe), "axe-core on %s, %s, %d wide", name, scheme, size[0])
+				}
 				if look != "" && size[0] != 360 {
 					shoot(ctx, t, filepath.Join(look, name+"-"+scheme+"-"+map[int64]string{390: "phone", 1280: "desktop"}[size[0]]+".png"))
 				}
 			}
 		}
 	}
+	t.Run("axe finds what is wrong", func(t *testing.T) {
+		show(ctx, t, s.URL+"/incident", "light", [2]int64{390, 844})
+		eval[bool](ctx, t, `document.querySelector('main img').removeAttribute('alt'); true`)
+		found := accessible(ctx, t, axe)
+		require.Len(t, found, 1)
+		require.Contains(t, found[0], "image-alt")
+	})
+	t.Run("a page stays fresh", func(t *testing.T) { fresh(ctx, t, s) })
 	t.Run("keyboard", func(t *testing.T) { keyboard(ctx, t, s) })
 	mu.Lock()
 	defer mu.Unlock()
 	slices.Sort(complaints)
 	require.Empty(t, slices.Compact(complaints), "the browser blocked or missed something")
+}
+
+// accessible lists what axe-core finds serious or critical, with where it is.
+func accessible(ctx context.Context, t *testing.T, axe string) []string {
+	t.Helper()
+	eval[bool](ctx, t, axe+";true")
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`axe.run(document, {resultTypes: ['violations']}).then(r =>
+		r.violations.filter(v => v.impact === 'serious' || v.impact === 'critical').flatMap(v => v.nodes.map(n => v.id + ': ' + n.html.slice(0, 200))))`, chromedp.EvalAwaitPromise))
+	require.NoError(t, err)
+	return found
 }
 
 func show(ctx context.Context, t *testing.T, url, scheme string, size [2]int64) {
@@ -157,6 +203,27 @@ func shoot(ctx context.Context, t *testing.T, path string) {
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, png, 0o644))
+}
+
+// fresh watches a page renew itself under somebody who is using it.
+func fresh(ctx context.Context, t *testing.T, s *site) {
+	show(ctx, t, s.URL+"/changing", "light", [2]int64{1280, 900})
+	refresh := func() { eval[bool](ctx, t, `document.dispatchEvent(new Event('visibilitychange')); true`) }
+	eventually := func(js string) {
+		t.Helper()
+		require.Eventually(t, func() bool { refresh(); return eval[bool](ctx, t, js) }, 10*time.Second, 50*time.Millisecond, js)
+	}
+	eval[bool](ctx, t, `document.querySelector('#list a[href="/tenants/acme"]').focus(); document.getElementById('q').value = 'typed'; true`)
+	eventually(`!document.body.innerText.includes('looked 1 times')`)
+	require.Equal(t, "/tenants/acme", eval[string](ctx, t, `document.activeElement.getAttribute('href')`), "the focus stays where it was")
+	require.Equal(t, "typed", eval[string](ctx, t, `document.getElementById('q').value`))
+	require.True(t, eval[bool](ctx, t, `document.getElementById('stale').hidden`))
+
+	s.broken.Store(true)
+	eval[bool](ctx, t, `const now = Date.now; Date.now = () => now() + 60000; true`)
+	eventually(`!document.getElementById('stale').hidden && document.getElementById('stale').innerText.includes('may be out of date')`)
+	s.broken.Store(false)
+	eventually(`document.getElementById('stale').hidden`)
 }
 
 // keyboard takes an incident without a mouse: Tab to the button, Enter.
@@ -191,8 +258,10 @@ func TestUpdateScreenshots(t *testing.T) {
 	ctx, s := peer.ChromiumContext(t), newSite(t)
 	dir := filepath.Join("..", "..", "docs", "images")
 	require.NoError(t, os.MkdirAll(dir, 0o755))
-	for name, size := range map[string][2]int64{"incident-desktop.png": {1280, 900}, "incident-phone.png": {390, 844}} {
-		show(ctx, t, s.URL+"/incident", "light", size)
-		shoot(ctx, t, filepath.Join(dir, name))
+	for page, name := range map[string]string{"full": "incident", "overview": "overview", "oncall": "oncall"} {
+		for width, size := range map[string][2]int64{"desktop": {1280, 900}, "phone": {390, 844}} {
+			show(ctx, t, s.URL+"/"+page, "light", size)
+			shoot(ctx, t, filepath.Join(dir, name+"-"+width+".png"))
+		}
 	}
 }

@@ -18,6 +18,11 @@ type Frame struct {
 	Now time.Time
 	// Anonymous leaves out the navigation: the viewer holds a link to one thing.
 	Anonymous bool
+	// Nav is where the viewer may go.
+	Nav []NavItem
+	// Live says that the page's parts marked so stay fresh while it is open, where
+	// scripts run.
+	Live bool
 }
 
 // State of an incident as shown.
@@ -126,6 +131,8 @@ type IncidentPage struct {
 	Why           []Reason
 	// Acknowledge is nil where the viewer may not, or it is done.
 	Acknowledge *Form
+	// Note and Resolve are the other two things a person can do; nil: not offered.
+	Note, Resolve *Form
 }
 
 // IncidentRow is one line of the list.
@@ -149,6 +156,10 @@ type IncidentsPage struct {
 	// OpenOnly says that resolved ones are left out; Other leads to the other form.
 	OpenOnly bool
 	Other    string
+	// What the list is narrowed to. Without States no filter is offered.
+	Query                     string
+	States, Severities, Teams []Choice
+	Filter                    bool // something beyond the state is set
 }
 
 // AckPage is what a link bound to one person and page opens. Opening it changes
@@ -200,9 +211,23 @@ type DashboardPage struct {
 	Numbers  Numbers // of the span; Score and Needed zero
 	// Links that move the span; an empty one is not offered.
 	Earlier, Later, ZoomIn, ZoomOut, Reset string
-	Queries                                []Query
-	Runbook                                string
-	Links                                  []Link
+	// Presets are usual spans that end now.
+	Presets []NavItem
+	// Choose is the form that goes anywhere; nil: not offered.
+	Choose  *DashboardForm
+	Queries []Query
+	Runbook string
+	Links   []Link
+}
+
+// DashboardForm chooses whose counts, which slice and when.
+type DashboardForm struct {
+	Path     string
+	Tenant   string
+	From, To string // as an input of type datetime-local has them, in UTC
+	Hidden   map[string]string
+	Tenants  []string // offered; the viewer may type another
+	Slices   []Choice
 }
 
 // MessagePage says why there is nothing to see and what to do.

@@ -31,7 +31,7 @@ type static struct {
 }
 
 func newStatic() (*static, error) {
-	types := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func newStatic() (*static, error) {
 	return s, nil
 }
 
-// StaticHandler serves the style sheet and the icon under StaticPrefix. Their
+// StaticHandler serves style sheet, script and icon under StaticPrefix. Their
 // names carry a hash of their content, so they may be kept for ever; another
 // name, also an older one, is 404.
 func (v *Views) StaticHandler() http.Handler {

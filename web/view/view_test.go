@@ -165,6 +165,27 @@ func TestAckLinkStates(t *testing.T) {
 	require.Contains(t, s, "can no longer take it")
 }
 
+func TestTheRota(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	monday := time.Date(2026, 3, 23, 0, 0, 0, 0, zone) // clocks change on Sunday the 29th
+	shifts := []view.Shift{{Who: "Ada", From: monday.AddDate(0, 0, -3), To: monday.Add(12 * time.Hour)}, {Who: "Bo", From: monday.Add(12 * time.Hour), To: monday.AddDate(0, 0, 20)}}
+	r := view.NewRota(shifts, monday, 2, zone, monday.AddDate(0, 0, 7).Add(6*time.Hour))
+	require.Len(t, r.Days, 14)
+	require.Equal(t, "Mon 23 Mar", r.Days[0].Label)
+	require.Equal(t, "Mon 30", r.Days[7].Label)
+	require.True(t, r.Days[7].Today)
+	require.Len(t, r.Bars, 15, "one a day, and one more on the day of the handover")
+	require.Equal(t, []view.RotaPerson{{Class: "p0", Name: "Ada"}, {Class: "p1", Name: "Bo"}}, r.People)
+	require.Equal(t, r.Days[0].W/2, r.Bars[0].W, "half a day")
+	for _, b := range r.Bars[2:] {
+		require.Equal(t, r.Days[0].W, b.W, "a day is a day, also one of 23 hours")
+	}
+	require.Equal(t, "Bo", r.Bars[8].Label, "a week begins with its name")
+	require.Equal(t, r.Days[7].W/4, r.NowX)
+	require.Equal(t, r.Days[7].Y, r.NowY-34)
+}
+
 func TestOtherPages(t *testing.T) {
 	v := views(t)
 	doc := page(t, func(w io.Writer) error { return v.Incidents(w, list(t)) })
@@ -216,6 +237,19 @@ func TestHostileText(t *testing.T) {
 	d := dashboard(t)
 	d.Rule, d.Tenant, d.Earlier, d.Queries = evil, evil, "javascript:alert(1)", []view.Query{{Title: evil, PromQL: evil}}
 	for name, render := range map[string]func(io.Writer) error{
+		"tenants": func(w io.Writer) error {
+			return v.Tenants(w, view.TenantsPage{Query: evil, Rows: []view.TenantLine{{ID: evil, Name: evil, URL: "javascript:alert(1)", Say: evil}}, Tones: []view.Choice{{Value: evil, Name: evil}}})
+		},
+		"overview": func(w io.Writer) error {
+			return v.Overview(w, view.OverviewPage{Verdict: evil, Services: []view.ServiceCard{{Service: evil, OnCall: evil, Problem: evil}}, Wall: view.Wall{Total: 1, Fields: []view.Field{{Name: evil, URL: "javascript:alert(1)"}}}, Sources: []view.SourceRow{{Name: evil}}})
+		},
+		"oncall": func(w io.Writer) error {
+			monday := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+			return v.OnCall(w, view.OnCallPage{Teams: []view.DutyCard{{ID: evil, Name: evil, Who: evil, Next: evil, Rota: view.NewRota([]view.Shift{{Who: evil, From: monday, To: monday.AddDate(0, 0, 5)}}, monday, 1, time.UTC, monday)}}})
+		},
+		"ledger": func(w io.Writer) error {
+			return v.Ledger(w, view.LedgerPage{Subject: evil, Text: evil, Rows: []view.EntryRow{{Kind: evil, Subject: evil, SubjectURL: "javascript:alert(1)", Reason: evil, Data: evil}}})
+		},
 		"incident": func(w io.Writer) error { return v.Incident(w, p) }, "ack": func(w io.Writer) error { return v.Ack(w, a) },
 		"dashboard": func(w io.Writer) error { return v.Dashboard(w, d) },
 		"message":   func(w io.Writer) error { return v.Message(w, view.MessagePage{Title: evil, Text: evil, Hint: evil}) },
@@ -244,10 +278,28 @@ func TestPagesKeepThePolicy(t *testing.T) {
 	for _, render := range []func(io.Writer) error{
 		func(w io.Writer) error { return v.Incident(w, incident(t)) }, func(w io.Writer) error { return v.Ack(w, ackPage(t)) },
 		func(w io.Writer) error { return v.Incidents(w, list(t)) }, func(w io.Writer) error { return v.Dashboard(w, dashboard(t)) },
+		func(w io.Writer) error { return v.Overview(w, overview(t)) }, func(w io.Writer) error { return v.Overview(w, beginning(t)) },
+		func(w io.Writer) error { return v.Tenants(w, tenants(t)) }, func(w io.Writer) error { return v.Tenant(w, tenant(t)) },
+		func(w io.Writer) error { return v.Alerts(w, alerts(t)) }, func(w io.Writer) error { return v.OnCall(w, onCall(t)) },
+		func(w io.Writer) error { return v.Sources(w, sources(t)) }, func(w io.Writer) error { return v.Ledger(w, records(t)) },
+		func(w io.Writer) error { return v.Incident(w, full(t)) }, func(w io.Writer) error { return v.Dashboard(w, anywhere(t)) },
 	} {
 		doc := page(t, render)
 		require.Empty(t, all(doc, "style"))
-		require.Empty(t, all(doc, "script"))
+		for _, s := range all(doc, "script") {
+			require.Regexp(t, `^/static/live\.[0-9a-f]{12}\.js$`, attr(s, "src"), "only the one script, from a file")
+			require.Empty(t, text(s))
+		}
+		parts := map[string]bool{}
+		for n := range doc.Descendants() {
+			if id := attr(n, "id"); id != "" {
+				require.False(t, parts[id], "the id %s stands twice", id)
+				parts[id] = true
+			}
+			for _, a := range n.Attr {
+				require.False(t, a.Key == "data-live" && attr(n, "id") == "", "a live part is found again by its id")
+			}
+		}
 		require.Equal(t, "en", attr(all(doc, "html")[0], "lang"))
 		require.Len(t, all(doc, "main"), 1)
 		require.Len(t, all(doc, "h1"), 1)
@@ -262,10 +314,10 @@ func TestPagesKeepThePolicy(t *testing.T) {
 
 func TestStaticFiles(t *testing.T) {
 	v := views(t)
-	doc := page(t, func(w io.Writer) error { return v.Message(w, view.MessagePage{Title: "x"}) })
-	for _, link := range all(doc, "link") {
-		href := attr(link, "href")
-		require.Regexp(t, regexp.MustCompile(`^/static/[a-z]+\.[0-9a-f]{12}\.(css|svg)$`), href)
+	doc := page(t, func(w io.Writer) error { return v.Overview(w, beginning(t)) })
+	for _, link := range append(all(doc, "link"), all(doc, "script")...) {
+		href := attr(link, "href") + attr(link, "src")
+		require.Regexp(t, regexp.MustCompile(`^/static/[a-z]+\.[0-9a-f]{12}\.(css|svg|js)$`), href)
 		rec := httptest.NewRecorder()
 		v.StaticHandler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, href, nil))
 		require.Equal(t, http.StatusOK, rec.Code)

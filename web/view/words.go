@@ -23,6 +23,10 @@ func funcs(s *static) template.FuncMap {
 		"utc":     func(t time.Time) string { return t.UTC().Format("Mon 2 Jan 2006 15:04:05") + " UTC" },
 		"zone":    zoneName,
 		"count":   count,
+		"add":     func(a, b int) int { return a + b },
+		"tone":    func(name string) Tone { return Tone(name) },
+		"float":   func(n int) float64 { return float64(n) },
+		"rows":    func(f Frame, rows any) framed { return framed{f, rows} },
 		"percent": percent,
 		"ratio":   func(k, n float64) float64 { return k / n },
 		"lasted":  func(from, to time.Time) string { return lasted(to.Sub(from)) },
@@ -37,11 +41,16 @@ func funcs(s *static) template.FuncMap {
 	}
 }
 
-// shown is a time with the frame it is shown in; sealedForm a form with its token.
+// shown is a time with the frame it is shown in, framed a list; sealedForm a form
+// with its token.
 type (
 	shown struct {
 		F Frame
 		T time.Time
+	}
+	framed struct {
+		Frame Frame
+		Rows  any
 	}
 	sealedForm struct {
 		CSRF string

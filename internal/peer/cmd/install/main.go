@@ -1,10 +1,11 @@
 // Command install brings the peers that tests run against onto this machine:
 // packages of Debian by apt (as root; elsewhere it prints the command), other
-// programs built from their modules into the user's cache. What is present is
+// programs built from their modules into the user's cache, and axe-core by npm. What is present is
 // left alone.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,7 +31,7 @@ func run(out io.Writer) error {
 		}
 		_, _ = fmt.Fprintf(out, "%s: %s\n", p.Name, bin)
 	}
-	return aptErr
+	return errors.Join(aptErr, peer.FetchAxe(out))
 }
 
 // packages installs what is missing of the Debian packages.
