@@ -21,6 +21,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/channel"
 	"github.com/tocsin-alerting/tocsin/channel/logch"
 	"github.com/tocsin-alerting/tocsin/channel/smtp"
+	"github.com/tocsin-alerting/tocsin/channel/webhook"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/itsm"
@@ -278,8 +279,13 @@ func secretFile(path string) func() (string, error) {
 }
 
 func (a *App) channel(c config.Channel) (channel.Channel, error) {
-	if c.Kind == "log" {
+	path := a.o.Config.Path
+	switch c.Kind {
+	case "log":
 		return logch.New(a.log), nil
+	case "webhook":
+		return webhook.New(webhook.Options{URL: c.URL, URLFile: path(c.URLFile), SecretFile: path(c.SecretFile), TokenFile: path(c.TokenFile), CAFile: path(c.CAFile),
+			Pictures: c.Pictures, Timeout: c.Timeout, Now: a.o.Now})
 	}
 	return smtp.New(smtp.Options{Address: c.Address, From: c.From, Username: c.Username, PasswordFile: a.o.Config.Path(c.PasswordFile), TLS: smtp.TLSMode(c.TLS), Now: a.o.Now})
 }

@@ -1,10 +1,14 @@
 // Package channel is the port to whatever carries a page to a person.
 //
-// Implementations: channel/smtp (mail with an inline picture), channel/logch
-// (the daemon's log). The text must be enough without a network.
+// Implementations: channel/smtp (mail with an inline picture), channel/webhook (a
+// signed JSON document), channel/logch (the daemon's log). The text must be
+// enough without a network.
 package channel
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Page is one call for one person, ready to be sent.
 type Page struct {
@@ -20,6 +24,22 @@ type Page struct {
 	Picture *Picture // may be nil
 	// ThreadKey groups pages of one incident in a mail client.
 	ThreadKey string
+	About     About
+}
+
+// About is what programs need of a page besides its text.
+type About struct {
+	Incident    string // id; empty: a drill
+	Number      int    // of the incident
+	Environment string
+	Severity    string
+	Team        string
+	Person      string // id
+	RequestedAt time.Time
+	Step, Steps int // of the escalation, from 1; 0: in none
+	Round       int
+	LastResort  bool
+	Drill       bool // a test: nothing is broken
 }
 
 // Link is a named address.

@@ -89,12 +89,20 @@ type System struct {
 // Channel carries pages.
 type Channel struct {
 	Name         string `yaml:"name"`
-	Kind         string `yaml:"kind"`    // log, smtp
+	Kind         string `yaml:"kind"`    // log, smtp, webhook
 	Address      string `yaml:"address"` // smtp: host:port
 	From         string `yaml:"from"`
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"password_file"`
 	TLS          string `yaml:"tls"` // starttls (default), implicit, none
+
+	URL        string        `yaml:"url"`         // webhook: https, or http to this machine
+	URLFile    string        `yaml:"url_file"`    // webhook: instead of url, when the address is a secret
+	SecretFile string        `yaml:"secret_file"` // webhook: signs requests; needed
+	TokenFile  string        `yaml:"token_file"`  // webhook: sent as a bearer token
+	CAFile     string        `yaml:"ca_file"`     // webhook: who signs the receiver's certificate
+	Pictures   bool          `yaml:"pictures"`    // webhook: the picture goes along
+	Timeout    time.Duration `yaml:"timeout"`     // webhook: of one attempt; default 15s
 }
 
 // Default is what serve runs without a file.
@@ -257,8 +265,10 @@ func (c *Config) check() (faults []string) {
 			if ch.Address == "" || ch.From == "" {
 				fault("%s: an smtp channel needs address (host:port) and from", where)
 			}
+		case "webhook":
+			ch.checkWebhook(where, fault)
 		default:
-			fault("%s: kind must be log or smtp", where)
+			fault("%s: kind must be log, smtp or webhook", where)
 		}
 		if !slices.Contains([]string{"starttls", "implicit", "none"}, ch.TLS) {
 			fault("%s: tls must be starttls, implicit or none", where)

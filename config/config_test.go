@@ -34,7 +34,7 @@ channels:
   - {kind: pigeon}
 `))
 	require.Error(t, err)
-	for _, want := range []string{"tocsin.yaml", "external_url", "retention", "mode must be", "url, token_file and queue", "used twice", "kind must be register or rt", "poll", "itsm.default", "address (host:port)", "tls must be", "kind must be log or smtp"} {
+	for _, want := range []string{"tocsin.yaml", "external_url", "retention", "mode must be", "url, token_file and queue", "used twice", "kind must be register or rt", "poll", "itsm.default", "address (host:port)", "tls must be", "kind must be log, smtp or webhook"} {
 		require.ErrorContains(t, err, want)
 	}
 	_, err = Parse("tocsin.yaml", []byte("enviroment: production\nitsm: {sytems: []}\n"))
@@ -48,4 +48,21 @@ func TestATeamsSystemIsObservedUntilToldOtherwise(t *testing.T) {
 	require.Equal(t, "observe", c.ITSM.Systems[0].Mode)
 	require.Equal(t, "TocsinKey", c.ITSM.Systems[0].CorrelationField)
 	require.Len(t, c.ITSM.Systems, 2, "the register is always there")
+}
+
+func TestAWebhookIsChecked(t *testing.T) {
+	parse := func(line string) error {
+		_, err := Parse("tocsin.yaml", []byte("channels: [{name: hook, kind: webhook, "+line+"}]"))
+		return err
+	}
+	require.NoError(t, parse("url: https://hooks.example.com/x, secret_file: s, timeout: 5s, pictures: true"))
+	require.NoError(t, parse("url_file: u, secret_file: s, token_file: t, ca_file: c"))
+	for want, line := range map[string]string{
+		"needs secret_file":          "url: https://hooks.example.com/x",
+		"either url or url_file":     "secret_file: s",
+		"url must be an https":       "url: hooks.example.com, secret_file: s",
+		"timeout must be at most 25": "url: https://hooks.example.com/x, secret_file: s, timeout: 1h",
+	} {
+		require.ErrorContains(t, parse(line), want)
+	}
 }

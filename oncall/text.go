@@ -96,7 +96,12 @@ func Text(p Page, f Facts, l Links, picture *channel.Picture) channel.Page {
 		line("%s", l.Acknowledge)
 	}
 	return channel.Page{ID: string(p.ID), Key: p.Key, To: p.To, Name: p.PersonName, Subject: cut(headline, maxSubject),
-		Text: strings.TrimRight(b.String(), "\n") + "\n", AckURL: l.Acknowledge, Links: links, Picture: picture, ThreadKey: p.Environment + "/" + p.Incident}
+		Text: strings.TrimRight(b.String(), "\n") + "\n", AckURL: l.Acknowledge, Links: links, Picture: picture, ThreadKey: p.Environment + "/" + p.Incident, About: p.about(f.Severity)}
+}
+
+func (p Page) about(severity string) channel.About {
+	return channel.About{Incident: p.Incident, Number: p.Number, Environment: p.Environment, Severity: severity, Team: string(p.Team), Person: string(p.Person),
+		RequestedAt: p.RequestedAt, Step: p.Place.Step, Steps: p.Place.Steps, Round: p.Place.Round, LastResort: p.Place.LastResort}
 }
 
 // lines say which step of the escalation the page is, who was asked before and

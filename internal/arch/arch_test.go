@@ -23,7 +23,7 @@ var layers = map[string][]string{
 	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition"},
 	"decide":  {"profiles", "evaluate", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
-	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "dashboards"},
+	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards"},
 	"doors":   {"samples", "samples/remotewrite", "samples/history", "samples/recorded", "otlp", "tracing", "tracing/otlp", "web", "web/view"},
 	"app":     {"app", "app/flow", "app/api", "app/send", "app/backtest", "cmd/tocsin", "cmd/tocsin-demo"},
 	"tests":   {"store/storetest", "itsm/itsmtest", "internal/simulate", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
