@@ -197,9 +197,9 @@ func (b *build) derive(newest alert.Alert) {
 // onset is the earliest of the alerts in the incident's own slice; others see
 // the same fault diluted and place its beginning less well.
 func (i Incident) onset() (at time.Time) {
-	own := slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Slice.Key() == i.Slice.Key() })
+	own := slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Slice.Equal(i.Slice) })
 	for _, a := range i.Alerts {
-		if own && a.Slice.Key() != i.Slice.Key() {
+		if own && !a.Slice.Equal(i.Slice) {
 			continue
 		}
 		if at.IsZero() || a.OnsetAt.Before(at) {
@@ -213,7 +213,7 @@ func (i Incident) onset() (at time.Time) {
 // crosses it and fails more. It never widens.
 func (b *build) narrow(to sli.Slice, reason string) {
 	i := &b.Incident
-	if len(to) == 0 || to.Key() == i.Slice.Key() || to.Covers(i.Slice) {
+	if len(to) == 0 || to.Equal(i.Slice) || to.Covers(i.Slice) {
 		return
 	}
 	b.attribute("slice", i.Slice.Key(), to.Key(), reason)

@@ -24,12 +24,12 @@ func kindOf(a *alert.Alert) rule.Kind {
 // Kind is what the incident is about in its headline and counts: of its alerts in
 // its own slice the most severe, then the one that says most about what is wrong.
 func (i Incident) Kind() rule.Kind {
-	own := slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Slice.Key() == i.Slice.Key() })
+	own := slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Slice.Equal(i.Slice) })
 	best, found := rule.Errors, false
 	rank := 0
 	for n := range i.Alerts {
 		a := &i.Alerts[n]
-		if own && a.Slice.Key() != i.Slice.Key() {
+		if own && !a.Slice.Equal(i.Slice) {
 			continue
 		}
 		k, r := kindOf(a), a.Severity.Rank()

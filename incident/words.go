@@ -51,7 +51,7 @@ func (i Incident) nearer(a, b *alert.Alert) bool {
 	if x, y := i.leads(a), i.leads(b); x != y {
 		return x
 	}
-	same := func(x *alert.Alert) bool { return x.Slice.Key() == i.Slice.Key() }
+	same := func(x *alert.Alert) bool { return x.Slice.Equal(i.Slice) }
 	if x, y := same(a), same(b); x != y {
 		return x
 	}
@@ -72,7 +72,7 @@ func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 	best := map[tenant.ID]*alert.Alert{}
 	for x := range i.Alerts {
 		a := &i.Alerts[x]
-		if a.Tenant == tenant.Product && a.Slice.Key() != i.Slice.Key() || !i.leads(a) {
+		if a.Tenant == tenant.Product && !a.Slice.Equal(i.Slice) || !i.leads(a) {
 			continue
 		}
 		if b := best[a.Tenant]; b == nil || i.nearer(a, b) {

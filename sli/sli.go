@@ -75,13 +75,16 @@ type Dim struct {
 }
 
 // Slice is the dimensions an SLI is cut by, sorted by label; the empty slice is
-// the total. It is comparable through Key.
+// the total. It is comparable through Equal and, as a map's key, through Key.
 type Slice []Dim
 
 // Key is the slice's canonical text, e.g. "acquirer=alpha"; empty for the total.
 func (s Slice) Key() string {
-	if len(s) == 0 {
+	switch len(s) {
+	case 0:
 		return ""
+	case 1: // nearly all are
+		return s[0].Label + "=" + s[0].Value
 	}
 	parts := make([]string, len(s))
 	for i, d := range s {
@@ -89,6 +92,9 @@ func (s Slice) Key() string {
 	}
 	return strings.Join(parts, ",")
 }
+
+// Equal says whether both are the same slice.
+func (s Slice) Equal(o Slice) bool { return slices.Equal(s, o) }
 
 // MarshalJSON writes the slice as an object of label to value.
 func (s Slice) MarshalJSON() ([]byte, error) { return json.Marshal(s.Map()) }

@@ -169,7 +169,7 @@ func rank(i incident.Incident, a alert.Alert) (r int) {
 	if i.Leads(a) {
 		r += 4
 	}
-	if a.Slice.Key() == i.Slice.Key() {
+	if a.Slice.Equal(i.Slice) {
 		r += 2
 	}
 	if a.Tenant == tenant.Product {
