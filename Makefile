@@ -5,7 +5,7 @@ GO ?= go
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 FUZZTIME ?= 1m
 
-.PHONY: help build demo test test-deps lint fuzz quality-long chaos bench tidy clean
+.PHONY: help build demo test test-deps lint fuzz quality quality-long chaos bench tidy clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ fuzz: ## Fuzz every decoder for FUZZTIME each.
 	$(GO) test -run '^$$' -fuzz FuzzDecodeRecord -fuzztime $(FUZZTIME) ./tracing
 	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./journal
 	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./catalog
+
+quality: ## Score tocsin beside its peers on a world never seen before (some minutes); writes docs/QUALITY.md.
+	TOCSIN_LONG=1 $(GO) test -count=1 -run TestQualityLong -v -timeout 120m ./internal/quality
 
 quality-long: ## 1,000 null tenant-months at 0.01, 1 and 100 tps with a fresh seed (some minutes).
 	TOCSIN_LONG=1 $(GO) test -run TestNullMonths -v -timeout 60m ./detect

@@ -214,8 +214,8 @@ func (r *Replay) pool(c evaluate.Contribution) *evaluate.Pool {
 	return p
 }
 
-// take adds the samples of one series that the last window holds.
-func (r *Replay) take(s *recorded.Series, xs []recorded.Sample) {
+// Take adds the samples of one series that the last window holds.
+func (r *Replay) Take(s *recorded.Series, xs []recorded.Sample) {
 	for len(r.series) <= s.Index {
 		r.series = append(r.series, nil)
 	}
@@ -289,7 +289,7 @@ func (t *reading) Window(end time.Time) error {
 func (t *reading) Samples(s *recorded.Series, xs []recorded.Sample) {
 	t.samples += int64(len(xs))
 	for _, r := range t.replays {
-		r.take(s, xs)
+		r.Take(s, xs)
 	}
 }
 

@@ -26,7 +26,7 @@ var layers = map[string][]string{
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards"},
 	"doors":   {"samples", "samples/remotewrite", "samples/history", "samples/recorded", "otlp", "tracing", "tracing/otlp", "web", "web/view"},
 	"app":     {"app", "app/flow", "app/api", "app/send", "app/backtest", "cmd/tocsin", "cmd/tocsin-demo"},
-	"tests":   {"store/storetest", "itsm/itsmtest", "internal/simulate", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
+	"tests":   {"store/storetest", "itsm/itsmtest", "internal/simulate", "internal/quality", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
 }
 
 // forbidden edges between layers, each with its reason.
