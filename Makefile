@@ -27,12 +27,13 @@ lint: ## Run golangci-lint, built from tools/lint.
 	$(GO) tool -modfile=tools/lint/go.mod golangci-lint run
 
 fuzz: ## Fuzz every decoder for FUZZTIME each.
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) ./samples/remotewrite
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) ./tracing/otlp
-	$(GO) test -run '^$$' -fuzz FuzzMask -fuzztime $(FUZZTIME) ./tracing
-	$(GO) test -run '^$$' -fuzz FuzzDecodeRecord -fuzztime $(FUZZTIME) ./tracing
-	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./journal
-	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) ./catalog
+	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./samples/remotewrite
+	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./tracing/otlp
+	$(GO) test -run '^$$' -fuzz FuzzMask -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./tracing
+	$(GO) test -run '^$$' -fuzz FuzzDecodeRecord -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./tracing
+	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./samples/otelmetrics
+	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./journal
+	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./catalog
 
 quality: ## Score tocsin beside its peers on a world never seen before (some minutes); writes docs/QUALITY.md.
 	TOCSIN_LONG=1 $(GO) test -count=1 -run TestQualityLong -v -timeout 120m ./internal/quality

@@ -178,7 +178,7 @@ func (a *App) buildDoor(context.Context) error {
 			return err
 		}),
 		Known: a.shared.Directory().Known, Said: a.said, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
-		TenantLabel: c.Labels.Tenant, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
+		TenantLabel: c.Labels.Tenant, TenantAttribute: c.Labels.TenantAttribute, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
 		ReplicaLabels: c.Labels.Replica, ClusterLabels: c.Labels.Cluster, Limits: remotewrite.Limits{Body: int(c.Limits.BodyBytes)},
 	})
 	a.door = door

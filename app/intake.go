@@ -74,7 +74,7 @@ func (a *App) ingest(committed []journal.Committed) {
 func (a *App) handOn(b *samples.Batch, at journal.Position) {
 	parts := map[store.Partition][]samples.Series{}
 	for _, s := range b.Series {
-		if s.Unknown || s.Tenant == tenant.Product {
+		if s.Unknown || s.Tenant == tenant.Product || len(s.Samples) == 0 {
 			continue
 		}
 		s.Labels = a.evaluable(s.Labels)
@@ -247,7 +247,7 @@ func (a *App) openQueries(db *history.Store) {
 }
 
 func (a *App) decode(r journal.Record) (*samples.Batch, error) {
-	return a.door.Decode(r.Header, r.Body, r.At)
+	return a.door.Decode(samples.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body})
 }
 
 // said keeps what a sender says of its metrics, for those who query.

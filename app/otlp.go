@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples"
 )
 
 // Off is the address of a listener that is not wanted.
@@ -38,9 +39,15 @@ func (a *App) listenOTLP(ctx context.Context) error {
 func (a *App) otlpDoors() []otlp.Door {
 	lim := otlp.Limits{Body: int(a.o.Config.Limits.BodyBytes)}
 	return []otlp.Door{
-		{Signal: otlp.Metrics, Limits: lim},
+		{Signal: otlp.Metrics, To: otlp.ExporterFunc(a.exportMetrics), Limits: lim},
 		{Signal: otlp.Traces, Limits: lim},
 	}
+}
+
+// exportMetrics hands a request to the door of samples.
+func (a *App) exportMetrics(ctx context.Context, scope samples.Scope, r otlp.Request) (otlp.Partial, error) {
+	refused, text, err := a.door.WriteOTLP(ctx, scope, r.Body, r.JSON)
+	return otlp.Partial{Rejected: refused, Message: text}, err
 }
 
 // OTLPAddr is where OTLP over gRPC is served; empty when it is off.

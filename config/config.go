@@ -66,6 +66,9 @@ type Labels struct {
 	Environment string   `yaml:"environment"` // default environment
 	Cluster     []string `yaml:"cluster"`     // default cluster, prometheus
 	Replica     []string `yaml:"replica"`     // default __replica__, prometheus_replica
+	// TenantAttribute is the tenant's name in OTLP: an attribute of the data point or
+	// of its resource. Default tenant.id.
+	TenantAttribute string `yaml:"tenant_attribute"`
 }
 
 // ITSM lists the ticket systems.
@@ -159,6 +162,7 @@ func (c *Config) fill() {
 	def(&c.Environment, "production")
 	def(&c.Labels.Tenant, "tenant")
 	def(&c.Labels.Environment, "environment")
+	def(&c.Labels.TenantAttribute, "tenant.id")
 	if len(c.Labels.Cluster) == 0 {
 		c.Labels.Cluster = []string{"cluster", "prometheus"}
 	}

@@ -58,6 +58,14 @@ type Exporter interface {
 	Export(ctx context.Context, scope samples.Scope, req Request) (Partial, error)
 }
 
+// ExporterFunc is a function as Exporter.
+type ExporterFunc func(ctx context.Context, scope samples.Scope, req Request) (Partial, error)
+
+// Export calls f.
+func (f ExporterFunc) Export(ctx context.Context, scope samples.Scope, req Request) (Partial, error) {
+	return f(ctx, scope, req)
+}
+
 // Door hands the requests of one signal to its Exporter.
 type Door struct {
 	Signal Signal

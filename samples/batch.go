@@ -14,7 +14,8 @@ import (
 // replay: by whose credential it came, which replicas did not count, who was
 // unknown at the time.
 type header struct {
-	Proto   remotewrite.Version `json:"proto"`
+	Proto   remotewrite.Version `json:"proto,omitempty"`
+	JSON    bool                `json:"json,omitempty"` // of OTLP
 	Scope   Scope               `json:"scope"`
 	Losers  []loser             `json:"losers,omitempty"`
 	Unknown []tenant.ID         `json:"unknown,omitempty"`
@@ -37,7 +38,8 @@ type judge interface {
 // report says what became of a request's items.
 type report struct {
 	refused      map[string]int
-	deduplicated int // samples of replicas that do not count
+	deduplicated int // samples and histograms of replicas that do not count
+	starts       int // starts after their own sample, which were not believed
 }
 
 func (r *report) refuse(reason string, n int) {
@@ -50,51 +52,39 @@ func (r *report) refuse(reason string, n int) {
 	r.refused[reason] += n
 }
 
-// build makes the batch of a decoded request. The same request, scope, time and
+// build makes the batch of decoded series. The same series, scope, time and
 // judgements make the same batch.
-func (d *Door) build(req *remotewrite.Request, adm *Admission, at time.Time, j judge) (*Batch, report) {
-	var rep report
-	latest := at.Add(d.opts.MaxAhead).UnixMilli()
-	infos := d.cache.find(adm.fallback, req.Series)
-	b := &Batch{ReceivedAt: at, Series: make([]Series, 0, len(infos))}
-	memo := memory{judge: j}
-	for i, in := range infos {
-		s := &req.Series[i]
+func (d *Door) build(series []remotewrite.Series, adm *Admission, at time.Time, j judge) (*Batch, report) {
+	w := builder{cache: d.cache, latest: at.Add(d.opts.MaxAhead).UnixMilli(), b: &Batch{ReceivedAt: at, Series: make([]Series, 0, len(series))}}
+	rep, memo := &w.rep, memory{judge: j}
+	for i, in := range d.cache.find(adm.fallback, series) {
+		s := &series[i]
 		switch {
 		case in.refused != "":
-			rep.refuse(in.refused, len(s.Samples)+s.Histograms)
+			rep.refuse(in.refused, items(s))
 			continue
 		case !adm.Admits(in.tenant):
-			rep.refuse(refusedTenant, len(s.Samples)+s.Histograms)
+			rep.refuse(refusedTenant, items(s))
 			continue
 		case in.replica != "" && !memo.counts(in.sender, in.replica):
-			rep.deduplicated += len(s.Samples)
-			continue
-		}
-		rep.refuse(refusedHistogram, s.Histograms)
-		taken := notAfter(s.Samples, latest)
-		rep.refuse(refusedAhead, len(s.Samples)-len(taken))
-		if len(taken) == 0 {
+			rep.deduplicated += items(s)
 			continue
 		}
 		unknown := memo.unknown(in.tenant)
-		if unknown {
-			d.noteUnknown(in, len(taken), at)
+		if n := w.take(in, s, unknown); n > 0 && unknown {
+			d.noteUnknown(in, n, at)
 		}
-		b.Series = append(b.Series, Series{ID: in.id, Tenant: in.tenant, Labels: in.labels, Unknown: unknown, Samples: taken})
-		b.Samples += len(taken)
 	}
-	return b, rep
+	return w.b, w.rep
 }
 
-// notAfter is the samples up to latest, in place.
-func notAfter(samples []Sample, latest int64) []Sample {
-	for i := range samples {
-		if samples[i].T > latest {
-			return slices.DeleteFunc(samples, func(s Sample) bool { return s.T > latest })
-		}
+// items is what a series brings besides exemplars.
+func items(s *remotewrite.Series) int {
+	n := len(s.Samples) + len(s.Histograms) + s.Invalid
+	if len(s.Parts) > 0 {
+		n++
 	}
-	return samples
+	return n
 }
 
 func (d *Door) noteUnknown(in *info, samples int, at time.Time) {
@@ -192,20 +182,29 @@ func (r recorded) unknown(id tenant.ID) bool { return slices.Contains(r.head.Unk
 // Decode makes the Batch of a journal's record again: the series and samples that
 // were taken when it was received, in their order. The labels' names are those of
 // the options now. IDs are of this process.
-func (d *Door) Decode(head, body []byte, at time.Time) (*Batch, error) {
+func (d *Door) Decode(r Record) (*Batch, error) {
 	var h header
-	if err := json.Unmarshal(head, &h); err != nil {
-		return nil, problem.Wrap(err, problem.Malformed, "the header of a remote write record cannot be read")
+	if err := json.Unmarshal(r.Header, &h); err != nil {
+		return nil, problem.Wrap(err, problem.Malformed, "the header of a record of samples cannot be read")
 	}
 	adm, err := h.Scope.Open()
 	if err != nil {
 		return nil, err
 	}
+	if r.Kind == OTLPKind {
+		return d.decodeOTLP(r, &h, &adm)
+	}
 	req := d.requests.Get().(*remotewrite.Request)
 	defer d.release(req)
-	if err := req.Decode(h.Proto, body, d.opts.Limits); err != nil {
+	if err := req.Decode(h.Proto, r.Body, d.opts.Limits); err != nil {
 		return nil, err
 	}
-	b, _ := d.build(req, &adm, at, recorded{&h})
+	if r.Version < 2 { // histograms and exemplars were not taken when it was received
+		for i := range req.Series {
+			s := &req.Series[i]
+			s.Histograms, s.Exemplars, s.Invalid = nil, nil, 0
+		}
+	}
+	b, _ := d.build(req.Series, &adm, r.At, recorded{&h})
 	return b, nil
 }

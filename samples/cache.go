@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -21,6 +22,9 @@ type info struct {
 	sender  string // what its replicas have in common; empty replica: no election
 	replica string
 	refused string // reason that no credential can mend; empty when it may come in
+	name    string // of the metric
+	kids    []kid  // the series it stands for; under the cache's lock
+	gone    bool   // not in the cache any more; under its lock
 	used    atomic.Uint32
 	listed  atomic.Bool // counted once in the list of unknown tenants
 }
@@ -120,7 +124,8 @@ func (c *cache) turn() {
 		for k, in := range m {
 			if c.generation-in.used.Load() >= keptGenerations {
 				delete(m, k)
-				c.size--
+				c.size -= 1 + len(in.kids)
+				in.gone = true
 			}
 		}
 		if len(m) == 0 {
@@ -128,8 +133,35 @@ func (c *cache) turn() {
 		}
 	}
 	if c.size+c.quarter() > c.max {
+		for _, m := range c.byFallback {
+			for _, in := range m {
+				in.gone = true
+			}
+		}
 		c.byFallback, c.size = map[tenant.ID]map[string]*info{}, 0
 	}
+}
+
+// labels reads those of a key, whichever protocol it came by.
+func (c *cache) labels(key []byte, yield func(name, value []byte)) error {
+	if !otelmetrics.IsKey(key) {
+		return remotewrite.Labels(key, c.opts.Limits, yield)
+	}
+	ls, err := otelmetrics.Labels(key, c.opts.attributes())
+	if err != nil {
+		return err
+	}
+	lim := c.opts.Limits
+	if len(ls) > lim.Labels {
+		return problem.New(problem.TooLarge, "a series has more labels than the limit of %d", lim.Labels)
+	}
+	for _, l := range ls {
+		if len(l.Name) > lim.LabelName || len(l.Value) > lim.LabelValue {
+			return problem.New(problem.TooLarge, "a series has a label that is longer than the limit")
+		}
+		yield([]byte(l.Name), []byte(l.Value))
+	}
+	return nil
 }
 
 // read parses the labels of a key and applies the names of the options.
@@ -139,7 +171,7 @@ func (c *cache) read(fallback tenant.ID, key []byte) *info {
 	in := &info{}
 	clusters := make([]string, len(c.opts.ClusterLabels))
 	valid := true
-	err := remotewrite.Labels(key, c.opts.Limits, func(n, v []byte) {
+	err := c.labels(key, func(n, v []byte) {
 		if len(n) == 0 || !utf8.Valid(n) || !utf8.Valid(v) {
 			valid = false
 			return
@@ -183,7 +215,7 @@ func (c *cache) read(fallback tenant.ID, key []byte) *info {
 		b.Add(c.opts.EnvironmentLabel, c.opts.Environment)
 	}
 	b.Sort()
-	in.labels = b.Labels()
+	in.labels, in.name = b.Labels(), name
 	if _, twice := in.labels.HasDuplicateLabelNames(); twice {
 		return &info{refused: refusedInvalid}
 	}

@@ -84,7 +84,7 @@ func BenchmarkIntake(b *testing.B) {
 		require.NoError(b, req.Decode(remotewrite.V1, body, f.opts.Limits))
 		adm, _ := Scope{Any: true}.Open()
 		head := header{}
-		batch, _ := f.build(req, &adm, noon, &live{d: f.Door, at: noon, head: &head})
+		batch, _ := f.build(req.Series, &adm, noon, &live{d: f.Door, at: noon, head: &head})
 		return batch.Samples
 	}
 	for _, body := range bodies {

@@ -2,6 +2,7 @@ package samples
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,9 +62,9 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 	}
 	head := header{Proto: version, Scope: scope}
 	at := d.opts.Now()
-	batch, rep := d.build(req, &adm, at, &live{d: d, at: at, head: &head})
-	if batch.Samples > 0 {
-		if err := d.keep(r, head, body, batch); err != nil {
+	batch, rep := d.build(req.Series, &adm, at, &live{d: d, at: at, head: &head})
+	if len(batch.Series) > 0 {
+		if err := d.keep(r.Context(), Record{Kind: RecordKind, Version: RecordVersion, Body: body}, head, batch); err != nil {
 			d.fail(w, outcomeFailed, err) // the journal may still hold the body: not pooled
 			return
 		}
@@ -73,15 +74,15 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 }
 
 // keep journals the request.
-func (d *Door) keep(r *http.Request, head header, body []byte, batch *Batch) error {
-	text, err := json.Marshal(head)
-	if err != nil {
+func (d *Door) keep(ctx context.Context, rec Record, head header, batch *Batch) (err error) {
+	if rec.Header, err = json.Marshal(head); err != nil {
 		return problem.Wrap(err, problem.Internal, "the record's header cannot be written")
 	}
+	rec.At = batch.ReceivedAt
 	start := time.Now()
-	err = d.opts.Journal.Append(r.Context(), Record{Kind: RecordKind, Version: RecordVersion, At: batch.ReceivedAt, Header: text, Body: body}, batch)
+	err = d.opts.Journal.Append(ctx, rec, batch)
 	d.metrics.journal.Observe(time.Since(start).Seconds())
-	if err != nil && r.Context().Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return problem.Wrap(err, problem.Unavailable, "the sender left before the request was durable")
 	}
 	return err
@@ -91,43 +92,59 @@ func (d *Door) keep(r *http.Request, head header, body []byte, batch *Batch) err
 // to be written: they are, by its sibling, and Prometheus takes a 2xx that wrote
 // nothing for a receiver that did not understand it.
 func (d *Door) answer(w http.ResponseWriter, v remotewrite.Version, b *Batch, rep report) {
+	if v == remotewrite.V2 {
+		h := w.Header()
+		h.Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(b.Samples+rep.deduplicated))
+		h.Set("X-Prometheus-Remote-Write-Histograms-Written", strconv.Itoa(b.Histograms))
+		h.Set("X-Prometheus-Remote-Write-Exemplars-Written", strconv.Itoa(b.Exemplars))
+	}
+	if text := d.count(b, rep); text != "" {
+		http.Error(w, text, http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// count counts what became of a request and gives the words for it when something
+// was refused.
+func (d *Door) count(b *Batch, rep report) string {
 	m := d.metrics
 	m.samples.Add(float64(b.Samples))
+	m.histograms.Add(float64(b.Histograms))
+	m.exemplars.Add(float64(b.Exemplars))
+	m.starts.Add(float64(rep.starts))
 	m.series.Add(float64(len(b.Series)))
 	m.deduplicated.Add(float64(rep.deduplicated))
 	for reason, n := range rep.refused {
 		m.refused.WithLabelValues(reason).Add(float64(n))
 	}
-	if v == remotewrite.V2 {
-		h := w.Header()
-		h.Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(b.Samples+rep.deduplicated))
-		h.Set("X-Prometheus-Remote-Write-Histograms-Written", "0")
-		h.Set("X-Prometheus-Remote-Write-Exemplars-Written", "0")
-	}
 	outcome := outcomeStored
 	switch {
-	case len(rep.refused) > 0 && b.Samples > 0:
+	case len(rep.refused) > 0 && len(b.Series) > 0:
 		outcome = outcomePartly
 	case len(rep.refused) > 0:
 		outcome = outcomeRefused
-	case b.Samples == 0 && rep.deduplicated > 0:
+	case len(b.Series) == 0 && rep.deduplicated > 0:
 		outcome = outcomeReplica
-	case b.Samples == 0:
+	case len(b.Series) == 0:
 		outcome = outcomeEmpty
 	}
 	m.requests.WithLabelValues(outcome).Inc()
 	if len(rep.refused) == 0 {
-		w.WriteHeader(http.StatusNoContent)
-		return
+		return ""
 	}
 	text := refusal(b, rep)
-	d.opts.Logger.Warn("remote write items refused", "answer", text)
-	http.Error(w, text, http.StatusBadRequest)
+	d.opts.Logger.Warn("samples refused", "answer", text)
+	return text
 }
 
 func refusal(b *Batch, rep report) string {
 	var t strings.Builder
-	fmt.Fprintf(&t, "%d samples stored", b.Samples)
+	fmt.Fprintf(&t, "%d samples", b.Samples)
+	if b.Histograms > 0 {
+		fmt.Fprintf(&t, " and %d histograms", b.Histograms)
+	}
+	t.WriteString(" stored")
 	before := "; refused: "
 	for _, s := range said {
 		if n, ok := rep.refused[s.reason]; ok {

@@ -176,7 +176,7 @@ func TestRefusedSeriesDoNotTakeGoodOnesWithThem(t *testing.T) {
 		series(t, noon, "a{tenant=bolt}", 1, 2),
 		ahead,
 		series(t, noon, "{x=y}", 1),
-		prompb.TimeSeries{Labels: []prompb.Label{{Name: "__name__", Value: "h"}}, Histograms: []prompb.Histogram{{Sum: 1}}},
+		prompb.TimeSeries{Labels: []prompb.Label{{Name: "__name__", Value: "h"}}, Histograms: []prompb.Histogram{{Sum: 1, Schema: 99}}},
 		prompb.TimeSeries{Labels: []prompb.Label{{Name: "__name__", Value: "l"}, {Name: "a", Value: strings.Repeat("x", 5000)}}, Samples: []prompb.Sample{{}}},
 		prompb.TimeSeries{Labels: []prompb.Label{{Name: "__name__", Value: "d"}, {Name: "a", Value: "1"}, {Name: "a", Value: "2"}}, Samples: []prompb.Sample{{}}},
 		series(t, noon, "z{}", 1),
@@ -184,7 +184,7 @@ func TestRefusedSeriesDoNotTakeGoodOnesWithThem(t *testing.T) {
 	require.Equal(t, 400, w.Code)
 	require.Equal(t, "6 samples stored; refused: 2 samples of a tenant the token or X-Scope-OrgID does not cover; "+
 		"1 samples too far ahead of now (check the sender's clock); 1 samples of series with too many or too long labels; "+
-		"2 samples of series with invalid labels; 1 native histograms, which are not taken yet\n", w.Body.String())
+		"2 samples of series with invalid labels; 1 native histograms that contradict themselves or have too many buckets\n", w.Body.String())
 	require.Equal(t, []string{
 		`acme {__name__="a", environment="production", tenant="acme"} 3`,
 		`acme {__name__="b", environment="production", tenant="acme"} 2`,
@@ -195,11 +195,13 @@ func TestRefusedSeriesDoNotTakeGoodOnesWithThem(t *testing.T) {
 	require.False(t, Stale(got[1].V))
 	require.True(t, Stale(got[2].V))
 	require.NoError(t, testutil.GatherAndCompare(f.reg, strings.NewReader(`
-# HELP tocsin_samples_refused_samples_total Samples and native histograms refused.
+# HELP tocsin_samples_refused_samples_total Samples, native histograms and OTLP data points refused.
 # TYPE tocsin_samples_refused_samples_total counter
+tocsin_samples_refused_samples_total{reason="delta_temporality"} 0
+tocsin_samples_refused_samples_total{reason="invalid_histogram"} 1
 tocsin_samples_refused_samples_total{reason="invalid_labels"} 2
+tocsin_samples_refused_samples_total{reason="invalid_point"} 0
 tocsin_samples_refused_samples_total{reason="labels_over_limit"} 1
-tocsin_samples_refused_samples_total{reason="native_histogram"} 1
 tocsin_samples_refused_samples_total{reason="other_tenant"} 2
 tocsin_samples_refused_samples_total{reason="too_far_ahead"} 1
 `), "tocsin_samples_refused_samples_total"))
@@ -372,7 +374,7 @@ func TestReplayMakesTheSameBatch(t *testing.T) {
 	g.now = noon.Add(48 * time.Hour)
 	for i, r := range f.records {
 		require.Equal(t, RecordKind, r.Kind)
-		b, err := g.Decode(r.Header, r.Body, r.At)
+		b, err := g.Decode(r)
 		require.NoError(t, err)
 		for j := range b.Series {
 			b.Series[j].ID = f.batches[i].Series[j].ID
@@ -382,7 +384,7 @@ func TestReplayMakesTheSameBatch(t *testing.T) {
 	require.Len(t, f.batches[1].Series, 4)
 	require.True(t, f.batches[1].Series[1].Unknown)
 	require.Equal(t, []UnknownTenant{{ID: "bolt", FirstSeen: f.now, LastSeen: f.now, Series: 1, Samples: 1}}, g.Unknown())
-	_, err := g.Decode([]byte("{"), nil, noon)
+	_, err := g.Decode(Record{Kind: RecordKind, Header: []byte("{")})
 	require.True(t, problem.Is(err, problem.Malformed))
 }
 

@@ -1,5 +1,5 @@
 // Package samples is the door that metrics come in by: Prometheus remote write
-// 1.0 and 2.0. It decodes a request, finds the tenant of every series, elects one
+// 1.0 and 2.0, and OTLP. It decodes a request, finds the tenant of every series, elects one
 // of several replicas, has the request journaled, and answers.
 //
 // It knows tenants only by id and credentials only as a Scope. It must not know
@@ -17,10 +17,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -28,6 +30,9 @@ import (
 // Sample is one observation: T and Start in milliseconds since 1970; Start is 0
 // when the sender did not say when the counter began.
 type Sample = remotewrite.Sample
+
+// Histogram is one observation of a native histogram.
+type Histogram = remotewrite.Histogram
 
 // Stale says whether v is the marker that ends a series. Any other NaN is a value.
 func Stale(v float64) bool { return math.IsNaN(v) && value.IsStaleNaN(v) }
@@ -44,13 +49,21 @@ type Series struct {
 	Labels  labels.Labels
 	Unknown bool // nobody onboarded the tenant: store, do not evaluate
 	Samples []Sample
+	// Histograms are to be stored. For evaluation the classic counters that they
+	// stand for follow as series of their own.
+	Histograms []Histogram
+	Exemplars  []exemplar.Exemplar
+	// Derived says that the series is one of those counters: evaluate, do not store.
+	Derived bool
 }
 
 // Batch is what was taken of one request, in the order it came.
 type Batch struct {
 	ReceivedAt time.Time
 	Series     []Series
-	Samples    int // over all series
+	Samples    int // over all series, without those of derived ones
+	Histograms int
+	Exemplars  int
 }
 
 // Record is what the journal keeps of one request.
@@ -62,10 +75,13 @@ type Record struct {
 	Body    []byte // as received
 }
 
-// Kind of the records, and the version of their header.
+// Kinds of the records, and the versions of their headers. Version 1 of remote
+// write had no histograms and exemplars.
 const (
 	RecordKind    = "remote_write"
-	RecordVersion = 1
+	RecordVersion = 2
+	OTLPKind      = "otlp_metrics"
+	OTLPVersion   = 1
 )
 
 // Journal keeps a record and returns when it is durable. The batch is handed to
@@ -101,6 +117,8 @@ type Options struct {
 	ReplicaLabels    []string // dropped after election; default __replica__, prometheus_replica
 	ClusterLabels    []string // what the replicas of one sender have in common; default cluster, prometheus
 
+	TenantAttribute string // OTLP attribute of a data point or resource; default tenant.id
+
 	Limits         remotewrite.Limits
 	MaxAhead       time.Duration // samples further ahead of now are refused; default 5 min
 	ReplicaSilence time.Duration // after which another replica takes over; default 30 s
@@ -126,6 +144,7 @@ func (o Options) withDefaults() Options {
 	text(&o.TenantLabel, "tenant")
 	text(&o.EnvironmentLabel, "environment")
 	text(&o.Environment, "production")
+	text(&o.TenantAttribute, "tenant.id")
 	if o.ReplicaLabels == nil {
 		o.ReplicaLabels = []string{"__replica__", "prometheus_replica"}
 	}
@@ -148,7 +167,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Door takes remote write. It is safe for use by several goroutines.
+// Door takes metrics. It is safe for use by several goroutines.
 type Door struct {
 	opts     Options
 	metrics  *metrics
@@ -156,6 +175,7 @@ type Door struct {
 	replicas *election
 	unknown  *strangers
 	requests sync.Pool // of *remotewrite.Request
+	otlp     sync.Pool // of *otelmetrics.Request
 	bodies   sync.Pool // of *[]byte
 }
 
@@ -177,6 +197,7 @@ func New(o Options) (*Door, error) {
 		unknown:  newStrangers(o.MaxUnknown),
 	}
 	d.requests.New = func() any { return new(remotewrite.Request) }
+	d.otlp.New = func() any { return new(otelmetrics.Request) }
 	d.bodies.New = func() any { return new([]byte) }
 	return d, nil
 }

@@ -24,7 +24,7 @@ var layers = map[string][]string{
 	"decide":  {"profiles", "evaluate", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards"},
-	"doors":   {"samples", "samples/remotewrite", "samples/history", "samples/recorded", "otlp", "tracing", "tracing/otlp", "web", "web/view"},
+	"doors":   {"samples", "samples/remotewrite", "samples/history", "samples/native", "samples/otelmetrics", "samples/recorded", "otlp", "tracing", "tracing/otlp", "web", "web/view"},
 	"app":     {"app", "app/flow", "app/api", "app/send", "app/backtest", "cmd/tocsin", "cmd/tocsin-demo"},
 	"tests":   {"store/storetest", "itsm/itsmtest", "internal/simulate", "internal/quality", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
 }
@@ -71,9 +71,10 @@ var heavy = []struct {
 }{
 	{"github.com/cockroachdb/pebble", []string{"store/embedded", "store/disk"}, "the store's port hides its home; disk asks its file-system layer for the space left"},
 	{"github.com/redis/go-redis", []string{"store/redis"}, "the store's port hides its home"},
-	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB"},
-	{"github.com/prometheus/prometheus/promql", []string{"samples/history", "app/backtest"}, "PromQL is the history's language; a backtest reads rule files"},
+	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history", "samples/native", "samples/otelmetrics", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB"},
+	{"github.com/prometheus/prometheus/promql", []string{"samples/history", "samples/native", "samples/otelmetrics", "app/backtest"}, "PromQL is the history's language; a backtest reads rule files"},
 	{"google.golang.org/grpc", []string{"web", "app"}, "gRPC is spoken at the edge; app ends its server"},
+	{"go.opentelemetry.io/collector/pdata", []string{"samples/otelmetrics", "tracing/otlp"}, "what decodes knows the wire's own types; everybody else knows what was decoded"},
 	{"github.com/wneessen/go-mail", []string{"channel/smtp"}, "one adapter knows mail"},
 }
 

@@ -60,6 +60,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// maxExemplars is how many exemplars are kept over all series, the latest; they
+// take about 200 bytes each.
+const maxExemplars = 50_000
+
 // Store is an open history. Append and Flush may be called by several goroutines;
 // one goroutine writes.
 type Store struct {
@@ -99,6 +103,7 @@ func Open(o Options) (*Store, error) {
 	opts.RetentionDuration = o.Retention.Milliseconds()
 	opts.OutOfOrderTimeWindow = o.Retention.Milliseconds()
 	opts.MaxBytes = o.MaxBytes
+	opts.EnableExemplarStorage, opts.MaxExemplars = true, maxExemplars
 	if o.Small {
 		opts.WALSegmentSize = 16 << 20
 		opts.StripeSize = 1 << 10
@@ -131,9 +136,9 @@ func (s *Store) Append(ctx context.Context, b *samples.Batch, m any) error {
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.closed && s.waiting > 0 && s.waiting+b.Samples > s.opts.Queue {
+	for !s.closed && s.waiting > 0 && s.waiting+weight(b) > s.opts.Queue {
 		if ctx.Err() != nil {
-			s.metrics.dropped.WithLabelValues(dropQueue).Add(float64(b.Samples))
+			s.metrics.dropped.WithLabelValues(dropQueue).Add(float64(weight(b)))
 			return problem.New(problem.TooMany, "the metrics history is behind and its queue is full")
 		}
 		s.wake.Wait()
@@ -142,7 +147,7 @@ func (s *Store) Append(ctx context.Context, b *samples.Batch, m any) error {
 		return errClosed()
 	}
 	s.queue = append(s.queue, item{batch: b, mark: m})
-	s.waiting += b.Samples
+	s.waiting += weight(b)
 	s.metrics.queued.Set(float64(s.waiting))
 	s.wake.Broadcast()
 	return nil

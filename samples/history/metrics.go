@@ -17,6 +17,7 @@ const (
 	dropConflict   = "conflicting_value"
 	dropQueue      = "queue_full"
 	dropFailed     = "failed"
+	dropExemplar   = "exemplar"
 )
 
 type metrics struct {
@@ -30,17 +31,17 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		written: prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_samples_history_written_total",
-			Help: "Samples written to the metrics history."}),
+			Help: "Samples and native histograms written to the metrics history."}),
 		late: prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_samples_history_late_total",
 			Help: "Samples older than the latest of their series, handed to the metrics history all the same."}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_samples_history_dropped_total",
-			Help: "Samples that did not get into the metrics history."}, []string{"reason"}),
+			Help: "Samples, native histograms and exemplars that did not get into the metrics history."}, []string{"reason"}),
 		queued: prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_samples_history_queued_samples",
 			Help: "Samples waiting to be written to the metrics history."}),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_samples_history_commit_duration_seconds",
 			Help: "Time of a commit to the metrics history.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 9)}),
 	}
-	for _, reason := range []string{dropAhead, dropTooOld, dropOutOfOrder, dropDuplicate, dropConflict, dropQueue, dropFailed} {
+	for _, reason := range []string{dropAhead, dropTooOld, dropOutOfOrder, dropDuplicate, dropConflict, dropQueue, dropFailed, dropExemplar} {
 		m.dropped.WithLabelValues(reason)
 	}
 	if r != nil {
@@ -55,7 +56,7 @@ func (m *metrics) count(reason string, n int) {
 	}
 }
 
-// dropCounts is what the TSDB says of float samples.
+// dropCounts is what the TSDB says of samples, histograms included.
 type dropCounts struct{ appended, tooOld, outOfOrder, outOfBounds float64 }
 
 func (c dropCounts) rejected() float64 { return c.tooOld + c.outOfOrder + c.outOfBounds }
@@ -112,7 +113,7 @@ func (t *dropTap) note(vec *prometheus.CounterVec) {
 	}
 }
 
-// read gives the counters of float samples as they are now.
+// read gives the counters as they are now.
 func (t *dropTap) read() dropCounts {
 	return dropCounts{
 		appended: t.value(tsdbAppended), tooOld: t.value(tsdbTooOld),
@@ -127,13 +128,14 @@ func (t *dropTap) value(name string) float64 {
 	if vec == nil {
 		return 0
 	}
-	c, err := vec.GetMetricWithLabelValues("float")
-	if err != nil {
-		return 0
+	sum := 0.0
+	for _, kind := range []string{"float", "histogram"} {
+		c, err := vec.GetMetricWithLabelValues(kind)
+		var m dto.Metric
+		if err != nil || c.Write(&m) != nil {
+			return 0
+		}
+		sum += m.GetCounter().GetValue()
 	}
-	var m dto.Metric
-	if c.Write(&m) != nil {
-		return 0
-	}
-	return m.GetCounter().GetValue()
+	return sum
 }

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/native"
 )
 
 // commitSize is the number of samples after which the writer commits though more
@@ -116,7 +118,7 @@ func (s *Store) take() []item {
 	n, size := 0, 0
 	for n < len(s.queue) && size < commitSize {
 		if b := s.queue[n].batch; b != nil {
-			size += b.Samples
+			size += weight(b)
 		}
 		n++
 	}
@@ -140,9 +142,12 @@ func (s *Store) commit(items []item) (size int) {
 		if it.batch == nil {
 			continue
 		}
-		size += it.batch.Samples
+		size += weight(it.batch)
 		last = it.mark
 		for i := range it.batch.Series {
+			if it.batch.Series[i].Derived {
+				continue
+			}
 			s.append(app, &it.batch.Series[i], now, c)
 		}
 	}
@@ -174,41 +179,75 @@ func (s *Store) append(app storage.Appender, in *samples.Series, now time.Time, 
 	latest, oldest := now.Add(s.opts.MaxAhead).UnixMilli(), now.Add(-s.opts.Retention).UnixMilli()
 	for _, x := range in.Samples {
 		bits := math.Float64bits(x.V)
-		switch {
-		case x.T > latest:
-			c.ahead++
-			continue
-		case x.T < oldest:
-			c.tooOld++
-			continue
-		case x.T == st.last && bits == st.value:
-			c.duplicate++
-			continue
-		case x.T == st.last:
-			c.conflict++
+		if !st.check(x.T, bits, latest, oldest, c) {
 			continue
 		}
 		ref, err := app.Append(st.ref, st.labels, x.T, x.V)
-		switch {
-		case err == nil:
-			st.ref = ref
-			c.queued++
-		case errors.Is(err, storage.ErrDuplicateSampleForTimestamp):
-			c.conflict++
-			continue
-		case errors.Is(err, storage.ErrTooOldSample), errors.Is(err, storage.ErrOutOfOrderSample), errors.Is(err, storage.ErrOutOfBounds):
-			continue // the TSDB counts these itself
-		default:
-			c.other++
+		st.appended(ref, err, x.T, bits, c)
+	}
+	for _, x := range in.Histograms {
+		bits := math.Float64bits(native.Sum(x.Int, x.Float))
+		if !st.check(x.T, bits, latest, oldest, c) {
 			continue
 		}
-		if x.T < st.last {
-			c.late++
-			continue
-		}
-		st.last, st.value = x.T, bits
+		ref, err := app.AppendHistogram(st.ref, st.labels, x.T, x.Int, x.Float)
+		st.appended(ref, err, x.T, bits, c)
+	}
+	for _, x := range in.Exemplars {
+		s.exemplar(app, st, x)
 	}
 }
+
+// check refuses what the TSDB would take or drop without a word. bits stand for
+// the value: a histogram is told by its sum.
+func (st *seriesState) check(t int64, bits uint64, latest, oldest int64, c *tally) bool {
+	switch {
+	case t > latest:
+		c.ahead++
+	case t < oldest:
+		c.tooOld++
+	case t == st.last && bits == st.value:
+		c.duplicate++
+	case t == st.last:
+		c.conflict++
+	default:
+		return true
+	}
+	return false
+}
+
+// appended notes what the TSDB said.
+func (st *seriesState) appended(ref storage.SeriesRef, err error, t int64, bits uint64, c *tally) {
+	switch {
+	case err == nil:
+		st.ref = ref
+		c.queued++
+	case errors.Is(err, storage.ErrDuplicateSampleForTimestamp):
+		c.conflict++
+		return
+	case errors.Is(err, storage.ErrTooOldSample), errors.Is(err, storage.ErrOutOfOrderSample), errors.Is(err, storage.ErrOutOfBounds):
+		return // the TSDB counts these itself
+	default:
+		c.other++
+		return
+	}
+	if t < st.last {
+		c.late++
+		return
+	}
+	st.last, st.value = t, bits
+}
+
+// exemplar keeps one exemplar. The TSDB has room for so many of all series and
+// takes a series' in order; what it does not take is counted.
+func (s *Store) exemplar(app storage.Appender, st *seriesState, x exemplar.Exemplar) {
+	if _, err := app.AppendExemplar(st.ref, st.labels, x); err != nil {
+		s.metrics.dropped.WithLabelValues(dropExemplar).Inc()
+	}
+}
+
+// weight is how much of the queue a batch takes.
+func weight(b *samples.Batch) int { return b.Samples + b.Histograms + b.Exemplars }
 
 // account turns the tally and what the TSDB's own counters say into our metrics.
 // Samples that were taken, not rejected, and yet not appended were duplicates.

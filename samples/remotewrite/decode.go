@@ -23,7 +23,7 @@ func (r *Request) Decode(v Version, body []byte, lim Limits) error {
 		return err
 	}
 	r.Series, r.spans, r.keys = r.Series[:0], r.spans[:0], r.keys[:0]
-	r.Histograms, r.Exemplars, r.Metadata = 0, 0, nil
+	r.Histograms, r.Exemplars, r.Metadata, r.buckets, r.version = 0, 0, nil, 0, v
 	r.arena = make([]Sample, 0, min(len(raw)/48+1, lim.Samples))
 	switch v {
 	case V1:
@@ -130,9 +130,9 @@ func (r *Request) seriesV1(msg []byte, base int, lim Limits) error {
 		case 2:
 			err = r.sample(&fc, lim)
 		case 3:
-			r.Exemplars++
+			err = r.exemplar(&fc, &s)
 		case 4:
-			s.Histograms++
+			err = r.histogram(&fc, &s, lim)
 		}
 		if err != nil {
 			return err
@@ -206,9 +206,9 @@ func (r *Request) seriesV2(msg []byte, lim Limits) error {
 		case 2:
 			err = r.sample(&fc, lim)
 		case 3:
-			s.Histograms++
+			err = r.histogram(&fc, &s, lim)
 		case 4:
-			r.Exemplars++
+			err = r.exemplar(&fc, &s)
 		case 6:
 			created, ok = fc.Int64()
 		}
@@ -227,6 +227,11 @@ func (r *Request) seriesV2(msg []byte, lim Limits) error {
 				r.arena[i].Start = created
 			}
 		}
+		for i := range s.Histograms {
+			if s.Histograms[i].Start == 0 {
+				s.Histograms[i].Start = created
+			}
+		}
 	}
 	var err error
 	sp.key, sp.end, err = r.symbolKey(lim)
@@ -238,7 +243,6 @@ func (r *Request) seriesV2(msg []byte, lim Limits) error {
 }
 
 func (r *Request) add(s Series, sp span) {
-	r.Histograms += s.Histograms
 	r.Series = append(r.Series, s)
 	r.spans = append(r.spans, sp)
 }
@@ -249,7 +253,7 @@ func (r *Request) sample(fc *easyproto.FieldContext, lim Limits) error {
 	if !ok {
 		return malformed(nil, "a sample has a wrong wire type")
 	}
-	if len(r.arena) >= lim.Samples {
+	if len(r.arena)+r.Histograms >= lim.Samples {
 		return tooLarge("samples", lim.Samples)
 	}
 	s, ok := plainSample(msg)

@@ -99,7 +99,7 @@ func labelFits(name, value []byte, lim Limits) error {
 // (problem.TooLarge) and at one that cannot be read (problem.Malformed).
 func Labels(key []byte, lim Limits, yield func(name, value []byte)) error {
 	lim = lim.WithDefaults()
-	var outer, inner easyproto.FieldContext
+	var outer easyproto.FieldContext
 	for n := 1; len(key) > 0; n++ {
 		var err error
 		if key, err = nextField(&outer, key); err != nil {
@@ -112,21 +112,9 @@ func Labels(key []byte, lim Limits, yield func(name, value []byte)) error {
 		if !ok {
 			return malformed(nil, "a label has a wrong wire type")
 		}
-		var name, value []byte
-		for len(msg) > 0 {
-			if msg, err = nextField(&inner, msg); err != nil {
-				return malformed(err, "a label cannot be read")
-			}
-			ok = true
-			switch inner.FieldNum {
-			case 1:
-				name, ok = inner.Bytes()
-			case 2:
-				value, ok = inner.Bytes()
-			}
-			if !ok {
-				return malformed(nil, "a label has a wrong wire type")
-			}
+		name, value, err := labelPair(msg)
+		if err != nil {
+			return err
 		}
 		if err := labelFits(name, value, lim); err != nil {
 			return err
@@ -134,6 +122,27 @@ func Labels(key []byte, lim Limits, yield func(name, value []byte)) error {
 		yield(name, value)
 	}
 	return nil
+}
+
+// labelPair reads a Label of 1.0.
+func labelPair(msg []byte) (name, value []byte, err error) {
+	var f easyproto.FieldContext
+	for len(msg) > 0 {
+		if msg, err = nextField(&f, msg); err != nil {
+			return nil, nil, malformed(err, "a label cannot be read")
+		}
+		ok := true
+		switch f.FieldNum {
+		case 1:
+			name, ok = f.Bytes()
+		case 2:
+			value, ok = f.Bytes()
+		}
+		if !ok {
+			return nil, nil, malformed(nil, "a label has a wrong wire type")
+		}
+	}
+	return name, value, nil
 }
 
 func labelsTooLarge(what string, limit int) error {

@@ -13,6 +13,8 @@ import (
 	"mime"
 	"strings"
 
+	"github.com/prometheus/prometheus/model/exemplar"
+
 	"github.com/tocsin-alerting/tocsin/problem"
 )
 
@@ -57,7 +59,8 @@ type Limits struct {
 	Body         int // compressed bytes; default 16 MiB
 	Decompressed int // bytes; default 64 MiB
 	Series       int // per request; default 100,000
-	Samples      int // per request; default 1,000,000
+	Samples      int // per request, with histograms; default 1,000,000
+	Buckets      int // per native histogram; default 4,096
 	Labels       int // per series; default 64
 	LabelName    int // bytes; default 256
 	LabelValue   int // bytes; default 4,096
@@ -74,6 +77,7 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.Decompressed, 64<<20)
 	def(&l.Series, 100_000)
 	def(&l.Samples, 1_000_000)
+	def(&l.Buckets, 4096)
 	def(&l.Labels, 64)
 	def(&l.LabelName, 256)
 	def(&l.LabelValue, 4096)
@@ -93,24 +97,52 @@ type Series struct {
 	// Requests of both versions have equal keys for equal labels in equal order.
 	// It is valid until the Request is used again.
 	Key        []byte
-	Samples    []Sample // owned by whoever took the Request
-	Histograms int      // native histograms, which are counted only
-	Err        error    // its labels are over a limit (2.0; for 1.0 Labels says it); Key is empty
+	Samples    []Sample // owned, as the next two, by whoever took the Request
+	Histograms []Histogram
+	Exemplars  []exemplar.Exemplar
+	Invalid    int   // histograms that contradict themselves or have too many buckets, left out
+	Err        error // its labels are over a limit (2.0; for 1.0 Labels says it); Key is empty
+
+	// Of a classic histogram or a summary that came as one piece, as OTLP's do:
+	// the series it stands for, at At. Remote write has none.
+	Parts []Part
+	At    Sample // its time and start
 }
+
+// Part is one of the series that a classic histogram or a summary stands for.
+type Part struct {
+	Kind PartKind
+	Edge float64 // of a bucket or a quantile
+	V    float64
+}
+
+// PartKind says which suffix and label a Part adds to its series.
+type PartKind uint8
+
+// The kinds of parts.
+const (
+	PartBucket   PartKind = iota // _bucket, le
+	PartCount                    // _count
+	PartSum                      // _sum
+	PartQuantile                 // no suffix, quantile
+)
 
 // Request is a decoded body. It may be used again: Decode keeps its buffers and
 // gives every body a new array of samples.
 type Request struct {
 	Series     []Series
-	Samples    int // over all series
-	Histograms int
-	Exemplars  int
+	Samples    int        // over all series
+	Histograms int        // those left out too
+	Exemplars  int        // those left out too
 	Metadata   []Metadata // of 1.0; 2.0 says it with every series, where it is not read
 
-	raw     []byte    // decompressed body
-	keys    []byte    // keys that had to be put together
-	symbols [][]byte  // of 2.0
-	refs    []uint32  // of the series at hand
+	raw     []byte   // decompressed body
+	keys    []byte   // keys that had to be put together
+	symbols [][]byte // of 2.0
+	refs    []uint32 // of the series at hand
+	exrefs  []uint32 // of the exemplar at hand
+	buckets int      // of all histograms
+	version Version
 	spans   []span    // per series: where its key and samples are
 	arena   []Sample  // of all series
 	key     keyBuffer // of the series at hand

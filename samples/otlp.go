@@ -1,0 +1,83 @@
+package samples
+
+import (
+	"context"
+
+	"github.com/klauspost/compress/snappy"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
+)
+
+func (o Options) attributes() otelmetrics.Names {
+	return otelmetrics.Names{TenantAttribute: o.TenantAttribute, TenantLabel: o.TenantLabel, EnvironmentLabel: o.EnvironmentLabel}
+}
+
+// WriteOTLP takes an ExportMetricsServiceRequest, in protobuf or in OTLP's JSON,
+// made with a credential of the scope. It returns when what was not refused is
+// durable. refused is the number of data points that are not to be sent again, and
+// text says why. An error concerns the whole request: nothing was taken.
+//
+// Where there is no data point there is no series: the attributes of tenant,
+// service and environment are the resource's, see otelmetrics.Labels.
+func (d *Door) WriteOTLP(ctx context.Context, scope Scope, body []byte, inJSON bool) (refused int64, text string, err error) {
+	adm, err := scope.Open()
+	if err != nil {
+		return 0, "", d.failed(outcomeRefused, err)
+	}
+	req := d.otlp.Get().(*otelmetrics.Request)
+	defer d.releaseOTLP(req)
+	head := header{JSON: inJSON, Scope: scope}
+	if err := d.readOTLP(req, body, inJSON); err != nil {
+		return 0, "", d.failed(outcomeMalformed, err)
+	}
+	at := d.opts.Now()
+	batch, rep := d.build(req.Series, &adm, at, &live{d: d, at: at, head: &head})
+	rep.refuse(refusedDelta, req.Delta)
+	rep.refuse(refusedPoint, req.Invalid)
+	if len(batch.Series) > 0 {
+		rec := Record{Kind: OTLPKind, Version: OTLPVersion, Body: snappy.Encode(nil, body)}
+		if err := d.keep(ctx, rec, head, batch); err != nil {
+			return 0, "", d.failed(outcomeFailed, err)
+		}
+	}
+	text = d.count(batch, rep)
+	for _, n := range rep.refused {
+		refused += int64(n)
+	}
+	return refused, text, nil
+}
+
+func (d *Door) failed(outcome string, err error) error {
+	d.metrics.requests.WithLabelValues(outcome).Inc()
+	return err
+}
+
+func (d *Door) readOTLP(req *otelmetrics.Request, body []byte, inJSON bool) error {
+	if inJSON {
+		return req.DecodeJSON(body, d.opts.attributes(), d.opts.Limits)
+	}
+	return req.Decode(body, d.opts.attributes(), d.opts.Limits)
+}
+
+// decodeOTLP is Decode for a record of OTLP.
+func (d *Door) decodeOTLP(r Record, h *header, adm *Admission) (*Batch, error) {
+	body, err := snappy.Decode(nil, r.Body)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Malformed, "the body of a record of OTLP metrics cannot be read")
+	}
+	req := d.otlp.Get().(*otelmetrics.Request)
+	defer d.releaseOTLP(req)
+	if err := d.readOTLP(req, body, h.JSON); err != nil {
+		return nil, err
+	}
+	b, _ := d.build(req.Series, adm, r.At, recorded{h})
+	return b, nil
+}
+
+// releaseOTLP gives a request's buffers back, unless one giant made them grow.
+func (d *Door) releaseOTLP(req *otelmetrics.Request) {
+	if req.Held() <= 8<<20 {
+		d.otlp.Put(req)
+	}
+}
