@@ -242,7 +242,7 @@ func (a *App) openQueries(db *history.Store) {
 	q := a.o.Config.Limits.Query
 	o := own
 	o.Timeout, o.MaxSamples, o.MaxPoints, o.MaxItems, o.Concurrent = q.Timeout, q.Samples, q.Points, q.Results, q.Concurrent
-	o.Metadata, o.Version = &a.metadata, a.o.Version
+	o.Metadata, o.Exemplars, o.Version = &a.metadata, db.Exemplars(), a.o.Version
 	a.querier.Store(history.NewQuerier(db.Queryable(), o))
 }
 

@@ -25,6 +25,7 @@ func (s *Server) queries() []web.Route {
 	}{
 		{"query", "PromQL at an instant", form, history.Instant},
 		{"query_range", "PromQL over a range", form, history.Range},
+		{"query_exemplars", "Exemplars: what leads from a chart to traces", form, history.QueryExemplars},
 		{"series", "Series that exist", form, history.Series},
 		{"labels", "Names of labels", form, history.Labels},
 		{"label/{name}/values", "Values of a label", get, history.LabelValues},

@@ -20,15 +20,18 @@ type Program struct {
 	Folder  string   // of its module under tools; empty: the name
 	Package string   // what go build is given
 	Flags   []string // further build flags
+	Recipe  string   // file of the module: what is built is a builder, which makes the program of it
 }
 
 // Programs lists what Build can build.
-func Programs() []Program { return []Program{mailpit, prometheus, promtool} }
+func Programs() []Program { return []Program{mailpit, prometheus, promtool, telemetrygen, otelcol} }
 
 var (
-	mailpit    = Program{Name: "mailpit", Package: "github.com/axllent/mailpit"}
-	prometheus = Program{Name: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus", Flags: []string{"-tags=remove_all_sd"}}
-	promtool   = Program{Name: "promtool", Folder: "prometheus", Package: "github.com/prometheus/prometheus/cmd/promtool", Flags: []string{"-tags=remove_all_sd"}}
+	mailpit      = Program{Name: "mailpit", Package: "github.com/axllent/mailpit"}
+	prometheus   = Program{Name: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus", Flags: []string{"-tags=remove_all_sd"}}
+	promtool     = Program{Name: "promtool", Folder: "prometheus", Package: "github.com/prometheus/prometheus/cmd/promtool", Flags: []string{"-tags=remove_all_sd"}}
+	telemetrygen = Program{Name: "telemetrygen", Package: "github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen"}
+	otelcol      = Program{Name: "otelcol", Package: "go.opentelemetry.io/collector/cmd/builder", Recipe: "otelcol.yaml"}
 )
 
 // Build makes the program unless the cache has it, and returns the path of the
@@ -57,7 +60,29 @@ func Build(p Program, progress io.Writer) (string, error) {
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("build %s: %w", p.Name, err)
 	}
+	if p.Recipe != "" {
+		if err := cook(p, bin+".new", dir, progress); err != nil {
+			return "", fmt.Errorf("build %s: %w", p.Name, err)
+		}
+	}
 	return bin, os.Rename(bin+".new", bin)
+}
+
+// cook has the builder make the program and puts it into the builder's place.
+// The recipe says that its output is below the working folder, in out.
+func cook(p Program, builder, dir string, progress io.Writer) error {
+	work, err := os.MkdirTemp(filepath.Dir(builder), p.Name+"-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }()
+	cmd := exec.Command(builder, "--config", filepath.Join(dir, p.Recipe))
+	cmd.Dir, cmd.Env = work, append(os.Environ(), "GOWORK=off", "GOFLAGS=-trimpath -p=2 -buildvcs=false")
+	cmd.Stdout, cmd.Stderr = progress, progress
+	if err := cmd.Run(); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(work, "out", p.Name), builder)
 }
 
 // binary is where the program's binary lives, present or not, and the folder of
@@ -69,7 +94,11 @@ func binary(p Program) (bin, dir string, err error) {
 	}
 	dir = filepath.Join(root, "tools", cmp.Or(p.Folder, p.Name))
 	h := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
+	pins := []string{"go.mod", "go.sum"}
+	if p.Recipe != "" {
+		pins = append(pins, p.Recipe)
+	}
+	for _, name := range pins {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", "", err

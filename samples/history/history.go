@@ -182,8 +182,9 @@ func (s *Store) Written() any {
 	return nil
 }
 
-// Queryable is all tenants' data. Whoever answers somebody puts a Fence around it.
-func (s *Store) Queryable() storage.Queryable { return s.db }
+// Queryable is all tenants' data, native histograms by their classic names too.
+// Whoever answers somebody puts a Fence around it.
+func (s *Store) Queryable() storage.Queryable { return classic{s.db} }
 
 // Close writes what is queued and closes the history. Closing twice is no error.
 func (s *Store) Close() error {

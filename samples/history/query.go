@@ -32,6 +32,8 @@ type QueryOptions struct {
 	Settle func(context.Context) error
 	// Metadata is what senders said of their metrics; nil: nothing.
 	Metadata *Metadata
+	// Exemplars are those of the data's series; nil: there are none.
+	Exemplars storage.ExemplarQueryable
 	// Version is tocsin's own, told with the build information.
 	Version string
 }
