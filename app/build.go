@@ -211,7 +211,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 		}
 	}
 	a.sender = send.New(send.Options{Store: a.store, Blobs: a.blobs, Systems: a.systems, Channels: channels, Links: links, Pictures: artist,
-		Live: func(t catalog.TeamID) bool { return a.shared.Settings.Live(t) }, Now: a.o.Now, Logger: a.log})
+		Live: func(t catalog.TeamID) bool { return a.shared.Live(t) }, Now: a.o.Now, Logger: a.log})
 	return nil
 }
 
@@ -314,7 +314,7 @@ func (a *App) buildFlow(context.Context) error {
 			for _, x := range c.ITSM.Systems {
 				if x.Name == system {
 					// The built-in register is inside: what an observed team gets there has not left.
-					return system, t.ITSM.Queue, x.Mode == "live" && (x.Kind == "register" || s.Settings.Live(t.ID))
+					return system, t.ITSM.Queue, x.Mode == "live" && (x.Kind == "register" || s.Live(t.ID))
 				}
 			}
 			return system, t.ITSM.Queue, false

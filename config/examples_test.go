@@ -48,6 +48,16 @@ func TestTheExamplesLoad(t *testing.T) {
 	require.NotEmpty(t, tenants)
 }
 
+// TestTheRotaOfThreeLoads keeps the catalog that docs/oncall.md speaks of usable.
+func TestTheRotaOfThreeLoads(t *testing.T) {
+	c, err := catalog.Parse(catalog.File{Name: "oncall.yaml", Text: read(t, "oncall.yaml")})
+	require.NoError(t, err)
+	require.Len(t, c.People, 3)
+	require.NoError(t, c.CheckChannels(map[string]string{"mail": "smtp", "log": "log"}))
+	require.False(t, c.Teams[0].LastResort.Zero())
+	require.NotEmpty(t, c.Schedules[0].Overrides)
+}
+
 // TestTheExamplesShowEveryKey keeps the annotated examples complete.
 func TestTheExamplesShowEveryKey(t *testing.T) {
 	for file, of := range map[string]any{"tocsin.yaml": config.Config{}, "catalog.yaml": catalog.Catalog{}, "policy.yaml": profiles.Policy{}, "tenants.yaml": tenant.Tenant{}} {

@@ -54,6 +54,7 @@ type Escalation struct {
 type Book struct {
 	Roster   rota.Roster
 	Channels []string // names of those configured
+	Live     bool     // the team is paged for real at this moment; else it is only recorded
 }
 
 // Calls is what a decision about an escalation brings. Everything in it belongs
@@ -308,6 +309,7 @@ func (b *callBuild) asked(id catalog.PersonID) (Asked, bool) {
 func (b *callBuild) call(d rota.Duty, reason, why string) bool {
 	e := &b.Escalation
 	w := e.Wanted
+	w.Live = w.Live && b.book.Live // what opened observed stays so, and what is observed by now is too
 	w.At, w.NotAfter = b.now, b.now.Add(w.NotAfter.Sub(w.At))
 	if why != "" {
 		w.Reason = why

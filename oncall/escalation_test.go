@@ -28,7 +28,7 @@ schedules:
   - {id: night, layers: [{start: 2026-03-02T12:00, unit: day, every: 1, members: [cyd], hours: [{from: "22:00", to: "06:00"}]}]}
 `)})
 	require.NoError(t, err)
-	return oncall.Book{Roster: rota.Roster{Catalog: c}, Channels: servers}
+	return oncall.Book{Roster: rota.Roster{Catalog: c}, Channels: servers, Live: true}
 }
 
 func urgent() oncall.Wanted {

@@ -38,7 +38,7 @@ func Request(w Wanted, d rota.Duty, at Place, patience time.Duration, channels [
 	b := pageBuild{PageChange: PageChange{Page: p, Changed: true}, now: now}
 	if len(usable) == 0 {
 		b.Page.State, b.Page.Detail = Failed, "no contact of "+p.PersonName+" uses a channel that is configured"
-		b.log("page.failed", "tocsin", b.Page.Detail+"; add the channel to tocsin.yaml or a contact to the catalog; the incident stays open")
+		b.log("page.failed", "tocsin", b.Page.Detail+"; add the channel to tocsin.yaml or a contact to the catalog"+p.stays())
 		return b.PageChange
 	}
 	b.Page.Channel, b.Page.To = usable[0].Channel, usable[0].To
@@ -60,8 +60,25 @@ type pageBuild struct {
 }
 
 func (b *pageBuild) log(kind, actor, reason string) {
-	b.Ledger = append(b.Ledger, ledger.Entry{At: b.now, Subject: b.Page.ID.Subject(), Refs: []string{"incident/" + b.Page.Incident, "person/" + string(b.Page.Person)},
+	b.Ledger = append(b.Ledger, ledger.Entry{At: b.now, Subject: b.Page.ID.Subject(), Refs: b.Page.refs(),
 		Kind: kind, Actor: actor, Reason: reason})
+}
+
+// refs are the further subjects that the ledger finds the page under.
+func (p Page) refs() []string {
+	of := "incident/" + p.Incident
+	if p.Place.Drill != "" {
+		of = "drill/" + p.Place.Drill
+	}
+	return []string{of, "person/" + string(p.Person)}
+}
+
+// stays is what a page that failed means for its incident.
+func (p Page) stays() string {
+	if p.Place.Drill != "" {
+		return ""
+	}
+	return "; the incident stays open"
 }
 
 // call makes the call to the page's present address; it has so long to be
@@ -92,7 +109,7 @@ func MaySend(p Page, c Call, incidentOpen bool, now time.Time) (bool, string) {
 		return false, "the page is " + string(p.State)
 	case c.Key != p.Key:
 		return false, "another address is tried meanwhile"
-	case !incidentOpen:
+	case !incidentOpen && p.Place.Drill == "":
 		return false, "the incident is over or somebody has it"
 	case !c.NotAfter.IsZero() && now.After(c.NotAfter):
 		return false, "it is too late for this page (not after " + c.NotAfter.UTC().Format(time.RFC3339) + ")"
@@ -166,7 +183,7 @@ func (b *pageBuild) next(why string) {
 	if len(n.Alternatives) == 0 {
 		n.State = Failed
 		b.settled()
-		b.log("page.failed", "tocsin", fmt.Sprintf("%s could not be paged by %s: %s; no other contact is left, the incident stays open", n.PersonName, n.Channel, why))
+		b.log("page.failed", "tocsin", fmt.Sprintf("%s could not be paged by %s: %s; no other contact is left%s", n.PersonName, n.Channel, why, n.stays()))
 		return
 	}
 	was := n.Channel

@@ -97,8 +97,9 @@ type Page struct {
 	Unreached bool `json:"unreached"`
 }
 
-// Place is where in an escalation a page stands.
+// Place is where in an escalation a page stands, or which drill it is of.
 type Place struct {
+	Drill      string  `json:"drill"` // id; empty: of an incident
 	Step       int     `json:"step"`  // from 1: the person on call; 0: not in an escalation
 	Steps      int     `json:"steps"` // of a round, the last resort not counted
 	Round      int     `json:"round"` // from 1
@@ -106,6 +107,11 @@ type Place struct {
 	LastResort bool    `json:"last_resort"`
 	Asked      []Asked `json:"asked"` // before, oldest first
 	Then       string  `json:"then"`  // what follows when nobody acknowledges
+}
+
+// First says that the page is the first of its transition, and of no drill.
+func (p Place) First() bool {
+	return p.Drill == "" && p.Step <= 1 && p.Round <= 1 && !p.LastResort
 }
 
 // Asked is somebody who was called before, and what came of it.

@@ -35,8 +35,8 @@ func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) 
 		return oncall.Page{}, incident.Incident{}, problem.New(problem.NotFound, "there is no such page")
 	}
 	p, err := decodeRecord[oncall.Page](rec)
-	if err != nil {
-		return p, incident.Incident{}, err
+	if err != nil || p.Place.Drill != "" {
+		return p, incident.Incident{Environment: env}, err
 	}
 	i, err := s.find(r.Context(), p.Incident, web.Principal{Any: true})
 	return p, i, err
@@ -52,6 +52,9 @@ func (s *Server) ackView(w http.ResponseWriter, r *http.Request, _ web.Principal
 }
 
 func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page, i incident.Incident) error {
+	if p.Place.Drill != "" {
+		return s.writeDrill(w, r, p, i.Environment)
+	}
 	lead, _ := send.Lead(i)
 	n, k, usual, share, _ := i.Counts()
 	f := s.frame(web.Principal{})

@@ -86,7 +86,7 @@ func dutyAnswer(d rota.Duty, from time.Time) *DutyAnswer {
 // OnCall is who of a team is on call at an instant.
 func (s *Server) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
 	r := s.Flow.Roster()
-	a := OnCallAnswer{Team: string(t.ID), TeamName: t.Name, Schedule: string(t.Schedule), At: at.UTC(), Live: s.Flow.Settings.Live(t.ID)}
+	a := OnCallAnswer{Team: string(t.ID), TeamName: t.Name, Schedule: string(t.Schedule), At: at.UTC(), Live: s.Flow.Live(t.ID)}
 	d, err := r.Who(t.ID, at)
 	if err != nil {
 		p := problem.From(err)

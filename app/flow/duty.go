@@ -37,7 +37,7 @@ func (s *Shared) AddOverride(tx *partition.Tx, o rota.Override, actor string) (r
 		o.From = now
 	}
 	o.From, o.To, o.Author, o.CreatedAt = o.From.UTC(), o.To.UTC(), actor, now
-	o.Reason = strings.Join(strings.Fields(o.Reason), " ")
+	o.Reason = oneLine(o.Reason)
 	r := s.Roster()
 	if err := r.Check(o, now); err != nil {
 		return o, err
@@ -107,7 +107,7 @@ func (s *Shared) changeOverrides(change func([]rota.Override) []rota.Override) {
 	s.overrides.Store(&list)
 }
 
-// loadDuty reads the overrides of the store.
+// loadDuty reads what was decided about being on call.
 func (s *Shared) loadDuty(ctx context.Context) error {
 	records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), overrides)
 	if err != nil {
@@ -122,5 +122,5 @@ func (s *Shared) loadDuty(ctx context.Context) error {
 		list = append(list, o)
 	}
 	s.changeOverrides(func([]rota.Override) []rota.Override { return list })
-	return nil
+	return s.loadModes(ctx)
 }

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -10,14 +11,13 @@ import (
 // Escalations holds oncall.Escalation by incident, beside the incidents.
 const Escalations = "escalation"
 
-func (h *Handler) book() oncall.Book {
-	return oncall.Book{Roster: h.s.Roster(), Channels: h.s.Settings.Channels}
+func (h *Handler) book(t catalog.TeamID) oncall.Book {
+	return oncall.Book{Roster: h.s.Roster(), Channels: h.s.Settings.Channels, Live: h.s.Live(t)}
 }
 
 // page asks for the calls that an incident wants, and tells the incident.
 func (h *Handler) page(tx *partition.Tx, i incident.Incident, w incident.PageWanted) (incident.Change, error) {
-	w.Live = w.Live && h.s.Settings.Live(w.Team) // what opened observed stays so; what is observed since is too
-	return h.call(tx, incident.Change{Incident: i}, oncall.Begin(oncall.Wanted(w), h.book(), tx.Now()))
+	return h.call(tx, incident.Change{Incident: i}, oncall.Begin(oncall.Wanted(w), h.book(w.Team), tx.Now()))
 }
 
 // call stores what was decided of an escalation, asks for its pages and adds
@@ -66,8 +66,7 @@ func (h *Handler) escalate(tx *partition.Tx, id string) error {
 	if ok, err := tx.Get(Escalations, id, &e); err != nil || !ok || i.State != incident.StateOpen {
 		return err
 	}
-	e.Wanted.Live = e.Wanted.Live && h.s.Settings.Live(e.Wanted.Team)
-	c, err := h.call(tx, incident.Change{Incident: i}, oncall.Escalate(e, h.book(), tx.Now()))
+	c, err := h.call(tx, incident.Change{Incident: i}, oncall.Escalate(e, h.book(e.Wanted.Team), tx.Now()))
 	if err != nil {
 		return err
 	}
@@ -80,8 +79,7 @@ func (h *Handler) unreached(tx *partition.Tx, c incident.Change, p oncall.Page) 
 	if ok, err := tx.Get(Escalations, p.Incident, &e); err != nil || !ok || c.Incident.State != incident.StateOpen {
 		return c, err
 	}
-	e.Wanted.Live = e.Wanted.Live && h.s.Settings.Live(e.Wanted.Team)
-	return h.call(tx, c, oncall.Unreached(e, p, h.book(), tx.Now()))
+	return h.call(tx, c, oncall.Unreached(e, p, h.book(e.Wanted.Team), tx.Now()))
 }
 
 // undelivered is the contact's timer of a page.
@@ -97,6 +95,9 @@ func (h *Handler) undelivered(tx *partition.Tx, id string) error {
 func (h *Handler) pageChanged(tx *partition.Tx, was oncall.Page, c oncall.PageChange) error {
 	if err := h.applyPage(tx, c); err != nil {
 		return err
+	}
+	if was.Place.Drill != "" {
+		return h.drilled(tx, c.Page)
 	}
 	i, err := getIncident(tx, was.Incident)
 	if err != nil {

@@ -89,6 +89,8 @@ func (h *Handler) incidentTimer(tx *partition.Tx, t store.Timer) error {
 		return h.escalate(tx, t.Subject)
 	case oncall.ContactTimer:
 		return h.undelivered(tx, t.Subject)
+	case oncall.DrillTimer:
+		return h.drillOver(tx, t.Subject)
 	}
 	i, err := getIncident(tx, incidentID(t.Subject))
 	if err != nil {
@@ -199,9 +201,11 @@ func (h *Handler) pageOutcome(tx *partition.Tx, o delivery.Outcome) error {
 		detail = o.Error
 	}
 	c := oncall.Outcome(p, oncall.Result{Key: o.Key, Sent: o.OK, Withheld: o.Withdrawn, Detail: detail, Retryable: !o.Final}, tx.Now())
-	if i, err := getIncident(tx, p.Incident); err != nil {
-		return err
-	} else if o.OK {
+	if o.OK && p.Place.First() {
+		i, err := getIncident(tx, p.Incident)
+		if err != nil {
+			return err
+		}
 		h.s.Metrics.PageSeconds.Observe(tx.Now().Sub(i.OnsetAt).Seconds())
 	}
 	return h.pageChanged(tx, p, c)
@@ -248,6 +252,9 @@ func (h *Handler) AcknowledgePage(tx *partition.Tx, id string) (incident.Holder,
 	p, err := getPage(tx, id)
 	if err != nil {
 		return incident.Holder{}, err
+	}
+	if p.Place.Drill != "" {
+		return h.passDrill(tx, p)
 	}
 	i, err := getIncident(tx, p.Incident)
 	if err != nil {

@@ -35,7 +35,8 @@ type Rules struct {
 // Settings say what may leave and where to.
 type Settings struct {
 	Environment string
-	// Live says whether a team is paged for real; others are observed.
+	// Live says whether a team is paged for real from the start; others are
+	// observed until it is decided otherwise (Shared.Live).
 	Live func(catalog.TeamID) bool
 	// Ticket says which system takes a team's tickets, in which queue, and
 	// whether anything may be written there.
@@ -73,7 +74,8 @@ type Shared struct {
 
 	rules     atomic.Pointer[Rules]
 	directory Directory
-	overrides atomic.Pointer[[]rota.Override] // made by API, the oldest first; changed by the owner of DutySubject
+	modes     atomic.Pointer[map[catalog.TeamID]Mode] // decided of teams; changed by the owner of DutySubject
+	overrides atomic.Pointer[[]rota.Override]         // made by API, the oldest first; changed by the owner of DutySubject
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
 	owners    [store.Partitions]*partition.Owner

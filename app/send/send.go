@@ -232,6 +232,12 @@ func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, wi
 	if err := s.record(ctx, d.Subject, flow.Pages, string(job.Call.Page), &p); err != nil {
 		return nil, "", err
 	}
+	if p.Place.Drill != "" {
+		if may, why := oncall.MaySend(p, job.Call, false, s.o.Now()); !may {
+			return nil, why, nil
+		}
+		return s.carry(ctx, job.Call, oncall.DrillText(p, s.o.Links.Acknowledge(p)))
+	}
 	i, err := s.incident(ctx, d.Subject, job.Call.Incident)
 	if err != nil {
 		return nil, "", err
@@ -242,14 +248,18 @@ func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, wi
 	if s.o.Live != nil && !s.o.Live(p.Team) {
 		return nil, "team " + string(p.Team) + " is observed since the page was asked for, nothing leaves", nil
 	}
-	ch, ok := s.o.Channels[job.Call.Channel]
-	if !ok {
-		return nil, "", problem.New(problem.Invalid, "the channel %s is not configured", job.Call.Channel).WithHint("add it under channels in tocsin.yaml")
-	}
-	sent, err := ch.Send(ctx, oncall.Text(p, oncall.Facts(i.Facts()), oncall.Links{
+	return s.carry(ctx, job.Call, oncall.Text(p, oncall.Facts(i.Facts()), oncall.Links{
 		Incident: s.o.Links.Incident(string(i.ID)), Dashboard: s.o.Links.Dashboard(i),
 		Ticket: i.Mirror.Ref.URL, TicketNumber: i.Mirror.Ref.Number, Acknowledge: s.o.Links.Acknowledge(p),
 	}, s.pagePicture(ctx, i)))
+}
+
+func (s *Sender) carry(ctx context.Context, c oncall.Call, p channel.Page) (receipt any, withheld string, err error) {
+	ch, ok := s.o.Channels[c.Channel]
+	if !ok {
+		return nil, "", problem.New(problem.Invalid, "the channel %s is not configured", c.Channel).WithHint("add it under channels in tocsin.yaml")
+	}
+	sent, err := ch.Send(ctx, p)
 	return sent.Detail, "", err
 }
 

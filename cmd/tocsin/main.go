@@ -40,6 +40,10 @@ type cli struct {
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
 	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant."`
 	Backtest backtestCmd `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
+	OnCall   oncallCmd   `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`
+	Drill    drillCmd    `cmd:"" help:"Send a test page to whoever is on call and wait for the acknowledgement."`
+	Live     liveCmd     `cmd:"" help:"Page a team for real."`
+	Observe  observeCmd  `cmd:"" help:"Page a team no longer, at once; what would be sent is recorded."`
 	ITSM     itsmCmd     `cmd:"" name:"itsm" help:"Look at the ticket systems."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 

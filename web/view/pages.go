@@ -182,6 +182,8 @@ type AckPage struct {
 	ResolvedAt time.Time
 	// Take is the button; nil when it is taken, over, or the link has expired.
 	Take *Form
+	// Drill says that it is a test: nothing is broken, and there is no incident.
+	Drill bool
 	// Links: the incident's view, dashboard, ticket, runbook.
 	Links []Link
 }
