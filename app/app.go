@@ -178,7 +178,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	for _, loop := range []func(context.Context){a.checkpoints, a.watchTickets, a.expire} {
+	for _, loop := range []func(context.Context){a.checkpoints, a.watchTickets, a.expire, a.adopt} {
 		loops.Go(func() { loop(run) })
 	}
 	a.undo.push("loops", func(context.Context) error { cancel(); loops.Wait(); return nil })
@@ -238,7 +238,7 @@ func (a *App) openStorage(context.Context) error {
 	if err := makeDir(dir); err != nil {
 		return err
 	}
-	st, err := embedded.Open(dir+"/store", embedded.Options{Now: a.o.Now, Logger: a.log, Registerer: a.registry})
+	st, err := embedded.Open(dir+"/store", embedded.Options{MinFreeBytes: uint64(a.o.Config.Limits.MinFreeBytes), MinFreeRatio: a.o.Config.Limits.MinFreeRatio, Now: a.o.Now, Logger: a.log, Registerer: a.registry})
 	if err != nil {
 		return err
 	}
@@ -256,7 +256,7 @@ func (a *App) openStorage(context.Context) error {
 	if a.blobs, err = blob.Open(dir + "/blobs"); err != nil {
 		return err
 	}
-	j, err := journal.Open(dir+"/journal", journal.Options{MaxBytes: a.o.Config.Limits.JournalBytes, OnCommit: a.ingest, Now: a.o.Now, Logger: a.log, Registerer: a.registry})
+	j, err := journal.Open(dir+"/journal", journal.Options{MaxBytes: a.o.Config.Limits.JournalBytes, MinFreeBytes: uint64(a.o.Config.Limits.MinFreeBytes), MinFreeRatio: a.o.Config.Limits.MinFreeRatio, OnCommit: a.ingest, Now: a.o.Now, Logger: a.log, Registerer: a.registry})
 	if err != nil {
 		return err
 	}
@@ -352,10 +352,10 @@ func (a *App) buildAccess(ctx context.Context) (err error) {
 }
 
 func (a *App) buildEdge(context.Context) error {
-	edge := web.Edge{Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe}
+	edge := web.Edge{Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe, BodyTime: a.o.Config.Limits.RequestTime}
 	routes := a.server.Routes()
 	a.otlp.server = edge.RPC(routes, int(a.o.Config.Limits.BodyBytes))
-	a.http = &http.Server{Handler: edge.Mux(routes), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	a.http = &http.Server{Handler: edge.Mux(routes), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
 	return nil
 }

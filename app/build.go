@@ -33,6 +33,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/quota"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -179,10 +180,16 @@ func (a *App) buildDoor(context.Context) error {
 		}),
 		Known: a.shared.Directory().Known, Said: a.said, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
 		TenantLabel: c.Labels.Tenant, TenantAttribute: c.Labels.TenantAttribute, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
-		ReplicaLabels: c.Labels.Replica, ClusterLabels: c.Labels.Cluster, Limits: remotewrite.Limits{Body: int(c.Limits.BodyBytes)},
+		ReplicaLabels: c.Labels.Replica, ClusterLabels: c.Labels.Cluster, Limits: requestLimits(c.Limits), Timeout: c.Limits.RequestTime,
+		Quota: quota.Limits{Series: c.Limits.SeriesPerTenant, OtherSeries: c.Limits.OtherSeries, SamplesPerSecond: c.Limits.SamplesPerSecond},
 	})
 	a.door = door
 	return err
+}
+
+func requestLimits(l config.Limits) remotewrite.Limits {
+	return remotewrite.Limits{Body: int(l.BodyBytes), Decompressed: int(l.UnpackedBytes), Series: l.SeriesPerRequest, Samples: l.SamplesPerRequest,
+		Labels: l.LabelsPerSeries, LabelName: l.LabelNameBytes, LabelValue: l.LabelValueBytes}
 }
 
 // buildEffects makes what leaves the process: ticket systems and channels.
@@ -320,6 +327,7 @@ func (a *App) buildFlow(context.Context) error {
 			return system, t.ITSM.Queue, false
 		},
 		IncidentURL: a.server.Links.Incident,
+		MaxTenants:  c.Limits.Tenants,
 	}
 	return nil
 }

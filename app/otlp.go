@@ -37,7 +37,7 @@ func (a *App) listenOTLP(ctx context.Context) error {
 
 // otlpDoors is what takes each signal.
 func (a *App) otlpDoors() []otlp.Door {
-	lim := otlp.Limits{Body: int(a.o.Config.Limits.BodyBytes)}
+	lim := otlp.Limits{Body: int(a.o.Config.Limits.BodyBytes), Decompressed: int(a.o.Config.Limits.UnpackedBytes)}
 	return []otlp.Door{
 		{Signal: otlp.Metrics, To: otlp.ExporterFunc(a.exportMetrics), Limits: lim},
 		{Signal: otlp.Traces, Limits: lim},

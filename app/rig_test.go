@@ -19,6 +19,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app"
+	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/internal/simulate"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -53,9 +54,17 @@ func (l *logs) String() string {
 
 func start(t *testing.T, dir string) *rig {
 	t.Helper()
+	return startWith(t, dir, func(*config.Config) {})
+}
+
+// startWith is start with a changed configuration.
+func startWith(t *testing.T, dir string, change func(*config.Config)) *rig {
+	t.Helper()
 	r := &rig{dir: dir, log: &logs{}}
+	c := config.Default()
+	change(c)
 	var err error
-	r.App, err = app.New(t.Context(), app.Options{StoragePath: dir, ListenAddress: "127.0.0.1:0",
+	r.App, err = app.New(t.Context(), app.Options{Config: c, StoragePath: dir, ListenAddress: "127.0.0.1:0",
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context()))

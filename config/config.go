@@ -34,6 +34,9 @@ type Config struct {
 	// LiveTeams may be paged and get tickets outside from the start; others are
 	// observed: decided and recorded, nothing leaves. The built-in team is live.
 	LiveTeams []string `yaml:"live_teams"`
+	// Onboarding says what becomes of tenants that send and were never onboarded:
+	// manual (default) lists them, automatic onboards them as they are.
+	Onboarding string `yaml:"onboarding"`
 
 	dir string
 }
@@ -42,13 +45,6 @@ type Config struct {
 type Retention struct {
 	Samples time.Duration `yaml:"samples"` // default 360h
 	Blobs   time.Duration `yaml:"blobs"`   // default 2160h
-}
-
-// Limits bound what may come in.
-type Limits struct {
-	JournalBytes int64 `yaml:"journal_bytes"` // default 4 GiB
-	BodyBytes    int64 `yaml:"body_bytes"`    // a remote-write body as received; default 16 MiB
-	Query        Query `yaml:"query"`
 }
 
 // Query bounds what one query of the history may cost.
@@ -160,6 +156,7 @@ func (c *Config) fill() {
 		}
 	}
 	def(&c.Environment, "production")
+	def(&c.Onboarding, "manual")
 	def(&c.Labels.Tenant, "tenant")
 	def(&c.Labels.Environment, "environment")
 	def(&c.Labels.TenantAttribute, "tenant.id")
@@ -175,13 +172,7 @@ func (c *Config) fill() {
 	if c.Retention.Blobs == 0 {
 		c.Retention.Blobs = 90 * 24 * time.Hour
 	}
-	if c.Limits.JournalBytes == 0 {
-		c.Limits.JournalBytes = 4 << 30
-	}
-	if c.Limits.BodyBytes == 0 {
-		c.Limits.BodyBytes = 16 << 20
-	}
-	c.Limits.Query.fill()
+	c.Limits.fill()
 	def(&c.ITSM.Default, "register")
 	if !slices.ContainsFunc(c.ITSM.Systems, func(s System) bool { return s.Kind == "register" }) {
 		c.ITSM.Systems = append(c.ITSM.Systems, System{Name: "register", Kind: "register", Mode: "live"})
@@ -226,6 +217,10 @@ func (c *Config) check() (faults []string) {
 	}
 	if c.Retention.Samples < time.Hour || c.Retention.Blobs < time.Hour {
 		fault("retention must be at least 1h")
+	}
+	faults = append(faults, c.Limits.check()...)
+	if c.Onboarding != "manual" && c.Onboarding != "automatic" {
+		fault("onboarding must be manual or automatic")
 	}
 	if q := c.Limits.Query; q.Timeout < 0 || q.Samples < 0 || q.Points < 0 || q.Results < 0 || q.Concurrent < 0 {
 		fault("limits.query: every bound must be positive")

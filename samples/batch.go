@@ -2,7 +2,6 @@ package samples
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -19,6 +18,11 @@ type header struct {
 	Scope   Scope               `json:"scope"`
 	Losers  []loser             `json:"losers,omitempty"`
 	Unknown []tenant.ID         `json:"unknown,omitempty"`
+	// Limited sent faster than they may: nothing of theirs was taken.
+	Limited []tenant.ID `json:"limited,omitempty"`
+	// Surplus has a bit for every series of the request, from the first on: set,
+	// when there was no room for it.
+	Surplus []byte `json:"surplus,omitempty"`
 }
 
 // loser is a replica that was not the elected one. Sender is bytes: its
@@ -33,6 +37,14 @@ type loser struct {
 type judge interface {
 	counts(sender, replica string) bool
 	unknown(id tenant.ID) bool
+	// surplus says why a series, the i-th of the request, is over its tenant's
+	// limits; empty: it is not.
+	surplus(i int, in *info, unknown bool) string
+	// refused and took note what became of a tenant's samples.
+	refused(in *info, reason string, samples int)
+	took(samples int)
+	// done is called once, at the end.
+	done()
 }
 
 // report says what became of a request's items.
@@ -62,8 +74,11 @@ func (d *Door) build(series []remotewrite.Series, adm *Admission, at time.Time, 
 		switch {
 		case in.refused != "":
 			rep.refuse(in.refused, items(s))
+			if adm.only { // else nobody can say whose it was
+				j.refused(&info{tenant: adm.fallback}, in.refused, items(s))
+			}
 			continue
-		case !adm.Admits(in.tenant):
+		case !adm.Admits(in.tenant): // not counted against a tenant that did not send it
 			rep.refuse(refusedTenant, items(s))
 			continue
 		case in.replica != "" && !memo.counts(in.sender, in.replica):
@@ -71,10 +86,21 @@ func (d *Door) build(series []remotewrite.Series, adm *Admission, at time.Time, 
 			continue
 		}
 		unknown := memo.unknown(in.tenant)
+		if why := j.surplus(i, in, unknown); why != "" {
+			rep.refuse(why, items(s))
+			j.refused(in, why, items(s))
+			continue
+		}
+		before, ahead := w.b.Samples+w.b.Histograms, rep.refused[refusedAhead]
 		if n := w.take(in, s, unknown); n > 0 && unknown {
 			d.noteUnknown(in, n, at)
 		}
+		j.took(w.b.Samples + w.b.Histograms - before)
+		if more := rep.refused[refusedAhead] - ahead; more > 0 {
+			j.refused(in, refusedAhead, more)
+		}
 	}
+	j.done()
 	return w.b, w.rep
 }
 
@@ -94,90 +120,6 @@ func (d *Door) noteUnknown(in *info, samples int, at time.Time) {
 	}
 	d.unknown.saw(in.tenant, series, samples, at)
 }
-
-// memory spares the judge questions it has just answered: series of one tenant
-// and one replica stand together.
-type memory struct {
-	judge   judge
-	sender  string
-	replica string
-	elected bool
-	tenant  tenant.ID
-	foreign bool
-}
-
-func (m *memory) counts(sender, replica string) bool {
-	if m.sender != sender || m.replica != replica {
-		m.sender, m.replica, m.elected = sender, replica, m.judge.counts(sender, replica)
-	}
-	return m.elected
-}
-
-func (m *memory) unknown(id tenant.ID) bool {
-	if id == tenant.Product {
-		return false
-	}
-	if m.tenant != id {
-		m.tenant, m.foreign = id, m.judge.unknown(id)
-	}
-	return m.foreign
-}
-
-// live judges by elections and by Known, once for each question of a request,
-// and notes the answers for the header.
-type live struct {
-	d    *Door
-	at   time.Time
-	head *header
-	seen map[contender]bool
-	who  map[tenant.ID]bool
-}
-
-type contender struct{ sender, replica string }
-
-func (l *live) counts(sender, replica string) bool {
-	k := contender{sender, replica}
-	ok, asked := l.seen[k]
-	if asked {
-		return ok
-	}
-	ok = l.d.replicas.counts(sender, replica, l.at)
-	if l.seen == nil {
-		l.seen = map[contender]bool{}
-	}
-	l.seen[k] = ok
-	if !ok {
-		l.head.Losers = append(l.head.Losers, loser{Sender: []byte(sender), Replica: replica})
-	}
-	return ok
-}
-
-func (l *live) unknown(id tenant.ID) bool {
-	u, asked := l.who[id]
-	if asked {
-		return u
-	}
-	u = !l.d.opts.Known(id)
-	if l.who == nil {
-		l.who = map[tenant.ID]bool{}
-	}
-	l.who[id] = u
-	if u {
-		l.head.Unknown = append(l.head.Unknown, id)
-	}
-	return u
-}
-
-// recorded judges as the header says.
-type recorded struct{ head *header }
-
-func (r recorded) counts(sender, replica string) bool {
-	return !slices.ContainsFunc(r.head.Losers, func(l loser) bool {
-		return string(l.Sender) == sender && l.Replica == replica
-	})
-}
-
-func (r recorded) unknown(id tenant.ID) bool { return slices.Contains(r.head.Unknown, id) }
 
 // Decode makes the Batch of a journal's record again: the series and samples that
 // were taken when it was received, in their order. The labels' names are those of

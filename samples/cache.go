@@ -27,6 +27,8 @@ type info struct {
 	gone    bool   // not in the cache any more; under its lock
 	used    atomic.Uint32
 	listed  atomic.Bool // counted once in the list of unknown tenants
+	hash    uint64
+	counted atomic.Int64 // when the series was last counted in its tenant's account, unix seconds
 }
 
 const (
@@ -216,6 +218,7 @@ func (c *cache) read(fallback tenant.ID, key []byte) *info {
 	}
 	b.Sort()
 	in.labels, in.name = b.Labels(), name
+	in.hash = in.labels.Hash()
 	if _, twice := in.labels.HasDuplicateLabelNames(); twice {
 		return &info{refused: refusedInvalid}
 	}

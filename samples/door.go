@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +25,7 @@ import (
 //	400 the body cannot be read; or some items were refused, the others stored: the text says how many. Prometheus does not send either again.
 //	403 the credential does not cover the tenant in X-Scope-OrgID: nothing stored
 //	413, 415 too large; another content type or encoding
-//	429, 5xx not durable: to be sent again
+//	429, 5xx not durable: to be sent again. 429 also for a sender of one tenant that sends faster than it may; from a sender of many that tenant's samples are refused with 400, so that its neighbours' are not held up.
 //
 // Answers to 2.0 carry the counts in X-Prometheus-Remote-Write-*-Written.
 func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
@@ -62,7 +64,13 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 	}
 	head := header{Proto: version, Scope: scope}
 	at := d.opts.Now()
-	batch, rep := d.build(req.Series, &adm, at, &live{d: d, at: at, head: &head})
+	j := &live{d: d, at: at, head: &head}
+	batch, rep := d.build(req.Series, &adm, at, j)
+	if err := d.tooFast(&adm, batch, rep, j); err != nil {
+		d.bodies.Put(buf)
+		d.fail(w, outcomeRefused, err)
+		return
+	}
 	if len(batch.Series) > 0 {
 		if err := d.keep(r.Context(), Record{Kind: RecordKind, Version: RecordVersion, Body: body}, head, batch); err != nil {
 			d.fail(w, outcomeFailed, err) // the journal may still hold the body: not pooled
@@ -73,6 +81,17 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 	d.answer(w, version, batch, rep)
 }
 
+// tooFast is the answer to a sender of one tenant that is over its rate: to wait.
+// A sender of many must not be held up by one of them: it is told what was refused.
+func (d *Door) tooFast(adm *Admission, b *Batch, rep report, j *live) error {
+	if !adm.only || len(b.Series) > 0 || rep.refused[refusedRate] == 0 {
+		return nil
+	}
+	d.metrics.refused.WithLabelValues(refusedRate).Add(float64(rep.refused[refusedRate]))
+	return problem.New(problem.TooMany, "the tenant sends faster than limits.samples_per_second allows").
+		WithHint("send again later; if it is right that it sends so much, raise the limit").WithRetryAfter(j.wait)
+}
+
 // keep journals the request.
 func (d *Door) keep(ctx context.Context, rec Record, head header, batch *Batch) (err error) {
 	if rec.Header, err = json.Marshal(head); err != nil {
@@ -80,10 +99,15 @@ func (d *Door) keep(ctx context.Context, rec Record, head header, batch *Batch) 
 	}
 	rec.At = batch.ReceivedAt
 	start := time.Now()
-	err = d.opts.Journal.Append(ctx, rec, batch)
+	timed, cancel := context.WithTimeout(ctx, d.opts.Timeout)
+	defer cancel()
+	err = d.opts.Journal.Append(timed, rec, batch)
 	d.metrics.journal.Observe(time.Since(start).Seconds())
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return problem.Wrap(err, problem.Unavailable, "the sender left before the request was durable")
+	case err != nil && timed.Err() != nil:
+		return problem.Wrap(err, problem.Unavailable, "the request was not durable in time").WithHint("the disk is slow or stuck").WithRetryAfter(5 * time.Second)
 	}
 	return err
 }
@@ -182,6 +206,9 @@ func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int) ([]
 		b.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	n, err := b.ReadFrom(io.LimitReader(http.MaxBytesReader(w, r.Body, int64(limit)+1), int64(limit)+1))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return b.Bytes(), problem.Wrap(err, problem.Unavailable, "the request's body did not arrive in time").WithHint("see limits.request_time")
+	}
 	if err != nil {
 		return b.Bytes(), problem.Wrap(err, problem.Malformed, "the request's body ended early")
 	}

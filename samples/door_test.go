@@ -203,6 +203,8 @@ tocsin_samples_refused_samples_total{reason="invalid_labels"} 2
 tocsin_samples_refused_samples_total{reason="invalid_point"} 0
 tocsin_samples_refused_samples_total{reason="labels_over_limit"} 1
 tocsin_samples_refused_samples_total{reason="other_tenant"} 2
+tocsin_samples_refused_samples_total{reason="rate_over_limit"} 0
+tocsin_samples_refused_samples_total{reason="series_over_limit"} 0
 tocsin_samples_refused_samples_total{reason="too_far_ahead"} 1
 `), "tocsin_samples_refused_samples_total"))
 	require.Equal(t, 6.0, testutil.ToFloat64(f.metrics.samples))

@@ -11,6 +11,8 @@ const (
 	refusedHistogram = "invalid_histogram"
 	refusedDelta     = "delta_temporality"
 	refusedPoint     = "invalid_point"
+	refusedSeries    = "series_over_limit"
+	refusedRate      = "rate_over_limit"
 )
 
 // said is a refusal in the words of the answer.
@@ -22,6 +24,8 @@ var said = []struct{ reason, text string }{
 	{refusedHistogram, "native histograms that contradict themselves or have too many buckets"},
 	{refusedDelta, "data points of delta temporality (send cumulative ones: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative, or the collector's deltatocumulative processor)"},
 	{refusedPoint, "data points without a value, a time or a temporality, or that contradict themselves"},
+	{refusedSeries, "samples of series beyond those a tenant may have (limits.series_per_tenant, limits.other_series)"},
+	{refusedRate, "samples of tenants that send faster than limits.samples_per_second"},
 }
 
 // Outcomes of requests.

@@ -32,7 +32,11 @@ func (d *Door) WriteOTLP(ctx context.Context, scope Scope, body []byte, inJSON b
 		return 0, "", d.failed(outcomeMalformed, err)
 	}
 	at := d.opts.Now()
-	batch, rep := d.build(req.Series, &adm, at, &live{d: d, at: at, head: &head})
+	j := &live{d: d, at: at, head: &head}
+	batch, rep := d.build(req.Series, &adm, at, j)
+	if err := d.tooFast(&adm, batch, rep, j); err != nil {
+		return 0, "", d.failed(outcomeRefused, err)
+	}
 	rep.refuse(refusedDelta, req.Delta)
 	rep.refuse(refusedPoint, req.Invalid)
 	if len(batch.Series) > 0 {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
+	"github.com/tocsin-alerting/tocsin/samples/quota"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -120,6 +121,8 @@ type Options struct {
 	TenantAttribute string // OTLP attribute of a data point or resource; default tenant.id
 
 	Limits         remotewrite.Limits
+	Quota          quota.Limits  // of each tenant
+	Timeout        time.Duration // of journaling a request; default 30 s
 	MaxAhead       time.Duration // samples further ahead of now are refused; default 5 min
 	ReplicaSilence time.Duration // after which another replica takes over; default 30 s
 	MaxSeries      int           // label sets remembered; default 1,000,000
@@ -152,6 +155,9 @@ func (o Options) withDefaults() Options {
 		o.ClusterLabels = []string{"cluster", "prometheus"}
 	}
 	o.Limits = o.Limits.WithDefaults()
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
 	if o.MaxAhead <= 0 {
 		o.MaxAhead = 5 * time.Minute
 	}
@@ -174,6 +180,7 @@ type Door struct {
 	cache    *cache
 	replicas *election
 	unknown  *strangers
+	quotas   *quota.Book
 	requests sync.Pool // of *remotewrite.Request
 	otlp     sync.Pool // of *otelmetrics.Request
 	bodies   sync.Pool // of *[]byte
@@ -195,6 +202,7 @@ func New(o Options) (*Door, error) {
 		cache:    newCache(o),
 		replicas: newElection(o.ReplicaSilence),
 		unknown:  newStrangers(o.MaxUnknown),
+		quotas:   quota.New(o.Quota),
 	}
 	d.requests.New = func() any { return new(remotewrite.Request) }
 	d.otlp.New = func() any { return new(otelmetrics.Request) }
@@ -205,6 +213,9 @@ func New(o Options) (*Door, error) {
 // Unknown lists the tenants that sent samples and that nobody onboarded, the
 // latest first.
 func (d *Door) Unknown() []UnknownTenant { return d.unknown.list() }
+
+// Usage is what a tenant sent since the process started, and its limits.
+func (d *Door) Usage(id tenant.ID) quota.Usage { return d.quotas.Usage(id, d.opts.Now()) }
 
 // Forget takes a tenant off the list of unknown ones, when it was adopted.
 func (d *Door) Forget(id tenant.ID) { d.unknown.forget(id) }

@@ -72,6 +72,8 @@ type Edge struct {
 	Fail func(w http.ResponseWriter, r *http.Request, e *problem.Error)
 	// Observe is told of every answer; pattern, never the path.
 	Observe func(method, pattern string, status int, took time.Duration)
+	// BodyTime is how long a request's body may take to arrive; 0: no bound.
+	BodyTime time.Duration
 }
 
 // SessionCookie is the name of the cookie that a sign-in sets.
@@ -112,6 +114,7 @@ func (e Edge) handler(rt Route) http.Handler {
 		if rt.Kind != Raw && rt.Kind != RPC { // a raw door bounds its own body and says how in its own words
 			r.Body = http.MaxBytesReader(rec, r.Body, limit)
 		}
+		bodyWithin(rec, r, e.BodyTime)
 		p, err := e.authorise(rt, r)
 		if err == nil {
 			err = rt.Handle(rec, r, p)
@@ -191,6 +194,9 @@ func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		err = problem.New(problem.TooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+	}
+	if problem.Is(err, problem.Malformed) {
+		err = late(err)
 	}
 	p := problem.From(err)
 	if p.Kind == problem.Internal {

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// adopt onboards tenants that send and are unknown, where the configuration says
+// onboarding: automatic.
+func (a *App) adopt(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	told := false // that some could not be onboarded
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if a.o.Config.Onboarding != "automatic" {
+			continue
+		}
+		for _, u := range a.door.Unknown() {
+			if a.shared.Directory().Known(u.ID) {
+				a.door.Forget(u.ID)
+				continue
+			}
+			err := a.adoptOne(ctx, u.ID)
+			switch {
+			case err == nil:
+				told = false
+				a.door.Forget(u.ID)
+				a.log.Info("a tenant was onboarded, because it sends and onboarding is automatic", "tenant", u.ID)
+			case ctx.Err() != nil:
+				return
+			case !told: // once, not for each tenant and second
+				told = true
+				a.log.Error("tenants that send could not be onboarded; it is tried again", "tenant", u.ID, "error", err)
+			}
+		}
+	}
+}
+
+func (a *App) adoptOne(ctx context.Context, id tenant.ID) error {
+	subject := flow.TenantSubject(id)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) error {
+		_, _, _, err := a.shared.Adopt(tx, a.shared.HandlerOf(subject), id)
+		return err
+	})
+}
