@@ -13,6 +13,7 @@ import (
 const (
 	kindErrorRatio = 'E'
 	kindBaseline   = 'B'
+	kindTraffic    = 'V'
 	codecVersion   = 1
 	mostCount      = 1e24 // no sum of ours comes near; what is above was not written here
 )
@@ -59,6 +60,43 @@ func (d *ErrorRatio) UnmarshalBinary(data []byte) error {
 		a.hard, a.onset = r.int() != 0, r.int()
 		a.nats, a.n, a.k = r.float(), r.float(), r.float()
 		a.health = r.cusum()
+	}
+	if r.err != nil {
+		return r.err
+	}
+	*d = out
+	return nil
+}
+
+// MarshalBinary returns the state: kind, version, fields.
+func (d *Traffic) MarshalBinary() ([]byte, error) {
+	w := writer{kindTraffic, codecVersion}
+	w.int(d.last)
+	w.cusum(d.less)
+	w.cusum(d.more)
+	w.flag(d.ringing)
+	if d.ringing {
+		w.flag(d.surge)
+		w.flag(d.gone)
+		w.int(d.healthy)
+		w.int(d.onset)
+		w.floats(d.n, d.expected)
+	}
+	return w, nil
+}
+
+// UnmarshalBinary takes a state that MarshalBinary gave. On an error the detector
+// is as it was.
+func (d *Traffic) UnmarshalBinary(data []byte) error {
+	r, err := open(data, kindTraffic)
+	if err != nil {
+		return err
+	}
+	out := Traffic{last: r.int(), less: r.cusum(), more: r.cusum()}
+	if out.ringing = r.int() != 0; out.ringing {
+		out.surge, out.gone = r.int() != 0, r.int() != 0
+		out.healthy, out.onset = r.int(), r.int()
+		out.n, out.expected = r.float(), r.float()
 	}
 	if r.err != nil {
 		return r.err

@@ -13,7 +13,9 @@ type Decision struct {
 	Score   float64 // nats of the leading test, the one that fired while firing
 	Needed  float64 // nats at which that test fires
 	Test    string  // that test: "slow", "hard", "window_6m", "window_1h"; empty when nothing is suspected
-	Hard    bool    // firing, and at least 60% were failing at some time since Onset
+	// Expected is how many events there should have been since Onset; of volumes only.
+	Expected float64
+	Hard     bool // firing, and at least 60% were failing at some time since Onset
 }
 
 type test uint8

@@ -1,9 +1,6 @@
 package evaluate
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -52,7 +49,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 		return err
 	}
 	ts := newTenantState(e.o, id)
-	ts.onboarded, ts.watched = old.onboarded, old.watched
+	ts.onboarded, ts.watched, ts.zone, ts.promised = old.onboarded, old.watched, old.zone, old.promised
 	c.tenant(ts)
 	if c.err == nil && len(c.data) > 0 {
 		c.fail()
@@ -62,6 +59,9 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 	}
 	ts.rules = []rule.Rule{{}} // never equal: every series is resolved anew
 	ts.setRules(old.rules, 0, ruleGone)
+	for _, m := range ts.meters {
+		m.reweigh()
+	}
 	ts.resend, ts.dirty = true, true
 	for i, d := range e.dirty {
 		if d == old {
@@ -72,32 +72,6 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 	e.dirty = append(e.dirty, ts)
 	e.tenants[id] = ts
 	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
-	return nil
-}
-
-// Checkpoint returns the pool's state, without the rules.
-func (p *Pool) Checkpoint() ([]byte, error) {
-	c := &coder{data: []byte{kindPool, checkpointVersion}, version: checkpointVersion}
-	c.pool(p)
-	return c.data, c.err
-}
-
-// Restore replaces the pool's state by a checkpoint; SetRules comes first, and
-// streams of rules that are gone are dropped. An error leaves the pool as it was.
-func (p *Pool) Restore(data []byte) error {
-	c, err := open(data, kindPool)
-	if err != nil {
-		return err
-	}
-	n := NewPool(p.o, p.environment, p.service)
-	c.pool(n)
-	if c.err == nil && len(c.data) > 0 {
-		c.fail()
-	}
-	if c.err != nil {
-		return c.err
-	}
-	p.now, p.streams = max(p.now, n.now), slices.DeleteFunc(n.streams, func(s *stream) bool { return p.rule(s.rule) == nil })
 	return nil
 }
 
@@ -195,6 +169,19 @@ func (c *coder) meter(m *meter) {
 			c.floats(&v.n, &v.k, &v.usual)
 		})
 	})
+	if c.version >= 2 {
+		for _, g := range m.groups { // what waits to be weighed will have moved
+			m.edgesMoved = m.edgesMoved || g.dirty
+		}
+		c.bools(&m.edgesMoved)
+		some := m.flow != nil
+		if c.bools(&some); some {
+			if c.reading {
+				m.flow = &flow{}
+			}
+			c.state(&m.flow.season)
+		}
+	}
 	if c.reading && c.err == nil {
 		m.reindex(c)
 	}
@@ -228,6 +215,7 @@ func (c *coder) cell(m *meter, cl *cell) {
 	c.state(cl.base)
 	if c.version >= 2 {
 		c.latency(&cl.latency)
+		optional(c, &cl.share)
 	}
 	list(c, &cl.watches, func(w **watch) {
 		some := *w != nil
@@ -276,7 +264,8 @@ func (c *coder) watch(w *watch) {
 	c.floats(&w.score, &w.needed, &w.mix.n[0], &w.mix.n[1], &w.mix.expected[0], &w.mix.expected[1])
 	c.raised(&w.raised)
 	if c.version >= 2 {
-		c.floats(&w.late.n, &w.late.k)
+		c.floats(&w.late.n, &w.late.k, &w.rest.n, &w.rest.expected)
+		optional(c, &w.vol)
 	}
 }
 
@@ -294,6 +283,7 @@ func (c *coder) raised(r **raised) {
 	c.evidence(&v.ev)
 	if c.version >= 2 {
 		c.text((*string)(&v.severity))
+		c.text(&v.why)
 	}
 }
 
@@ -332,64 +322,6 @@ func (m *meter) reindex(c *coder) {
 	for _, p := range m.open {
 		if len(p.n) != len(p.k) || len(p.n) > len(m.cells) {
 			c.fail()
-		}
-	}
-}
-
-func (c *coder) pool(p *Pool) {
-	c.int(&p.now)
-	list(c, &p.streams, func(s **stream) {
-		if c.reading {
-			*s = newStream("", nil)
-		}
-		c.stream(*s)
-	})
-}
-
-func (c *coder) stream(s *stream) {
-	c.text(&s.rule)
-	c.slice(&s.slice)
-	if c.reading && len(s.slice) != 1 {
-		c.fail()
-		return
-	}
-	c.watch(&s.w)
-	table(c, &s.last, func(v *int64) { c.int(v) })
-	table(c, &s.active, func(v *bool) { c.bools(v) })
-	table(c, &s.given, func(v *share) { c.floats(&v.n, &v.k, &v.excess) })
-	table(c, &s.own, func(v *fading) {
-		c.int(&v.at)
-		c.floats(&v.v)
-	})
-	c.int(&s.excess.at)
-	c.floats(&s.excess.v)
-	list(c, &s.open, c.bucket)
-	c.bucket(&s.carry)
-	c.ints(&s.closed, &s.swept)
-	c.floats(&s.volume, &s.rate)
-	if c.version >= 2 {
-		c.floats(&s.over)
-	}
-}
-
-func (c *coder) bucket(b *bucket) {
-	c.ints(&b.start, &b.end, &b.first)
-	c.bools(&b.live)
-	table(c, &b.parts, func(v *part) { c.floats(&v.n, &v.k, &v.expected) })
-}
-
-// table codes a map by tenant, in the order of its keys.
-func table[V any](c *coder, m *map[tenant.ID]V, value func(*V)) {
-	ids := slices.Sorted(maps.Keys(*m))
-	list(c, &ids, func(id *tenant.ID) { c.text((*string)(id)) })
-	if c.reading {
-		*m = make(map[tenant.ID]V, len(ids))
-	}
-	for _, id := range ids {
-		v := (*m)[id]
-		value(&v)
-		if c.reading {
-			(*m)[id] = v
 		}
 	}
 }

@@ -116,6 +116,22 @@ func list[T any](c *coder, v *[]T, element func(*T)) {
 	}
 }
 
+// optional codes a state that may not be there.
+func optional[T any, P interface {
+	*T
+	MarshalBinary() ([]byte, error)
+	UnmarshalBinary([]byte) error
+}](c *coder, v *P) {
+	some := *v != nil
+	if c.bools(&some); !some {
+		return
+	}
+	if c.reading {
+		*v = new(T)
+	}
+	c.state(*v)
+}
+
 // state codes what detect keeps in its own format.
 func (c *coder) state(v interface {
 	MarshalBinary() ([]byte, error)

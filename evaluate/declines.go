@@ -28,14 +28,14 @@ func (l *lately) follow(s detect.Step) {
 	l.n, l.k = l.n*fade+s.N, l.k*fade+s.K
 }
 
-// grade is how severe what w sees is, by its evidence since the onset.
-func (w *watch) grade(r *ruleState, ev alert.Evidence) rule.Severity {
-	if r.Kind != rule.Declines || r.Severity != rule.Warning {
-		return r.Severity
+// gradeDeclines is how severe a share of declines is, and why it is more than usual.
+func (w *watch) gradeDeclines(r *ruleState, ev alert.Evidence) (rule.Severity, string) {
+	if r.Severity != rule.Warning {
+		return r.Severity, ""
 	}
 	half := 1 - (1-ev.Usual)/2 // fewer than half of the usual approvals are given
 	if detect.Beyond(ev.N, ev.K, half) >= halvedSure || detect.Beyond(w.late.n, w.late.k, half) >= halvedSure {
-		return rule.Critical
+		return rule.Critical, "approvals are below half of the usual"
 	}
-	return r.Severity
+	return r.Severity, ""
 }

@@ -15,7 +15,6 @@ package evaluate
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
@@ -152,7 +151,7 @@ type SliceStatus struct {
 	Rule          string    `json:"rule"`
 	Service       string    `json:"service"`
 	Slice         sli.Slice `json:"slice"`
-	RatePerMinute float64   `json:"rate_per_minute"` // learned
+	RatePerMinute float64   `json:"rate_per_minute"` // learned; of a traffic rule, what is expected at this hour
 	Usual         float64   `json:"usual"`           // learned failure ratio, the rule's prior at first
 	Upper         float64   `json:"upper"`           // what is above this may be a fault
 	Young         bool      `json:"young"`
@@ -182,11 +181,12 @@ type Engine struct {
 	dirty   []*tenantState
 	due     int64 // ms; no tenant needs attention before, unless it is dirty
 	queued  Output
+	zones   map[string]*time.Location
 }
 
 // New makes an engine without tenants.
 func New(o Options) *Engine {
-	return &Engine{o: o.withDefaults(), tenants: map[tenant.ID]*tenantState{}, due: never}
+	return &Engine{o: o.withDefaults(), tenants: map[tenant.ID]*tenantState{}, due: never, zones: map[string]*time.Location{}}
 }
 
 // SetTenant installs a tenant with its rules, or replaces its document and
@@ -217,11 +217,25 @@ func (e *Engine) Change(t tenant.Tenant, rules []rule.Rule, now time.Time, why s
 	if t.OnboardedAt.IsZero() {
 		ts.onboarded = 0
 	}
+	ts.zone, ts.promised = e.zone(t.Timezone), t.ExpectedTPM
 	ts.setRules(rules, now.UnixMilli(), why)
 	if !ts.watched {
 		ts.resolveAll(now.UnixMilli(), "the tenant is "+string(t.State))
 	}
 	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
+}
+
+// zone finds a time zone; UTC when there is no such.
+func (e *Engine) zone(name string) *time.Location {
+	if z, ok := e.zones[name]; ok {
+		return z
+	}
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		z = time.UTC
+	}
+	e.zones[name] = z
+	return z
 }
 
 // RemoveTenant forgets a tenant. Its alerts are resolved by the next Advance.
@@ -309,90 +323,4 @@ func (ts *tenantState) drain() []alert.Alert {
 			cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Slice.Key(), b.Slice.Key()))
 	})
 	return out
-}
-
-// seenWithin is the time in which the smallest visible fault is asked for.
-const seenWithin = 10 * time.Minute
-
-// Status tells what is known of the tenant at now; of an unknown tenant, its
-// name only.
-func (e *Engine) Status(id tenant.ID, now time.Time) Status {
-	st := Status{Tenant: id, SLIs: []SLIStatus{}}
-	ts := e.tenants[id]
-	if ts == nil {
-		return st
-	}
-	st.Series, st.LateSamples, st.RefusedSamples = len(ts.series), ts.lateSamples, ts.refusedSamples
-	st.LateEvents, st.GapEvents = ts.lateEvents, ts.gapEvents
-	st.FirstReceivedAt, st.LastReceivedAt, st.LastSampleAt = when(ts.firstReceived), when(ts.lastReceived), when(ts.newest)
-	st.Blind = ts.unseen(now)
-	for _, s := range ts.series {
-		if s.known && !s.ended && !s.gone && ts.newest-s.t <= ts.o.LiveFor.Milliseconds() {
-			st.SeriesLive++
-		}
-	}
-	for _, m := range ts.meters {
-		st.SLIs = append(st.SLIs, ts.sliStatus(m))
-	}
-	ts.compare(st.SLIs)
-	missing := ts.missing()
-	if st.Young = missing > 0; st.Young {
-		st.YoungUntil = when(max(ts.newest, now.UnixMilli()) + missing)
-	}
-	return st
-}
-
-func when(ms int64) *time.Time {
-	if ms == 0 {
-		return nil
-	}
-	t := at(ms)
-	return &t
-}
-
-func (ts *tenantState) sliStatus(m *meter) SLIStatus {
-	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, CannotJudge: ts.cannotJudge(m)}
-	if st.Source == "" {
-		st.Source = sli.Metrics
-	}
-	st.RatePerMinute, st.FailureRatio = m.pace()
-	m.setPriors()
-	for ri, r := range m.rules {
-		p := ts.parameters(m, ri)
-		for ci, c := range m.cells {
-			if !c.judged || c.watches[ri] == nil {
-				continue
-			}
-			p.Prior, p.Alternative, p.Young = m.prior(r, ci), c.alternative(), ts.young(m, c)
-			st.Slices = append(st.Slices, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
-		}
-	}
-	return st
-}
-
-func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
-	s := SliceStatus{Rule: r.Name, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
-		Firing: w.firing, Score: w.score, Needed: w.needed}
-	if s.Slice == nil {
-		s.Slice = sli.Slice{}
-		if s.RatePerMinute == 0 {
-			s.RatePerMinute = rate
-		}
-	}
-	if le := c.latency.edge(); le > 0 {
-		s.OverSeconds = &le
-	}
-	s.Usual, s.Upper = c.base.Ratio(p)
-	if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, 1-s.Upper); !math.IsInf(n, 1) {
-		seconds := d.Seconds()
-		s.OutageSeenSeconds = &seconds
-	}
-	for _, delta := range []float64{0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1} {
-		delta = math.Min(delta, 1-s.Upper)
-		if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, delta); !math.IsInf(n, 1) && d <= seenWithin {
-			s.SmallestFault = &delta
-			break
-		}
-	}
-	return s
 }

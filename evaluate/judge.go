@@ -31,11 +31,15 @@ func (r *ruleState) cuts(s sli.Slice) bool {
 // watch is one rule's view of one cell.
 type watch struct {
 	det     detect.ErrorRatio
-	firing  bool  // what the detector says
-	onset   int64 // of what fires
-	cleared int64 // end of the step that ended it
-	mix     mix   // of the total only
+	vol     *detect.Traffic // instead of det, of a traffic rule
+	firing  bool            // what the detector says
+	onset   int64           // of what fires
+	cleared int64           // end of the step that ended it
+	mix     mix             // of the total only
 	late    lately
+	rest    rest    // of a slice's traffic
+	rate    float64 // events a minute that are usual now; of traffic, derived
+	unseen  bool    // this hour was never seen before; of traffic, derived
 	raised  *raised // what was said; nil while nothing stands
 	score   float64
 	needed  float64
@@ -65,6 +69,7 @@ func (m *meter) setRules(all []rule.Rule) (gone []standing) {
 			m.rules = append(m.rules, &ruleState{Rule: r})
 		}
 	}
+	m.wantFlow()
 	for _, c := range m.cells {
 		if !c.judged && len(c.slice) == 1 && m.always(c.slice[0]) {
 			m.judge(c)
@@ -117,6 +122,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 		if ts.cannotJudge(m) == "" {
 			m.learn(step, n, k)
 		}
+		m.learnFlow(ts.zone, step, n)
 	}
 	m.contribute(step, n, k, live, ts.o.YoungFor.Milliseconds())
 	if share >= halfCovered {
@@ -139,6 +145,10 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
 	for ri, r := range m.rules {
 		if ts.held(m, ri) {
+			continue
+		}
+		if r.Kind == rule.Traffic {
+			ts.judgeTraffic(m, ri, step, n, live)
 			continue
 		}
 		p := ts.parameters(m, ri)

@@ -88,6 +88,15 @@ func (m *meter) weigh(g *group) {
 	}
 }
 
+// reweigh does so for all groups of a restored meter; nothing has moved by that.
+func (m *meter) reweigh() {
+	moved := m.edgesMoved
+	for _, g := range m.groups {
+		m.weigh(g)
+	}
+	m.edgesMoved = moved
+}
+
 func (l *latency) edge() float64 {
 	if l == nil {
 		return 0

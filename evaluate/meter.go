@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/detect/season"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 
@@ -40,6 +41,8 @@ type meter struct {
 
 	edgesMoved bool // senders have other bucket edges than when edges were chosen
 
+	flow *flow // nil where no rule asks for it
+
 	learned   int64 // ms of observed event time
 	liveSeen  bool  // a step has been judged live
 	balanced  int64 // event time of the last choice of slices
@@ -60,8 +63,9 @@ type cell struct {
 	learned int64 // ms of observed event time while judged
 	sending bool  // its last contribution held events
 	base    *detect.Baseline
-	watches []*watch // one per rule of the meter; nil where the rule does not cut so
-	latency *latency // of a histogram's
+	watches []*watch      // one per rule of the meter; nil where the rule does not cut so
+	latency *latency      // of a histogram's
+	share   *season.Share // of the total's volume, where traffic is judged; not the total's own
 }
 
 // mark says when sample times first reached t.
@@ -350,7 +354,7 @@ func (m *meter) rebalanceLabel(label string, maxSlices int) {
 		if i < 0 || c.volume < challenge*in[i].volume {
 			return
 		}
-		in[i].judged, in[i].base, in[i].watches, in[i].latency = false, nil, nil, nil
+		in[i].judged, in[i].base, in[i].watches, in[i].latency, in[i].share = false, nil, nil, nil, nil
 		m.judge(c)
 		in = append(slices.Delete(in, i, i+1), c)
 		slices.SortFunc(in, most)

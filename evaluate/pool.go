@@ -317,7 +317,7 @@ func (p *Pool) say(r *ruleState, s *stream, d detect.Decision, step detect.Step)
 	}
 	if w.firing {
 		ev := p.evidence(s, d)
-		worse := w.raised.worsen(w.grade(r, ev))
+		worse := w.raised.worsen(w.grade(r, true, ev))
 		if step.End-w.raised.said < sayAgainAfter && !worse {
 			return
 		}

@@ -16,6 +16,7 @@ type raised struct {
 	backlog             bool
 	ev                  alert.Evidence
 	severity            rule.Severity // the worst so far; empty: the rule's
+	why                 string        // it is not the rule's
 }
 
 // standing is an alert that stands, with where it comes from.
@@ -64,7 +65,7 @@ func (ts *tenantState) say(m *meter, g standing, d detect.Decision, step detect.
 	}
 	if w.firing {
 		ev := ts.evidence(m, g, d)
-		worse := w.raised.worsen(w.grade(g.r, ev))
+		worse := w.raised.worsen(w.grade(g.r, len(g.c.slice) > 0, ev))
 		if step.End-w.raised.said < sayAgainAfter && !worse {
 			return
 		}
@@ -77,12 +78,24 @@ func (ts *tenantState) say(m *meter, g standing, d detect.Decision, step detect.
 	ts.alerts = append(ts.alerts, a)
 }
 
+// grade is how severe what w sees is, by its evidence since the onset, and why that is
+// not the rule's own severity.
+func (w *watch) grade(r *ruleState, slice bool, ev alert.Evidence) (rule.Severity, string) {
+	switch r.Kind {
+	case rule.Declines:
+		return w.gradeDeclines(r, ev)
+	case rule.Traffic:
+		return w.gradeTraffic(r, slice, ev)
+	}
+	return r.Severity, ""
+}
+
 // worsen keeps the worst severity, and says whether s is worse than that so far.
-func (r *raised) worsen(s rule.Severity) bool {
+func (r *raised) worsen(s rule.Severity, why string) bool {
 	if s.Rank() <= r.severity.Rank() {
 		return false
 	}
-	r.severity = s
+	r.severity, r.why = s, why
 	return true
 }
 
@@ -99,6 +112,9 @@ func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.E
 	ev := alert.Evidence{
 		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed,
 		Share: 1, RatePerMinute: g.c.base.Rate() * m.standFor(), Test: testName(d.Test), Hard: d.Hard,
+	}
+	if ev.Expected = d.Expected; g.r.Kind == rule.Traffic {
+		ev.RatePerMinute = g.w.rate
 	}
 	if g.r.Kind == rule.Latency {
 		ev.Over = g.c.latency.edge()
@@ -131,8 +147,8 @@ func newAlert(key alert.Key, id sli.ID, r *ruleState, said *raised, asOf int64) 
 		AsOf: at(asOf), Backlog: said.backlog,
 	}
 	a.Reason = reason(a)
-	if r.Kind == rule.Declines && severity != r.Severity {
-		a.Reason += "; approvals are below half of the usual"
+	if said.why != "" {
+		a.Reason += "; " + said.why
 	}
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -27,6 +28,8 @@ type tenantState struct {
 	id        tenant.ID
 	onboarded int64 // ms
 	watched   bool
+	zone      *time.Location // its day follows
+	promised  float64        // events a minute, at onboarding; 0: nothing was said
 	rules     []rule.Rule
 	specs     []sli.Spec // of the rules, one per SLI, sorted by id, slices merged
 
@@ -48,7 +51,7 @@ type tenantState struct {
 }
 
 func newTenantState(o Options, id tenant.ID) *tenantState {
-	return &tenantState{o: o, id: id, byHash: map[uint64][]*series{}, targets: map[string]*target{}, due: never}
+	return &tenantState{o: o, id: id, zone: time.UTC, byHash: map[uint64][]*series{}, targets: map[string]*target{}, due: never}
 }
 
 func (s *series) lastAtOrZero() int64 {
@@ -164,7 +167,7 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
 	kept := make([]rule.Rule, 0, len(rules))
 	for _, r := range rules {
-		if r.Kind.Ratio() {
+		if r.Kind.Ratio() || r.Kind == rule.Traffic {
 			kept = append(kept, r)
 		}
 	}

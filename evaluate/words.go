@@ -17,6 +17,10 @@ func reason(a alert.Alert) string {
 	if len(ev.Tenants) > 0 {
 		what += fmt.Sprintf(" of %d tenants", len(ev.Tenants))
 	}
+	if a.Kind == rule.Traffic {
+		return fmt.Sprintf("%.0f %s in %s, since %s; usual %.0f; evidence %.1f of %.1f needed",
+			ev.N, what, lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed)
+	}
 	did := "failed"
 	switch {
 	case a.Kind == rule.Declines:
@@ -49,6 +53,17 @@ func things(service string, slice sli.Slice) string {
 		}
 	}
 	return s
+}
+
+// lasting is a duration as people say it.
+func lasting(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f seconds", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f minutes", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f hours", d.Hours())
 }
 
 // seconds writes a bucket's edge: 250 ms, 2.5 s.

@@ -78,10 +78,12 @@ type RuleDoc struct {
 	Service  string `yaml:"service"`
 	Severity string `yaml:"severity"`
 	// Sensitivity is quiet, balanced (also when empty) or early.
-	Sensitivity string   `yaml:"sensitivity"`
-	Summary     string   `yaml:"summary"`
-	RunbookURL  string   `yaml:"runbook_url"`
-	Features    []string `yaml:"features"` // only for tenants with one of them; empty: all
+	Sensitivity string `yaml:"sensitivity"`
+	// Direction of a traffic rule: less (also when empty), more or both.
+	Direction  string   `yaml:"direction"`
+	Summary    string   `yaml:"summary"`
+	RunbookURL string   `yaml:"runbook_url"`
+	Features   []string `yaml:"features"` // only for tenants with one of them; empty: all
 }
 
 //go:embed payments.yaml
@@ -154,6 +156,9 @@ func (p *Policy) check() (faults []string) {
 		rules[r.Name] = true
 		if !slices.Contains(rule.Kinds(), rule.Kind(r.Kind)) {
 			fault("%s: kind must be one of %s", where, kinds())
+		}
+		if d := rule.Direction(r.Direction); !d.Known() || d != "" && r.Kind != string(rule.Traffic) {
+			fault("%s: direction must be less, more or both, and is for kind traffic only", where)
 		}
 		if !rule.Sensitivity(r.Sensitivity).Known() {
 			fault("%s: sensitivity must be quiet, balanced or early", where)

@@ -92,6 +92,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: severity, Summary: d.Summary, RunbookURL: d.RunbookURL,
 			Prior: prior(s), Sensitivity: rule.Sensitivity(d.Sensitivity), Always: always,
+			Direction: rule.Direction(d.Direction),
 		})
 		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s", d.Name, why, calmed, alsoJudged(always)))
 	}
@@ -170,6 +171,8 @@ func (p Profile) Describe() []string {
 			what = "the declined share"
 		case rule.Latency:
 			what = "the share above a usual duration"
+		case rule.Traffic:
+			what = map[rule.Direction]string{"": "too little", rule.Less: "too little", rule.More: "too much", rule.Both: "too little and too much"}[r.Direction]
 		}
 		out = append(out, fmt.Sprintf("%s (%s, %s): %s of %s, %s; %s",
 			r.Name, r.Kind, r.Severity, what, r.SLI.Name, cut, bears(r)))

@@ -103,10 +103,10 @@ version: 2
 environments: []
 volume: {sli: none}
 slis: [{name: Bad, total: {}, bad: {}}]
-rules: [{name: r, kind: magic, sli: none, severity: loud, sensitivity: nervous}]
+rules: [{name: r, kind: magic, sli: none, severity: loud, sensitivity: nervous, direction: up}]
 `))
 	require.Error(t, err)
-	for _, want := range []string{"version", "environments", "volume.sli", "total.metric", "bad.match", "kind", "rules[0] (r): sli", "service", "severity", "sensitivity", "summary", "runbook_url"} {
+	for _, want := range []string{"version", "environments", "volume.sli", "total.metric", "bad.match", "kind", "rules[0] (r): sli", "service", "severity", "sensitivity", "direction", "summary", "runbook_url"} {
 		require.Contains(t, err.Error(), want)
 	}
 	_, err = Parse("p", []byte(`

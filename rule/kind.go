@@ -22,11 +22,24 @@ const (
 )
 
 // Kinds lists those that a policy may use.
-func Kinds() []Kind { return []Kind{Errors, Declines, Latency} }
+func Kinds() []Kind { return []Kind{Errors, Declines, Latency, Traffic} }
 
 // Ratio says whether the rule judges the share of bad events, against what that
 // share usually is.
 func (k Kind) Ratio() bool { return k == Errors || k == Declines || k == Latency || k == "" }
+
+// Direction is which changes of traffic a rule watches.
+type Direction string
+
+// The directions. Too much is never critical.
+const (
+	Less Direction = "less"
+	More Direction = "more"
+	Both Direction = "both"
+)
+
+// Known says whether d is one of the three, or nothing.
+func (d Direction) Known() bool { return d == "" || d == Less || d == More || d == Both }
 
 // Sensitivity is how much a person wants to hear, without a number to set.
 type Sensitivity string

@@ -40,6 +40,8 @@ type Rule struct {
 	RunbookURL string   `json:"runbook_url"`
 	// Prior is the failure ratio assumed before anything was learned.
 	Prior float64 `json:"prior"`
+	// Direction says which changes of traffic are watched; empty is Less.
+	Direction Direction `json:"direction,omitempty"`
 	// Sensitivity scales the evidence that is needed; empty is Balanced.
 	Sensitivity Sensitivity `json:"sensitivity"`
 	// FalseAlarms is the budget B of this rule for one tenant: expected false

@@ -19,7 +19,7 @@ const module = "github.com/tocsin-alerting/tocsin/"
 // layer of each package that ships; a package may import its own layer only
 // where allowed below, and every lower one.
 var layers = map[string][]string{
-	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/histogram", "config", "rota"},
+	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "config", "rota"},
 	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition"},
 	"decide":  {"profiles", "evaluate", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
@@ -79,7 +79,7 @@ var heavy = []struct {
 }
 
 // pure packages read no clock and do no I/O.
-var pure = []string{"tenant", "sli", "rule", "alert", "detect", "detect/histogram", "profiles", "evaluate", "router", "incident", "oncall", "delivery", "rota"}
+var pure = []string{"tenant", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "profiles", "evaluate", "router", "incident", "oncall", "delivery", "rota"}
 
 func imports(t *testing.T) map[string][]string {
 	t.Helper()

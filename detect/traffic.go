@@ -1,0 +1,170 @@
+package detect
+
+import "math"
+
+// What is tested for in volumes.
+const (
+	lostTo    = 0.1  // lost traffic is a tenth of what the null allows
+	nullLess  = 0.4  // the null allows this part of what is expected: less is no fault yet
+	nullMore  = 2.5  // and this multiple
+	surgeTo   = 2.0  // a surge is twice that
+	youngLess = 0.02 // of a tenant whose hours are not known the null allows this part
+	goneBelow = 0.02
+	sideCost  = math.Ln2 // each side has half of the budget where both are watched
+)
+
+// Volume is what a step of events was expected to bring.
+type Volume struct {
+	Expected   float64 // events of a fully observed step
+	Low, High  float64 // the least and the most that can be expected around this hour; 0: Expected
+	Size       float64 // r of the negative binomial that counts follow; the larger the nearer to Poisson
+	Less, More bool    // which sides are watched
+}
+
+// Traffic is the state of one stream's detector of volume: a CUSUM test for each side
+// on negative binomial counts. Steps are thin, their swings are slow: what an hour may
+// swing is allowed for by what the null allows, what steps scatter by their size. The
+// zero value is ready.
+type Traffic struct {
+	less, more cusum // k holds what was expected
+	last       int64
+	ringing    bool
+	surge      bool  // what rings is the upper side
+	healthy    int64 // start of the steps without bad evidence that lead up to now; 0: the last was bad
+
+	n, expected float64 // since the onset, of what rings
+	onset       int64
+	gone        bool // next to nothing came at some time
+}
+
+// Step moves the detector by one closed step. An observed step without events is
+// evidence; one with less than half coverage is none, nor is one of which nothing is
+// expected. Young cells ring only when nothing at all comes.
+func (d *Traffic) Step(p Parameters, v Volume, s Step) (out Decision) {
+	p.fill()
+	needed := p.H()
+	if v.Less && v.More {
+		needed += sideCost
+	}
+	mu := v.Expected * s.Coverage
+	if !(v.Low > 0) || v.Low > v.Expected {
+		v.Low = v.Expected
+	}
+	v.High = math.Max(v.High, v.Expected)
+	if s.Coverage >= minCoverage && s.End > s.Start && s.Start >= d.last && s.N >= 0 && s.N < mostCount && mu > 0 && mu < mostCount {
+		d.last = s.End
+		s.K = mu
+		d.move(&p, &v, &s, needed, &out)
+	}
+	d.describe(needed, &out)
+	return out
+}
+
+func (d *Traffic) move(p *Parameters, v *Volume, s *Step, needed float64, out *Decision) {
+	bad := math.Inf(-1)
+	if v.Less {
+		x := d.lost(p, v, s, needed)
+		d.less.add(s, x, needed, slowGuard)
+		bad = x
+	}
+	if v.More && !p.Young {
+		x := volumeEvidence(s.N, nullMore*v.High*s.Coverage, v.Size, surgeTo)
+		d.more.add(s, x, needed, slowGuard)
+		if !d.ringing || d.surge {
+			bad = math.Max(bad, x)
+		}
+	}
+	if d.ringing {
+		d.ring(s, bad > 0, needed, out)
+		return
+	}
+	for _, c := range []*cusum{&d.less, &d.more} {
+		if c.score >= needed {
+			*d = Traffic{less: d.less, more: d.more, last: d.last, ringing: true, surge: c == &d.more,
+				n: c.n, expected: c.k, onset: c.onset}
+			d.gone = !d.surge && d.n <= goneBelow*d.expected
+			out.Changed = true
+			return
+		}
+	}
+}
+
+// lost is the evidence of a step for lost traffic.
+func (d *Traffic) lost(p *Parameters, v *Volume, s *Step, needed float64) float64 {
+	if !p.Young {
+		return volumeEvidence(s.N, nullLess*v.Low*s.Coverage, v.Size, lostTo)
+	}
+	if s.N > 0 {
+		return -needed // something comes
+	}
+	return volumeEvidence(0, youngLess*s.K, v.Size, lostTo)
+}
+
+// volumeEvidence is ln of the likelihood of n negative binomial events of mean f mu
+// over that of mean mu.
+func volumeEvidence(n, mu, size, f float64) float64 {
+	if !(size > 0) {
+		size = 1e9
+	}
+	return n*math.Log(f) + (n+size)*math.Log((size+mu)/(size+f*mu))
+}
+
+// ring moves a ringing detector: it is over when the evidence has fallen to a third
+// and nothing bad was seen for as long as any fault's end takes.
+func (d *Traffic) ring(s *Step, bad bool, needed float64, out *Decision) {
+	d.n, d.expected = d.n+s.N, d.expected+s.K
+	d.gone = d.gone || !d.surge && d.n <= goneBelow*d.expected
+	if bad {
+		d.healthy = 0
+		return
+	}
+	if d.healthy == 0 {
+		d.healthy = s.Start
+	}
+	score := d.less.score
+	if d.surge {
+		score = d.more.score
+	}
+	if score < needed/3 && s.End-d.healthy >= clearSure {
+		d.describe(needed, out)
+		out.Changed, out.Firing, out.Hard = true, false, false
+		*d = Traffic{last: d.last}
+	}
+}
+
+// describe tells the state, unless the end of a fault was told already.
+func (d *Traffic) describe(needed float64, out *Decision) {
+	if out.Changed && !d.ringing {
+		return
+	}
+	out.Needed = needed
+	lead, name := &d.less, "lost"
+	if d.ringing && d.surge || !d.ringing && d.more.score > d.less.score {
+		lead, name = &d.more, "surge"
+	}
+	out.Score = lead.score
+	if d.ringing {
+		out.Firing, out.Hard, out.Test = true, d.gone, name
+		out.Onset, out.N, out.Expected = d.onset, d.n, d.expected
+		return
+	}
+	if lead.score > 0 {
+		out.Test, out.Onset, out.N, out.Expected = name, lead.onset, lead.n, lead.k
+	}
+}
+
+// LostSeen is how many minutes a total loss lasts until it is seen, where so many
+// events a minute are expected; +Inf when it never is.
+func LostSeen(p Parameters, perMinute, size float64) float64 {
+	p.fill()
+	if !(perMinute > 0) {
+		return math.Inf(1)
+	}
+	step := Month.Minutes() / p.LooksPerMonth
+	part := nullLess
+	if p.Young {
+		part = youngLess
+	}
+	each := volumeEvidence(0, part*perMinute*step, size, lostTo)
+	return math.Max(math.Max(math.Ceil(p.H()/each), 2)*step, slowGuard/60_000.)
+}

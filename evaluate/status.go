@@ -1,0 +1,101 @@
+package evaluate
+
+import (
+	"math"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// seenWithin is the time in which the smallest visible fault is asked for.
+const seenWithin = 10 * time.Minute
+
+// Status tells what is known of the tenant at now; of an unknown tenant, its
+// name only.
+func (e *Engine) Status(id tenant.ID, now time.Time) Status {
+	st := Status{Tenant: id, SLIs: []SLIStatus{}}
+	ts := e.tenants[id]
+	if ts == nil {
+		return st
+	}
+	st.Series, st.LateSamples, st.RefusedSamples = len(ts.series), ts.lateSamples, ts.refusedSamples
+	st.LateEvents, st.GapEvents = ts.lateEvents, ts.gapEvents
+	st.FirstReceivedAt, st.LastReceivedAt, st.LastSampleAt = when(ts.firstReceived), when(ts.lastReceived), when(ts.newest)
+	st.Blind = ts.unseen(now)
+	for _, s := range ts.series {
+		if s.known && !s.ended && !s.gone && ts.newest-s.t <= ts.o.LiveFor.Milliseconds() {
+			st.SeriesLive++
+		}
+	}
+	for _, m := range ts.meters {
+		st.SLIs = append(st.SLIs, ts.sliStatus(m))
+	}
+	ts.compare(st.SLIs)
+	missing := ts.missing()
+	if st.Young = missing > 0; st.Young {
+		st.YoungUntil = when(max(ts.newest, now.UnixMilli()) + missing)
+	}
+	return st
+}
+
+func when(ms int64) *time.Time {
+	if ms == 0 {
+		return nil
+	}
+	t := at(ms)
+	return &t
+}
+
+func (ts *tenantState) sliStatus(m *meter) SLIStatus {
+	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, CannotJudge: ts.cannotJudge(m)}
+	if st.Source == "" {
+		st.Source = sli.Metrics
+	}
+	st.RatePerMinute, st.FailureRatio = m.pace()
+	m.setPriors()
+	for ri, r := range m.rules {
+		p := ts.parameters(m, ri)
+		for ci, c := range m.cells {
+			if !c.judged || c.watches[ri] == nil {
+				continue
+			}
+			p.Prior, p.Alternative, p.Young = m.prior(r, ci), c.alternative(), ts.young(m, c)
+			if r.Kind == rule.Traffic {
+				st.Slices = append(st.Slices, ts.flowStatus(m, r, c, c.watches[ri], p))
+				continue
+			}
+			st.Slices = append(st.Slices, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
+		}
+	}
+	return st
+}
+
+func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
+	s := SliceStatus{Rule: r.Name, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
+		Firing: w.firing, Score: w.score, Needed: w.needed}
+	if s.Slice == nil {
+		s.Slice = sli.Slice{}
+		if s.RatePerMinute == 0 {
+			s.RatePerMinute = rate
+		}
+	}
+	if le := c.latency.edge(); le > 0 {
+		s.OverSeconds = &le
+	}
+	s.Usual, s.Upper = c.base.Ratio(p)
+	if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, 1-s.Upper); !math.IsInf(n, 1) {
+		seconds := d.Seconds()
+		s.OutageSeenSeconds = &seconds
+	}
+	for _, delta := range []float64{0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1} {
+		delta = math.Min(delta, 1-s.Upper)
+		if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, delta); !math.IsInf(n, 1) && d <= seenWithin {
+			s.SmallestFault = &delta
+			break
+		}
+	}
+	return s
+}

@@ -1,0 +1,217 @@
+package evaluate
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/detect/season"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+// A rule of kind traffic judges how many events there are, against what the hour of
+// the week usually brings in the tenant's zone (package season). A slice is expected
+// to have its usual part of that. A counter that is fresh and flat is lost traffic;
+// one that does not arrive is not, whatever the rest of the tenant does.
+
+const (
+	nightFrom  = 20   // local hours in which a tenant whose hours are not known may well sleep
+	nightEnds  = 8    //
+	nightPart  = 0.05 // what is expected of such a night
+	youngFrom  = 30.0 // minutes after which a young tenant's mean is a mean
+	farBelow   = 0.3  // part of the expectation below which a slice's series are looked at one by one
+	movedShare = 0.5  // of what a slice misses: when the total misses less, the rest moved elsewhere
+)
+
+// flow is a meter's volume, kept where a rule of kind traffic asks for it.
+type flow struct {
+	season season.Season
+	minute int64 // of rate; 0: to be made
+	rate   season.Rate
+}
+
+// at is what is usual at ms, made anew once a minute.
+func (f *flow) at(zone *time.Location, ms int64) season.Rate {
+	if minute := ms / 60_000; minute != f.minute {
+		local := time.UnixMilli(minute * 60_000).In(zone)
+		f.season.Begin(ms, season.Slot(local))
+		f.minute, f.rate = minute, f.season.At(local)
+	}
+	return f.rate
+}
+
+// want keeps a flow as long as one of the rules asks for it.
+func (m *meter) wantFlow() {
+	wanted := slices.ContainsFunc(m.rules, func(r *ruleState) bool { return r.Kind == rule.Traffic })
+	switch {
+	case !wanted:
+		m.flow = nil
+	case m.flow == nil:
+		m.flow = &flow{}
+	}
+}
+
+// judgeTraffic moves a traffic rule's detectors by the step.
+func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []float64, live bool) {
+	r, p := m.rules[ri], ts.parameters(m, ri)
+	now := m.flow.at(ts.zone, step.Start)
+	minutes := float64(step.End-step.Start) / 60_000
+	p.Young = ts.youngFlow(m)
+	if p.Young {
+		rate := ts.youngRate(m, now.Slot)
+		now.Expected, now.Low, now.High = rate, rate, rate
+	}
+	v := detect.Volume{Size: m.flow.season.Size(), Less: r.Direction != rule.More, More: r.Direction == rule.More || r.Direction == rule.Both}
+	all := now.Expected * minutes
+	for ci, c := range m.cells {
+		if !c.judged || c.watches[ri] == nil || ci > 0 && p.Young {
+			continue
+		}
+		w, s := c.watches[ri], step
+		part := 1.0
+		if ci > 0 {
+			part = c.part(now.Slot)
+		}
+		s.N, v.Expected, v.Low, v.High = n[ci], all*part, now.Low*minutes*part, now.High*minutes*part
+		if ci > 0 && s.N < farBelow*v.Expected && !m.fresh(ci, step.Start, step.End) {
+			continue
+		}
+		if w.vol == nil {
+			w.vol = &detect.Traffic{}
+		}
+		d := w.vol.Step(p, v, s)
+		w.follow(d, s)
+		w.rest.follow(d, s, n[0], all*s.Coverage)
+		w.unseen = !p.Young && !m.flow.season.Seen(now.Slot)
+		w.rate = v.Expected / minutes
+		if d.Changed && d.Firing {
+			m.unlearn(ci, d.Onset)
+		}
+		if live {
+			ts.say(m, standing{r, c, w}, d, step)
+		}
+	}
+}
+
+// youngFlow says whether the season is not known yet.
+func (ts *tenantState) youngFlow(m *meter) bool {
+	return ts.young(m, m.cells[0]) || m.flow.season.Minutes()*60_000 < float64(ts.o.YoungFor.Milliseconds())
+}
+
+// youngRate is what must come at least of a tenant whose hours are not known: its mean
+// so far, or what was promised of it if that is less, and next to nothing at night.
+func (ts *tenantState) youngRate(m *meter, slot int) float64 {
+	if m.flow.season.Minutes() < youngFrom {
+		return 0
+	}
+	rate := m.flow.season.Mean()
+	if ts.promised > 0 {
+		rate = math.Min(rate, ts.promised)
+	}
+	if h := slot % 24; h < nightEnds || h >= nightFrom {
+		rate *= nightPart
+	}
+	return rate
+}
+
+// part is the cell's usual share of the total.
+func (c *cell) part(slot int) float64 {
+	if c.share == nil {
+		return 0
+	}
+	return c.share.At(slot)
+}
+
+// fresh says whether a counter of the cell was observed in a..b: without one its
+// silence is no lost traffic.
+func (m *meter) fresh(ci int, a, b int64) bool {
+	if ofEvents(m.spec) {
+		return true // whose source was heard
+	}
+	for _, s := range m.series {
+		if !slices.ContainsFunc(s.uses, func(u *use) bool { return u.m == m && slices.Contains(u.cells, ci) }) {
+			continue
+		}
+		if _, seen := s.observed(a, b); 2*seen >= b-a {
+			return true
+		}
+	}
+	return false
+}
+
+// unlearn takes back what a cell learned of its volume since the onset.
+func (m *meter) unlearn(ci int, onset int64) {
+	if ci == 0 {
+		m.flow.season.Retract(onset)
+		m.flow.minute = 0
+	} else if c := m.cells[ci]; c.share != nil {
+		c.share.Retract()
+	}
+}
+
+// learnFlow teaches the season and each slice's part of it.
+func (m *meter) learnFlow(zone *time.Location, step detect.Step, n []float64) {
+	if m.flow == nil || m.cells[0].ringing() {
+		return
+	}
+	now := m.flow.at(zone, step.Start)
+	m.flow.season.Observe(step.Start, now, n[0], step.Coverage*float64(step.End-step.Start)/60_000)
+	for ci, c := range m.cells {
+		if ci == 0 || !c.judged || c.ringing() {
+			continue
+		}
+		if c.share == nil {
+			c.share = &season.Share{}
+		}
+		c.share.Observe(step.Start, now.Slot, n[ci], n[0])
+	}
+}
+
+func (c *cell) ringing() bool {
+	return slices.ContainsFunc(c.watches, func(w *watch) bool { return w != nil && w.firing })
+}
+
+// rest is what the total had, and should have had, since a slice's suspicion began.
+type rest struct{ n, expected float64 }
+
+func (x *rest) follow(d detect.Decision, s detect.Step, n, expected float64) {
+	if d.Onset == 0 || d.Onset == s.Start {
+		*x = rest{}
+	}
+	if d.Onset != 0 {
+		x.n, x.expected = x.n+n, x.expected+expected
+	}
+}
+
+// gradeTraffic is how severe a change of volume is, and why it is not more.
+func (w *watch) gradeTraffic(r *ruleState, slice bool, ev alert.Evidence) (rule.Severity, string) {
+	missing := ev.Expected - ev.N
+	switch {
+	case r.Severity != rule.Critical:
+		return r.Severity, ""
+	case missing < 0:
+		return rule.Warning, "too much is never critical"
+	case slice && w.rest.expected-w.rest.n < movedShare*missing:
+		return rule.Warning, "the tenant's total is not short of them: they came another way"
+	case w.unseen:
+		return rule.Warning, "this hour of the week was never seen before"
+	}
+	return rule.Critical, ""
+}
+
+// flowStatus is a traffic rule's view of a slice.
+func (ts *tenantState) flowStatus(m *meter, r *ruleState, c *cell, w *watch, p detect.Parameters) SliceStatus {
+	p.Young = ts.youngFlow(m)
+	s := SliceStatus{Rule: r.Name, Service: r.Service, Slice: c.slice, RatePerMinute: w.rate, Young: p.Young, Firing: w.firing, Score: w.score, Needed: w.needed}
+	if s.Slice == nil {
+		s.Slice = sli.Slice{}
+	}
+	if minutes := detect.LostSeen(p, w.rate, m.flow.season.Size()); !math.IsInf(minutes, 1) && r.Direction != rule.More {
+		seconds := minutes * 60
+		s.OutageSeenSeconds = &seconds
+	}
+	return s
+}
