@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/app/views"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/itsm"
@@ -66,6 +68,7 @@ type App struct {
 	sender   *send.Sender
 	access   *api.Access
 	server   *api.Server
+	views    *views.Views
 	door     *samples.Door
 	history  atomic.Pointer[history.Store]
 	querier  atomic.Pointer[history.Querier] // for clients
@@ -351,9 +354,12 @@ func (a *App) buildAccess(ctx context.Context) (err error) {
 	return err
 }
 
+// routes is the one table: the API, its doors and the views.
+func (a *App) routes() []web.Route { return slices.Concat(a.server.Routes(), a.views.Routes()) }
+
 func (a *App) buildEdge(context.Context) error {
 	edge := web.Edge{Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe, BodyTime: a.o.Config.Limits.RequestTime}
-	routes := a.server.Routes()
+	routes := a.routes()
 	a.otlp.server = edge.RPC(routes, int(a.o.Config.Limits.BodyBytes))
 	a.http = &http.Server{Handler: edge.Mux(routes), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}

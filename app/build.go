@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/app/views"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
 	"github.com/tocsin-alerting/tocsin/channel/logch"
@@ -199,18 +200,19 @@ func (a *App) buildEffects(ctx context.Context) error {
 		return err
 	}
 	signer := web.Signer{Key: key}
-	views, err := view.New()
+	pages, err := view.New()
 	if err != nil {
 		return err
 	}
 	links := api.Links{Base: a.base, Signer: signer, Now: a.o.Now, Rule: a.rule}
 	artist := send.Artist{Count: a.count, Rule: a.rule, Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog }, Now: a.o.Now}
-	a.server = &api.Server{Store: a.store, Flow: a.shared, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: views,
+	a.server = &api.Server{Store: a.store, Flow: a.shared, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
 		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments, Purge: a.purge}
 	if err := a.buildSystems(ctx); err != nil {
 		return err
 	}
 	a.server.Systems = a.systems
+	a.views = views.New(a.server)
 	channels := map[string]channel.Channel{}
 	for _, c := range a.o.Config.Channels {
 		if channels[c.Name], err = a.channel(c); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // Routes is the route table.
-func (a *App) Routes() []web.Route { return a.server.Routes() }
+func (a *App) Routes() []web.Route { return a.routes() }
 
 // SignLink makes the read-only capability for one incident that stands in the
 // links of tickets and pages.

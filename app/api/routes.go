@@ -99,16 +99,9 @@ func (s *Server) documents() []web.Route {
 func (s *Server) views() []web.Route {
 	static := s.Views.StaticHandler()
 	return []web.Route{
-		{Method: "GET", Path: "/{$}", Summary: "Start", Kind: web.View, Roles: adminOnly, Handle: s.start},
 		{Method: "GET", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.loginView},
 		{Method: "POST", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.login},
 		{Method: "POST", Path: "/logout", Summary: "Sign out", Kind: web.View, Roles: adminOnly, Handle: s.logout},
-		{Method: "GET", Path: "/incidents", Summary: "Incidents", Kind: web.View, Roles: adminOnly, Handle: s.incidentsView},
-		{Method: "GET", Path: "/incidents/{id}", Summary: "One incident", Kind: web.View, Roles: linkToo, Handle: s.incidentView},
-		{Method: "POST", Path: "/incidents/{id}/acknowledge", Summary: "Take it", Kind: web.View, Roles: adminOnly, Handle: s.acknowledgeView},
-		{Method: "GET", Path: "/dashboards/{rule}", Summary: "A rule's dashboard", Kind: web.View, Roles: linkToo, Handle: s.dashboardView},
-		{Method: "GET", Path: "/dashboards/{rule}/picture", Summary: "Its chart", Kind: web.View, Roles: linkToo, Handle: s.dashboardPicture},
-		{Method: "GET", Path: "/tickets/{number}", Summary: "A ticket's incident", Kind: web.View, Roles: adminOnly, Handle: s.ticketView},
 		{Method: "GET", Path: "/p/{token}", Summary: "A page's link", Kind: web.View, Open: true, Handle: s.ackView},
 		{Method: "POST", Path: "/p/{token}", Summary: "The page's button", Kind: web.View, Open: true, Handle: s.ackPress},
 		{Method: "GET", Path: "/static/", Summary: "Style", Kind: web.View, Open: true, Handle: func(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

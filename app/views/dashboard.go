@@ -1,4 +1,4 @@
-package api
+package views
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -16,16 +17,16 @@ import (
 
 // span reads which dashboard is asked for and whether the caller may see it: a
 // signed link covers what its incident is about.
-func (s *Server) span(r *http.Request, p web.Principal) (d dashboards.Dashboard, span dashboards.Span, err error) {
-	rl, ok := s.rule(r.PathValue("rule"))
+func (v *Views) span(r *http.Request, p web.Principal) (d dashboards.Dashboard, span dashboards.Span, err error) {
+	rl, ok := v.api.Rule(r.PathValue("rule"))
 	if !ok {
 		return d, span, problem.New(problem.NotFound, "there is no such rule in the policy")
 	}
-	if span, err = dashboards.ParseQuery(r.URL.Query(), s.Now()); err != nil {
+	if span, err = dashboards.ParseQuery(asked(r, v.api.Now()), v.api.Now()); err != nil {
 		return d, span, err
 	}
 	environment := r.URL.Query().Get("environment")
-	switch known := s.Environments(); {
+	switch known := v.api.Environments(); {
 	case environment == "":
 		environment = known[0]
 	case !slices.Contains(known, environment):
@@ -38,21 +39,21 @@ func (s *Server) span(r *http.Request, p web.Principal) (d dashboards.Dashboard,
 		}
 		return d, span, nil
 	}
-	i, err := s.find(r.Context(), p.Incident, p)
+	i, err := v.api.Incident(r.Context(), p.Incident, p)
 	if err != nil {
 		return d, span, err
 	}
 	if i.Environment != environment || !slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Rule == rl.Name }) {
 		return d, span, problem.New(problem.Forbidden, "the link does not cover this dashboard").WithHint("sign in to see it")
 	}
-	if span.Tenant != tenant.Product && !slices.Contains(touched(i), span.Tenant) {
+	if span.Tenant != tenant.Product && !slices.Contains(names(i), string(span.Tenant)) {
 		return d, span, problem.New(problem.Forbidden, "the link does not cover this tenant").WithHint("sign in to see it")
 	}
 	return d, span, nil
 }
 
-func (s *Server) dashboardView(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	d, span, err := s.span(r, p)
+func (v *Views) dashboardView(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	d, span, err := v.span(r, p)
 	if err != nil {
 		return err
 	}
@@ -70,11 +71,14 @@ func (s *Server) dashboardView(w http.ResponseWriter, r *http.Request, p web.Pri
 	u, _ := url.Parse(keep(span))
 	u.Path += "/picture"
 	d = d.For(span.Tenant, span.Slice)
-	page := view.DashboardPage{Frame: s.frame(p), Rule: d.Rule, Summary: d.Summary, Service: d.Service, Slice: dims(span.Slice), From: span.From, To: span.To, At: span.At,
-		Chart: &view.Picture{URL: u.String(), Alt: "Failing share and volume of " + d.Rule}, Runbook: d.RunbookURL,
+	page := view.DashboardPage{Frame: v.frame(r, p), Rule: d.Rule, Summary: d.Summary, Service: d.Service, Slice: dims(span.Slice), From: span.From, To: span.To, At: span.At,
+		Chart: drawn(u, "Failing share and volume of "+d.Rule), Runbook: d.RunbookURL,
 		Earlier: keep(span.Earlier()), Later: keep(span.Later()), ZoomIn: keep(span.ZoomIn()), ZoomOut: keep(span.ZoomOut())}
 	if span.Tenant != tenant.Product {
 		page.Tenant = string(span.Tenant)
+	}
+	if p.Role != web.Link {
+		page.Presets, page.Choose = presets(r, d, span), v.choose(r, d, span, p)
 	}
 	for _, panel := range d.Panels {
 		for _, q := range panel.Queries {
@@ -88,36 +92,45 @@ func (s *Server) dashboardView(w http.ResponseWriter, r *http.Request, p web.Pri
 		}
 		page.Links = append(page.Links, view.Link{Name: "Incident", URL: (&url.URL{Path: "/incidents/" + id, RawQuery: q.Encode()}).String()})
 	}
-	return s.Views.Dashboard(html(w, http.StatusOK), page)
+	return v.api.Views.Dashboard(api.HTML(w, http.StatusOK), page)
 }
 
-func (s *Server) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	d, span, err := s.span(r, p)
+// drawn is a picture of our own by its address, in both colour schemes.
+func drawn(u *url.URL, alt string) *view.Picture {
+	dark, q := *u, u.Query()
+	q.Set("dark", "1")
+	dark.RawQuery = q.Encode()
+	return &view.Picture{URL: u.String(), DarkURL: dark.String(), Alt: alt}
+}
+
+func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	d, span, err := v.span(r, p)
 	if err != nil {
 		return err
 	}
-	rl, _ := s.rule(d.Rule)
-	c, err := s.Artist.Span(r.Context(), rl, d.Environment, span)
+	rl, _ := v.api.Rule(d.Rule)
+	c, err := v.api.Artist.Span(r.Context(), rl, d.Environment, span)
 	if err != nil {
 		return err
 	}
 	if id := r.URL.Query().Get("incident"); id != "" {
-		if i, err := s.find(r.Context(), id, p); err == nil {
+		if i, err := v.api.Incident(r.Context(), id, p); err == nil {
 			if lead, ok := send.Lead(i); ok {
 				c.Usual, c.OnsetAt, c.FiredAt = lead.Evidence.Usual, lead.OnsetAt, lead.StartsAt
 			}
 		}
 	}
+	c.Dark = r.URL.Query().Get("dark") != ""
 	png, err := c.PNG()
 	if err != nil {
 		return err
 	}
-	return writePNG(w, png)
+	return api.WritePNG(w, png)
 }
 
-// ticketView leads from a number of the built-in register to its incident.
-func (s *Server) ticketView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	e, err := s.Register.Get(r.Context(), r.PathValue("number"))
+// ticket leads from a number of the built-in register to its incident.
+func (v *Views) ticket(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	e, err := v.api.Register.Get(r.Context(), r.PathValue("number"))
 	if err != nil {
 		return err
 	}
