@@ -34,6 +34,7 @@ fuzz: ## Fuzz every decoder for FUZZTIME each.
 	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./samples/otelmetrics
 	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./journal
 	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./catalog
+	$(GO) test -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./fault
 
 quality: ## Score tocsin beside its peers on a world never seen before (some minutes); writes docs/QUALITY.md.
 	TOCSIN_LONG=1 $(GO) test -count=1 -run TestQualityLong -v -timeout 120m ./internal/quality

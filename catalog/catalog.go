@@ -154,6 +154,8 @@ type Catalog struct {
 	Integrations []Integration `yaml:"integrations" json:"integrations"`
 	People       []Person      `yaml:"people" json:"people"`
 	Schedules    []Schedule    `yaml:"schedules" json:"schedules"`
+
+	places map[string][]place // where each list's entries stand; nil: not from files
 }
 
 // Service finds a service by id.

@@ -1,18 +1,13 @@
 package catalog
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/fault"
 )
 
 // File is one catalog file: its name for messages, and its text.
@@ -46,32 +41,52 @@ func Default() *Catalog {
 // refer to those of other files. It is strict, and names all faults at once,
 // each with file, line and what to do. No value is repeated in a message.
 func Parse(files ...File) (*Catalog, error) {
+	c, faults := Check(files...)
+	if err := faults.Problem("the catalog", "correct them all and load it again; until then the catalog in use stays"); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Check is Parse with the faults one by one. The catalog is nil when a file
+// could not be read into its type.
+func Check(files ...File) (*Catalog, fault.List) {
 	all := &source{c: &Catalog{}}
 	for _, f := range files {
 		all.read(f)
 	}
-	if len(all.faults) == 0 { // what refers to an entry that could not be read would be a false fault
-		all.c.fill()
-		all.check()
+	if len(all.faults) > 0 { // what refers to an entry that could not be read would be a false fault
+		return nil, all.faults
 	}
-	if len(all.faults) > 0 {
-		return nil, problem.New(problem.Invalid, "the catalog has %d fault(s): %s", len(all.faults), strings.Join(all.faults, "; ")).
-			WithHint("correct them all and load it again; until then the catalog in use stays")
+	all.c.fill()
+	all.check()
+	all.c.places = all.nodes
+	return all.c, all.faults
+}
+
+// Fault makes a fault of an entry of a list, or of what path leads to in it: keys
+// and indices. A catalog that comes from no file has no places.
+func (c *Catalog) Fault(level fault.Level, list string, index int, message string, path ...any) fault.Fault {
+	p := (&source{nodes: c.places}).at(list, index, path...)
+	f := fault.Fault{Field: p.field, Level: level, Message: message}
+	if p.node != nil {
+		f.File, f.Line = p.file, p.node.Line
 	}
-	return all.c, nil
+	return f
 }
 
 // source joins the files and remembers where each entry stands.
 type source struct {
 	c      *Catalog
 	nodes  map[string][]place // list name to its entries, as joined
-	faults []string
+	faults fault.List
 }
 
 // place is an entry in a file.
 type place struct {
-	file string
-	node *yaml.Node
+	file  string
+	node  *yaml.Node
+	field string // teams[0].escalation[1].person, counted in the file
 }
 
 func (p place) String() string {
@@ -82,39 +97,24 @@ func (p place) String() string {
 }
 
 func (s *source) fault(p place, format string, args ...any) {
-	s.faults = append(s.faults, p.String()+": "+fmt.Sprintf(format, args...))
+	f := fault.Fault{File: p.file, Field: p.field, Level: fault.Error, Message: fmt.Sprintf(format, args...)}
+	if p.node != nil {
+		f.Line = p.node.Line
+	}
+	s.faults = append(s.faults, f)
 }
 
 func (s *source) read(f File) {
 	var one Catalog
-	dec := yaml.NewDecoder(bytes.NewReader(f.Text))
-	dec.KnownFields(true)
-	err := dec.Decode(&one)
-	if errors.Is(err, io.EOF) {
-		return // an empty file lists nothing
-	}
-	if err != nil {
-		s.syntax(f.Name, err)
-		return
-	}
-	if err := dec.Decode(&Catalog{}); !errors.Is(err, io.EOF) {
-		s.faults = append(s.faults, f.Name+": it holds more than one YAML document; remove the --- lines or split it into files")
-		return
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(f.Text, &doc); err != nil || len(doc.Content) == 0 {
+	doc, faults := fault.Read(f.Name, f.Text, &one)
+	s.faults = append(s.faults, faults...)
+	if len(faults) > 0 || doc.Root() == nil {
 		return
 	}
 	if s.nodes == nil {
 		s.nodes = map[string][]place{}
 	}
-	root := doc.Content[0]
-	for n := 0; n+1 < len(root.Content); n += 2 {
-		list := resolve(root.Content[n+1])
-		for _, entry := range list.Content {
-			s.nodes[root.Content[n].Value] = append(s.nodes[root.Content[n].Value], place{f.Name, resolve(entry)})
-		}
-	}
+	s.entries(f.Name, doc.Root())
 	s.c.Teams = append(s.c.Teams, one.Teams...)
 	s.c.Services = append(s.c.Services, one.Services...)
 	s.c.Integrations = append(s.c.Integrations, one.Integrations...)
@@ -122,53 +122,14 @@ func (s *source) read(f File) {
 	s.c.Schedules = append(s.c.Schedules, one.Schedules...)
 }
 
-var (
-	lineOf       = regexp.MustCompile(`^line (\d+): (.*)$`)
-	unknownField = regexp.MustCompile(`^field (\S+) not found in type catalog\.(\w+)$`)
-	quotedValue  = regexp.MustCompile("`[^`]*`")
-	goType       = regexp.MustCompile(`into (\S+)$`)
-)
-
-// syntax words what the YAML reader found; it finds all type faults at once.
-func (s *source) syntax(file string, err error) {
-	var types *yaml.TypeError
-	if !errors.As(err, &types) {
-		m := strings.TrimPrefix(err.Error(), "yaml: ")
-		if at := lineOf.FindStringSubmatch(m); at != nil {
-			s.faults = append(s.faults, file+":"+at[1]+": "+quotedValue.ReplaceAllString(at[2], "a value"))
-			return
+// entries notes where each entry of the file's lists stands.
+func (s *source) entries(file string, root *yaml.Node) {
+	for n := 0; n+1 < len(root.Content); n += 2 {
+		list := root.Content[n].Value
+		for i, entry := range resolve(root.Content[n+1]).Content {
+			s.nodes[list] = append(s.nodes[list], place{file, resolve(entry), fmt.Sprintf("%s[%d]", list, i)})
 		}
-		s.faults = append(s.faults, file+": "+quotedValue.ReplaceAllString(m, "a value"))
-		return
 	}
-	for _, m := range types.Errors {
-		at, text := file, m
-		if parts := lineOf.FindStringSubmatch(m); parts != nil {
-			at, text = file+":"+parts[1], parts[2]
-		}
-		if field := unknownField.FindStringSubmatch(text); field != nil {
-			text = fmt.Sprintf("unknown key %s in a %s; correct its spelling or remove it", field[1], strings.ToLower(field[2]))
-		} else {
-			text = quotedValue.ReplaceAllString(text, "a value")
-			text = strings.Replace(text, "cannot unmarshal ", "wrong kind of value: ", 1)
-			text = goType.ReplaceAllStringFunc(text, func(m string) string { return "where " + wanted(strings.TrimPrefix(m, "into ")) + " is expected" })
-		}
-		s.faults = append(s.faults, at+": "+text)
-	}
-}
-
-func wanted(goType string) string {
-	switch {
-	case strings.HasPrefix(goType, "[]"):
-		return "a list"
-	case goType == "int", goType == "float64":
-		return "a number"
-	case goType == "time.Duration":
-		return "a duration like 5m"
-	case goType == "string", strings.HasSuffix(goType, "ID"):
-		return "a text"
-	}
-	return "a set of keys"
 }
 
 func resolve(n *yaml.Node) *yaml.Node {
@@ -192,13 +153,20 @@ func (s *source) at(list string, index int, path ...any) place {
 			return p
 		}
 		p.node = next
+		if key, ok := step.(string); ok {
+			p.field += "." + key
+		} else {
+			p.field += fmt.Sprintf("[%d]", step)
+		}
 	}
 	return p
 }
 
 // child is the value under a key, or the element at an index; nil: none.
 func child(n *yaml.Node, step any) *yaml.Node {
-	n = resolve(n)
+	if n = resolve(n); n == nil {
+		return nil
+	}
 	switch step := step.(type) {
 	case string:
 		for k := 0; n.Kind == yaml.MappingNode && k+1 < len(n.Content); k += 2 {

@@ -87,10 +87,10 @@ func TestTheBuiltInCatalogIsUsable(t *testing.T) {
 // thing changed; the files are read as one, so line numbers are those of both.
 func TestFaultsNameFileLineAndWhatToDo(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
-		{"unknown key", "name: Payments", "nmae: Payments", "c.yaml:3: unknown key nmae in a team"},
+		{"unknown key", "name: Payments", "nmae: Payments", "c.yaml:3: unknown key nmae; did you mean name?"},
 		{"not YAML", "teams:", "teams: [", "c.yaml:"},
-		{"wrong kind", "every: 1", "every: [1]", "a number is expected"},
-		{"wrong duration", "after: 10m", "after: soon", "a duration like 5m is expected"},
+		{"wrong kind", "every: 1", "every: [1]", "c.yaml:29: schedules[0].layers[0].every: the value must be a whole number"},
+		{"wrong duration", "after: 10m", "after: soon", "the value must be a duration like 5m"},
 		{"second document", "people:", "---\npeople:", "more than one YAML document"},
 		{"no id", "  - id: acquiring\n    kind", "  - kind", "c.yaml:7: an entry of teams has no id"},
 		{"bad id", "id: acquiring", "id: a b", "c.yaml:7: the id is not usable"},
@@ -201,7 +201,7 @@ func TestAllFaultsComeAtOnceAndNoValueIsRepeated(t *testing.T) {
 	require.NotContains(t, err.Error(), "hunter2")
 	_, err = catalog.Parse(catalog.File{Name: "a.yaml", Text: []byte("teams: [{id: a, oops: 1, wrong: 2}]")}, catalog.File{Name: "b.yaml", Text: []byte("people: [{id: p, contacts: hunter2}]")})
 	require.ErrorContains(t, err, "3 fault(s)")
-	require.ErrorContains(t, err, "b.yaml:1: wrong kind of value")
+	require.ErrorContains(t, err, "b.yaml:1: people[0].contacts: the value must be a list")
 	require.NotContains(t, err.Error(), "hunter2")
 	_, err = catalog.Parse(catalog.File{Name: "a.yaml", Text: []byte(owners)}, catalog.File{Name: "b.yaml", Text: []byte(rota + "services: [{id: payments, team: acquiring}]")})
 	require.ErrorContains(t, err, "b.yaml:13: the id is used twice in services, first at a.yaml:12")

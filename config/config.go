@@ -4,19 +4,14 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/problem"
 )
 
@@ -39,6 +34,7 @@ type Config struct {
 	Onboarding string `yaml:"onboarding"`
 
 	dir string
+	doc *fault.Document // nil: no file, or an empty one
 }
 
 // Retention says how long data is kept.
@@ -127,18 +123,34 @@ func Load(path string) (*Config, error) {
 
 // Parse checks the text of a configuration; name stands in the messages.
 func Parse(name string, raw []byte) (*Config, error) {
-	var c Config
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, problem.New(problem.Invalid, "%s cannot be read: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")).
-			WithHint("compare with docs/examples/tocsin.yaml")
+	c, faults := Check(name, raw)
+	if err := faults.Problem(name, "compare with docs/examples/tocsin.yaml; tocsin check shows all files' faults"); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Check is Parse with the faults one by one. The configuration is nil when it
+// could not be read into its type.
+func Check(name string, raw []byte) (*Config, fault.List) {
+	c := &Config{}
+	doc, faults := fault.Read(name, raw, c)
+	if len(faults) > 0 {
+		return nil, faults
 	}
 	c.fill()
-	if faults := c.check(); len(faults) > 0 {
-		return nil, problem.New(problem.Invalid, "%s: %s", name, strings.Join(faults, "; "))
+	if doc.Root() != nil {
+		c.doc = doc
 	}
-	return &c, nil
+	return c, doc.SayAll(c.check())
+}
+
+// Fault makes a fault of a field, at its place in the file.
+func (c *Config) Fault(level fault.Level, field, message string) fault.Fault {
+	if c.doc == nil {
+		return fault.Fault{Field: field, Level: level, Message: message}
+	}
+	return c.doc.At(level, field, message)
 }
 
 // Path resolves a path of the file against the file's folder.

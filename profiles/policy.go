@@ -7,20 +7,15 @@
 package profiles
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
-	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
@@ -41,6 +36,8 @@ type Policy struct {
 	Sha string `yaml:"-"`
 	// Text is what was read, for the stored revision.
 	Text []byte `yaml:"-"`
+
+	doc *fault.Document
 }
 
 // Volume names what is counted as a tenant's traffic.
@@ -92,22 +89,35 @@ var builtIn []byte
 // Default is the built-in payments policy.
 func Default() (*Policy, error) { return Parse("built-in payments policy", builtIn) }
 
-// Parse reads and checks a policy; all faults come at once, each with its line
-// where YAML can tell it. name stands in the messages.
+// Parse reads and checks a policy; all faults come at once, each with its line.
+// name stands in the messages.
 func Parse(name string, text []byte) (*Policy, error) {
-	var p Policy
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	dec.KnownFields(true)
-	if err := dec.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
-		return nil, problem.New(problem.Invalid, "%s cannot be read: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")).
-			WithHint("unknown keys are refused: compare with docs/examples/policy.yaml")
+	p, faults := Check(name, text)
+	if err := faults.Problem(name, "compare with docs/examples/policy.yaml"); err != nil {
+		return nil, err
 	}
-	if faults := p.check(); len(faults) > 0 {
-		return nil, problem.New(problem.Invalid, "%s: %s", name, strings.Join(faults, "; "))
+	return p, nil
+}
+
+// Check is Parse with the faults one by one. The policy is nil when it could not
+// be read into its type.
+func Check(name string, text []byte) (*Policy, fault.List) {
+	p := &Policy{}
+	doc, faults := fault.Read(name, text, p)
+	if len(faults) > 0 {
+		return nil, faults
 	}
 	sum := sha256.Sum256(text)
-	p.Sha, p.Text = hex.EncodeToString(sum[:8]), text
-	return &p, nil
+	p.Sha, p.Text, p.doc = hex.EncodeToString(sum[:8]), text, doc
+	return p, doc.SayAll(p.check())
+}
+
+// Fault makes a fault of a field, at its place in the file.
+func (p *Policy) Fault(level fault.Level, field, message string) fault.Fault {
+	if p.doc == nil {
+		return fault.Fault{Field: field, Level: level, Message: message}
+	}
+	return p.doc.At(level, field, message)
 }
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)

@@ -128,7 +128,7 @@ rules:
 	_, err = Parse("p", []byte("version: 1\nrulez: []\nslis: [{nam: x}]\n"))
 	require.ErrorContains(t, err, "rulez")
 	require.ErrorContains(t, err, "nam")
-	require.ErrorContains(t, err, "line 2")
+	require.ErrorContains(t, err, "p:2: unknown key rulez; did you mean rules?")
 }
 
 func TestRenamingAnSLIKeepsItsIdentity(t *testing.T) {

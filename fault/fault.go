@@ -1,0 +1,82 @@
+// Package fault is what is wrong in a file that a person wrote: where it
+// stands, in which field, and what to do. It reads YAML strictly and keeps the
+// place of everything, so that a check that comes later can still name the line.
+//
+// It knows YAML and Go's types. What a field means is known by who owns the
+// type. A rejected value never stands in a fault; the name of a key may.
+package fault
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+)
+
+// Level says how bad it is.
+type Level string
+
+// An Error keeps the file from being used; a Warning is legal and unwise.
+const (
+	Error   Level = "error"
+	Warning Level = "warning"
+)
+
+// Fault is one thing that is wrong.
+type Fault struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`  // from 1; 0: the file as a whole
+	Field   string `json:"field"` // itsm.systems[0].mode; empty: none in particular
+	Level   Level  `json:"level"`
+	Message string `json:"message"` // what is wrong and what to do
+}
+
+// String is the fault as compilers print theirs.
+func (f Fault) String() string {
+	where := f.File
+	if f.Line > 0 {
+		where = fmt.Sprintf("%s:%d", f.File, f.Line)
+	}
+	if where != "" {
+		where += ": "
+	}
+	if f.Level == Warning {
+		where += "warning: "
+	}
+	return where + f.Message
+}
+
+// List is all that is wrong at once.
+type List []Fault
+
+// Errors counts what keeps the files from being used.
+func (l List) Errors() int {
+	n := 0
+	for _, f := range l {
+		if f.Level != Warning {
+			n++
+		}
+	}
+	return n
+}
+
+// maxShown faults stand in an error; a file of another kind has thousands.
+const maxShown = 50
+
+// Problem is the errors of the list as one error, all of them in its message;
+// nil when there are none.
+func (l List) Problem(what, hint string) error {
+	var texts []string
+	for _, f := range l {
+		if f.Level != Warning {
+			texts = append(texts, f.String())
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	if more := len(texts) - maxShown; more > 0 {
+		texts = append(texts[:maxShown], fmt.Sprintf("and %d more", more))
+	}
+	return problem.New(problem.Invalid, "%s has %d fault(s): %s", what, l.Errors(), strings.Join(texts, "; ")).WithHint("%s", hint)
+}
