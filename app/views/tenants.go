@@ -113,19 +113,41 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if page.Say == "" {
 		page.Say = "Nothing is broken, and it is seen."
 	}
-	watches := k.profile.Describe()
-	for n, why := range k.profile.Reasons {
-		_, why, _ = strings.Cut(why, ": ")
-		page.Watches = append(page.Watches, view.Watched{What: watches[n], Why: api.Sentence(why)})
-	}
-	for _, x := range slices.Backward(k.revisions) {
-		if len(page.Revisions) == 50 {
+	page.Watches = watches(k.profile)
+	recent := k.revisions[max(0, len(k.revisions)-maxRevisions-1):] // one more, to compare the oldest shown with
+	for _, x := range slices.Backward(v.api.Flow.Explain(r.Context(), recent)) {
+		if len(page.Revisions) == maxRevisions {
 			break
 		}
-		page.Revisions = append(page.Revisions, view.Revision{Number: x.Number, At: x.At, Author: v.actorName(x.Author), Cause: x.Cause})
+		page.Revisions = append(page.Revisions, view.Revision{Number: x.Number, At: x.At, Author: v.actorName(x.Author), Cause: x.Cause, Changes: x.Diff.Words})
 	}
 	return v.api.Views.Tenant(api.HTML(w, http.StatusOK), page)
 }
+
+// watches sets each rule beside the reason why the tenant has it; a reason that
+// speaks of no rule stands alone.
+func watches(p profiles.Profile) []view.Watched {
+	out := make([]view.Watched, 0, len(p.Reasons))
+	for n, what := range p.Describe() {
+		w := view.Watched{What: what}
+		for _, reason := range p.Reasons {
+			if why, ok := strings.CutPrefix(reason, p.Rules[n].Name+": "); ok {
+				w.Why = api.Sentence(why)
+			}
+		}
+		out = append(out, w)
+	}
+	for _, reason := range p.Reasons {
+		name, _, _ := strings.Cut(reason, ": ")
+		if !slices.ContainsFunc(p.Rules, func(r rule.Rule) bool { return r.Name == name }) {
+			out = append(out, view.Watched{What: api.Sentence(reason)})
+		}
+	}
+	return out
+}
+
+// maxRevisions bounds the timeline; the API lists all of them.
+const maxRevisions = 30
 
 func glance(t tenant.Tenant, st evaluate.Status) evaluate.Glance {
 	return evaluate.Glance{Tenant: t.ID, Watched: t.Watched(), Blind: st.Blind, Young: st.Young, LastReceivedAt: st.LastReceivedAt}
