@@ -137,6 +137,7 @@ func TestAnOverrideIsMadeKeptAndTakenBack(t *testing.T) {
 	require.Contains(t, ledger, "oncall.override_added")
 	require.Contains(t, ledger, "Cyd Novak is on call in schedule weekly in place of whoever would be")
 	require.Contains(t, ledger, "oncall.override_removed")
+	require.Contains(t, r.want(t, http.StatusOK, "GET", "/api/v1/why/"+made.ID, "").Body, "Ada is ill")
 }
 
 func TestACalendarIsReadByItsSignedAddress(t *testing.T) {

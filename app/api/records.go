@@ -95,8 +95,8 @@ type WhyAnswer struct {
 	Entries []ledger.Entry `json:"entries"`
 }
 
-// why answers for the id of an incident (or its number), alert, page, tenant or
-// token.
+// why answers for the id of an incident (or its number), alert, page, drill,
+// override or tenant.
 func (s *Server) why(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := r.PathValue("id")
 	a := WhyAnswer{Entries: []ledger.Entry{}}
@@ -106,6 +106,10 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request, p web.Principal) er
 		a.Subject = "alert/" + id
 	case strings.HasPrefix(id, "pg_"):
 		a.Subject = "page/" + id
+	case strings.HasPrefix(id, "drl_"):
+		a.Subject = "drill/" + id
+	case strings.HasPrefix(id, "ovr_"):
+		a.Subject = "override/" + id
 	default:
 		i, ferr := s.find(r.Context(), id, p)
 		switch {
