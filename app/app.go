@@ -85,6 +85,7 @@ type App struct {
 	owners   sync.WaitGroup
 	failed   chan error
 	ready    atomic.Bool
+	started  time.Time
 	stopOnce sync.Once
 	stopErr  error
 }
@@ -93,7 +94,7 @@ type App struct {
 // nothing is left behind.
 func New(ctx context.Context, o Options) (_ *App, err error) {
 	o = o.withDefaults()
-	a := &App{o: o, log: o.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
+	a := &App{o: o, log: o.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1), started: o.Now().UTC()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(o.Version))
 	defer func() {
 		if err != nil {

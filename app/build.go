@@ -207,7 +207,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 	links := api.Links{Base: a.base, Signer: signer, Now: a.o.Now, Rule: a.rule}
 	artist := send.Artist{Count: a.count, Rule: a.rule, Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog }, Now: a.o.Now}
 	a.server = &api.Server{Store: a.store, Flow: a.shared, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
-		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments, Purge: a.purge}
+		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments, Purge: a.purge, Machine: a.machine}
 	if err := a.buildSystems(ctx); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/quota"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -34,6 +35,10 @@ type intake struct {
 	at       atomic.Pointer[journal.Position] // everything before it was handed on; written under mu
 	waiting  atomic.Int64                     // samples handed on and not evaluated yet
 	requests *prometheus.HistogramVec
+	pace     struct {
+		sync.Mutex
+		quota.Rate
+	}
 }
 
 // maxWaiting bounds the samples that wait in memory for their partitions; a few
@@ -64,6 +69,7 @@ func (a *App) ingest(committed []journal.Committed) {
 	}
 	for _, c := range committed {
 		if b, ok := c.Attach.(*samples.Batch); ok {
+			a.intake.arrived(b.Samples, a.o.Now())
 			a.handOn(b, c.Position)
 		}
 		a.intake.at.Store(&c.Position)

@@ -114,20 +114,22 @@ type BlindChange struct {
 // Status is what can be told of a tenant: what arrives, what was learned, what
 // could be seen.
 type Status struct {
-	Tenant          tenant.ID   `json:"tenant"`
-	Series          int         `json:"series"`          // series that match an SLI of the tenant's rules
-	SeriesLive      int         `json:"series_live"`     // of those, still sending
-	RefusedSamples  int64       `json:"refused_samples"` // of series over the limit: not evaluated
-	LateSamples     int64       `json:"late_samples"`    // not newer than the series' last: not applied
-	LateEvents      float64     `json:"late_events"`     // counted after their step had closed
-	GapEvents       float64     `json:"gap_events"`      // over gaps too long to say when: in the volume, not judged
-	FirstReceivedAt *time.Time  `json:"first_received_at"`
-	LastReceivedAt  *time.Time  `json:"last_received_at"`
-	LastSampleAt    *time.Time  `json:"last_sample_at"` // the sample's own time
-	Blind           bool        `json:"blind"`
-	Young           bool        `json:"young"`       // only hard faults fire
-	YoungUntil      *time.Time  `json:"young_until"` // if samples keep arriving; nil when not young
-	SLIs            []SLIStatus `json:"slis"`
+	Tenant            tenant.ID   `json:"tenant"`
+	Series            int         `json:"series"`          // series that match an SLI of the tenant's rules
+	SeriesLive        int         `json:"series_live"`     // of those, still sending
+	RefusedSamples    int64       `json:"refused_samples"` // of series over the limit: not evaluated
+	LateSamples       int64       `json:"late_samples"`    // not newer than the series' last: not applied
+	LateEvents        float64     `json:"late_events"`     // counted after their step had closed
+	GapEvents         float64     `json:"gap_events"`      // over gaps too long to say when: in the volume, not judged
+	FirstReceivedAt   *time.Time  `json:"first_received_at"`
+	LastReceivedAt    *time.Time  `json:"last_received_at"`
+	LastSampleAt      *time.Time  `json:"last_sample_at"` // the sample's own time
+	Blind             bool        `json:"blind"`
+	Young             bool        `json:"young"`       // only hard faults fire
+	YoungUntil        *time.Time  `json:"young_until"` // if samples keep arriving; nil when not young
+	SLIs              []SLIStatus `json:"slis"`
+	SLIsWithoutSeries []string    `json:"slis_without_series"`
+	SeriesWithoutSLI  []Unmatched `json:"series_without_sli"` // the most samples first
 }
 
 // SLIStatus is one SLI in one environment.

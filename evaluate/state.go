@@ -45,6 +45,7 @@ type tenantState struct {
 	sighted, blindSince         int64 // ms; sighted: came back, not said yet
 	lateSamples, refusedSamples int64
 	lateEvents, gapEvents       float64
+	unmatched                   unmatched // in this life
 	resend, dirty               bool
 	due                         int64
 	alerts                      []alert.Alert // not handed out yet
@@ -83,6 +84,7 @@ func (ts *tenantState) lookup(ls labels.Labels, samples int, events bool) *serie
 	}
 	name := ls.Get(labels.MetricName)
 	if !slices.ContainsFunc(ts.specs, func(s sli.Spec) bool { return s.Metric == name && ofEvents(s) == events && s.IsTotal(ls.Get) }) {
+		ts.unmatched.saw(name, samples)
 		return nil
 	}
 	if len(ts.series) >= ts.o.MaxSeries && !ts.makeRoom() {

@@ -16,13 +16,14 @@ const seenWithin = 10 * time.Minute
 // Status tells what is known of the tenant at now; of an unknown tenant, its
 // name only.
 func (e *Engine) Status(id tenant.ID, now time.Time) Status {
-	st := Status{Tenant: id, SLIs: []SLIStatus{}}
+	st := Status{Tenant: id, SLIs: []SLIStatus{}, SLIsWithoutSeries: []string{}, SeriesWithoutSLI: []Unmatched{}}
 	ts := e.tenants[id]
 	if ts == nil {
 		return st
 	}
 	st.Series, st.LateSamples, st.RefusedSamples = len(ts.series), ts.lateSamples, ts.refusedSamples
 	st.LateEvents, st.GapEvents = ts.lateEvents, ts.gapEvents
+	st.SLIsWithoutSeries, st.SeriesWithoutSLI = ts.unseenSLIs(), ts.unmatched.list()
 	st.FirstReceivedAt, st.LastReceivedAt, st.LastSampleAt = when(ts.firstReceived), when(ts.lastReceived), when(ts.newest)
 	st.Blind = ts.unseen(now)
 	for _, s := range ts.series {

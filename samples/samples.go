@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -216,6 +217,18 @@ func (d *Door) Unknown() []UnknownTenant { return d.unknown.list() }
 
 // Usage is what a tenant sent since the process started, and its limits.
 func (d *Door) Usage(id tenant.ID) quota.Usage { return d.quotas.Usage(id, d.opts.Now()) }
+
+// Refused counts what was refused since the process started, by reason.
+func (d *Door) Refused() map[string]int64 {
+	out := map[string]int64{}
+	for _, s := range said {
+		var m dto.Metric
+		if d.metrics.refused.WithLabelValues(s.reason).Write(&m) == nil && m.GetCounter().GetValue() > 0 {
+			out[s.reason] = int64(m.GetCounter().GetValue())
+		}
+	}
+	return out
+}
 
 // Forget takes a tenant off the list of unknown ones, when it was adopted.
 func (d *Door) Forget(id tenant.ID) { d.unknown.forget(id) }

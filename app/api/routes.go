@@ -6,7 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -68,7 +67,8 @@ func (s *Server) documents() []web.Route {
 		{Method: "GET", Path: "/api/v1/tenants/{id}/profile/revisions", Summary: "How the profile came to be", Roles: readers, Tenant: "id", Response: List[profiles.Revision]{}, Handle: s.getRevisions},
 		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
 		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
-		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: readers, Tenant: "id", Response: evaluate.Status{}, Handle: s.tenantStatus},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: readers, Tenant: "id", Response: TenantStatus{}, Handle: s.tenantStatus},
+		{Method: "GET", Path: "/api/v1/status", Summary: "The daemon's health", Roles: adminOnly, Response: StatusAnswer{}, Handle: s.status},
 		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: adminOnly, Response: List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
 
 		{Method: "GET", Path: "/api/v1/tokens", Summary: "List tokens", Roles: adminOnly, Response: List[web.Token]{}, Handle: s.listTokens},

@@ -61,6 +61,8 @@ type Server struct {
 	BodySize int64 // of a remote-write request
 	// Environments that have incidents; the configured one first.
 	Environments func() []string
+	// Machine is how the process and its disk do.
+	Machine func() Machine
 	// Purge offboards a tenant and erases what is kept of it; by is who asked.
 	Purge func(ctx context.Context, id tenant.ID, match int, by string) (flow.Erased, error)
 }

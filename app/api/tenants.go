@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -195,22 +194,6 @@ func (s *Server) feature(in bool) web.Handler {
 		w.Header().Set("ETag", web.ETag(a.Revision))
 		return web.WriteJSON(w, http.StatusOK, a)
 	}
-}
-
-func (s *Server) tenantStatus(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	id := tenant.ID(r.PathValue("id"))
-	if !s.Flow.Directory().Known(id) {
-		return problem.New(problem.NotFound, "there is no such tenant")
-	}
-	var st evaluate.Status
-	err := s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
-		st = h.Status(id, tx.Now())
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return web.WriteJSON(w, http.StatusOK, st)
 }
 
 func (s *Server) unknownTenants(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

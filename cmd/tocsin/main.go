@@ -36,6 +36,7 @@ const (
 
 type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run the daemon."`
+	Status   statusCmd   `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
 	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
 	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant."`

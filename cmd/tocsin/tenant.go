@@ -9,7 +9,6 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
@@ -80,48 +79,6 @@ func tenantRows(a api.TenantAnswer) [][]string {
 		rows = append(rows, []string{"but", r})
 	}
 	return rows
-}
-
-type tenantStatus struct {
-	ID string `arg:"" help:"Tenant."`
-}
-
-func (t tenantStatus) Run(ctx context.Context, c *client) error {
-	var s evaluate.Status
-	if err := c.call(ctx, http.MethodGet, tenantPath(t.ID)+"/status", nil, &s); err != nil {
-		return err
-	}
-	last := "never"
-	if s.LastSampleAt != nil {
-		last = s.LastSampleAt.Format(time.RFC3339)
-	}
-	rows := [][]string{{"series", fmt.Sprintf("%d, %d of them sending", s.Series, s.SeriesLive)}, {"last sample", last},
-		{"late samples", fmt.Sprint(s.LateSamples)}, {"blind", fmt.Sprint(s.Blind)}}
-	if s.Young {
-		until := "24 h of samples"
-		if s.YoungUntil != nil {
-			until = s.YoungUntil.Format(time.RFC3339)
-		}
-		rows = append(rows, []string{"young", "only hard faults fire until " + until})
-	}
-	for _, x := range s.SLIs {
-		rows = append(rows, []string{"sli " + x.Name, fmt.Sprintf("%.1f a minute, steps of %gs", x.RatePerMinute, x.StepSeconds)})
-		for _, sl := range x.Slices {
-			name := sl.Slice.Key()
-			if name == "" {
-				name = "total"
-			}
-			rows = append(rows, []string{"  " + name, fmt.Sprintf("%.2f%% fail usually; evidence %.1f of %.1f; %s", 100*sl.Usual, sl.Score, sl.Needed, smallest(sl))})
-		}
-	}
-	return c.print(s, nil, rows)
-}
-
-func smallest(s evaluate.SliceStatus) string {
-	if s.SmallestFault == nil {
-		return "no fault is seen within ten minutes at this volume"
-	}
-	return fmt.Sprintf("sees %.1f points more failures within ten minutes", 100**s.SmallestFault)
 }
 
 type tenantRevisions struct {

@@ -17,10 +17,7 @@ type Account struct {
 	tokens  float64   // samples that may come now; negative: a request was let through on credit
 	at      time.Time // of tokens
 	last    time.Time // anything was sent
-	began   time.Time
-	started time.Time // of the window at hand
-	now     int64     // samples in the window at hand
-	before  int64     // in the one before
+	pace    Rate
 	refused map[string]int64
 
 	accepted int64
@@ -120,10 +117,9 @@ func (a *Account) earn(now time.Time) {
 func (a *Account) Took(n int, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.roll(now)
+	a.pace.Add(n, now)
 	a.tokens -= float64(n)
 	a.accepted += int64(n)
-	a.now += int64(n)
 }
 
 // Refused counts samples that were refused for a reason.
@@ -131,28 +127,6 @@ func (a *Account) Refused(reason string, n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused[reason] += int64(n)
-}
-
-func (a *Account) roll(now time.Time) {
-	switch age := now.Sub(a.started); {
-	case age < window:
-	case age < 2*window:
-		a.before, a.now, a.started = a.now, 0, a.started.Add(window)
-	default:
-		a.before, a.now, a.started = 0, 0, now
-	}
-}
-
-// rate is the samples a second over the last minute.
-func (a *Account) rate(now time.Time) float64 {
-	a.roll(now)
-	age := now.Sub(a.started)
-	left := 1 - age.Seconds()/window.Seconds()
-	over := window
-	if known := now.Sub(a.began); known < window { // younger than the window
-		over = max(known, time.Second)
-	}
-	return (float64(a.now) + left*float64(a.before)) / over.Seconds()
 }
 
 // idle says whether nothing was sent for so long that nothing takes room.

@@ -105,7 +105,7 @@ func (b *Book) open(id tenant.ID, now time.Time) *Account {
 	}
 	a := b.accounts[id]
 	if a == nil {
-		a = &Account{book: b, seen: map[uint64]int64{}, refused: map[string]int64{}, tokens: b.lim.SamplesPerSecond * burst.Seconds(), at: now, last: now, began: now}
+		a = &Account{book: b, seen: map[uint64]int64{}, refused: map[string]int64{}, tokens: b.lim.SamplesPerSecond * burst.Seconds(), at: now, last: now}
 		b.accounts[id] = a
 	}
 	return a
@@ -136,7 +136,7 @@ func (b *Book) Usage(id tenant.ID, now time.Time) Usage {
 	if a.other {
 		u.SeriesLimit = b.lim.OtherSeries
 	}
-	u.Series, u.Accepted, u.SamplesPerSecond = len(a.seen), a.accepted, a.rate(now)
+	u.Series, u.Accepted, u.SamplesPerSecond = len(a.seen), a.accepted, a.pace.PerSecond(now)
 	maps.Copy(u.Refused, a.refused)
 	return u
 }

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+)
+
+type statusCmd struct {
+	Tenant string `arg:"" optional:"" help:"Tenant; without one the daemon."`
+}
+
+// Run shows the daemon's health on one screen, or one tenant's.
+func (s statusCmd) Run(ctx context.Context, c *client) error {
+	if s.Tenant != "" {
+		return tenantStatus{ID: s.Tenant}.Run(ctx, c)
+	}
+	var a api.StatusAnswer
+	if err := c.call(ctx, http.MethodGet, "/api/v1/status", nil, &a); err != nil {
+		return err
+	}
+	return c.print(a, nil, statusRows(a, time.Now()))
+}
+
+func statusRows(a api.StatusAnswer, now time.Time) [][]string {
+	t := a.Tenants
+	yes := func(ok bool, is, isNot string) string {
+		if ok {
+			return is
+		}
+		return isNot
+	}
+	rows := [][]string{
+		{"daemon", fmt.Sprintf("version %s, %s since %s", a.Version, yes(a.Ready, "serves", "does not serve yet"), a.StartedAt.Format(time.RFC3339))},
+		{"intake", fmt.Sprintf("%.1f samples a second; %d wait for evaluation%s", a.SamplesPerSecond, a.WaitingSamples, refusedText(a.Refused))},
+		{"tenants", fmt.Sprintf("%d live, %d onboarding, %d paused, %d retired", t.Live, t.Onboarding, t.Paused, t.Retired)},
+		{"", fmt.Sprintf("%d blind, %d never sent, %d young, %d unknown", t.Blind, t.NeverSent, t.Young, t.Unknown)},
+		{"alerts", fmt.Sprintf("%d firing", a.Firing)},
+		{"incidents", fmt.Sprintf("%d open, %d acknowledged", a.Incidents.Open, a.Incidents.Acknowledged)},
+	}
+	if len(a.Undelivered) == 0 {
+		rows = append(rows, []string{"deliveries", "nothing waits"})
+	}
+	for i, b := range a.Undelivered {
+		name := ""
+		if i == 0 {
+			name = "deliveries"
+		}
+		text := fmt.Sprintf("%d wait for %s, the oldest for %s", b.Waiting, b.Destination, now.Sub(b.Oldest).Round(time.Second))
+		if b.LastError != "" {
+			text += ": " + b.LastError
+		}
+		rows = append(rows, []string{name, text})
+	}
+	rows = append(rows,
+		[]string{"journal", fmt.Sprintf("%s of %s", size(float64(a.Journal.Used)), size(float64(a.Journal.Limit)))},
+		[]string{"disk", fmt.Sprintf("%s of %s free: %s", size(float64(a.Disk.Free)), size(float64(a.Disk.Total)), yes(a.Disk.TakesIn, "takes samples in", "too little to take samples in"))},
+		[]string{"history", yes(a.HistoryOpen, "open", "still opening")})
+	for i, text := range a.Troubles {
+		name := ""
+		if i == 0 {
+			name = "look at"
+		}
+		rows = append(rows, []string{name, text})
+	}
+	return rows
+}
+
+func refusedText(refused map[string]int64) string {
+	if len(refused) == 0 {
+		return "; nothing refused"
+	}
+	reasons := make([]string, 0, len(refused))
+	for r, n := range refused {
+		reasons = append(reasons, fmt.Sprintf("%s %d", r, n))
+	}
+	slices.Sort(reasons)
+	return "; refused since the start: " + strings.Join(reasons, ", ")
+}
+
+func size(n float64) string {
+	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
+		if n < 1024 {
+			return fmt.Sprintf("%.3g %s", n, unit)
+		}
+		n /= 1024
+	}
+	return fmt.Sprintf("%.3g TiB", n)
+}
+
+type tenantStatus struct {
+	ID string `arg:"" help:"Tenant."`
+}
+
+func (t tenantStatus) Run(ctx context.Context, c *client) error {
+	var s api.TenantStatus
+	if err := c.call(ctx, http.MethodGet, tenantPath(t.ID)+"/status", nil, &s); err != nil {
+		return err
+	}
+	return c.print(s, nil, tenantStatusRows(s))
+}
+
+func tenantStatusRows(s api.TenantStatus) [][]string {
+	last := "never"
+	if s.LastSampleAt != nil {
+		last = s.LastSampleAt.Format(time.RFC3339)
+	}
+	rows := [][]string{
+		{"state", string(s.State)},
+		{"series", fmt.Sprintf("%d match an SLI, %d of them sending", s.Series, s.SeriesLive)},
+		{"last sample", last},
+		{"blind", fmt.Sprint(s.Blind)},
+		{"sends", fmt.Sprintf("%.1f samples a second of %.0f, %d series of %d; %d samples taken%s", s.Usage.SamplesPerSecond, s.Usage.SamplesLimit,
+			s.Usage.Series, s.Usage.SeriesLimit, s.Usage.Accepted, refusedText(s.Usage.Refused))},
+		{"not judged", fmt.Sprintf("%d samples late, %d of series over the limit; %.0f events after their step had closed, %.0f over gaps", s.LateSamples, s.RefusedSamples, s.LateEvents, s.GapEvents)},
+	}
+	if s.Young {
+		until := "24 h of samples"
+		if s.YoungUntil != nil {
+			until = s.YoungUntil.Format(time.RFC3339)
+		}
+		rows = append(rows, []string{"learning", "only hard faults fire until " + until})
+	}
+	for _, x := range s.SLIs {
+		rows = append(rows, []string{"sli " + x.Name, fmt.Sprintf("%.1f a minute, steps of %gs", x.RatePerMinute, x.StepSeconds)})
+		for _, sl := range x.Slices {
+			name := sl.Slice.Key()
+			if name == "" {
+				name = "total"
+			}
+			rows = append(rows, []string{"  " + name, fmt.Sprintf("%s: %.2f%% usually; evidence %.1f of %.1f; %s", sl.Rule, 100*sl.Usual, sl.Score, sl.Needed, smallest(sl))})
+		}
+	}
+	if len(s.SLIsWithoutSeries) > 0 {
+		rows = append(rows, []string{"no series for", strings.Join(s.SLIsWithoutSeries, ", ")})
+	}
+	for i, u := range s.SeriesWithoutSLI {
+		name := ""
+		if i == 0 {
+			name = "no SLI for"
+		}
+		rows = append(rows, []string{name, fmt.Sprintf("%s (%d samples)", u.Metric, u.Samples)})
+	}
+	return rows
+}
+
+func smallest(s evaluate.SliceStatus) string {
+	if s.SmallestFault == nil {
+		return "no fault is seen within ten minutes at this volume"
+	}
+	return fmt.Sprintf("sees %.1f points more failures within ten minutes", 100**s.SmallestFault)
+}
