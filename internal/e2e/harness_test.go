@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -62,6 +63,7 @@ type daemon struct {
 	url   string
 	token string // the administrator's, once it was started
 	dir   string // with tocsin.yaml, tocsin.log and data
+	otlp  string // where OTLP over gRPC is served; empty: nowhere
 
 	cmd  *exec.Cmd
 	done chan error // what the process ended with
@@ -92,13 +94,22 @@ func install(t *testing.T, files map[string]string) *daemon {
 	return d
 }
 
+// serveOTLP chooses a free port for OTLP over gRPC; before start.
+func (d *daemon) serveOTLP(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	d.otlp = l.Addr().String()
+	require.NoError(t, l.Close())
+}
+
 func (d *daemon) data() string { return filepath.Join(d.dir, "data") }
 
 // start runs the daemon until stop, kill or the test's end, and waits until it
 // is ready.
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
-	args := []string{"serve", "--storage.path", d.data(), "--web.listen-address", strings.TrimPrefix(d.url, "http://"), "--otlp.listen-address", "off"}
+	args := []string{"serve", "--storage.path", d.data(), "--web.listen-address", strings.TrimPrefix(d.url, "http://"), "--otlp.listen-address", cmp.Or(d.otlp, "off")}
 	if _, err := os.Stat(filepath.Join(d.dir, "tocsin.yaml")); err == nil {
 		args = append(args, "--config.file", filepath.Join(d.dir, "tocsin.yaml"))
 	}
