@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -101,7 +103,9 @@ func (e Edge) serve(rt Route, s grpc.ServerStream) ([]byte, error) {
 		return nil, err
 	}
 	var in []byte
-	if err := s.RecvMsg(&in); err != nil {
+	if err := s.RecvMsg(&in); errors.Is(err, io.EOF) {
+		return nil, problem.New(problem.Malformed, "the call has no message")
+	} else if err != nil {
 		return nil, err
 	}
 	return rt.Call(ctx, header, p, in)

@@ -1,0 +1,53 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// otlpJSON is a request of one counter of each tenant.
+func otlpJSON(at time.Time, v int, tenants ...string) string {
+	var out []string
+	for _, id := range tenants {
+		out = append(out, fmt.Sprintf(`{"resource":{"attributes":[{"key":"tenant.id","value":{"stringValue":%q}}]},"scopeMetrics":[{"metrics":[{"name":"seen","sum":{"aggregationTemporality":2,"isMonotonic":true,`+
+			`"dataPoints":[{"timeUnixNano":"%d","asInt":"%d"}]}}]}]}`, id, at.UnixNano(), v))
+	}
+	return `{"resourceMetrics":[` + strings.Join(out, ",") + `]}`
+}
+
+// TestOTLPIsThereAfterARestart: what was answered with success is in the journal
+// and is read from there as it was taken, whatever the token may do later.
+func TestOTLPIsThereAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, dir)
+	for _, id := range []string{"acme", "bolt"} {
+		r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/"+id, `{}`)
+	}
+	_, sender := r.token(t, "sender", time.Time{}, "acme")
+	send := func(path, org, body string) reply {
+		h := map[string]string{"Content-Type": "application/json"}
+		if org != "" {
+			h["X-Scope-OrgID"] = org
+		}
+		return r.do(t, call{Method: http.MethodPost, Path: path, Token: sender, Header: h, Body: body})
+	}
+	now := time.Now().Add(-time.Second)
+	got := send("/v1/metrics", "", otlpJSON(now, 3, "acme", "bolt"))
+	require.Equal(t, http.StatusOK, got.Status)
+	require.Contains(t, got.Body, `"rejectedDataPoints":"1"`)
+	require.Contains(t, got.Body, "of a tenant the token or X-Scope-OrgID does not cover")
+	require.Equal(t, http.StatusOK, send("/otlp/v1/metrics", "acme", otlpJSON(now.Add(time.Second), 4, "acme")).Status)
+	require.Equal(t, http.StatusForbidden, send("/v1/metrics", "bolt", otlpJSON(now, 9, "acme")).Status)
+	require.Equal(t, http.StatusBadRequest, send("/v1/metrics", "", "{").Status)
+	require.Equal(t, map[string]string{"acme": "4"}, r.query(t, r.admin, "", "seen_total"))
+	require.NoError(t, r.Stop(context.Background()))
+	r = start(t, dir)
+	require.Equal(t, map[string]string{"acme": "4"}, r.query(t, r.admin, "", "seen_total"))
+	require.Equal(t, map[string]string{"acme": "2"}, r.query(t, r.admin, "", "count_over_time(seen_total[1m])"))
+}
