@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -106,6 +107,8 @@ func (d Door) read(w http.ResponseWriter, r *http.Request, encoding string) ([]b
 func unreadable(err error, encoding string, lim Limits) error {
 	var over *http.MaxBytesError
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem.Wrap(err, problem.Unavailable, "the request's body did not arrive in time").WithHint("see limits.request_time")
 	case errors.As(err, &over):
 		return tooLarge("bytes", lim.Body)
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):

@@ -87,7 +87,7 @@ func serve(t *testing.T, lim otlp.Limits, grpcLimit int) *edge {
 		{Method: web.GRPC, Path: otlp.Metrics.Method(), Kind: web.RPC, Roles: roles, Call: d.Call},
 		{Method: web.GRPC, Path: otlp.Traces.Method(), Kind: web.RPC, Roles: roles, Call: none.Call},
 	}
-	w := web.Edge{Auth: gate{}, Now: time.Now, Logger: slog.New(slog.NewTextHandler(e.log, nil))}
+	w := web.Edge{Auth: gate{}, Now: time.Now, BodyTime: 300 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(e.log, nil))}
 	s := httptest.NewServer(w.Mux(routes))
 	t.Cleanup(s.Close)
 	e.url = s.URL
@@ -316,4 +316,32 @@ func TestCallsPassTheSameCheck(t *testing.T) {
 	e.panic = false
 	_, err = client.Export(with(t, "sender"), request())
 	require.NoError(t, err, "one bad call ends nothing")
+}
+
+// TestAMessageThatDoesNotArriveIsNotWaitedFor: neither over gRPC nor over HTTP,
+// and the sender may try again.
+func TestAMessageThatDoesNotArriveIsNotWaitedFor(t *testing.T) {
+	e := serve(t, otlp.Limits{}, 1<<20)
+	s, err := e.conn.NewStream(with(t, "sender"), &grpc.StreamDesc{ClientStreams: true}, otlp.Metrics.Method())
+	require.NoError(t, err)
+	require.Equal(t, codes.Unavailable, status.Code(s.RecvMsg(&spb.Status{})))
+
+	r, w := io.Pipe()
+	go func() { _, _ = w.Write([]byte{10}) }()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+"/v1/metrics", r)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer sender")
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	defer res.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	require.NotEmpty(t, res.Header.Get("Retry-After"))
+	require.Empty(t, e.got)
+
+	none, err := e.conn.NewStream(with(t, "sender"), &grpc.StreamDesc{ClientStreams: true}, otlp.Metrics.Method())
+	require.NoError(t, err)
+	require.NoError(t, none.CloseSend())
+	require.Equal(t, codes.InvalidArgument, status.Code(none.RecvMsg(&spb.Status{})), "a call without a message")
 }

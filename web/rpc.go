@@ -102,13 +102,40 @@ func (e Edge) serve(rt Route, s grpc.ServerStream) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var in []byte
-	if err := s.RecvMsg(&in); errors.Is(err, io.EOF) {
-		return nil, problem.New(problem.Malformed, "the call has no message")
-	} else if err != nil {
+	in, err := e.message(s)
+	if err != nil {
 		return nil, err
 	}
 	return rt.Call(ctx, header, p, in)
+}
+
+// message reads the call's one message, which has to arrive in time.
+func (e Edge) message(s grpc.ServerStream) ([]byte, error) {
+	type read struct {
+		in  []byte
+		err error
+	}
+	got := make(chan read, 1)
+	go func() { // ends when the message is there, and at the latest when the call is answered
+		var r read
+		r.err = s.RecvMsg(&r.in)
+		got <- r
+	}()
+	var late <-chan time.Time
+	if e.BodyTime > 0 {
+		t := time.NewTimer(e.BodyTime)
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case r := <-got:
+		if errors.Is(r.err, io.EOF) {
+			return nil, problem.New(problem.Malformed, "the call has no message")
+		}
+		return r.in, r.err
+	case <-late:
+		return nil, problem.New(problem.Unavailable, "the call's message did not arrive in time").WithHint("see limits.request_time")
+	}
 }
 
 // verbatim hands messages on as they are.
