@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -25,7 +27,7 @@ func (a *App) adopt(ctx context.Context) {
 			continue
 		}
 		for _, u := range a.door.Unknown() {
-			if a.shared.Directory().Known(u.ID) {
+			if a.shared.Known(ctx, u.ID) {
 				a.door.Forget(u.ID)
 				continue
 			}
@@ -49,8 +51,11 @@ func (a *App) adoptOne(ctx context.Context, id tenant.ID) error {
 	subject := flow.TenantSubject(id)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) error {
-		_, _, _, err := a.shared.Adopt(tx, a.shared.HandlerOf(subject), id)
+	if _, here := a.shared.SeatOf(subject); !here && a.replicated() {
+		return a.replicas.ask(ctx, store.PartitionOf(subject), "/internal/v1/tenants/"+url.PathEscape(string(id))+"/adopt")
+	}
+	return a.shared.Decide(ctx, subject, func(tx *partition.Tx, h *flow.Handler) error {
+		_, _, _, err := a.shared.Adopt(tx, h, id)
 		return err
 	})
 }

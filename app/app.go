@@ -30,12 +30,10 @@ import (
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/journal"
-	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
 	"github.com/tocsin-alerting/tocsin/store"
-	"github.com/tocsin-alerting/tocsin/store/embedded"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -82,7 +80,8 @@ type App struct {
 	}
 
 	intake   intake
-	owners   sync.WaitGroup
+	seats    seats
+	replicas *replicas // nil: the store is ours alone
 	failed   chan error
 	ready    atomic.Bool
 	started  time.Time
@@ -94,7 +93,7 @@ type App struct {
 // nothing is left behind.
 func New(ctx context.Context, o Options) (_ *App, err error) {
 	o = o.withDefaults()
-	a := &App{o: o, log: o.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1), started: o.Now().UTC()}
+	a := &App{o: o, log: o.Logger, seats: seats{held: map[store.Partition]*seat{}}, registry: prometheus.NewRegistry(), failed: make(chan error, 1), started: o.Now().UTC()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(o.Version))
 	defer func() {
 		if err != nil {
@@ -170,7 +169,11 @@ func (a *App) Handler() http.Handler { return a.http.Handler }
 
 // Start acquires the partitions, replays the journal's tail, and serves.
 func (a *App) Start(ctx context.Context) error {
-	if err := a.acquire(ctx); err != nil {
+	begin := a.begin
+	if a.replicated() {
+		begin = a.join
+	}
+	if err := begin(ctx); err != nil {
 		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
 	path, made, err := a.access.EnsureAdmin(ctx, a.shared.Owner(api.TokenSubject), a.o.StoragePath)
@@ -186,12 +189,6 @@ func (a *App) Start(ctx context.Context) error {
 		loops.Go(func() { loop(run) })
 	}
 	a.undo.push("loops", func(context.Context) error { cancel(); loops.Wait(); return nil })
-	a.undo.push("http", a.stopHTTP)
-	go func() {
-		if err := a.http.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			a.fail(problem.Wrap(err, problem.Unavailable, "the listener failed"))
-		}
-	}()
 	a.serveOTLP()
 	a.ready.Store(true)
 	a.log.Info("tocsin serves", "address", a.Addr(), "url", a.URL(), "storage", a.o.StoragePath)
@@ -234,7 +231,7 @@ func (a *App) stopHTTP(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) openStorage(context.Context) error {
+func (a *App) openStorage(ctx context.Context) error {
 	dir := a.o.StoragePath
 	if dir == "" {
 		return problem.New(problem.Invalid, "no storage path is given").WithHint("--storage.path names the folder for tocsin's data")
@@ -242,21 +239,10 @@ func (a *App) openStorage(context.Context) error {
 	if err := makeDir(dir); err != nil {
 		return err
 	}
-	st, err := embedded.Open(dir+"/store", embedded.Options{MinFreeBytes: uint64(a.o.Config.Limits.MinFreeBytes), MinFreeRatio: a.o.Config.Limits.MinFreeRatio, Now: a.o.Now, Logger: a.log, Registerer: a.registry})
+	err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	a.store = st
-	closed := make(chan struct{})
-	go func() {
-		select {
-		case <-st.Failed():
-			a.fail(problem.New(problem.Unavailable, "the disk below --storage.path failed: nothing more can be made durable").WithHint("see the log; once the disk is mended, start tocsin again: everything that was acknowledged is there"))
-		case <-closed:
-		}
-	}()
-	a.undo.push("watching the disk", func(context.Context) error { close(closed); return nil })
-	a.undo.push("store", func(context.Context) error { return st.Close() })
 	if a.blobs, err = blob.Open(dir + "/blobs"); err != nil {
 		return err
 	}
@@ -269,43 +255,44 @@ func (a *App) openStorage(context.Context) error {
 	return nil
 }
 
-// acquire takes every partition, brings evaluate's state up to the journal's
-// end, and starts the owners.
-func (a *App) acquire(ctx context.Context) error {
+// begin serves every partition of a store that is ours alone.
+func (a *App) begin(ctx context.Context) error {
 	if err := a.shared.LoadDirectory(ctx); err != nil {
 		return err
 	}
-	owners := make([]*partition.Owner, store.Partitions)
-	for p := range store.Partitions {
-		h := flow.NewHandler(a.shared)
-		owners[p] = partition.New(partition.Options{Store: a.store, Partition: store.Partition(p), Handler: h, Now: a.o.Now, Logger: a.log})
-		a.shared.Bind(store.Partition(p), owners[p], h)
+	a.settle()
+	all := make([]store.Partition, store.Partitions)
+	for p := range all {
+		all[p] = store.Partition(p)
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	a.undo.push("partitions", func(context.Context) error { a.intake.close(); cancel(); a.owners.Wait(); return nil })
-	keep := func(owners []*partition.Owner) error { // leases must outlast what comes before Run
-		for _, o := range owners {
-			if err := o.Keep(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
+	if _, err := a.take(ctx, all); err != nil {
+		return err
 	}
-	for n, o := range owners {
-		if err := o.Acquire(ctx); err != nil {
-			return problem.Wrap(err, problem.Unavailable, "a partition of the store cannot be acquired").WithHint("does another tocsin use the same --storage.path?")
-		}
-		if err := keep(owners[:n]); err != nil {
-			return err
-		}
-	}
-	from, ok := a.oldest()
+	from, ok := oldest(a.seats.list())
 	if !ok {
 		from = a.journal.End()
 	}
-	if err := a.replay(ctx, from, func() error { return keep(owners) }); err != nil {
-		return err
-	}
+	a.attend(from)
+	a.serveHTTP()
+	return nil
+}
+
+// settle prepares for serving partitions.
+func (a *App) settle() {
+	end := a.journal.End()
+	a.intake.at.Store(&end)
+	a.undo.push("partitions", func(context.Context) error {
+		a.intake.close()
+		a.leave(a.seats.list())
+		a.seats.wg.Wait()
+		return nil
+	})
+}
+
+// attend opens the history, written from the journal since from, behind the
+// partitions.
+func (a *App) attend(from journal.Position) {
+	run, stop := context.WithCancel(context.Background())
 	opened := make(chan struct{})
 	go func() {
 		defer close(opened)
@@ -317,6 +304,7 @@ func (a *App) acquire(ctx context.Context) error {
 	}()
 	// Closed when nothing writes to it nor draws from it any more.
 	a.undo.push("history", func(context.Context) error {
+		stop()
 		<-opened
 		if db := a.history.Load(); db != nil {
 			return db.Close()
@@ -324,15 +312,15 @@ func (a *App) acquire(ctx context.Context) error {
 		return nil
 	})
 	a.undo.push("deliveries", a.sender.Stop)
-	for _, o := range owners {
-		a.owners.Go(func() {
-			if err := o.Run(run); err != nil {
-				a.log.Error("a partition is not served any more", "error", err)
-				a.fail(err)
-			}
-		})
-	}
-	return nil
+}
+
+func (a *App) serveHTTP() {
+	a.undo.push("http", a.stopHTTP)
+	go func() {
+		if err := a.http.Serve(a.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.fail(problem.Wrap(err, problem.Unavailable, "the listener failed"))
+		}
+	}()
 }
 
 func (a *App) readiness() error {
@@ -351,7 +339,9 @@ func statusClass(status int) string {
 }
 
 func (a *App) buildAccess(ctx context.Context) (err error) {
-	a.access, err = api.NewAccess(ctx, a.store, a.o.Now)
+	if a.access, err = api.NewAccess(ctx, a.store, a.o.Now); err == nil {
+		a.access.Shared = a.replicated()
+	}
 	return err
 }
 
@@ -359,7 +349,7 @@ func (a *App) buildAccess(ctx context.Context) (err error) {
 func (a *App) routes() []web.Route { return slices.Concat(a.server.Routes(), a.views.Routes()) }
 
 func (a *App) buildEdge(context.Context) error {
-	edge := web.Edge{Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe, BodyTime: a.o.Config.Limits.RequestTime}
+	edge := web.Edge{Replica: a.replicas.knows(), Forward: a.replicas.forwards(), Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe, BodyTime: a.o.Config.Limits.RequestTime}
 	routes := a.routes()
 	a.otlp.server = edge.RPC(routes, int(a.o.Config.Limits.BodyBytes))
 	a.http = &http.Server{Handler: edge.Mux(routes), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, IdleTimeout: 2 * time.Minute,

@@ -153,14 +153,16 @@ func (a *App) policyRevision(ctx context.Context, p *profiles.Policy) (int, erro
 	if err != nil {
 		return 0, err
 	}
+	record := store.Record{Collection: policySubject, Key: fmt.Sprintf("%08d", next.Number), Kind: "policy", Version: 1, Value: raw}
+	entry := ledger.Entry{At: next.At, Subject: policySubject, Kind: "policy.changed", Actor: "tocsin", Reason: fmt.Sprintf("policy revision %d (%s) was read at the start", next.Number, p.Sha)}
 	lease, err := a.store.Acquire(ctx, home)
+	if errors.Is(err, store.ErrHeld) && a.replicated() {
+		return a.offerPolicy(ctx, p, record, entry)
+	}
 	if err != nil {
 		return 0, err
 	}
-	err = lease.Commit(ctx, store.Batch{
-		Puts:   []store.Record{{Collection: policySubject, Key: fmt.Sprintf("%08d", next.Number), Kind: "policy", Version: 1, Value: raw}},
-		Ledger: []ledger.Entry{{At: next.At, Subject: policySubject, Kind: "policy.changed", Actor: "tocsin", Reason: fmt.Sprintf("policy revision %d (%s) was read at the start", next.Number, p.Sha)}},
-	})
+	err = lease.Commit(ctx, store.Batch{Puts: []store.Record{record}, Ledger: []ledger.Entry{entry}})
 	if err != nil {
 		return 0, err
 	}
@@ -173,13 +175,9 @@ func (a *App) buildDoor(context.Context) error {
 	a.registry.MustRegister(a.intake.requests)
 	door, err := samples.New(samples.Options{
 		Journal: samples.JournalFunc(func(ctx context.Context, r samples.Record, b *samples.Batch) error {
-			if a.intake.waiting.Load() > maxWaiting {
-				return problem.New(problem.Unavailable, "what evaluates the samples lags behind").WithHint("try again later; if it lasts, give tocsin more CPU").WithRetryAfter(time.Second)
-			}
-			_, err := a.journal.Append(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body}, b)
-			return err
+			return a.keep(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body}, b)
 		}),
-		Known: a.shared.Directory().Known, Said: a.said, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
+		Known: a.known(), Said: a.said, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
 		TenantLabel: c.Labels.Tenant, TenantAttribute: c.Labels.TenantAttribute, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
 		ReplicaLabels: c.Labels.Replica, ClusterLabels: c.Labels.Cluster, Limits: requestLimits(c.Limits), Timeout: c.Limits.RequestTime,
 		Quota: quota.Limits{Series: c.Limits.SeriesPerTenant, OtherSeries: c.Limits.OtherSeries, SamplesPerSecond: c.Limits.SamplesPerSecond},
@@ -195,7 +193,7 @@ func requestLimits(l config.Limits) remotewrite.Limits {
 
 // buildEffects makes what leaves the process: ticket systems and channels.
 func (a *App) buildEffects(ctx context.Context) error {
-	key, err := api.LinkKey(a.o.StoragePath)
+	key, err := a.linkKey()
 	if err != nil {
 		return err
 	}
@@ -208,6 +206,10 @@ func (a *App) buildEffects(ctx context.Context) error {
 	artist := send.Artist{Count: a.count, Rule: a.rule, Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog }, Now: a.o.Now}
 	a.server = &api.Server{Store: a.store, Flow: a.shared, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
 		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments, Purge: a.purge, Machine: a.machine}
+	a.server.Started, a.server.Version = a.started, a.o.Version
+	if a.replicated() {
+		a.server.Cluster = a.replicas
+	}
 	if err := a.buildSystems(ctx); err != nil {
 		return err
 	}
@@ -219,7 +221,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 			return err
 		}
 	}
-	a.sender = send.New(send.Options{Store: a.store, Blobs: a.blobs, Systems: a.systems, Channels: channels, Links: links, Pictures: artist,
+	a.sender = send.New(send.Options{Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.systems, Channels: channels, Links: links, Pictures: artist,
 		Live: func(t catalog.TeamID) bool { return a.shared.Live(t) }, Now: a.o.Now, Logger: a.log})
 	return nil
 }
@@ -229,7 +231,7 @@ func (a *App) buildSystems(ctx context.Context) error {
 	for _, s := range a.o.Config.ITSM.Systems {
 		switch s.Kind {
 		case "register":
-			r, err := register.New(ctx, register.Options{Records: api.RegisterRecords{Store: a.store, Owner: a.shared.Owner}, Now: a.o.Now,
+			r, err := register.New(ctx, register.Options{Records: api.RegisterRecords{Store: a.store, Owner: a.shared.Owner, Name: s.Name}, Now: a.o.Now,
 				Blob: func(_ context.Context, id string) ([]byte, error) { return a.blobs.Get(id) },
 				URL:  func(number string) string { return a.base.JoinPath("tickets", number).String() }})
 			if err != nil {
@@ -237,7 +239,7 @@ func (a *App) buildSystems(ctx context.Context) error {
 			}
 			a.systems[s.Name], a.server.Register = r, r
 		case "rt":
-			c, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(a.o.Config.Path(s.TokenFile)), Queue: s.Queue, Queues: a.queues(s.Name), Logger: a.log, CorrelationField: s.CorrelationField, Now: a.o.Now})
+			c, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(a.o.Config.Path(s.TokenFile), "token_file"), Queue: s.Queue, Queues: a.queues(s.Name), Logger: a.log, CorrelationField: s.CorrelationField, Now: a.o.Now})
 			if err != nil {
 				return err
 			}
@@ -277,11 +279,11 @@ func (a *App) checkSystem(ctx context.Context, name string, s itsm.System) {
 }
 
 // secretFile reads a secret anew at every use, so that it can be rotated.
-func secretFile(path string) func() (string, error) {
+func secretFile(path, key string) func() (string, error) {
 	return func() (string, error) {
 		raw, err := os.ReadFile(path)
 		if err != nil {
-			return "", problem.Wrap(err, problem.Invalid, "a secret's file cannot be read").WithHint("check token_file in tocsin.yaml")
+			return "", problem.Wrap(err, problem.Invalid, "a secret's file cannot be read").WithHint("check %s in tocsin.yaml", key)
 		}
 		return strings.TrimSpace(string(raw)), nil
 	}
@@ -305,6 +307,9 @@ func (a *App) buildFlow(context.Context) error {
 	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry)
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
 	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt
+	if a.replicated() {
+		s.Journal, s.Contribute, s.GlanceElsewhere = a.replicas.self.ID, a.replicas.contribute, a.replicas.glances
+	}
 	names := make([]string, len(c.Channels))
 	for i, ch := range c.Channels {
 		names[i] = ch.Name

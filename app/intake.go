@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -24,8 +26,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
-
-	"github.com/tocsin-alerting/tocsin/app/flow"
 )
 
 // intake hands journaled batches to the partitions, in the journal's order.
@@ -78,6 +78,20 @@ func (a *App) ingest(committed []journal.Committed) {
 
 // handOn posts each partition's part of a batch and writes the history.
 func (a *App) handOn(b *samples.Batch, at journal.Position) {
+	for p, series := range a.parts(b) {
+		if seat, ok := a.shared.Seat(p); ok && !seat.Handler.Ends() { // else another process serves it, from its own journal
+			a.handTo(seat.Owner, seat.Handler, series, b, at)
+		}
+	}
+	if db := a.history.Load(); db != nil {
+		if err := db.Append(context.Background(), a.unpurged(b, at), at); err != nil {
+			a.log.Error("samples are missing from the history; they were evaluated", "error", err)
+		}
+	}
+}
+
+// parts is a batch by partition, without what is not evaluated.
+func (a *App) parts(b *samples.Batch) map[store.Partition][]samples.Series {
 	parts := map[store.Partition][]samples.Series{}
 	for _, s := range b.Series {
 		if s.Unknown || s.Tenant == tenant.Product || len(s.Samples) == 0 {
@@ -87,23 +101,7 @@ func (a *App) handOn(b *samples.Batch, at journal.Position) {
 		p := store.PartitionOf(flow.TenantSubject(s.Tenant))
 		parts[p] = append(parts[p], s)
 	}
-	for p, series := range parts {
-		h := a.shared.Handler(p)
-		n := int64(0)
-		for _, s := range series {
-			n += int64(len(s.Samples))
-		}
-		a.intake.waiting.Add(n)
-		a.shared.OwnerOf(p).Post(func(tx *partition.Tx) error {
-			a.intake.waiting.Add(-n)
-			return h.Ingest(tx, b, series, at)
-		})
-	}
-	if db := a.history.Load(); db != nil {
-		if err := db.Append(context.Background(), a.unpurged(b, at), at); err != nil {
-			a.log.Error("samples are missing from the history; they were evaluated", "error", err)
-		}
-	}
+	return parts
 }
 
 // evaluable gives the environment the label that evaluate knows it by.
@@ -116,50 +114,17 @@ func (a *App) evaluable(ls labels.Labels) labels.Labels {
 	return labels.NewBuilder(ls).Set(known, ls.Get(name)).Labels()
 }
 
-// replay brings the partitions from their checkpoints, the oldest of which
-// stands at from, to the journal's end. keep is called now and then.
-func (a *App) replay(ctx context.Context, from journal.Position, keep func() error) error {
-	began, records := a.o.Now(), 0
-	err := a.journal.Replay(ctx, from, func(end journal.Position, r journal.Record) error {
-		if err := keep(); err != nil {
-			return err
-		}
-		b, err := a.decode(r)
-		if err != nil {
-			return err
-		}
-		records++
-		a.ingest([]journal.Committed{{Record: r, Position: end, Attach: b}})
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	end := a.journal.End()
-	a.intake.at.Store(&end)
-	a.log.Info("the journal's tail was replayed", "requests", records, "took", a.o.Now().Sub(began).String())
-	return nil
-}
-
-// oldest is where the journal must be kept from.
-func (a *App) oldest() (at journal.Position, ok bool) {
-	for p := range store.Partitions {
-		if o, has := a.shared.Handler(store.Partition(p)).Oldest(); has && (!ok || o.Before(at)) {
-			at, ok = o, true
-		}
-	}
-	return at, ok
-}
-
-// checkpoints has every partition write its state once a minute, spread over
-// it, and gives back the part of the journal that nobody needs any more.
+// checkpoints has every partition that is served here write its state once a
+// minute, spread over it, and gives back the part of the journal that nobody
+// needs any more.
 func (a *App) checkpoints(ctx context.Context) {
 	tick := time.NewTicker(time.Minute / store.Partitions)
 	defer tick.Stop()
-	kept := make([]journal.Position, store.Partitions)
 	var mu sync.Mutex
-	for p := range store.Partitions { // before any tenant: a process that is killed again and again comes no further
-		a.shared.OwnerOf(store.Partition(p)).Post(a.shared.Handler(store.Partition(p)).CheckpointPools)
+	kept := map[*seat]journal.Position{}
+	var passed []past
+	for _, s := range a.seats.list() { // before any tenant: a process that is killed again and again comes no further
+		s.owner.Post(s.handler.CheckpointPools)
 	}
 	for p := 0; ; p = (p + 1) % store.Partitions {
 		select {
@@ -167,29 +132,54 @@ func (a *App) checkpoints(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		h := a.shared.Handler(store.Partition(p))
-		a.intake.mu.Lock() // no batch may slip in between: the state would hold more than the position says
-		at := a.intake.handed()
-		a.shared.OwnerOf(store.Partition(p)).Post(func(tx *partition.Tx) error {
-			tx.After(func() { mu.Lock(); kept[p] = at; mu.Unlock() })
-			return h.Checkpoint(tx, at)
-		})
-		a.intake.mu.Unlock()
+		if s := a.seats.at(store.Partition(p)); s != nil {
+			a.intake.mu.Lock() // no batch may slip in between: the state would hold more than the position says
+			at := a.intake.handed()
+			s.owner.Post(func(tx *partition.Tx) error {
+				tx.After(func() { mu.Lock(); kept[s] = at; mu.Unlock() })
+				return s.handler.Checkpoint(tx, at)
+			})
+			a.intake.mu.Unlock()
+		}
 		if p != store.Partitions-1 {
 			continue
 		}
 		mu.Lock()
-		oldest := kept[0]
-		for _, k := range kept {
-			if k.Before(oldest) {
-				oldest = k
+		oldest := a.intake.handed()
+		served := map[*seat]bool{}
+		for _, s := range a.seats.list() {
+			served[s] = true
+			if at := kept[s]; at.Before(oldest) { // one without a checkpoint yet needs all of it
+				oldest = at
 			}
 		}
+		maps.DeleteFunc(kept, func(s *seat, _ journal.Position) bool { return !served[s] })
 		mu.Unlock()
+		if a.replicated() { // another process may die with a state this old
+			passed = append(passed, past{a.o.Now(), a.intake.handed()})
+			for len(passed) > 1 && a.o.Now().Sub(passed[1].time) >= keepForOthers {
+				passed = passed[1:]
+			}
+			if at := passed[0].at; a.o.Now().Sub(passed[0].time) < keepForOthers {
+				oldest = journal.Position{}
+			} else if at.Before(oldest) {
+				oldest = at
+			}
+		}
 		if err := a.journal.Trim(oldest); err != nil {
 			a.log.Error("the journal could not be trimmed", "error", err)
 		}
 	}
+}
+
+// keepForOthers is how long the journal is kept for partitions that other
+// processes serve: their states are written once a minute.
+const keepForOthers = 3 * time.Minute
+
+// past is where the journal stood at a time.
+type past struct {
+	time time.Time
+	at   journal.Position
 }
 
 // expire removes pictures older than their retention, once an hour.

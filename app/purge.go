@@ -19,13 +19,16 @@ import (
 // purge offboards a tenant and erases what is kept of it. What it began it
 // finishes, at the next start if need be.
 func (a *App) purge(ctx context.Context, id tenant.ID, match int, by string) (e flow.Erased, err error) {
+	if a.replicated() && len(a.replicas.peers.Others()) > 0 { // each has a history and pictures of its own
+		return e, problem.New(problem.Conflict, "a tenant cannot be erased while several replicas run").WithHint("stop all but one; the others erase nothing of what they kept: empty their --storage.path before they start again")
+	}
 	if a.history.Load() == nil {
 		return e, problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(5 * time.Second)
 	}
 	subject := flow.TenantSubject(id)
 	records := 0
-	err = a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) (err error) {
-		records, err = a.shared.BeginPurge(tx, a.shared.HandlerOf(subject), id, match, by)
+	err = a.shared.Decide(ctx, subject, func(tx *partition.Tx, h *flow.Handler) (err error) {
+		records, err = a.shared.BeginPurge(tx, h, id, match, by)
 		return err
 	})
 	if err != nil {
@@ -48,8 +51,8 @@ func (a *App) finishPurge(ctx context.Context, p flow.Purge, records int) (flow.
 		subject := flow.IncidentsSubject(env)
 		var pictures []string
 		var erased, kept int
-		err := a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) (err error) {
-			pictures, erased, kept, err = a.shared.HandlerOf(subject).EraseIncidents(tx, p.ID)
+		err := a.shared.Decide(ctx, subject, func(tx *partition.Tx, h *flow.Handler) (err error) {
+			pictures, erased, kept, err = h.EraseIncidents(tx, p.ID)
 			return err
 		})
 		if err != nil {

@@ -49,6 +49,9 @@ func (a *App) watchSystem(ctx context.Context, c config.System) {
 // moves, so that a crash reads them again.
 func (a *App) poll(ctx context.Context, name string) error {
 	subject := store.DestinationSubject("itsm/" + name)
+	if _, here := a.shared.SeatOf(subject); !here {
+		return nil // whoever serves the destination asks
+	}
 	var cursor string
 	r, ok, err := a.store.Record(ctx, store.PartitionOf(subject), cursors, name)
 	if err != nil {

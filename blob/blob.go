@@ -14,7 +14,14 @@ import (
 )
 
 // Dir is a folder of blobs. Safe for concurrent use; the last Put of an id wins.
-type Dir struct{ root string }
+type Dir struct {
+	root string
+	// Missing looks for a blob that is not here, e.g. at another replica; NotFound
+	// when it is nowhere. Share is told of every blob that Put wrote. Both may be
+	// nil; they are set before the first call.
+	Missing func(id string) ([]byte, error)
+	Share   func(id string, content []byte)
+}
 
 var idPattern = regexp.MustCompile(`^[a-zA-Z0-9_\-]+(\.[a-zA-Z0-9_\-]+)*$`)
 
@@ -26,8 +33,19 @@ func Open(root string) (*Dir, error) {
 	return &Dir{root: root}, nil
 }
 
-// Put writes a blob durably before it returns.
+// Put writes a blob durably before it returns, and shares it.
 func (d *Dir) Put(id string, content []byte) error {
+	if err := d.Keep(id, content); err != nil {
+		return err
+	}
+	if d.Share != nil {
+		d.Share(id, content)
+	}
+	return nil
+}
+
+// Keep writes a blob durably before it returns, and tells nobody.
+func (d *Dir) Keep(id string, content []byte) error {
 	if !idPattern.MatchString(id) {
 		return problem.New(problem.Invalid, "not a usable blob id")
 	}
@@ -46,8 +64,21 @@ func (d *Dir) Put(id string, content []byte) error {
 	return nil
 }
 
-// Get reads a blob; NotFound when there is none.
+// Get reads a blob; NotFound when there is none, here or elsewhere. One that was
+// elsewhere is here from then on.
 func (d *Dir) Get(id string) ([]byte, error) {
+	b, err := d.Own(id)
+	if d.Missing == nil || !problem.Is(err, problem.NotFound) || !idPattern.MatchString(id) {
+		return b, err
+	}
+	if b, err = d.Missing(id); err != nil {
+		return nil, err
+	}
+	return b, d.Keep(id, b)
+}
+
+// Own reads a blob of this folder; NotFound when there is none.
+func (d *Dir) Own(id string) ([]byte, error) {
 	if !idPattern.MatchString(id) {
 		return nil, problem.New(problem.NotFound, "no such picture")
 	}

@@ -21,6 +21,8 @@ type Config struct {
 	Environment  string    `yaml:"environment"`  // of samples that name none; default production
 	PolicyFiles  []string  `yaml:"policy_files"`
 	CatalogFiles []string  `yaml:"catalog_files"`
+	Store        Store     `yaml:"store"`
+	Cluster      Cluster   `yaml:"cluster"`
 	Retention    Retention `yaml:"retention"`
 	Limits       Limits    `yaml:"limits"`
 	Labels       Labels    `yaml:"labels"`
@@ -41,6 +43,7 @@ type Config struct {
 type Retention struct {
 	Samples time.Duration `yaml:"samples"` // default 360h
 	Blobs   time.Duration `yaml:"blobs"`   // default 2160h
+	Ledger  time.Duration `yaml:"ledger"`  // default 9600h; the embedded store keeps all
 }
 
 // Query bounds what one query of the history may cost.
@@ -169,6 +172,7 @@ func (c *Config) fill() {
 	}
 	def(&c.Environment, "production")
 	def(&c.Onboarding, "manual")
+	def(&c.Store.Kind, Embedded)
 	def(&c.Labels.Tenant, "tenant")
 	def(&c.Labels.Environment, "environment")
 	def(&c.Labels.TenantAttribute, "tenant.id")
@@ -183,6 +187,9 @@ func (c *Config) fill() {
 	}
 	if c.Retention.Blobs == 0 {
 		c.Retention.Blobs = 90 * 24 * time.Hour
+	}
+	if c.Retention.Ledger == 0 {
+		c.Retention.Ledger = 400 * 24 * time.Hour
 	}
 	c.Limits.fill()
 	def(&c.ITSM.Default, "register")
@@ -227,7 +234,8 @@ func (c *Config) check() (faults []string) {
 			fault("external_url must be an http or https address, for example https://tocsin.example.com")
 		}
 	}
-	if c.Retention.Samples < time.Hour || c.Retention.Blobs < time.Hour {
+	faults = append(faults, c.checkStore()...)
+	if c.Retention.Samples < time.Hour || c.Retention.Blobs < time.Hour || c.Retention.Ledger < time.Hour {
 		fault("retention must be at least 1h")
 	}
 	faults = append(faults, c.Limits.check()...)

@@ -66,3 +66,32 @@ func TestAWebhookIsChecked(t *testing.T) {
 		require.ErrorContains(t, parse(line), want)
 	}
 }
+
+func TestTheStoresFaultsAreNamed(t *testing.T) {
+	for text, says := range map[string]string{
+		"store: {kind: postgres}":                                                      "embedded or redis",
+		"store: {kind: redis}":                                                         "needs addresses",
+		"store: {kind: redis, addresses: [redis]}":                                     "host:port",
+		"store: {addresses: ['redis:6379']}":                                           "for kind redis",
+		"cluster: {secret_file: s}":                                                    "for kind redis",
+		"store: {kind: redis, addresses: ['r:1'], tls: {ca_file: x}}":                  "enabled must be true",
+		"store: {kind: redis, addresses: ['r:1'], tls: {enabled: true, cert_file: x}}": "belong together",
+		"store: {kind: redis, addresses: ['r:1']}\ncluster: {advertise: 'here:9480'}":  "cluster.advertise",
+	} {
+		_, err := Parse("tocsin.yaml", []byte(text))
+		require.ErrorContains(t, err, says, text)
+	}
+}
+
+func TestTheStoresURL(t *testing.T) {
+	var s Store
+	require.NoError(t, s.SetURL("rediss://one:6379,two:6380/"))
+	require.Equal(t, Store{Kind: Redis, Addresses: []string{"one:6379", "two:6380"}, TLS: StoreTLS{Enabled: true}}, s)
+	require.NoError(t, s.SetURL("redis://one:6379"))
+	require.Equal(t, Store{Kind: Redis, Addresses: []string{"one:6379"}}, s)
+	for _, bad := range []string{"one:6379", "http://one:6379", "redis://one", "redis://user:sesame@one:6379", "redis://one:6379?db=1"} {
+		err := s.SetURL(bad)
+		require.Error(t, err, bad)
+		require.NotContains(t, err.Error(), "sesame", "a rejected value is never echoed")
+	}
+}

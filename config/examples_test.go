@@ -41,6 +41,10 @@ func TestTheExamplesLoad(t *testing.T) {
 		_, ok := cat.Team(catalog.TeamID(team))
 		require.True(t, ok, "live team %s", team)
 	}
+	r, err := config.Load(examples + "replicas.yaml")
+	require.NoError(t, err)
+	require.Equal(t, config.Redis, r.Store.Kind)
+	require.NotEmpty(t, r.Cluster.SecretFile)
 	var tenants []tenant.Tenant
 	dec := yaml.NewDecoder(bytes.NewReader(read(t, "tenants.yaml")))
 	dec.KnownFields(true)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -49,7 +50,8 @@ type Options struct {
 type Owner struct {
 	o       Options
 	lease   store.Lease
-	renewed time.Time // by whoever runs the owner
+	renewed time.Time    // by whoever runs the owner
+	alive   atomic.Int64 // unix nanoseconds: the lease was ours then
 	mu      sync.Mutex
 	posted  []func(*Tx) error
 	notify  chan struct{}
@@ -66,6 +68,16 @@ func New(o Options) *Owner {
 		o.Renew = 3 * time.Second
 	}
 	return &Owner{o: o, notify: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+// Nobody is an owner that takes nothing: of a partition that is not served here.
+func Nobody() *Owner { return &Owner{stopped: true} }
+
+// Served says whether the owner takes work.
+func (w *Owner) Served() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.stopped
 }
 
 // Post hands work to the owner's goroutine in order and does not wait. Work
@@ -130,12 +142,23 @@ var errDiscard = errors.New("discard")
 
 // Acquire takes the lease and lets the handler load.
 func (w *Owner) Acquire(ctx context.Context) error {
+	began := w.o.Now()
 	lease, err := w.o.Store.Acquire(ctx, w.o.Partition)
 	if err != nil {
 		return err
 	}
-	w.lease, w.renewed = lease, w.o.Now()
-	return w.o.Handler.Load(ctx, w.o.Partition, w.o.Store)
+	w.lease, w.renewed = lease, began
+	w.alive.Store(began.UnixNano())
+	if err := w.o.Handler.Load(ctx, w.o.Partition, w.o.Store); err != nil {
+		return errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// Abandon gives back what Acquire took, instead of Run.
+func (w *Owner) Abandon(ctx context.Context) error {
+	w.stop()
+	return w.lease.Release(context.WithoutCancel(ctx))
 }
 
 // Keep renews the lease when it is time to. Callers use it between Acquire and
@@ -148,9 +171,17 @@ func (w *Owner) Keep(ctx context.Context) error {
 }
 
 func (w *Owner) renew(ctx context.Context) error {
-	w.renewed = w.o.Now()
-	return w.lease.Renew(ctx)
+	began := w.o.Now()
+	w.renewed = began
+	err := w.lease.Renew(ctx)
+	if err == nil {
+		w.alive.Store(began.UnixNano())
+	}
+	return err
 }
+
+// Alive is when the lease was last known to be held. Safe for concurrent use.
+func (w *Owner) Alive() time.Time { return time.Unix(0, w.alive.Load()) }
 
 // Run owns the partition until ctx ends; then what was posted is finished, the
 // handler drains and the lease is released. Acquire must have succeeded; Run

@@ -22,6 +22,8 @@ const (
 	Tenant Role = "tenant" // reads its own tenant
 	// Link is not a token's role: it is what a signed link to one incident may do.
 	Link Role = "link"
+	// Replica is not a token's role either: another tocsin of the same cluster.
+	Replica Role = "replica"
 )
 
 // Roles lists those a token can have.

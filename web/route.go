@@ -70,6 +70,10 @@ type Edge struct {
 	Logger *slog.Logger
 	// Fail prints an error of a View route.
 	Fail func(w http.ResponseWriter, r *http.Request, e *problem.Error)
+	// Replica says whether a secret is the one that replicas share; nil: there are none.
+	Replica func(secret string) bool
+	// Forward passes a request on to the replica that must answer it; nil: there are none.
+	Forward Forward
 	// Observe is told of every answer; pattern, never the path.
 	Observe func(method, pattern string, status int, took time.Duration)
 	// BodyTime is how long a request's body may take to arrive; 0: no bound.
@@ -115,14 +119,38 @@ func (e Edge) handler(rt Route) http.Handler {
 			r.Body = http.MaxBytesReader(rec, r.Body, limit)
 		}
 		bodyWithin(rec, r, e.BodyTime)
+		var kept *keeper
+		if e.Forward != nil && rt.Kind != RPC && r.ContentLength <= maxForward && r.Body != nil {
+			kept = &keeper{ReadCloser: r.Body}
+			r.Body = kept
+		}
 		p, err := e.authorise(rt, r)
 		if err == nil {
 			err = rt.Handle(rec, r, p)
+		}
+		if err != nil && kept != nil && rec.status == 0 {
+			err = e.forward(rec, r, kept, err)
 		}
 		if err != nil {
 			e.fail(rec, r, rt, err)
 		}
 	})
+}
+
+// forward passes the request on when err says so.
+func (e Edge) forward(w http.ResponseWriter, r *http.Request, kept *keeper, err error) error {
+	var to *Elsewhere
+	if !errors.As(err, &to) {
+		return err
+	}
+	body, ok, rerr := kept.rest()
+	switch {
+	case rerr != nil:
+		return rerr
+	case !ok:
+		return problem.New(problem.TooLarge, "the body is too large to be passed on to the replica that serves this").WithHint("send it to replica %s", to.Replica)
+	}
+	return e.Forward(w, r, body, to)
 }
 
 func (e Edge) authorise(rt Route, r *http.Request) (Principal, error) {
@@ -160,6 +188,11 @@ func (e Edge) principal(rt Route, r *http.Request) (Principal, error) {
 	if h := r.Header.Get("Authorization"); h != "" {
 		scheme, secret, _ := strings.Cut(h, " ")
 		switch {
+		case strings.EqualFold(scheme, "Replica") && e.Replica != nil:
+			if !e.Replica(strings.TrimSpace(secret)) {
+				return Principal{}, problem.New(problem.Unauthenticated, "the cluster's secret is another one")
+			}
+			return Principal{Name: "replica", Role: Replica, Any: true}, nil
 		case strings.EqualFold(scheme, "Bearer"):
 			return e.Auth.Token(r.Context(), strings.TrimSpace(secret))
 		case strings.EqualFold(scheme, "Basic"): // clients that only know a user and a password
@@ -194,6 +227,10 @@ func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		err = problem.New(problem.TooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+	}
+	var to *Elsewhere
+	if errors.As(err, &to) { // it cannot be passed on
+		err = problem.Wrap(err, problem.Unavailable, "another replica serves this").WithRetryAfter(time.Second)
 	}
 	if problem.Is(err, problem.Malformed) {
 		err = late(err)

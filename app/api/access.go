@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -28,32 +29,111 @@ const TokenSubject = "tokens"
 // Access knows every token's hash. It implements web.Authenticator; a lookup
 // costs no store access.
 type Access struct {
+	// Shared says that other processes make and revoke tokens too. Set before use.
+	Shared bool
+
 	store store.Store
 	now   func() time.Time
 	mu    sync.RWMutex
 	byID  map[string]web.Token
+	// changed counts what was done to byID by other means than a listing.
+	changed int
 }
 
 // NewAccess loads the tokens of the store.
 func NewAccess(ctx context.Context, s store.Store, now func() time.Time) (*Access, error) {
-	a := &Access{store: s, now: now, byID: map[string]web.Token{}}
-	records, err := partition.All(ctx, s, store.PartitionOf(TokenSubject), tokens)
+	a := &Access{store: s, now: now}
+	return a, a.Load(ctx)
+}
+
+// Load reads the tokens of the store; where they are shared it is called again
+// and again, so that what another process revoked ends here too.
+func (a *Access) Load(ctx context.Context) error {
+	a.mu.Lock()
+	changed := a.changed
+	a.mu.Unlock()
+	records, err := partition.All(ctx, a.store, store.PartitionOf(TokenSubject), tokens)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	byID := map[string]web.Token{}
 	for _, r := range records {
 		var t web.Token
 		if err := json.Unmarshal(r.Value, &t); err != nil {
-			return nil, problem.Wrap(err, problem.Internal, "a stored token cannot be read")
+			return problem.Wrap(err, problem.Internal, "a stored token cannot be read")
 		}
-		a.byID[t.ID] = t
+		byID[t.ID] = t
 	}
-	return a, nil
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.changed == changed { // else the listing is older than what is known: the next one
+		a.byID = byID
+	}
+	return nil
+}
+
+// fetch looks for a token that another process made.
+func (a *Access) fetch(ctx context.Context, id string) (t web.Token, ok bool) {
+	r, ok, err := a.store.Record(ctx, store.PartitionOf(TokenSubject), tokens, id)
+	if err != nil || !ok || json.Unmarshal(r.Value, &t) != nil {
+		return t, false
+	}
+	a.set(t)
+	return t, true
+}
+
+func (a *Access) set(t web.Token) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.byID[t.ID] = t
+	a.changed++
+}
+
+// offer has the process that owns the tokens write one, and waits for it.
+func (a *Access) offer(ctx context.Context, t web.Token, entry ledger.Entry) error {
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	entry.At = a.now()
+	job := flow.RecordJob{Collection: tokens, Key: t.ID, Kind: "token", Version: 1, Value: raw, Entry: entry}
+	home := store.PartitionOf(TokenSubject)
+	if err := a.store.Offer(ctx, home, flow.RecordInput(TokenSubject, "token/"+t.ID, job, a.now())); err != nil {
+		return err
+	}
+	return Await(ctx, func() (bool, error) {
+		_, ok, err := a.store.Record(ctx, home, tokens, t.ID)
+		return ok, err
+	})
+}
+
+// Await asks again and again whether something has come to pass, for as long as a
+// partition may be without an owner.
+func Await(ctx context.Context, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := done()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return problem.Wrap(ctx.Err(), problem.Unavailable, "no replica serves this part of the store").WithHint("tocsin cluster status shows who lives").WithRetryAfter(time.Second)
+		}
+	}
 }
 
 // Token checks a presented secret.
-func (a *Access) Token(_ context.Context, secret string) (web.Principal, error) {
-	t, ok := a.get(web.TokenID(secret))
+func (a *Access) Token(ctx context.Context, secret string) (web.Principal, error) {
+	id := web.TokenID(secret)
+	t, ok := a.get(id)
+	if !ok && a.Shared && id != "" {
+		t, ok = a.fetch(ctx, id)
+	}
 	if !ok {
 		return web.Principal{}, problem.New(problem.Unauthenticated, "the token is not known").WithHint("tocsin token create makes one")
 	}
@@ -61,8 +141,11 @@ func (a *Access) Token(_ context.Context, secret string) (web.Principal, error) 
 }
 
 // Session finds whose session a signed cookie names.
-func (a *Access) Session(_ context.Context, tokenID string) (web.Principal, error) {
+func (a *Access) Session(ctx context.Context, tokenID string) (web.Principal, error) {
 	t, ok := a.get(tokenID)
+	if !ok && a.Shared {
+		t, ok = a.fetch(ctx, tokenID)
+	}
 	if !ok {
 		return web.Principal{}, problem.New(problem.Unauthenticated, "the session's token was revoked").WithHint("sign in again")
 	}
@@ -94,16 +177,19 @@ func (a *Access) Create(ctx context.Context, owner *partition.Owner, name string
 	if err != nil {
 		return t, "", err
 	}
-	err = owner.Call(ctx, func(tx *partition.Tx) error {
-		tx.Log(ledger.Entry{Subject: "token/" + t.ID, Kind: "token.created", Actor: by, Reason: "token " + t.Name + " of role " + string(t.Role) + " for tenants " + strings.Join(t.Tenants, ", ")})
-		return tx.Put(tokens, t.ID, "token", 1, t)
-	})
+	entry := ledger.Entry{Subject: "token/" + t.ID, Kind: "token.created", Actor: by, Reason: "token " + t.Name + " of role " + string(t.Role) + " for tenants " + strings.Join(t.Tenants, ", ")}
+	if owner.Served() || !a.Shared {
+		err = owner.Call(ctx, func(tx *partition.Tx) error {
+			tx.Log(entry)
+			return tx.Put(tokens, t.ID, "token", 1, t)
+		})
+	} else {
+		err = a.offer(ctx, t, entry)
+	}
 	if err != nil {
 		return t, "", err
 	}
-	a.mu.Lock()
-	a.byID[t.ID] = t
-	a.mu.Unlock()
+	a.set(t)
 	return t, secret, nil
 }
 
@@ -123,6 +209,7 @@ func (a *Access) Revoke(ctx context.Context, owner *partition.Owner, id, by stri
 	}
 	a.mu.Lock()
 	delete(a.byID, id)
+	a.changed++
 	a.mu.Unlock()
 	return nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -135,6 +137,9 @@ func (s *Server) listTickets(w http.ResponseWriter, r *http.Request, _ web.Princ
 	if err != nil {
 		return err
 	}
+	if err := s.Here(r.Context(), s.RegisterSubject()); err != nil {
+		return err
+	}
 	items, next, err := s.Register.List(r.Context(), register.Filter{Limit: l.limit, After: l.cursor})
 	if err != nil {
 		return err
@@ -146,6 +151,9 @@ func (s *Server) listTickets(w http.ResponseWriter, r *http.Request, _ web.Princ
 }
 
 func (s *Server) getTicket(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	if err := s.Here(r.Context(), s.RegisterSubject()); err != nil {
+		return err
+	}
 	e, err := s.Register.Get(r.Context(), r.PathValue("number"))
 	if err != nil {
 		return err
@@ -182,6 +190,9 @@ func (s *Server) actTicket(do func(ctx context.Context, number, user, note strin
 		if user == "" {
 			user = p.Name
 		}
+		if err := s.Here(r.Context(), s.RegisterSubject()); err != nil {
+			return err
+		}
 		e, err := do(r.Context(), r.PathValue("number"), user, in.Note)
 		if err != nil {
 			return err
@@ -194,26 +205,39 @@ func (s *Server) takeTicket(ctx context.Context, number, user, _ string) (regist
 	return s.Register.Acknowledge(ctx, number, user)
 }
 
-// RegisterRecords keeps the built-in register in the store.
+// RegisterRecords keeps the built-in register in the store, in the partition of
+// its destination: who delivers to it is the one who may write it.
 type RegisterRecords struct {
 	Store store.Store
 	Owner func(subject string) *partition.Owner
+	Name  string // of the system in the configuration; default register
 }
 
-const (
-	registerSubject = "itsm/register"
-	registerRecords = "register"
-)
+const registerRecords = "register"
+
+func (r RegisterRecords) subject() string {
+	return store.DestinationSubject("itsm/" + cmp.Or(r.Name, "register"))
+}
+
+// RegisterSubject is where the built-in register lives.
+func (s *Server) RegisterSubject() string {
+	for name, system := range s.Systems {
+		if system == itsm.System(s.Register) {
+			return RegisterRecords{Name: name}.subject()
+		}
+	}
+	return RegisterRecords{}.subject()
+}
 
 // Get implements register.Records.
 func (r RegisterRecords) Get(ctx context.Context, key string) ([]byte, bool, error) {
-	rec, ok, err := r.Store.Record(ctx, store.PartitionOf(registerSubject), registerRecords, key)
+	rec, ok, err := r.Store.Record(ctx, store.PartitionOf(r.subject()), registerRecords, key)
 	return rec.Value, ok, err
 }
 
 // Put implements register.Records.
 func (r RegisterRecords) Put(ctx context.Context, key string, value []byte) error {
-	return r.Owner(registerSubject).Call(ctx, func(tx *partition.Tx) error {
+	return r.Owner(r.subject()).Call(ctx, func(tx *partition.Tx) error {
 		tx.PutRaw(store.Record{Collection: registerRecords, Key: key, Kind: "register", Version: 1, Value: value})
 		return nil
 	})
@@ -226,7 +250,7 @@ func (r RegisterRecords) List(ctx context.Context, prefix, after string, limit i
 		after = prefix // keys are longer than their prefix
 	}
 	for len(out) < limit {
-		page, err := r.Store.Records(ctx, store.PartitionOf(registerSubject), registerRecords, after, limit)
+		page, err := r.Store.Records(ctx, store.PartitionOf(r.subject()), registerRecords, after, limit)
 		if err != nil {
 			return nil, err
 		}

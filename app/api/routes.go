@@ -24,7 +24,7 @@ var (
 
 // Routes is the one table: mux, checks and the OpenAPI document are made of it.
 func (s *Server) Routes() []web.Route {
-	return slices.Concat(s.service(), s.queries(), s.otlp(), s.calendars(), s.documents(), s.views())
+	return slices.Concat(s.service(), s.queries(), s.otlp(), s.calendars(), s.inner(), s.documents(), s.views())
 }
 
 // service is what other programs call in their own form.
@@ -56,7 +56,7 @@ func (s *Server) service() []web.Route {
 }
 
 func (s *Server) documents() []web.Route {
-	return append(slices.Concat(s.onCall(), s.teams()), []web.Route{
+	return append(slices.Concat(s.onCall(), s.teams(), s.clusters()), []web.Route{
 		{Method: "GET", Path: "/api/openapi.json", Summary: "This API as an OpenAPI document", Roles: readers, Handle: s.openAPI},
 
 		{Method: "GET", Path: "/api/v1/tenants", Summary: "List tenants", Roles: readers, Response: List[tenant.Tenant]{}, Handle: s.listTenants},

@@ -59,6 +59,10 @@ type Server struct {
 	Logger   *slog.Logger
 	Ready    func() error
 	BodySize int64 // of a remote-write request
+	// Cluster is how the other replicas are asked; nil: there are none.
+	Cluster Cluster
+	Started time.Time
+	Version string
 	// Environments that have incidents; the configured one first.
 	Environments func() []string
 	// Machine is how the process and its disk do.
@@ -149,7 +153,10 @@ func PolicyRules(p *profiles.Policy) []rule.Rule {
 func (s *Server) decide(ctx context.Context, subject string, f func(tx *partition.Tx, h *flow.Handler) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return s.Flow.Owner(subject).Call(ctx, func(tx *partition.Tx) error { return f(tx, s.Flow.HandlerOf(subject)) })
+	if err := s.Here(ctx, subject); err != nil {
+		return err
+	}
+	return s.Flow.Decide(ctx, subject, f)
 }
 
 // page of a list: ?limit= and ?cursor=.

@@ -150,6 +150,9 @@ type TenantStatus struct {
 
 func (s *Server) tenantStatus(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
+	if err := s.Here(r.Context(), flow.TenantSubject(id)); err != nil {
+		return err
+	}
 	t, ok := s.Flow.Directory().Get(id)
 	if !ok {
 		return problem.New(problem.NotFound, "there is no such tenant").WithHint("tocsin tenant unknown lists those that send and were never onboarded")

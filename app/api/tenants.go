@@ -87,6 +87,9 @@ func (s *Server) putTenant(w http.ResponseWriter, r *http.Request, p web.Princip
 
 func (s *Server) getTenant(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
+	if err := s.Here(r.Context(), flow.TenantSubject(id)); err != nil { // who serves it knows it best
+		return err
+	}
 	t, ok := s.Flow.Directory().Get(id)
 	if !ok {
 		return problem.New(problem.NotFound, "there is no such tenant")
@@ -252,6 +255,9 @@ func (s *Server) listTokens(w http.ResponseWriter, r *http.Request, _ web.Princi
 }
 
 func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	if err := s.Here(r.Context(), TokenSubject); err != nil {
+		return err
+	}
 	if err := s.Access.Revoke(r.Context(), s.Flow.Owner(TokenSubject), r.PathValue("id"), p.Name); err != nil {
 		return err
 	}

@@ -139,9 +139,11 @@ func (h *Handler) advance(tx *partition.Tx, d delivery.Delivery) error {
 // attempted hands the result of an attempt to the destination's owner.
 func (s *Shared) attempted(home store.Partition, d delivery.Delivery, r delivery.Result) {
 	r.Key, r.Version, r.Attempt = d.Key, d.Version, d.Attempts
-	s.OwnerOf(home).Post(func(tx *partition.Tx) error {
-		return s.handlers[home].finish(tx, r)
-	})
+	seat, ok := s.Seat(home)
+	if !ok { // whoever serves it now takes the delivery up as interrupted
+		return
+	}
+	seat.Owner.Post(func(tx *partition.Tx) error { return seat.Handler.finish(tx, r) })
 }
 
 // finish decides what follows from an attempt.

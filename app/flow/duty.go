@@ -107,8 +107,12 @@ func (s *Shared) changeOverrides(change func([]rota.Override) []rota.Override) {
 	s.overrides.Store(&list)
 }
 
-// loadDuty reads what was decided about being on call.
-func (s *Shared) loadDuty(ctx context.Context) error {
+// LoadDuty reads what was decided about being on call, unless it is changed here
+// and known better.
+func (s *Shared) LoadDuty(ctx context.Context) error {
+	if _, here := s.SeatOf(DutySubject); here {
+		return nil
+	}
 	records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), overrides)
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ const (
 	inputEffect   = "effect"   // 1: delivery.Delivery, for a destination
 	inputOutcome  = "outcome"  // 1: delivery.Outcome, for an environment's incidents
 	inputObserved = "observed" // 1: itsm.Observed, for an environment's incidents
+	inputRecord   = "record"   // 1: RecordJob, for whoever's record it is
 )
 
 // IncidentsSubject names an environment's incidents as a subject.
@@ -50,7 +51,7 @@ func poolSubject(environment, service string) string {
 func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Series, at journal.Position) error {
 	err := h.evaluated(tx, h.engine.Advance(b.ReceivedAt))
 	for _, s := range series {
-		if stands, ok := h.at[s.Tenant]; ok && stands.Before(at) {
+		if stands, ok := h.at[s.Tenant]; ok && stands.Before(at) && !b.ReceivedAt.Before(h.since[s.Tenant]) {
 			h.points = h.points[:0]
 			for _, p := range s.Samples {
 				h.points = append(h.points, evaluate.Sample(p))
@@ -133,9 +134,9 @@ func (h *Handler) contribute(cs []evaluate.Contribution) {
 		bySubject[s] = append(bySubject[s], c)
 	}
 	for subject, list := range bySubject {
-		h.s.Owner(subject).Post(func(tx *partition.Tx) error {
-			return h.s.HandlerOf(subject).pooled(tx, list)
-		})
+		if !h.s.Pooled(subject, list) && h.s.Contribute != nil {
+			h.s.Contribute(subject, list)
+		}
 	}
 }
 

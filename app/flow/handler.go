@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -20,18 +21,25 @@ type Handler struct {
 	pools  map[string]*evaluate.Pool
 	// at is where in the journal each tenant's state stands: batches that end at
 	// or before it are in the state already.
-	at      map[tenant.ID]journal.Position
+	at map[tenant.ID]journal.Position
+	// since is, for a tenant whose state was written by another process, from when
+	// on this journal's batches are new to it. What is in the state already, at the
+	// edge, is left out by each series' last time.
+	since   map[tenant.ID]time.Time
 	blind   map[tenant.ID]bool // said to be blind in this life
 	sending map[string]bool    // deliveries handed to the Sender in this life
 	woken   bool               // deliveries left by an earlier life were taken up
 	points  []evaluate.Sample
+	// Waiting counts samples posted to the owner and not ingested yet.
+	Waiting atomic.Int64
+	until   atomic.Pointer[journal.Position] // where the state stands when it drains
 	// unraised are alerts that could not be stored when they came.
 	unraised []alert.Alert
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, at: map[tenant.ID]journal.Position{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}}
+	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -56,6 +64,12 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		if err := h.restore(t, rules, cell, ok); err != nil {
 			return err
 		}
+		h.s.directory.put(t)
+	}
+	if p == store.PartitionOf(DutySubject) {
+		if err := h.s.LoadDuty(ctx); err != nil {
+			return err
+		}
 	}
 	return h.loadPools(ctx, p, s)
 }
@@ -65,11 +79,14 @@ func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record,
 	if !ok {
 		return nil
 	}
-	at, state, err := readCheckpoint(cell)
+	m, state, err := readCheckpoint(cell)
 	if err != nil {
 		return err
 	}
-	h.at[t.ID] = at
+	h.at[t.ID] = m.At
+	if m.Journal != h.s.Journal { // its position means nothing here: by time, from the journal's start
+		h.at[t.ID], h.since[t.ID] = journal.Position{}, m.Time.Add(-edge)
+	}
 	if len(state) == 0 {
 		return nil
 	}
@@ -81,6 +98,10 @@ func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record,
 	}
 	return nil
 }
+
+// edge is how long a batch may be on its way from one process to another, clocks
+// that differ included.
+const edge = 30 * time.Second
 
 // watch puts a tenant's rules in force. One that is paused stays in the engine,
 // which keeps what it learned and evaluates nothing of it.
@@ -116,6 +137,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.outcome(tx, in)
 	case inputObserved:
 		return h.observed(tx, in)
+	case inputRecord:
+		return h.record(tx, in)
 	}
 	return unknownInput(in)
 }
@@ -141,4 +164,24 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 }
 
 // Drain implements partition.Handler: the next start begins here.
-func (h *Handler) Drain(tx *partition.Tx) error { return h.Checkpoint(tx, h.s.JournalEnd()) }
+func (h *Handler) Drain(tx *partition.Tx) error {
+	at := h.s.JournalEnd()
+	if until := h.until.Load(); until != nil {
+		at = *until
+	}
+	return h.Checkpoint(tx, at)
+}
+
+// Until says that no batch behind at is handed to this handler any more.
+func (h *Handler) Until(at journal.Position) { h.until.Store(&at) }
+
+// Ends says whether Until was called.
+func (h *Handler) Ends() bool { return h.until.Load() != nil }
+
+// Left is called when the handler's owner has ended: what it counted in gauges
+// is another's to count.
+func (h *Handler) Left() {
+	for id := range h.blind {
+		h.countBlind(id, false)
+	}
+}

@@ -15,6 +15,12 @@ import (
 
 const poolRecords = "pool" // evaluate.Pool's checkpoint by subject
 
+// Pooled feeds the pool of a subject when it is served here.
+func (s *Shared) Pooled(subject string, cs []evaluate.Contribution) bool {
+	seat, ok := s.SeatOf(subject)
+	return ok && seat.Owner.Post(func(tx *partition.Tx) error { return seat.Handler.pooled(tx, cs) })
+}
+
 // pooled takes what tenants' closed steps say about a service as a whole.
 func (h *Handler) pooled(tx *partition.Tx, cs []evaluate.Contribution) error {
 	if len(cs) == 0 {
@@ -96,7 +102,7 @@ func (h *Handler) Checkpoint(tx *partition.Tx, at journal.Position) error {
 		if err != nil {
 			return err
 		}
-		tx.PutRaw(checkpoint(id, at, state))
+		tx.PutRaw(checkpoint(id, h.s.mark(at, tx), state))
 	}
 	return h.CheckpointPools(tx)
 }

@@ -23,6 +23,7 @@ const purges = "purge" // Purge by tenant, in the tenant's partition
 type Purge struct {
 	ID      tenant.ID        `json:"id"`
 	At      journal.Position `json:"at"`
+	Journal string           `json:"journal,omitempty"` // the one that At is a position in
 	AskedAt time.Time        `json:"asked_at"`
 	By      string           `json:"by"`
 	Done    bool             `json:"done"`
@@ -77,7 +78,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 			records++
 		}
 	}
-	p := Purge{ID: id, At: s.JournalEnd(), AskedAt: tx.Now().UTC(), By: by}
+	p := Purge{ID: id, At: s.JournalEnd(), Journal: s.Journal, AskedAt: tx.Now().UTC(), By: by}
 	if err := tx.Put(purges, string(id), "purge", 1, p); err != nil {
 		return 0, err
 	}

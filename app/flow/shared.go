@@ -22,7 +22,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/store"
-	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Rules is the policy and catalog in force, with the policy's revision.
@@ -71,6 +70,14 @@ type Shared struct {
 	JournalEnd func() journal.Position
 	// PolicyAt reads an earlier revision of the policy; nil: none is kept.
 	PolicyAt func(ctx context.Context, revision int) (*profiles.Policy, error)
+	// Journal names this process's journal: a position in a checkpoint means
+	// something only there. Empty where only one process ever writes.
+	Journal string
+	// Contribute feeds a pool whose partition another process owns; nil: none does.
+	Contribute func(subject string, cs []evaluate.Contribution)
+	// GlanceElsewhere looks at the tenants that other processes serve; nil: there
+	// are none.
+	GlanceElsewhere func(ctx context.Context) ([]evaluate.Glance, error)
 
 	rules     atomic.Pointer[Rules]
 	directory Directory
@@ -78,29 +85,60 @@ type Shared struct {
 	overrides atomic.Pointer[[]rota.Override]         // made by API, the oldest first; changed by the owner of DutySubject
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
-	owners    [store.Partitions]*partition.Owner
-	handlers  [store.Partitions]*Handler
+	seats     [store.Partitions]atomic.Pointer[Seat]
 }
 
-// Bind tells who owns a partition and with which handler; called for every
-// partition before any owner runs.
+// Seat is who serves a partition in this process.
+type Seat struct {
+	Owner *partition.Owner
+	// Handler's deciding methods are to be used inside Owner only.
+	Handler *Handler
+}
+
+// Bind tells that this process serves a partition from now on.
 func (s *Shared) Bind(p store.Partition, o *partition.Owner, h *Handler) {
-	s.owners[p], s.handlers[p] = o, h
+	s.seats[p].Store(&Seat{Owner: o, Handler: h})
 }
 
-// Owner is the owner of a subject's partition.
-func (s *Shared) Owner(subject string) *partition.Owner { return s.OwnerOf(store.PartitionOf(subject)) }
+// Unbind tells that the owner serves its partition no longer.
+func (s *Shared) Unbind(p store.Partition, o *partition.Owner) {
+	if seat := s.seats[p].Load(); seat != nil && seat.Owner == o {
+		s.seats[p].CompareAndSwap(seat, nil)
+	}
+}
 
-// OwnerOf is the owner of a partition.
-func (s *Shared) OwnerOf(p store.Partition) *partition.Owner { return s.owners[p] }
+// Seat is who serves a partition here; ok is false when another process does, or
+// nobody.
+func (s *Shared) Seat(p store.Partition) (seat Seat, ok bool) {
+	if at := s.seats[p].Load(); at != nil {
+		return *at, true
+	}
+	return Seat{Owner: partition.Nobody()}, false
+}
 
-// Handler is the handler of a partition; its deciding methods are to be used
-// inside that partition's owner only.
-func (s *Shared) Handler(p store.Partition) *Handler { return s.handlers[p] }
+// SeatOf is Seat of a subject's partition.
+func (s *Shared) SeatOf(subject string) (Seat, bool) { return s.Seat(store.PartitionOf(subject)) }
 
-// HandlerOf is the handler of a subject's partition; to be used inside that
-// partition's owner only.
-func (s *Shared) HandlerOf(subject string) *Handler { return s.handlers[store.PartitionOf(subject)] }
+// Decide runs f in the owner of a subject's partition and waits until it is
+// committed. Unavailable when it is not served here.
+func (s *Shared) Decide(ctx context.Context, subject string, f func(tx *partition.Tx, h *Handler) error) error {
+	seat, _ := s.SeatOf(subject)
+	return seat.Owner.Call(ctx, func(tx *partition.Tx) error { return f(tx, seat.Handler) })
+}
+
+// Owner is the owner of a subject's partition; one that takes nothing when it is
+// not served here.
+func (s *Shared) Owner(subject string) *partition.Owner {
+	seat, _ := s.SeatOf(subject)
+	return seat.Owner
+}
+
+// HandlerOf is the handler of a subject's partition, nil when it is not served
+// here; to be used inside that partition's owner only.
+func (s *Shared) HandlerOf(subject string) *Handler {
+	seat, _ := s.SeatOf(subject)
+	return seat.Handler
+}
 
 // SetRules puts a policy and catalog in force for decisions from now on.
 func (s *Shared) SetRules(r Rules) { s.rules.Store(&r) }
@@ -147,121 +185,8 @@ func Observe(p *profiles.Policy, c *catalog.Catalog, watched int) profiles.Obser
 // refreshAll has every partition bring its profiles up to date.
 func (s *Shared) refreshAll() {
 	for p := range store.Partitions {
-		if h := s.handlers[p]; h != nil {
-			s.owners[p].Post(h.refresh)
+		if seat, ok := s.Seat(store.Partition(p)); ok {
+			seat.Owner.Post(seat.Handler.refresh)
 		}
 	}
-}
-
-// Directory lists the onboarded tenants of this process. Safe for concurrent use.
-type Directory struct {
-	mu      sync.RWMutex
-	tenants map[tenant.ID]tenant.Tenant
-	purges  map[tenant.ID]Purge
-}
-
-// Known says whether a tenant was onboarded.
-func (d *Directory) Known(id tenant.ID) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	_, ok := d.tenants[id]
-	return ok
-}
-
-// Get gives a tenant's document.
-func (d *Directory) Get(id tenant.ID) (tenant.Tenant, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	t, ok := d.tenants[id]
-	return t, ok
-}
-
-// List gives all documents in order of id.
-func (d *Directory) List() []tenant.Tenant {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	out := make([]tenant.Tenant, 0, len(d.tenants))
-	for _, t := range d.tenants {
-		out = append(out, t)
-	}
-	slices.SortFunc(out, func(a, b tenant.Tenant) int {
-		switch {
-		case a.ID < b.ID:
-			return -1
-		case a.ID > b.ID:
-			return 1
-		}
-		return 0
-	})
-	return out
-}
-
-// Count is how many tenants there are.
-func (d *Directory) Count() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return len(d.tenants)
-}
-
-// Watched counts the tenants whose traffic is evaluated.
-func (d *Directory) Watched() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	n := 0
-	for _, t := range d.tenants {
-		if t.Watched() {
-			n++
-		}
-	}
-	return n
-}
-
-func (d *Directory) put(t tenant.Tenant) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.tenants == nil {
-		d.tenants = map[tenant.ID]tenant.Tenant{}
-	}
-	d.tenants[t.ID] = t
-}
-
-func (d *Directory) remove(id tenant.ID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.tenants, id)
-}
-
-// LoadDirectory reads every tenant document of the store, which environments
-// have had incidents, and what people decided about being on call.
-func (s *Shared) LoadDirectory(ctx context.Context) error {
-	for p := range store.Partitions {
-		records, err := partition.All(ctx, s.Store, store.Partition(p), tenants)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			t, err := decode[tenant.Tenant](r)
-			if err != nil {
-				return err
-			}
-			s.directory.put(t)
-		}
-		if records, err = partition.All(ctx, s.Store, store.Partition(p), purges); err != nil {
-			return err
-		}
-		for _, r := range records {
-			p, err := readPurge(r)
-			if err != nil {
-				return err
-			}
-			s.directory.purged(p)
-		}
-		if records, err = partition.All(ctx, s.Store, store.Partition(p), environments); err != nil {
-			return err
-		}
-		for _, r := range records {
-			s.saw(r.Key)
-		}
-	}
-	return s.loadDuty(ctx)
 }

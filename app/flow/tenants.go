@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -91,16 +92,16 @@ func (s *Shared) takeUp(tx *partition.Tx, h *Handler, old, t tenant.Tenant, rule
 		if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
 			return err
 		}
-		tx.PutRaw(checkpoint(t.ID, begins, nil))
+		tx.PutRaw(checkpoint(t.ID, s.mark(begins, tx), nil))
 		h.countBlind(t.ID, false)
 	case fresh:
-		tx.PutRaw(checkpoint(t.ID, begins, nil))
+		tx.PutRaw(checkpoint(t.ID, s.mark(begins, tx), nil))
 	case t.Watched() && !old.Watched(): // what came meanwhile is not judged by a replay either
 		state, err := h.engine.Checkpoint(t.ID)
 		if err != nil {
 			return err
 		}
-		tx.PutRaw(checkpoint(t.ID, begins, state))
+		tx.PutRaw(checkpoint(t.ID, s.mark(begins, tx), state))
 	default:
 		begins = h.at[t.ID]
 	}
@@ -237,25 +238,40 @@ func sameDocument(a, b tenant.Tenant) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
-// checkpoint is the record of evaluate's state and where in the journal it
-// stands: every batch that ends at or before the position is in it.
-func checkpoint(id tenant.ID, at journal.Position, state []byte) store.Record {
-	text, err := at.MarshalText()
-	if err != nil {
-		panic(err) // two integers always encode
-	}
-	return store.Record{Collection: cells, Key: string(id), Kind: "cell", Version: 1, Value: append(append(text, '\n'), state...)}
+// mark is up to where a tenant's state holds what was received: every batch that
+// ends at or before At in the journal of that name, and those that came before
+// Time in another's.
+type mark struct {
+	At      journal.Position `json:"at"`
+	Journal string           `json:"journal,omitempty"`
+	Time    time.Time        `json:"time"`
 }
 
-func readCheckpoint(r store.Record) (at journal.Position, state []byte, err error) {
-	if r.Kind != "cell" || r.Version != 1 {
-		return at, nil, problem.New(problem.Internal, "checkpoint of kind %s version %d cannot be read by this release", r.Kind, r.Version)
+// mark is the mark of a state that stands at a position of this journal.
+func (s *Shared) mark(at journal.Position, tx *partition.Tx) mark {
+	return mark{At: at, Journal: s.Journal, Time: tx.Now()}
+}
+
+// checkpoint is the record of evaluate's state behind its mark.
+func checkpoint(id tenant.ID, m mark, state []byte) store.Record {
+	return store.Record{Collection: cells, Key: string(id), Kind: "cell", Version: 2, Value: append(append([]byte(partition.Payload(m)), '\n'), state...)}
+}
+
+func readCheckpoint(r store.Record) (m mark, state []byte, err error) {
+	if r.Kind != "cell" || r.Version < 1 || r.Version > 2 {
+		return m, nil, problem.New(problem.Internal, "checkpoint of kind %s version %d cannot be read by this release", r.Kind, r.Version)
 	}
 	text, state, ok := bytes.Cut(r.Value, []byte{'\n'})
 	if !ok {
-		return at, nil, problem.New(problem.Internal, "a checkpoint is cut short")
+		return m, nil, problem.New(problem.Internal, "a checkpoint is cut short")
 	}
-	return at, state, at.UnmarshalText(text)
+	if r.Version == 1 { // the position alone
+		return m, state, m.At.UnmarshalText(text)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, nil, problem.Wrap(err, problem.Internal, "a checkpoint's mark cannot be read")
+	}
+	return m, state, nil
 }
 
 func decode[T any](r store.Record) (T, error) {

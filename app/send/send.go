@@ -50,6 +50,9 @@ type Options struct {
 	Now     func() time.Time
 	Logger  *slog.Logger
 	Timeout time.Duration // of one attempt; default 30 s
+	// Mine says whether this process still serves a destination: an attempt that
+	// waited or slept is not made by who lost it meanwhile. Nil: always.
+	Mine func(destination string) bool
 	// PerDestination bounds attempts under way at one destination; default 4.
 	PerDestination int
 }
@@ -128,6 +131,9 @@ func (s *Sender) Stop(ctx context.Context) error {
 // attempt makes one attempt; ok is false when the process is stopping and the
 // outcome is not known.
 func (s *Sender) attempt(ctx context.Context, d delivery.Delivery) (r delivery.Result, ok bool) {
+	if s.o.Mine != nil && !s.o.Mine(d.Destination) {
+		return r, false // whoever serves it takes it up
+	}
 	var data any
 	var err error
 	switch d.Verb {

@@ -130,6 +130,9 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 
 // ticket leads from a number of the built-in register to its incident.
 func (v *Views) ticket(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	if err := v.api.Here(r.Context(), v.api.RegisterSubject()); err != nil {
+		return err
+	}
 	e, err := v.api.Register.Get(r.Context(), r.PathValue("number"))
 	if err != nil {
 		return err

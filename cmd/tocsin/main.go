@@ -39,6 +39,7 @@ type cli struct {
 	Status   statusCmd   `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
 	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
+	Cluster  clusterCmd  `cmd:"" help:"Look at the replicas."`
 	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant."`
 	Backtest backtestCmd `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
 	OnCall   oncallCmd   `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`

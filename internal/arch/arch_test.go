@@ -20,7 +20,7 @@ const module = "github.com/tocsin-alerting/tocsin/"
 // where allowed below, and every lower one.
 var layers = map[string][]string{
 	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "config", "rota", "fault"},
-	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition"},
+	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition", "cluster"},
 	"decide":  {"profiles", "evaluate", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards"},

@@ -117,22 +117,30 @@ func New(ctx context.Context, opt Options) (*Register, error) {
 	if opt.URL == nil {
 		opt.URL = func(string) string { return "" }
 	}
-	r := &Register{opt: opt, byKey: map[string]summary{}, byNumber: map[string]string{}}
+	r := &Register{opt: opt}
+	return r, r.Reload(ctx)
+}
+
+// Reload reads anew what there is: another process may have been the writer.
+func (r *Register) Reload(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byKey, r.byNumber, r.last, r.seq, r.reported = map[string]summary{}, map[string]string{}, 0, 0, 0
 	for after := ""; ; {
-		list, err := opt.Records.List(ctx, ticketPrefix, after, 500)
+		list, err := r.opt.Records.List(ctx, ticketPrefix, after, 500)
 		if err != nil {
-			return nil, unreadable(err)
+			return unreadable(err)
 		}
 		for _, rec := range list {
 			var e Entry
 			if err := json.Unmarshal(rec.Value, &e); err != nil {
-				return nil, problem.Wrap(err, problem.Internal, "a ticket of the register is damaged").WithHint("restore the store from a backup")
+				return problem.Wrap(err, problem.Internal, "a ticket of the register is damaged").WithHint("restore the store from a backup")
 			}
 			r.note(e)
 			after = rec.Key
 		}
 		if len(list) == 0 {
-			return r, nil
+			return nil
 		}
 	}
 }

@@ -26,6 +26,8 @@ var (
 	scriptTimers  = script("timers")
 	scriptRecords = script("records")
 	scriptLedger  = script("ledger")
+	scriptBeat    = script("beat")
+	scriptHolder  = script("holder")
 )
 
 func script(name string) *goredis.Script {

@@ -21,6 +21,8 @@ var prefixes = func() (out [store.Partitions]string) {
 
 const (
 	keyFormat   = "tocsin:{p000}:format"
+	keyMembers  = "tocsin:{members}:cards"
+	keyBeats    = "tocsin:{members}:beats"
 	wakeChannel = "tocsin:wake"
 )
 

@@ -1,0 +1,39 @@
+package flow
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// RecordJob asks the owner of a partition, who may be another process, to write a
+// record unless there is one, with the reason.
+type RecordJob struct {
+	Collection string          `json:"collection"`
+	Key        string          `json:"key"`
+	Kind       string          `json:"kind"`
+	Version    int             `json:"version"`
+	Value      json.RawMessage `json:"value"`
+	Entry      ledger.Entry    `json:"entry"`
+}
+
+// RecordInput is how a RecordJob is offered to the partition of its subject.
+func RecordInput(subject, id string, j RecordJob, now time.Time) store.Input {
+	return store.Input{ID: id, Kind: inputRecord, Version: 1, Subject: subject, At: now, Payload: partition.Payload(j)}
+}
+
+func (h *Handler) record(tx *partition.Tx, in store.Input) error {
+	j, err := payload[RecordJob](in)
+	if err != nil {
+		return err
+	}
+	if _, exists, err := tx.Raw(j.Collection, j.Key); err != nil || exists {
+		return err
+	}
+	tx.PutRaw(store.Record{Collection: j.Collection, Key: j.Key, Kind: j.Kind, Version: j.Version, Value: j.Value})
+	tx.Log(j.Entry)
+	return nil
+}
