@@ -105,6 +105,7 @@ func (c *coder) tenant(ts *tenantState) {
 	})
 	if c.version >= 2 {
 		c.sources(ts)
+		c.ints(&ts.rivalSamples)
 	}
 }
 
@@ -133,6 +134,9 @@ func (c *coder) series(ts *tenantState, s *series) {
 	list(c, &s.gaps, func(g *span) { c.ints(&g.from, &g.to) })
 	g := s.target // once per series: a few bytes, and no order to keep
 	c.ints(&g.first, &g.interval, &g.scrapes[0], &g.scrapes[1], &g.scrapes[2], &g.scrapes[3])
+	if c.version >= 2 {
+		c.rivalry(&s.rivalry)
+	}
 }
 
 func (c *coder) meter(m *meter) {

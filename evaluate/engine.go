@@ -119,6 +119,7 @@ type Status struct {
 	SeriesLive        int         `json:"series_live"`     // of those, still sending
 	RefusedSamples    int64       `json:"refused_samples"` // of series over the limit: not evaluated
 	LateSamples       int64       `json:"late_samples"`    // not newer than the series' last: not applied
+	RivalSamples      int64       `json:"rival_samples"`   // of a second sender of the same series: not applied
 	LateEvents        float64     `json:"late_events"`     // counted after their step had closed
 	GapEvents         float64     `json:"gap_events"`      // over gaps too long to say when: in the volume, not judged
 	FirstReceivedAt   *time.Time  `json:"first_received_at"`

@@ -31,7 +31,8 @@ type series struct {
 	arriving   bool    // its first sample, or the first after an end, is being applied
 	ended      bool    // a stale marker came after the last sample
 	endedAt    int64
-	gone       bool  // waited for in vain: no longer expected
+	gone       bool // waited for in vain: no longer expected
+	rivalry    rivalry
 	missedFrom int64 // receive time (ms) of the first step that closed without it; 0 none
 }
 
@@ -120,6 +121,9 @@ func (ts *tenantState) apply(s *series, sm Sample) {
 	if !s.sending() {
 		s.arriving = true
 		s.changed()
+	}
+	if s.known && ts.rival(s, sm) {
+		return
 	}
 	s.target.see(sm.T)
 	ts.newest = max(ts.newest, sm.T)

@@ -46,6 +46,7 @@ type tenantState struct {
 	lateSamples, refusedSamples int64
 	lateEvents, gapEvents       float64
 	unmatched                   unmatched // in this life
+	rivalSamples                int64
 	resend, dirty               bool
 	due                         int64
 	alerts                      []alert.Alert // not handed out yet

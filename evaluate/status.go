@@ -22,7 +22,7 @@ func (e *Engine) Status(id tenant.ID, now time.Time) Status {
 		return st
 	}
 	st.Series, st.LateSamples, st.RefusedSamples = len(ts.series), ts.lateSamples, ts.refusedSamples
-	st.LateEvents, st.GapEvents = ts.lateEvents, ts.gapEvents
+	st.LateEvents, st.GapEvents, st.RivalSamples = ts.lateEvents, ts.gapEvents, ts.rivalSamples
 	st.SLIsWithoutSeries, st.SeriesWithoutSLI = ts.unseenSLIs(), ts.unmatched.list()
 	st.FirstReceivedAt, st.LastReceivedAt, st.LastSampleAt = when(ts.firstReceived), when(ts.lastReceived), when(ts.newest)
 	st.Blind = ts.unseen(now)

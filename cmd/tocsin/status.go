@@ -118,7 +118,7 @@ func tenantStatusRows(s api.TenantStatus) [][]string {
 		{"blind", fmt.Sprint(s.Blind)},
 		{"sends", fmt.Sprintf("%.1f samples a second of %.0f, %d series of %d; %d samples taken%s", s.Usage.SamplesPerSecond, s.Usage.SamplesLimit,
 			s.Usage.Series, s.Usage.SeriesLimit, s.Usage.Accepted, refusedText(s.Usage.Refused))},
-		{"not judged", fmt.Sprintf("%d samples late, %d of series over the limit; %.0f events after their step had closed, %.0f over gaps", s.LateSamples, s.RefusedSamples, s.LateEvents, s.GapEvents)},
+		{"not judged", fmt.Sprintf("%d samples late, %d of series over the limit or not a number, %d of a second sender; %.0f events after their step had closed, %.0f over gaps", s.LateSamples, s.RefusedSamples, s.RivalSamples, s.LateEvents, s.GapEvents)},
 	}
 	if s.Young {
 		until := "24 h of samples"
