@@ -221,3 +221,15 @@ func (r *rig) incident(t *testing.T) incidentDoc {
 	}, 30*time.Second, 50*time.Millisecond, "an incident with ticket and page")
 	return out
 }
+
+// tryStart makes an app that is expected to refuse.
+func tryStart(t *testing.T, dir string, change func(*config.Config)) error {
+	t.Helper()
+	c := config.Default()
+	change(c)
+	a, err := app.New(t.Context(), app.Options{Config: c, StoragePath: dir, ListenAddress: "127.0.0.1:0"})
+	if err == nil {
+		require.NoError(t, a.Stop(context.Background()))
+	}
+	return err
+}
