@@ -16,7 +16,6 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
-	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Write answers a remote write request made with a credential of the scope:
@@ -55,13 +54,7 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 		d.fail(w, outcomeMalformed, err)
 		return
 	}
-	if d.opts.Said != nil && len(req.Metadata) > 0 {
-		whose := adm.fallback
-		if whose == "" {
-			whose = tenant.Product
-		}
-		d.opts.Said(whose, req.Metadata)
-	}
+	d.said(&adm, req.Metadata)
 	head := header{Proto: version, Scope: scope}
 	at := d.opts.Now()
 	j := &live{d: d, at: at, head: &head}
@@ -90,6 +83,13 @@ func (d *Door) tooFast(adm *Admission, b *Batch, rep report, j *live) error {
 	d.metrics.refused.WithLabelValues(refusedRate).Add(float64(rep.refused[refusedRate]))
 	return problem.New(problem.TooMany, "the tenant sends faster than limits.samples_per_second allows").
 		WithHint("send again later; if it is right that it sends so much, raise the limit").WithRetryAfter(j.wait)
+}
+
+// said hands on what a sender says of its metrics.
+func (d *Door) said(adm *Admission, list []remotewrite.Metadata) {
+	if d.opts.Said != nil && len(list) > 0 {
+		d.opts.Said(adm.Fallback(), list)
+	}
 }
 
 // keep journals the request.

@@ -16,10 +16,8 @@ func (o Options) attributes() otelmetrics.Names {
 // WriteOTLP takes an ExportMetricsServiceRequest, in protobuf or in OTLP's JSON,
 // made with a credential of the scope. It returns when what was not refused is
 // durable. refused is the number of data points that are not to be sent again, and
-// text says why. An error concerns the whole request: nothing was taken.
-//
-// Where there is no data point there is no series: the attributes of tenant,
-// service and environment are the resource's, see otelmetrics.Labels.
+// text says why. An error concerns the whole request: nothing was taken. What
+// becomes of names and attributes says otelmetrics.Labels.
 func (d *Door) WriteOTLP(ctx context.Context, scope Scope, body []byte, inJSON bool) (refused int64, text string, err error) {
 	adm, err := scope.Open()
 	if err != nil {

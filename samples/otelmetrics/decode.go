@@ -25,6 +25,7 @@ const (
 // metric is the one at hand.
 type metric struct {
 	name, unit []byte
+	help       []byte
 	kind       kind
 	data       []byte // its Gauge, Sum, … message
 	delta      bool   // temporality that is not taken
@@ -48,7 +49,7 @@ func (r *Request) DecodeJSON(body []byte, names Names, lim remotewrite.Limits) e
 // order: some senders write a resource after its metrics. On an error
 // (problem.Malformed, problem.TooLarge) r holds nothing of use.
 func (r *Request) Decode(body []byte, names Names, lim remotewrite.Limits) error {
-	*r = Request{Series: r.Series[:0], spans: r.spans[:0], keys: r.keys[:0], resource: r.resource[:0], point: r.point,
+	*r = Request{families: r.families, round: r.round + 1, Series: r.Series[:0], spans: r.spans[:0], keys: r.keys[:0], resource: r.resource[:0], point: r.point,
 		lim: lim.WithDefaults(), names: names.WithDefaults()}
 	if len(body) > r.lim.Decompressed {
 		return tooLarge("bytes", r.lim.Decompressed)
@@ -166,6 +167,8 @@ func (r *Request) readMetric(msg []byte) error {
 		switch fc.FieldNum {
 		case 1:
 			m.name, ok = fc.Bytes()
+		case 2:
+			m.help, ok = fc.Bytes()
 		case 3:
 			m.unit, ok = fc.Bytes()
 		case 5:
@@ -181,7 +184,7 @@ func (r *Request) readMetric(msg []byte) error {
 		default:
 			return nil
 		}
-		if fc.FieldNum >= 5 {
+		if fc.FieldNum >= 5 { // a metric has one kind of data: the last one counts
 			m.data, ok = fc.MessageData()
 		}
 		if !ok {
@@ -195,6 +198,7 @@ func (r *Request) readMetric(msg []byte) error {
 	if err := m.temporality(); err != nil {
 		return err
 	}
+	r.describe(m)
 	return fields(m.data, "metric", func(fc *easyproto.FieldContext) error {
 		if fc.FieldNum != 1 {
 			return nil

@@ -659,6 +659,22 @@ func TestNamesAreThoseOfPrometheus(t *testing.T) {
 	}, got.values)
 }
 
+func TestMetadataIsSaidOnceARequest(t *testing.T) {
+	m := gateway(3, 2)
+	for i := range 3 {
+		x := m.ResourceMetrics().At(i).ScopeMetrics().At(0).Metrics().At(0)
+		x.SetDescription("Payments.")
+		x.SetUnit("By")
+	}
+	raw, err := pmetricotlp.NewExportRequestFromMetrics(m).MarshalProto()
+	require.NoError(t, err)
+	var req Request
+	for range 2 {
+		require.NoError(t, req.Decode(raw, Names{}, remotewrite.Limits{}))
+		require.Equal(t, []remotewrite.Metadata{{Family: "payment_transactions_bytes_total", Type: "counter", Help: "Payments.", Unit: "bytes"}}, req.Metadata)
+	}
+}
+
 func TestBadBodies(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var big pmetric.Metrics

@@ -19,6 +19,9 @@ type Request struct {
 	Series []remotewrite.Series
 	Points int // data points, those refused too
 
+	// Metadata is what the request says of its metrics, each once.
+	Metadata []remotewrite.Metadata
+
 	// Data points that are refused whoever sends them.
 	Delta   int // of delta temporality
 	Invalid int // without a value, a time or a temporality, or in contradiction to themselves
@@ -31,6 +34,8 @@ type Request struct {
 	arena    []remotewrite.Sample
 	parts    []remotewrite.Part
 	buckets  int
+	families map[string]*family // by kind, name and unit
+	round    uint64             // of Decode
 	metric   metric
 	point    point
 }
