@@ -22,6 +22,9 @@ import (
 // name comes with it.
 type classic struct{ storage.Queryable }
 
+// Classic is the queryable with native histograms answering to their classic names.
+func Classic(q storage.Queryable) storage.Queryable { return classic{q} }
+
 // Querier implements storage.Queryable.
 func (c classic) Querier(mint, maxt int64) (storage.Querier, error) {
 	q, err := c.Queryable.Querier(mint, maxt)

@@ -184,7 +184,7 @@ func (s *Store) Written() any {
 
 // Queryable is all tenants' data, native histograms by their classic names too.
 // Whoever answers somebody puts a Fence around it.
-func (s *Store) Queryable() storage.Queryable { return classic{s.db} }
+func (s *Store) Queryable() storage.Queryable { return Classic(s.db) }
 
 // Close writes what is queued and closes the history. Closing twice is no error.
 func (s *Store) Close() error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/history"
 )
 
 // All time; the TSDB adds to its bounds, which must not overflow.
@@ -42,7 +44,8 @@ func openDir(path string) (Source, error) {
 		return nil, problem.Wrap(err, problem.Invalid, "the folder is no Prometheus data directory").WithHint("it holds a folder wal, and one for each block")
 	}
 	d := &dir{db: db, sandbox: sandbox, series: map[uint64][]*Series{}}
-	if d.all, err = db.Querier(math.MinInt64, math.MaxInt64); err != nil {
+	// Native histograms answer to their classic names, as in the live history.
+	if d.all, err = history.Classic(db).Querier(math.MinInt64, math.MaxInt64); err != nil {
 		return nil, errors.Join(problem.Wrap(err, problem.Invalid, "the data directory cannot be read"), d.Close())
 	}
 	if _, _, err := d.Span(context.Background()); err != nil {
@@ -99,29 +102,28 @@ func (d *dir) Span(ctx context.Context) (from, to time.Time, err error) {
 
 // Read implements Source.
 func (d *dir) Read(ctx context.Context, q Query, t Taker) error {
-	name := labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+")
-	if len(q.Metrics) > 0 {
-		name = labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, alternatives(q.Metrics))
-	}
+	names := selections(q.Metrics)
 	var w walker
 	var cs []cursor
 	return q.pieces(ctx, func(from, to int64) error {
 		cs = cs[:0]
 		// The hints narrow what is loaded: without them every series would hold
 		// the chunks of the whole time.
-		set := d.all.Select(ctx, false, &storage.SelectHints{Start: from, End: to - 1}, name)
-		for set.Next() {
-			s := set.At()
-			cs = append(cs, cursor{d.known(s.Labels()), chunked{s.Iterator(nil)}})
-		}
-		if set.Err() != nil {
-			return problem.Wrap(set.Err(), problem.Invalid, "the data directory cannot be read")
+		for _, name := range names {
+			set := d.all.Select(ctx, false, &storage.SelectHints{Start: from, End: to - 1}, name)
+			for set.Next() {
+				s := set.At()
+				cs = append(cs, cursor{d.known(s.Labels()), chunked{s.Iterator(nil)}})
+			}
+			if set.Err() != nil {
+				return problem.Wrap(set.Err(), problem.Invalid, "the data directory cannot be read")
+			}
 		}
 		return w.walk(ctx, cs, from, to, q.Window, t)
 	})
 }
 
-// chunked is a stepper over the TSDB's chunks; histograms are passed over.
+// chunked is a stepper over the TSDB's chunks; native histograms are passed over.
 type chunked struct{ it chunkenc.Iterator }
 
 func (c chunked) step() bool {
@@ -151,6 +153,29 @@ func (d *dir) known(ls labels.Labels) *Series {
 	d.met++
 	d.series[h] = append(d.series[h], s)
 	return s
+}
+
+// selections asks for the metrics: together, save those that may be the classic
+// names of a native histogram, which answers to one name at a time.
+func selections(metrics []string) []*labels.Matcher {
+	if len(metrics) == 0 {
+		return []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+")}
+	}
+	var out []*labels.Matcher
+	var plain []string
+	metrics = slices.Clone(metrics)
+	slices.Sort(metrics)
+	for _, m := range slices.Compact(metrics) {
+		if strings.HasSuffix(m, "_bucket") || strings.HasSuffix(m, "_count") || strings.HasSuffix(m, "_sum") {
+			out = append(out, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, m))
+		} else {
+			plain = append(plain, m)
+		}
+	}
+	if len(plain) > 0 {
+		out = append(out, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, alternatives(plain)))
+	}
+	return out
 }
 
 // alternatives is a regular expression of plain names.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/stretchr/testify/require"
@@ -234,4 +235,49 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	cancel()
 	b := &book{t: t, window: 5 * time.Second, got: map[string][]Sample{}, series: map[*Series]string{}}
 	require.ErrorIs(t, src.Read(ctx, Query{From: noon, To: noon.Add(time.Hour)}, b), context.Canceled)
+}
+
+// reader keeps what it is handed.
+type reader map[string][]Sample
+
+func (r reader) Window(time.Time) error { return nil }
+
+func (r reader) Samples(s *Series, xs []Sample) {
+	key := s.Labels.Get("__name__") + s.Labels.Get("le")
+	r[key] = append(r[key], xs...)
+}
+
+// TestNativeHistogramsAreReadByTheirClassicNames: what rules count live they
+// count in what was recorded.
+func TestNativeHistogramsAreReadByTheirClassicNames(t *testing.T) {
+	path := t.TempDir()
+	o := tsdb.DefaultOptions()
+	o.WALSegmentSize, o.StripeSize = 16<<20, 1<<10
+	db, err := tsdb.Open(path, nil, nil, o, nil)
+	require.NoError(t, err)
+	app := db.Appender(t.Context())
+	for i := range int64(4) {
+		h := &histogram.Histogram{Schema: 0, Count: uint64(3 * i), Sum: 1, PositiveSpans: []histogram.Span{{Offset: 0, Length: 2}}, PositiveBuckets: []int64{i, i}}
+		_, err := app.AppendHistogram(0, labels.FromStrings("__name__", "took_seconds", "tenant", "acme"), noon.UnixMilli()+15_000*i, h, nil)
+		require.NoError(t, err)
+		_, err = app.Append(0, labels.FromStrings("__name__", "plain_count", "tenant", "acme"), noon.UnixMilli()+15_000*i, float64(i))
+		require.NoError(t, err)
+	}
+	require.NoError(t, app.Commit())
+	require.NoError(t, db.Close())
+	src, err := Open(path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, src.Close()) }()
+	got := reader{}
+	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(time.Minute), Metrics: []string{"took_seconds_bucket", "plain_count", "other"}}, got))
+	at := func(v ...float64) (out []Sample) {
+		for i, x := range v {
+			out = append(out, Sample{noon.UnixMilli() + 15_000*int64(i), x})
+		}
+		return out
+	}
+	require.Len(t, got, 20)
+	require.Equal(t, at(0, 1, 2, 3), got["took_seconds_bucket1.0"])
+	require.Equal(t, at(0, 3, 6, 9), got["took_seconds_bucket2.0"])
+	require.Equal(t, at(0, 1, 2, 3), got["plain_count"])
 }
