@@ -45,7 +45,8 @@ const (
 
 // Evidence is why it fired, in counts: of N events since the onset K failed (were
 // declined, took longer than Over), where Usual is the ratio learned for this slice.
-// Of traffic N is what came and Expected what usually comes.
+// Of traffic N is what came and Expected what usually comes; of a silent source N is
+// its tenants.
 type Evidence struct {
 	N      float64 `json:"n"`
 	K      float64 `json:"k"`
@@ -95,10 +96,13 @@ type Alert struct {
 }
 
 // Bad is how many of how many are wrong: failures of events; of traffic, what is
-// missing or too much of what was expected. Of absent series nothing was counted.
+// missing or too much of what was expected. Of what does not arrive nothing was counted.
 func (a Alert) Bad() (k, n float64) {
 	ev := a.Evidence
-	if a.Kind == rule.Traffic {
+	switch a.Kind {
+	case rule.Source, rule.Absent:
+		return 0, 0
+	case rule.Traffic:
 		return math.Min(math.Abs(ev.Expected-ev.N), ev.Expected), ev.Expected
 	}
 	return ev.K, ev.N

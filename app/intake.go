@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -83,6 +84,11 @@ func (a *App) handOn(b *samples.Batch, at journal.Position) {
 			a.handTo(seat.Owner, seat.Handler, series, b, at)
 		}
 	}
+	for p, heard := range flow.HeardBySource(b, a.environmentOf) {
+		if seat, ok := a.shared.Seat(p); ok && !seat.Handler.Ends() {
+			seat.Owner.Post(func(tx *partition.Tx) error { return seat.Handler.Hear(tx, heard, at) })
+		}
+	}
 	if db := a.history.Load(); db != nil {
 		if err := db.Append(context.Background(), a.unpurged(b, at), at); err != nil {
 			a.log.Error("samples are missing from the history; they were evaluated", "error", err)
@@ -102,6 +108,11 @@ func (a *App) parts(b *samples.Batch) map[store.Partition][]samples.Series {
 		parts[p] = append(parts[p], s)
 	}
 	return parts
+}
+
+// environmentOf is the environment that a series names.
+func (a *App) environmentOf(s samples.Series) string {
+	return cmp.Or(s.Labels.Get(a.o.Config.Labels.Environment), a.o.Config.Environment)
 }
 
 // evaluable gives the environment the label that evaluate knows it by.

@@ -242,7 +242,11 @@ func oldest(list []*seat) (at journal.Position, ok bool) {
 
 // post hands each seat its part of a batch.
 func (a *App) post(list []*seat, parts map[store.Partition][]samples.Series, b *samples.Batch, at journal.Position) {
+	heard := flow.HeardBySource(b, a.environmentOf)
 	for _, s := range list {
+		if by := heard[s.p]; len(by) > 0 {
+			s.owner.Post(func(tx *partition.Tx) error { return s.handler.Hear(tx, by, at) })
+		}
 		if series := parts[s.p]; len(series) > 0 {
 			a.handTo(s.owner, s.handler, series, b, at)
 		}

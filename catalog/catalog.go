@@ -147,10 +147,18 @@ type Layer struct {
 	Hours []Hours `yaml:"hours" json:"hours"`
 }
 
+// SourceOf says which service a sender of samples belongs to: who is paged when it falls
+// silent.
+type SourceOf struct {
+	Name    string    `yaml:"name" json:"name"` // its cluster label, else its token's name
+	Service ServiceID `yaml:"service" json:"service"`
+}
+
 // Catalog is a checked, immutable whole.
 type Catalog struct {
 	Teams        []Team        `yaml:"teams" json:"teams"`
 	Services     []Service     `yaml:"services" json:"services"`
+	Sources      []SourceOf    `yaml:"sources" json:"sources"`
 	Integrations []Integration `yaml:"integrations" json:"integrations"`
 	People       []Person      `yaml:"people" json:"people"`
 	Schedules    []Schedule    `yaml:"schedules" json:"schedules"`
@@ -181,6 +189,23 @@ func (c *Catalog) Person(id PersonID) (Person, bool) {
 // Schedule finds a schedule by id.
 func (c *Catalog) Schedule(id ScheduleID) (Schedule, bool) {
 	return find(c.Schedules, func(s Schedule) bool { return s.ID == id })
+}
+
+// SourceOwner names the team that a silent source is paged to, the service it belongs to
+// where the catalog says so, and why in a sentence.
+func (c *Catalog) SourceOwner(name string) (Team, ServiceID, string) {
+	if s, ok := find(c.Sources, func(s SourceOf) bool { return s.Name == name }); ok {
+		if t, why := c.Owner(s.Service); t.ID != "" {
+			return t, s.Service, "source " + name + " belongs to service " + string(s.Service) + "; " + why
+		}
+	}
+	if t, ok := find(c.Teams, func(t Team) bool { return t.Kind == "operations" }); ok {
+		return t, "", "source " + name + " is not in the catalog: the first operations team listed takes it"
+	}
+	if len(c.Teams) > 0 {
+		return c.Teams[0], "", "source " + name + " is not in the catalog, which lists no operations team: the first team listed takes it"
+	}
+	return Team{}, "", "the catalog lists no team"
 }
 
 // Owner names the team that owns a service, and why in a sentence. A service

@@ -20,6 +20,7 @@ func (s *source) check() {
 	s.ids()
 	s.teams()
 	s.services()
+	s.sources()
 	s.people()
 	s.schedules()
 }
@@ -52,6 +53,22 @@ func (s *source) ids() {
 func (s *source) oneOf(p place, what, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		s.fault(p, "%s must be one of %s", what, strings.Join(allowed, ", "))
+	}
+}
+
+func (s *source) sources() {
+	seen := map[string]bool{}
+	for i, x := range s.c.Sources {
+		switch {
+		case x.Name == "":
+			s.fault(s.at("sources", i, "name"), "a source has no name; it is the cluster label of its samples, else its token's name")
+		case seen[x.Name]:
+			s.fault(s.at("sources", i, "name"), "the source is listed twice; remove one")
+		}
+		seen[x.Name] = true
+		if _, ok := s.c.Service(x.Service); !ok {
+			s.fault(s.at("sources", i, "service"), "the source's service is not listed; add it to services or correct the name")
+		}
 	}
 }
 

@@ -117,6 +117,7 @@ func (s *source) read(f File) {
 	s.entries(f.Name, doc.Root())
 	s.c.Teams = append(s.c.Teams, one.Teams...)
 	s.c.Services = append(s.c.Services, one.Services...)
+	s.c.Sources = append(s.c.Sources, one.Sources...)
 	s.c.Integrations = append(s.c.Integrations, one.Integrations...)
 	s.c.People = append(s.c.People, one.People...)
 	s.c.Schedules = append(s.c.Schedules, one.Schedules...)
@@ -191,6 +192,7 @@ func (s *source) has(list string, index int, key string) bool {
 // fill sets defaults and makes lists that are never nil.
 func (c *Catalog) fill() {
 	c.Teams, c.Services, c.Integrations = list(c.Teams), list(c.Services), list(c.Integrations)
+	c.Sources = list(c.Sources)
 	c.People, c.Schedules = list(c.People), list(c.Schedules)
 	for i := range c.Teams {
 		t := &c.Teams[i]

@@ -49,7 +49,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 		return err
 	}
 	ts := newTenantState(e.o, id)
-	ts.onboarded, ts.watched, ts.zone, ts.promised = old.onboarded, old.watched, old.zone, old.promised
+	ts.onboarded, ts.watched, ts.zone, ts.promised, ts.live = old.onboarded, old.watched, old.zone, old.promised, old.live
 	c.tenant(ts)
 	if c.err == nil && len(c.data) > 0 {
 		c.fail()
@@ -106,6 +106,7 @@ func (c *coder) tenant(ts *tenantState) {
 	if c.version >= 2 {
 		c.sources(ts)
 		c.ints(&ts.rivalSamples)
+		c.absences(ts)
 	}
 }
 

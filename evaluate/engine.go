@@ -220,11 +220,12 @@ func (e *Engine) Change(t tenant.Tenant, rules []rule.Rule, now time.Time, why s
 	if t.OnboardedAt.IsZero() {
 		ts.onboarded = 0
 	}
-	ts.zone, ts.promised = e.zone(t.Timezone), t.ExpectedTPM
+	ts.zone, ts.promised, ts.live = e.zone(t.Timezone), t.ExpectedTPM, t.State == tenant.Live
 	ts.setRules(rules, now.UnixMilli(), why)
 	if !ts.watched {
 		ts.resolveAll(now.UnixMilli(), "the tenant is "+string(t.State))
 	}
+	e.touch(ts) // it may be due although nothing comes of it
 	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
 }
 

@@ -25,7 +25,7 @@ type ruleState struct {
 
 // cuts says whether the rule judges the slice.
 func (r *ruleState) cuts(s sli.Slice) bool {
-	return len(s) == 0 || len(s) == 1 && slices.Contains(r.SLI.Slices, s[0].Label)
+	return r.Kind != rule.Absent && (len(s) == 0 || len(s) == 1 && slices.Contains(r.SLI.Slices, s[0].Label))
 }
 
 // watch is one rule's view of one cell.

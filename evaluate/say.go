@@ -42,6 +42,7 @@ func (ts *tenantState) resolveAll(now int64, why string) {
 			}
 		}
 	}
+	ts.dropAbsences(now, true, why)
 }
 
 // end resolves what stands for a reason that no step gave.
@@ -147,7 +148,10 @@ func newAlert(key alert.Key, id sli.ID, r *ruleState, said *raised, asOf int64) 
 		AsOf: at(asOf), Backlog: said.backlog,
 	}
 	a.Reason = reason(a)
-	if said.why != "" {
+	switch {
+	case r.Kind == rule.Absent:
+		a.Reason = said.why // nothing was counted
+	case said.why != "":
 		a.Reason += "; " + said.why
 	}
 	return a

@@ -30,6 +30,7 @@ type tenantState struct {
 	watched   bool
 	zone      *time.Location // its day follows
 	promised  float64        // events a minute, at onboarding; 0: nothing was said
+	live      bool           // it trades: not merely onboarding
 	rules     []rule.Rule
 	specs     []sli.Spec // of the rules, one per SLI, sorted by id, slices merged
 
@@ -38,6 +39,11 @@ type tenantState struct {
 	targets map[string]*target
 	meters  []*meter // sorted by environment and SLI
 	sources []*source
+
+	absents    []rule.Rule // of the rules
+	absences   []*absence
+	alive      alive // the source that carried it, while nothing of it comes
+	heardSince int64 // ms; received without interruption since
 
 	newest, swept, fullAt       int64 // event time
 	firstReceived, lastReceived int64 // ms; 0 never
@@ -67,6 +73,9 @@ func (s *series) lastAtOrZero() int64 {
 func (ts *tenantState) heard(received int64) {
 	if ts.firstReceived == 0 {
 		ts.firstReceived = received
+	}
+	if ts.lastReceived == 0 || received-ts.lastReceived >= ts.o.BlindAfter.Milliseconds() {
+		ts.heardSince = received
 	}
 	if ts.blind {
 		ts.blind, ts.sighted, ts.blindSince = false, received, ts.lastReceived
@@ -170,7 +179,7 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
 	kept := make([]rule.Rule, 0, len(rules))
 	for _, r := range rules {
-		if r.Kind.Ratio() || r.Kind == rule.Traffic {
+		if r.Kind.Ratio() || r.Kind == rule.Traffic || r.Kind == rule.Absent {
 			kept = append(kept, r)
 		}
 	}
@@ -178,6 +187,8 @@ func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name))
 	})
 	kept = slices.CompactFunc(kept, func(a, b rule.Rule) bool { return a.Service == b.Service && a.Name == b.Name })
+	ts.absents = slices.DeleteFunc(slices.Clone(kept), func(r rule.Rule) bool { return r.Kind != rule.Absent })
+	ts.dropAbsences(now, false, why)
 	kept = withBeside(kept)
 	if reflect.DeepEqual(kept, ts.rules) {
 		return
@@ -314,6 +325,7 @@ func (ts *tenantState) advance(now int64, out *Output) {
 		for _, m := range ts.meters {
 			ts.closeSteps(m, now, out)
 		}
+		ts.lookAbsent(now)
 		ts.sweep()
 	}
 	out.Alerts = append(out.Alerts, ts.drain()...)

@@ -87,7 +87,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !m.flow.season.Seen(now.Slot)
 		w.rate = v.Expected / minutes
-		if d.Changed && d.Firing {
+		if d.Changed && d.Firing && !p.Young { // a young mean may have nothing else to stand on
 			m.unlearn(ci, d.Onset)
 		}
 		if live {

@@ -49,7 +49,7 @@ func Open(a alert.Alert, o Opening, now time.Time) Change {
 	}
 	b.logData("opened", "tocsin", why, map[string]any{"number": o.Number, "title": b.Incident.Title}, refs(a)...)
 	b.log("owner", "tocsin", o.OwnerReason)
-	b.Dashboard = true
+	b.Dashboard = a.Kind != rule.Source // there is nothing to draw of what does not arrive
 	b.note("opened/1", "Opened: "+b.Incident.Title+".\n"+describe(a)+".", nil)
 	if nobody := b.consider(); nobody != "" {
 		b.log("no_page", "tocsin", "nobody is paged: "+nobody)
@@ -155,7 +155,7 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 		n.Severity = worst.Severity
 	}
 	b.narrow(narrow, reason)
-	b.Dashboard, b.Ticket = true, true
+	b.Dashboard, b.Ticket = a.Kind != rule.Source, true
 	b.log("reopened", "tocsin", "reopened by "+describe(a)+": "+reason, refs(a)...)
 	b.note(fmt.Sprintf("opened/%d", n.Openings), "Reopened: "+describe(a)+".\n"+reason+".", nil)
 	if nobody := b.consider(); nobody != "" {

@@ -79,8 +79,10 @@ func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 			best[a.Tenant] = a
 		}
 	}
-	if a := best[tenant.Product]; a != nil && a.Evidence.N > 0 {
-		return a.Evidence.N, a.Evidence.K, a.Evidence.Usual, a.Evidence.Share, true
+	if a := best[tenant.Product]; a != nil {
+		if k, n := a.Bad(); n > 0 {
+			return n, k, a.Evidence.Usual, a.Evidence.Share, true
+		}
 	}
 	volume, known := 0.0, true
 	for _, t := range i.Tenants {

@@ -179,7 +179,7 @@ func (p *Policy) check() (faults []string) {
 		switch {
 		case r.Kind == string(rule.Latency) && slis[r.SLI] && !timed[r.SLI]:
 			fault("%s: kind latency needs an SLI with a histogram", where)
-		case r.Kind != string(rule.Latency) && timed[r.SLI]:
+		case r.Kind != string(rule.Latency) && r.Kind != string(rule.Absent) && timed[r.SLI]:
 			fault("%s: its SLI is a histogram, which only kind latency can judge", where)
 		}
 		if r.Service == "" {

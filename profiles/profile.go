@@ -99,9 +99,14 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 	team := func(service string) string { return o.Budgets[service].Team }
 	of := map[string]int{} // rules that can page each team
 	for _, r := range rules {
-		of[team(r.Service)]++
+		if r.Kind != rule.Absent { // no chance is in it
+			of[team(r.Service)]++
+		}
 	}
 	for i := range rules {
+		if rules[i].Kind == rule.Absent {
+			continue
+		}
 		rules[i].FalseAlarms = share(o, rules[i].Service, of[team(rules[i].Service)])
 	}
 	return rules, reasons
@@ -173,6 +178,10 @@ func (p Profile) Describe() []string {
 			what = "the share above a usual duration"
 		case rule.Traffic:
 			what = map[rule.Direction]string{"": "too little", rule.Less: "too little", rule.More: "too much", rule.Both: "too little and too much"}[r.Direction]
+		}
+		if r.Kind == rule.Absent {
+			out = append(out, fmt.Sprintf("%s (%s, %s): whether the series of %s arrive, while their source sends others", r.Name, r.Kind, r.Severity, r.SLI.Name))
+			continue
 		}
 		out = append(out, fmt.Sprintf("%s (%s, %s): %s of %s, %s; %s",
 			r.Name, r.Kind, r.Severity, what, r.SLI.Name, cut, bears(r)))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -40,6 +41,10 @@ type Candidate struct {
 	Rings []sli.Slice
 	// Tenants are those it touches now; tenant.Product when a pooled alert is in it.
 	Tenants []tenant.ID
+	// Source says that it is about a silent source, Absent that it is only about series
+	// that no longer arrive. Such incidents explain their own kind; and what no longer
+	// arrives of a tenant belongs to what else that tenant has.
+	Source, Absent bool
 	// Failing is the failure ratio in its slice, 0..1; 0 when not known.
 	Failing float64
 }
@@ -125,7 +130,17 @@ func successor(ranked []Candidate, over Candidate) (string, bool) {
 	return "", false
 }
 
+// kin says whether the incident and the alert are about the same sort of fault: that a
+// tenant's series no longer arrive says nothing of another's failures.
+func kin(c Candidate, a alert.Alert) bool {
+	if c.Source || a.Kind == rule.Source {
+		return c.Source && a.Kind == rule.Source
+	}
+	return c.Absent == (a.Kind == rule.Absent) || slices.Contains(c.Tenants, a.Tenant)
+}
+
 func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
+	ranked = slices.DeleteFunc(slices.Clone(ranked), func(c Candidate) bool { return !kin(c, a) })
 	for _, c := range ranked {
 		if !c.Open || c.Service != a.Service || !c.Slice.Related(a.Slice) {
 			continue

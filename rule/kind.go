@@ -22,7 +22,7 @@ const (
 )
 
 // Kinds lists those that a policy may use.
-func Kinds() []Kind { return []Kind{Errors, Declines, Latency, Traffic} }
+func Kinds() []Kind { return []Kind{Errors, Declines, Latency, Traffic, Absent} }
 
 // Ratio says whether the rule judges the share of bad events, against what that
 // share usually is.

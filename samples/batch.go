@@ -101,6 +101,9 @@ func (d *Door) build(series []remotewrite.Series, adm *Admission, at time.Time, 
 		}
 	}
 	j.done()
+	for _, n := range rep.refused {
+		w.b.Refused += n
+	}
 	return w.b, w.rep
 }
 
@@ -148,5 +151,6 @@ func (d *Door) Decode(r Record) (*Batch, error) {
 		}
 	}
 	b, _ := d.build(req.Series, &adm, r.At, recorded{&h})
+	b.Sender = h.Scope.Sender
 	return b, nil
 }

@@ -24,7 +24,7 @@ type builder struct {
 // take adds what may come in of a series and says how many items that was.
 func (w *builder) take(in *info, s *remotewrite.Series, unknown bool) int {
 	w.rep.refuse(refusedHistogram, s.Invalid)
-	out := Series{ID: in.id, Tenant: in.tenant, Labels: in.labels, Unknown: unknown}
+	out := Series{ID: in.id, Tenant: in.tenant, Labels: in.labels, Unknown: unknown, Source: in.source}
 	out.Samples = w.notAfter(s.Samples)
 	for _, h := range s.Histograms {
 		if h.T > w.latest {
@@ -118,7 +118,7 @@ func (w *builder) add(in *info, parts []remotewrite.Part, at Sample, unknown, de
 	for i, kid := range w.cache.parts(in, parts, derived) {
 		at.V = parts[i].V
 		values[i] = at
-		s := Series{ID: kid.id, Tenant: in.tenant, Labels: kid.labels, Unknown: unknown, Derived: derived, Samples: values[i : i+1 : i+1]}
+		s := Series{ID: kid.id, Tenant: in.tenant, Labels: kid.labels, Unknown: unknown, Source: in.source, Derived: derived, Samples: values[i : i+1 : i+1]}
 		if len(exemplars) > 0 && parts[i].Kind == remotewrite.PartBucket {
 			s.Exemplars, exemplars = split(exemplars, parts[i].Edge)
 		}

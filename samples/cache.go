@@ -2,6 +2,7 @@ package samples
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
@@ -23,6 +24,7 @@ type info struct {
 	replica string
 	refused string // reason that no credential can mend; empty when it may come in
 	name    string // of the metric
+	source  string // what its samples call their cluster
 	kids    []kid  // the series it stands for; under the cache's lock
 	gone    bool   // not in the cache any more; under its lock
 	used    atomic.Uint32
@@ -222,6 +224,7 @@ func (c *cache) read(fallback tenant.ID, key []byte) *info {
 	if _, twice := in.labels.HasDuplicateLabelNames(); twice {
 		return &info{refused: refusedInvalid}
 	}
+	in.source = strings.Join(slices.DeleteFunc(slices.Clone(clusters), func(s string) bool { return s == "" }), "/")
 	if in.replica != "" {
 		in.sender = senderKey(fallback, clusters)
 	}

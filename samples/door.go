@@ -59,6 +59,7 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 	at := d.opts.Now()
 	j := &live{d: d, at: at, head: &head}
 	batch, rep := d.build(req.Series, &adm, at, j)
+	batch.Sender = scope.Sender
 	if err := d.tooFast(&adm, batch, rep, j); err != nil {
 		d.bodies.Put(buf)
 		d.fail(w, outcomeRefused, err)

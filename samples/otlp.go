@@ -32,6 +32,7 @@ func (d *Door) WriteOTLP(ctx context.Context, scope Scope, body []byte, inJSON b
 	at := d.opts.Now()
 	j := &live{d: d, at: at, head: &head}
 	batch, rep := d.build(req.Series, &adm, at, j)
+	batch.Sender = scope.Sender
 	if err := d.tooFast(&adm, batch, rep, j); err != nil {
 		return 0, "", d.failed(outcomeRefused, err)
 	}
@@ -74,6 +75,7 @@ func (d *Door) decodeOTLP(r Record, h *header, adm *Admission) (*Batch, error) {
 		return nil, err
 	}
 	b, _ := d.build(req.Series, adm, r.At, recorded{h})
+	b.Sender = h.Scope.Sender
 	return b, nil
 }
 

@@ -55,6 +55,8 @@ type Series struct {
 	// stand for follow as series of their own.
 	Histograms []Histogram
 	Exemplars  []exemplar.Exemplar
+	// Source is what the samples call their cluster; empty: they do not say.
+	Source string
 	// Derived says that the series is one of those counters: evaluate, do not store.
 	Derived bool
 }
@@ -64,6 +66,8 @@ type Batch struct {
 	ReceivedAt time.Time
 	Series     []Series
 	Samples    int // over all series, without those of derived ones
+	Refused    int // items that were not taken
+	Sender     string // the name of the credential it came by
 	Histograms int
 	Exemplars  int
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -30,7 +31,7 @@ func (s *Server) Routes() []web.Route {
 // service is what other programs call in their own form.
 func (s *Server) service() []web.Route {
 	write := func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-		s.Door.Write(w, r, samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: r.Header.Get("X-Scope-OrgID")})
+		s.Door.Write(w, r, samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: r.Header.Get("X-Scope-OrgID"), Sender: p.Name})
 		return nil
 	}
 	metrics := promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{})
@@ -69,6 +70,7 @@ func (s *Server) documents() []web.Route {
 		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: readers, Tenant: "id", Response: TenantStatus{}, Handle: s.tenantStatus},
 		{Method: "GET", Path: "/api/v1/status", Summary: "The daemon's health", Roles: adminOnly, Response: StatusAnswer{}, Handle: s.status},
+		{Method: "GET", Path: "/api/v1/sources", Summary: "Senders of samples: what each carries, and since when it is silent", Roles: adminOnly, Response: List[sources.Status]{}, Handle: s.sources},
 		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: adminOnly, Response: List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
 
 		{Method: "GET", Path: "/api/v1/tokens", Summary: "List tokens", Roles: adminOnly, Response: List[web.Token]{}, Handle: s.listTokens},

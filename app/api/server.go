@@ -106,7 +106,7 @@ func (l Links) cap(id string) string {
 // the firing time.
 func (l Links) Dashboard(i incident.Incident) string {
 	lead, ok := send.Lead(i)
-	if !ok {
+	if !ok || lead.Kind == rule.Source { // nothing is drawn of what does not arrive
 		return l.Incident(string(i.ID))
 	}
 	r, _ := l.Rule(lead.Rule)

@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/router"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -35,6 +36,7 @@ const (
 	inputAlert    = "alert"    // 1: alert.Alert, for an environment's incidents
 	inputEffect   = "effect"   // 1: delivery.Delivery, for a destination
 	inputOutcome  = "outcome"  // 1: delivery.Outcome, for an environment's incidents
+	inputAlive    = "alive"    // 1: sourceAlive, for a tenant
 	inputObserved = "observed" // 1: itsm.Observed, for an environment's incidents
 	inputRecord   = "record"   // 1: RecordJob, for whoever's record it is
 )
@@ -171,6 +173,9 @@ func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router
 	}
 	rules := h.s.Rules()
 	team, why := rules.Catalog.Owner(catalog.ServiceID(a.Service))
+	if a.Kind == rule.Source {
+		team, _, why = rules.Catalog.SourceOwner(a.Evidence.Source)
+	}
 	system, _, _ := h.s.Settings.Ticket(team)
 	service, _ := rules.Catalog.Service(catalog.ServiceID(a.Service))
 	o := incident.Opening{ID: incident.NewID(tx.Now(), in.ID), Number: number, Team: team.ID, OwnerReason: why, System: system, Reason: d.Reason,
@@ -224,7 +229,9 @@ func Candidates(open []incident.Incident) []router.Candidate {
 		all, firing := i.AlertIDs()
 		c := router.Candidate{Incident: string(i.ID), Service: i.Service, Slice: i.Slice, OnsetAt: i.OnsetAt,
 			Open: i.State != incident.StateResolved, Alerts: all, Firing: firing, Rings: i.Rings()}
+		c.Source, c.Absent = i.Kind() == rule.Source, len(i.Alerts) > 0
 		for _, a := range i.Alerts {
+			c.Absent = c.Absent && a.Kind == rule.Absent
 			if !slices.Contains(c.Tenants, a.Tenant) {
 				c.Tenants = append(c.Tenants, a.Tenant)
 			}

@@ -16,9 +16,10 @@ import (
 
 // Handler decides for one partition. It is used by that partition's owner only.
 type Handler struct {
-	s      *Shared
-	engine *evaluate.Engine
-	pools  map[string]*evaluate.Pool
+	s       *Shared
+	engine  *evaluate.Engine
+	pools   map[string]*evaluate.Pool
+	senders map[string]*sender // sources of samples, by subject
 	// at is where in the journal each tenant's state stands: batches that end at
 	// or before it are in the state already.
 	at map[tenant.ID]journal.Position
@@ -39,7 +40,7 @@ type Handler struct {
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}}
+	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -70,6 +71,9 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		if err := h.s.LoadDuty(ctx); err != nil {
 			return err
 		}
+	}
+	if err := h.loadSources(ctx, p, s); err != nil {
+		return err
 	}
 	return h.loadPools(ctx, p, s)
 }
@@ -110,13 +114,19 @@ func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why s
 	h.engine.Change(t, rules, now, why)
 }
 
-// Oldest is the earliest journal position a tenant of this partition stands at;
-// ok is false when the partition has no tenants.
+// Oldest is the earliest journal position a tenant or source of this partition stands
+// at; ok is false when the partition has none.
 func (h *Handler) Oldest() (at journal.Position, ok bool) {
-	for _, p := range h.at {
+	take := func(p journal.Position) {
 		if !ok || p.Before(at) {
 			at, ok = p, true
 		}
+	}
+	for _, p := range h.at {
+		take(p)
+	}
+	for _, v := range h.senders {
+		take(v.at)
 	}
 	return at, ok
 }
@@ -139,6 +149,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.observed(tx, in)
 	case inputRecord:
 		return h.record(tx, in)
+	case inputAlive:
+		return h.sourceAlive(in)
 	}
 	return unknownInput(in)
 }
@@ -160,7 +172,7 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 		return err
 	}
 	h.advancePools(tx)
-	return nil
+	return h.lookAtSources(tx)
 }
 
 // Drain implements partition.Handler: the next start begins here.

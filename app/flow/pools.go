@@ -104,6 +104,9 @@ func (h *Handler) Checkpoint(tx *partition.Tx, at journal.Position) error {
 		}
 		tx.PutRaw(checkpoint(id, h.s.mark(at, tx), state))
 	}
+	if err := h.checkpointSources(tx, at); err != nil {
+		return err
+	}
 	return h.CheckpointPools(tx)
 }
 

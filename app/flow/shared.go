@@ -81,6 +81,7 @@ type Shared struct {
 
 	rules     atomic.Pointer[Rules]
 	directory Directory
+	names     names                                   // of sources
 	modes     atomic.Pointer[map[catalog.TeamID]Mode] // decided of teams; changed by the owner of DutySubject
 	overrides atomic.Pointer[[]rota.Override]         // made by API, the oldest first; changed by the owner of DutySubject
 	mu        sync.Mutex

@@ -1,0 +1,21 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/tocsin-alerting/tocsin/sources"
+	"github.com/tocsin-alerting/tocsin/web"
+)
+
+// sources lists the senders of samples.
+func (s *Server) sources(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	l, err := parseListing(r)
+	if err != nil {
+		return err
+	}
+	list, err := s.Flow.Sources(r.Context(), s.Now())
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, cut(list, func(x sources.Status) string { return x.Environment + "/" + x.Name }, l))
+}

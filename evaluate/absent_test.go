@@ -1,0 +1,115 @@
+package evaluate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+func arriving() rule.Rule {
+	return rule.Rule{Name: "payment_absent", Kind: rule.Absent, SLI: payments(), Service: "payments", Severity: rule.Warning, Summary: "absent"}
+}
+
+func minutes(r *rig, from, to time.Time, each func(now time.Time)) {
+	for t := from; t.Before(to); t = t.Add(time.Minute) {
+		r.advance(t)
+		if each != nil {
+			each(t)
+		}
+	}
+}
+
+func TestSeriesThatStopWhileTheSourceSendsOthers(t *testing.T) {
+	r := newRig(t, grownUp(), failing(), arriving())
+	g := three()
+	stop := epoch.Add(2 * time.Hour)
+	g.live(r, epoch, stop)
+	minutes(r, stop, stop.Add(30*time.Minute), nil)
+	require.Empty(t, r.out.Alerts, "nobody says that the source is alive")
+
+	minutes(r, stop.Add(30*time.Minute), stop.Add(40*time.Minute), func(now time.Time) { r.e.SourceAlive("shop", "prom-eu", epoch, now) })
+	fired := firing(r.out.Alerts)
+	require.Len(t, fired, 1)
+	a := fired[0]
+	require.Equal(t, rule.Absent, a.Kind)
+	require.Equal(t, rule.Warning, a.Severity)
+	require.Equal(t, "prom-eu", a.Evidence.Source)
+	require.WithinDuration(t, stop, a.OnsetAt, 20*time.Second)
+	require.WithinDuration(t, stop.Add(10*time.Minute), a.StartsAt, 20*time.Second, "when it was due")
+	require.Regexp(t, `^no sample of payment_transactions_total arrived since 01:59:\d\d UTC, although source prom-eu sends others$`, a.Reason)
+
+	raw, err := r.e.Checkpoint("shop")
+	require.NoError(t, err)
+	again := newRig(t, grownUp(), failing(), arriving())
+	require.NoError(t, again.e.Restore("shop", raw))
+	r.e, r.out.Alerts = again.e, nil
+	minutes(r, stop.Add(40*time.Minute), stop.Add(50*time.Minute), func(now time.Time) { r.e.SourceAlive("shop", "prom-eu", epoch, now) })
+	require.Empty(t, r.out.Alerts, "it was said before the restart")
+
+	g.live(r, stop.Add(50*time.Minute), stop.Add(52*time.Minute))
+	ended := ofState(r.out.Alerts, alert.Resolved)
+	require.Len(t, ended, 1)
+	require.True(t, ended[0].Newer(&a))
+	require.Contains(t, ended[0].Reason, "they arrive again since 02:50:01 UTC")
+}
+
+func TestWhatComesBackAfterAnOutageHasTimeForIt(t *testing.T) {
+	r := newRig(t, grownUp(), arriving())
+	g := three()
+	stop, back := epoch.Add(2*time.Hour), epoch.Add(3*time.Hour)
+	g.live(r, epoch, stop)
+	minutes(r, stop, back, nil)
+	minutes(r, back, back.Add(9*time.Minute), func(now time.Time) { r.e.SourceAlive("shop", "prom-eu", back, now) })
+	require.Empty(t, r.out.Alerts, "the source is back for nine minutes")
+	minutes(r, back.Add(9*time.Minute), back.Add(12*time.Minute), func(now time.Time) { r.e.SourceAlive("shop", "prom-eu", back, now) })
+	require.Len(t, firing(r.out.Alerts), 1)
+}
+
+func TestOneSLIOfATenantIsAbsent(t *testing.T) {
+	r := newRig(t, grownUp(), slowing(), arriving())
+	g := three()
+	alpha, beta := acquirers()
+	stop := epoch.Add(2 * time.Hour)
+	for t := epoch; t.Before(stop.Add(20 * time.Minute)); t = t.Add(15 * time.Second) {
+		r.advance(t.Add(time.Second))
+		for _, h := range []*timer{alpha, beta} {
+			h.run(15 * time.Second)
+			h.scrape(r, t)
+		}
+		if t.Before(stop) {
+			g.run(15 * time.Second)
+			g.scrape(r, "shop", t, t.Add(time.Second))
+		}
+	}
+	fired := firing(r.out.Alerts)
+	require.Len(t, fired, 1)
+	require.Contains(t, fired[0].Reason, "although others of the tenant do")
+}
+
+func TestATenantThatNeverSent(t *testing.T) {
+	for name, c := range map[string]struct {
+		state    tenant.State
+		promised float64
+		fires    bool
+	}{"promised": {tenant.Live, 60, true}, "nothing promised": {tenant.Live, 0, false}, "not live yet": {tenant.Onboarding, 60, false}} {
+		t.Run(name, func(t *testing.T) {
+			r := &rig{t: t, e: New(Options{}), now: epoch}
+			r.e.SetTenant(tenant.Tenant{ID: "shop", State: c.state, ExpectedTPM: c.promised, OnboardedAt: epoch}, []rule.Rule{arriving()}, epoch)
+			minutes(r, epoch, epoch.Add(59*time.Minute), nil)
+			require.Empty(t, r.out.Alerts)
+			minutes(r, epoch.Add(59*time.Minute), epoch.Add(70*time.Minute), nil)
+			require.Equal(t, c.fires, len(firing(r.out.Alerts)) == 1)
+			if c.fires {
+				require.Contains(t, r.out.Alerts[0].Reason, "ever arrived since the tenant was onboarded")
+				r.e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Paused, OnboardedAt: epoch}, []rule.Rule{arriving()}, r.now)
+				r.advance(r.now.Add(time.Minute))
+				require.Len(t, ofState(r.out.Alerts, alert.Resolved), 1, "nothing is expected of a paused tenant")
+			}
+		})
+	}
+}
