@@ -51,3 +51,39 @@ func TestOTLPIsThereAfterARestart(t *testing.T) {
 	require.Equal(t, map[string]string{"acme": "4"}, r.query(t, r.admin, "", "seen_total"))
 	require.Equal(t, map[string]string{"acme": "2"}, r.query(t, r.admin, "", "count_over_time(seen_total[1m])"))
 }
+
+// TestOTLPThatIsLateOrTwice: what a sender's clock or its retries spoil is
+// counted where somebody sees it, and spoils nothing else.
+func TestOTLPThatIsLateOrTwice(t *testing.T) {
+	r := start(t, t.TempDir())
+	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{}`)
+	h := map[string]string{"Content-Type": "application/json"}
+	now := time.Now().Add(-time.Second)
+	body := func(at time.Time) string {
+		return strings.Replace(otlpJSON(at, 3, "acme"), `"name":"seen"`, `"name":"payment.transactions"`, 1)
+	}
+	for _, c := range []struct {
+		at   time.Time
+		says string
+	}{
+		{now, `{"partialSuccess":{}}`},
+		{now, `{"partialSuccess":{}}`},
+		{now.Add(-30 * time.Second), `{"partialSuccess":{}}`},
+		{now.Add(-24 * time.Hour), `{"partialSuccess":{}}`},
+		{now.Add(24 * time.Hour), `too far ahead of now`},
+	} {
+		got := r.do(t, call{Method: http.MethodPost, Path: "/v1/metrics", Token: r.admin, Header: h, Body: body(c.at)})
+		require.Equal(t, http.StatusOK, got.Status)
+		require.Contains(t, got.Body, c.says)
+	}
+	require.Equal(t, map[string]string{"acme": "3"}, r.query(t, r.admin, "", "count_over_time(payment_transactions_total[2d])"), "each moment once, the late ones too")
+	var status struct {
+		Series int
+		Late   int64 `json:"late_samples"`
+	}
+	require.Eventually(t, func() bool {
+		r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/acme/status", "").into(t, &status)
+		return status.Late >= 3
+	}, 20*time.Second, 20*time.Millisecond)
+	require.EqualValues(t, 3, status.Late, "the second, the one half a minute late and the one a day late")
+}
