@@ -51,6 +51,7 @@ type judge interface {
 type report struct {
 	refused      map[string]int
 	deduplicated int // samples and histograms of replicas that do not count
+	spared       int // exemplars of such replicas
 	starts       int // starts after their own sample, which were not believed
 }
 
@@ -83,6 +84,7 @@ func (d *Door) build(series []remotewrite.Series, adm *Admission, at time.Time, 
 			continue
 		case in.replica != "" && !memo.counts(in.sender, in.replica):
 			rep.deduplicated += items(s)
+			rep.spared += len(s.Exemplars)
 			continue
 		}
 		unknown := memo.unknown(in.tenant)

@@ -121,7 +121,7 @@ func (d *Door) answer(w http.ResponseWriter, v remotewrite.Version, b *Batch, re
 		h := w.Header()
 		h.Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(b.Samples+rep.deduplicated))
 		h.Set("X-Prometheus-Remote-Write-Histograms-Written", strconv.Itoa(b.Histograms))
-		h.Set("X-Prometheus-Remote-Write-Exemplars-Written", strconv.Itoa(b.Exemplars))
+		h.Set("X-Prometheus-Remote-Write-Exemplars-Written", strconv.Itoa(b.Exemplars+rep.spared))
 	}
 	if text := d.count(b, rep); text != "" {
 		http.Error(w, text, http.StatusBadRequest)
@@ -138,7 +138,7 @@ func (d *Door) count(b *Batch, rep report) string {
 	m.histograms.Add(float64(b.Histograms))
 	m.exemplars.Add(float64(b.Exemplars))
 	m.starts.Add(float64(rep.starts))
-	m.series.Add(float64(len(b.Series)))
+	m.series.Add(float64(b.stored()))
 	m.deduplicated.Add(float64(rep.deduplicated))
 	for reason, n := range rep.refused {
 		m.refused.WithLabelValues(reason).Add(float64(n))
@@ -161,6 +161,16 @@ func (d *Door) count(b *Batch, rep report) string {
 	text := refusal(b, rep)
 	d.opts.Logger.Warn("samples refused", "answer", text)
 	return text
+}
+
+// stored is the number of series that are not derived.
+func (b *Batch) stored() (n int) {
+	for i := range b.Series {
+		if !b.Series[i].Derived {
+			n++
+		}
+	}
+	return n
 }
 
 func refusal(b *Batch, rep report) string {
