@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api"
@@ -119,6 +120,9 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 				c.Usual, c.OnsetAt, c.FiredAt = lead.Evidence.Usual, lead.OnsetAt, lead.StartsAt
 			}
 		}
+	}
+	if n, err := strconv.Atoi(r.URL.Query().Get("height")); err == nil {
+		c.Height = n
 	}
 	c.Dark = r.URL.Query().Get("dark") != ""
 	png, err := c.PNG()

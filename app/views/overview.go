@@ -14,6 +14,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/web/view"
 )
 
+// cardIncidents is how many incidents a service's card names.
+const cardIncidents = 5
+
 // wallLength is how many tenants are drawn; the worst come first.
 const wallLength = 1000
 
@@ -213,6 +216,9 @@ func (v *Views) complete(c *view.ServiceCard) {
 		}
 	}
 	c.Say = sayCard(*c)
+	if len(c.Incidents) > cardIncidents {
+		c.Incidents, c.More = c.Incidents[:cardIncidents], len(c.Incidents)-cardIncidents
+	}
 	team, reason := v.api.Flow.Rules().Catalog.Owner(catalog.ServiceID(c.Service))
 	if team.ID == "" {
 		c.Problem = reason

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -197,8 +198,11 @@ func silent(k known) []string {
 	return out
 }
 
-// signalSpan is how much of a signal a tenant's page shows.
-const signalSpan = 3 * time.Hour
+// What a tenant's page shows of a signal.
+const (
+	signalSpan   = 3 * time.Hour
+	signalHeight = 320
+)
 
 func (v *Views) signals(t tenant.Tenant, k known, p web.Principal) []view.Signal {
 	now := minutes(v.api.Now())
@@ -218,13 +222,27 @@ func (v *Views) signals(t tenant.Tenant, k known, p web.Principal) []view.Signal
 			if g.Chart == nil && len(x.Slice) == 0 && row.URL != "" {
 				q := dashboards.Span{Tenant: t.ID, From: now.Add(-signalSpan), To: now}.Query()
 				q.Set("environment", s.Environment)
+				q.Set("height", strconv.Itoa(signalHeight))
 				g.Chart = drawn(&url.URL{Path: "/dashboards/" + x.Rule + "/picture", RawQuery: q.Encode()}, fmt.Sprintf("%s of %s over the last three hours", s.Name, t.Name))
+				g.Chart.Height, g.Chart.Lazy = signalHeight, n > 0
 			}
-			g.Slices = append(g.Slices, row)
+			if len(x.Slice) == 0 || x.Firing {
+				g.Rows = append(g.Rows, row)
+			} else {
+				g.More = append(g.More, row)
+			}
 		}
+		slices.SortStableFunc(g.Rows, byRule)
+		slices.SortStableFunc(g.More, byRule)
 		out = append(out, g)
 	}
 	return out
+}
+
+func byRule(a, b view.SignalRow) int {
+	return cmp.Or(cmp.Compare(a.Rule, b.Rule), slices.CompareFunc(a.Slice, b.Slice, func(x, y view.Dim) int {
+		return cmp.Or(cmp.Compare(x.Label, y.Label), cmp.Compare(x.Value, y.Value))
+	}))
 }
 
 func percent(r float64) string { return hundredths(r) + "%" }

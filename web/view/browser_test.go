@@ -146,10 +146,13 @@ func TestInABrowser(t *testing.T) {
 	for _, name := range []string{"incident", "incidents", "ack", "taken", "login", "dashboard", "message", "overview", "beginning", "tenants", "tenant", "alerts", "oncall", "sources", "ledger", "full", "filtered", "anywhere"} {
 		for _, scheme := range []string{"light", "dark"} {
 			for _, size := range [][2]int64{{360, 740}, {390, 844}, {1280, 900}} {
+				if scheme == "dark" && size[0] != 390 && look == "" {
+					continue // the colours are the same at every width
+				}
 				show(ctx, t, s.URL+"/"+name, scheme, size)
 				require.LessOrEqual(t, eval[int64](ctx, t, `document.documentElement.scrollWidth`), size[0], "%s scrolls sideways at %d", name, size[0])
 				require.Empty(t, eval[[]string](ctx, t, lowContrast), "%s %s", name, scheme)
-				if (scheme == "light") == (size[0] == 390) && size[0] != 360 { // colours are judged above
+				if scheme == "light" && size[0] != 360 { // the dark colours are judged above
 					require.Empty(t, accessible(ctx, t, axe), "axe-core on %s, %s, %d wide", name, scheme, size[0])
 				}
 				if look != "" && size[0] != 360 {

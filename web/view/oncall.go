@@ -116,7 +116,7 @@ func NewRota(shifts []Shift, monday time.Time, weeks int, zone *time.Location, n
 
 // short is as much of a name as fits into the time it is drawn over.
 func short(name string, over time.Duration) string {
-	letters := int((over.Hours()/24*dayWidth - 10) / 12)
+	letters := int((over.Hours()/24*dayWidth - 12) / 13)
 	if runes := []rune(name); len(runes) > letters {
 		if letters < 4 {
 			return ""

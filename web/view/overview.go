@@ -61,6 +61,7 @@ type ServiceCard struct {
 	Watched, Blind       int
 	Learning             int
 	Incidents            []IncidentRow // open ones
+	More                 int           // further ones
 	Team                 string
 	OnCall               string // name; empty: nobody, and Problem says why
 	Until                time.Time

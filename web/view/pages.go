@@ -49,6 +49,7 @@ type Picture struct {
 	Alt     string // the picture in a sentence
 	Width   int    // layout size, so that nothing jumps; zero: 800 by 420
 	Height  int
+	Lazy    bool // fetched when somebody scrolls to it
 }
 
 // Numbers are the evidence in counts. Zero N: not shown.

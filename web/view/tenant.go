@@ -29,8 +29,8 @@ type Signal struct {
 	Name, Environment string
 	PerMinute         float64
 	Chart             *Picture
-	Dashboard         string
-	Slices            []SignalRow
+	// Rows are the totals and what fires; More the other slices.
+	Rows, More []SignalRow
 }
 
 // SignalRow is how one rule sees one slice.
