@@ -136,7 +136,7 @@ func TestPeopleFindTheirWay(t *testing.T) {
 		want       []string
 		not        []string
 	}{
-		{"overview", "/", []string{"Payments is broken", "payments", "1 open incident", number + " ", "on call for", "Tenants (5)", "4 tenants are watched, ", "Broken 2", "Learning 1", "Nothing came yet 1", "Not watched 1"}, nil},
+		{"overview", "/", []string{"Payments is broken", "payments", "1 open incident", number + " ", "samples a second come in", "To look at", "1 tenant(s) send and were never onboarded", "on call for", "Tenants (5)", "4 tenants are watched, ", "Broken 2", "Learning 1", "Nothing came yet 1", "Not watched 1"}, nil},
 		{"tenants", "/tenants", []string{"5 tenants", "Acme Tickets", "paused, so nothing of it is judged", "nothing has arrived yet"}, []string{"stranger"}},
 		{"tenants-found", "/tenants?q=ACME+tick", []string{"1 tenant matches, of 5", "Acme Tickets"}, []string{"bolt"}},
 		{"tenants-learning", "/tenants?state=learning", []string{"1 tenant matches", "calm"}, []string{"Acme"}},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -73,25 +74,43 @@ type IncidentCounts struct {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	ctx := r.Context()
-	a := StatusAnswer{Machine: s.Machine(), Troubles: []string{}}
-	glances, err := s.Flow.Glance(ctx)
+	glances, err := s.Flow.Glance(r.Context())
 	if err != nil {
 		return err
 	}
-	a.Tenants = s.countTenants(glances)
+	open, err := s.Open(r.Context())
+	if err != nil {
+		return err
+	}
+	a, err := s.Health(r.Context(), glances, open)
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, a)
+}
+
+// Open lists the incidents of every environment that are not over.
+func (s *Server) Open(ctx context.Context) ([]incident.Incident, error) {
+	var out []incident.Incident
 	for _, env := range s.Environments() {
 		open, err := s.Flow.OpenIncidents(ctx, env)
 		if err != nil {
-			return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+			return nil, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 		}
-		a.count(open)
+		out = append(out, open...)
 	}
+	return out, nil
+}
+
+// Health is how the daemon does, with a look at its tenants and open incidents.
+func (s *Server) Health(ctx context.Context, glances []evaluate.Glance, open []incident.Incident) (a StatusAnswer, err error) {
+	a = StatusAnswer{Machine: s.Machine(), Troubles: []string{}, Tenants: s.countTenants(glances)}
+	a.count(open)
 	if a.Undelivered, err = s.Flow.Backlogs(ctx); err != nil {
-		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
 	a.judge(s.Now())
-	return web.WriteJSON(w, http.StatusOK, a)
+	return a, nil
 }
 
 func (s *Server) countTenants(glances []evaluate.Glance) (c TenantCounts) {

@@ -1,12 +1,15 @@
 package views
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -20,6 +23,7 @@ type look struct {
 	at       time.Time
 	standing []standing // in order of id
 	open     []incident.Incident
+	health   api.StatusAnswer
 }
 
 // standing is how one tenant stands, and why.
@@ -49,15 +53,13 @@ func (v *Views) look(ctx context.Context) (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	incidents, err := v.api.Incidents(ctx, web.Principal{Any: true, Role: web.Admin})
-	if err != nil {
+	l := look{at: now}
+	if l.open, err = v.api.Open(ctx); err != nil {
 		return look{}, err
 	}
-	l := look{at: now}
-	for _, i := range incidents {
-		if i.State != incident.StateResolved {
-			l.open = append(l.open, i)
-		}
+	slices.SortFunc(l.open, func(a, b incident.Incident) int { return cmp.Compare(b.ID, a.ID) }) // the newest first
+	if l.health, err = v.api.Health(ctx, glances, l.open); err != nil {
+		return look{}, err
 	}
 	firing := firing(l.open)
 	byID := make(map[tenant.ID]evaluate.Glance, len(glances))
@@ -65,8 +67,13 @@ func (v *Views) look(ctx context.Context) (look, error) {
 		byID[g.Tenant] = g
 	}
 	for _, t := range v.api.Flow.Directory().List() {
-		s := standing{tenant: t, glance: byID[t.ID]}
-		s.tone, s.say = judge(t, s.glance, firing[t.ID])
+		s := standing{tenant: t}
+		var served bool
+		if s.glance, served = byID[t.ID]; served {
+			s.tone, s.say = judge(t, s.glance, firing[t.ID])
+		} else {
+			s.tone, s.say = view.Blind, "It is judged by nobody at this moment: the part of the store it is in changes hands."
+		}
 		l.standing = append(l.standing, s)
 	}
 	v.looked = l

@@ -30,6 +30,9 @@ func (v *Views) overview(w http.ResponseWriter, r *http.Request, p web.Principal
 	if !page.Begin {
 		page.Services = v.services(l, p)
 	}
+	if p.Any {
+		page.PerSecond, page.Troubles = l.health.SamplesPerSecond, l.health.Troubles
+	}
 	page.Tone, page.Verdict, page.Detail = verdict(page.Services, page.Wall)
 	return v.api.Views.Overview(api.HTML(w, http.StatusOK), page)
 }

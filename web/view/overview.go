@@ -43,10 +43,13 @@ type OverviewPage struct {
 	Verdict string // one sentence
 	Detail  string // may be empty
 	// Begin is set on an installation without tenants: what to do first.
-	Begin    bool
-	Services []ServiceCard
-	Wall     Wall
-	Sources  []SourceRow
+	Begin bool
+	// Troubles are what somebody should look at, a sentence each.
+	Troubles  []string
+	PerSecond float64 // samples taken in
+	Services  []ServiceCard
+	Wall      Wall
+	Sources   []SourceRow
 	// SourcesURL leads to all; empty: not offered.
 	SourcesURL string
 }

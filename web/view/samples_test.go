@@ -21,7 +21,7 @@ func signedIn(t *testing.T, here string) view.Frame {
 func overview(t *testing.T) view.OverviewPage {
 	rows := list(t).Rows
 	p := view.OverviewPage{
-		Frame: signedIn(t, "Overview"), Tone: view.Broken, Verdict: "1 service is broken, 12 tenants are blind", Detail: "412 tenants are watched.",
+		Frame: signedIn(t, "Overview"), Tone: view.Broken, Verdict: "1 service is broken, 12 tenants are blind", Detail: "412 tenants are watched.", PerSecond: 18240, Troubles: []string{"itsm/rt does not take what is sent to it: 3 wait, the oldest for 4m10s", "3 watched tenant(s) never sent anything that is judged", "1 tenant(s) send and were never onboarded: tocsin tenant unknown"},
 		Services: []view.ServiceCard{
 			{Service: "payments", Environment: "production", Tone: view.Broken, Say: "1 open incident, 4 tenants broken. 12 tenants are blind.", PerMinute: 48210, PerMinuteOf: "payments", Watched: 412, Blind: 12, Learning: 31, Incidents: rows[:1], Team: "payments", OnCall: "Maria Rossi", Until: after(3000)},
 			{Service: "refunds", Environment: "production", Tone: view.Degraded, Say: "1 open incident.", PerMinute: 312, PerMinuteOf: "refunds", Watched: 280, Incidents: rows[1:2], Team: "payments", OnCall: "Maria Rossi", Until: after(3000), Observed: true},
