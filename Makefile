@@ -4,6 +4,7 @@ VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 GO ?= go
 GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 FUZZTIME ?= 1m
+FUZZ = $(GO) test -run '^$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -fuzz
 
 .PHONY: help build demo test test-deps lint fuzz quality quality-long chaos bench tidy clean
 
@@ -26,15 +27,30 @@ test: test-deps ## Run every test with the race detector.
 lint: ## Run golangci-lint, built from tools/lint.
 	$(GO) tool -modfile=tools/lint/go.mod golangci-lint run
 
-fuzz: ## Fuzz every decoder for FUZZTIME each.
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./samples/remotewrite
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./tracing/otlp
-	$(GO) test -run '^$$' -fuzz FuzzMask -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./tracing
-	$(GO) test -run '^$$' -fuzz FuzzDecodeRecord -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./tracing
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./samples/otelmetrics
-	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./journal
-	$(GO) test -run '^$$' -fuzz Fuzz -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./catalog
-	$(GO) test -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./fault
+fuzz: ## Fuzz every parser by name, for FUZZTIME each.
+	$(FUZZ) '^FuzzDecode$$' ./samples/remotewrite
+	$(FUZZ) '^FuzzDecode$$' ./samples/otelmetrics
+	$(FUZZ) '^FuzzDecodeRecord$$' ./samples
+	$(FUZZ) '^FuzzDecode$$' ./tracing/otlp
+	$(FUZZ) '^FuzzMask$$' ./tracing
+	$(FUZZ) '^FuzzDecodeRecord$$' ./tracing
+	$(FUZZ) '^FuzzDecode$$' ./journal
+	$(FUZZ) '^FuzzPosition$$' ./journal
+	$(FUZZ) '^FuzzDecode$$' ./store/embedded
+	$(FUZZ) '^FuzzReceived$$' ./cluster
+	$(FUZZ) '^FuzzRead$$' ./fault
+	$(FUZZ) '^FuzzUnmarshal$$' ./detect
+	$(FUZZ) '^FuzzTenantCheckpoint$$' ./internal/fuzz
+	$(FUZZ) '^FuzzPoolCheckpoint$$' ./internal/fuzz
+	$(FUZZ) '^FuzzParse$$' ./catalog
+	$(FUZZ) '^FuzzParse$$' ./profiles
+	$(FUZZ) '^FuzzParse$$' ./config
+	$(FUZZ) '^FuzzParseList$$' ./tenant
+	$(FUZZ) '^FuzzSlice$$' ./sli
+	$(FUZZ) '^FuzzOpen$$' ./web
+	$(FUZZ) '^FuzzCredentials$$' ./web
+	$(FUZZ) '^FuzzDashboardQuery$$' ./internal/fuzz
+	$(FUZZ) '^FuzzQueryParameters$$' ./internal/fuzz
 
 quality: ## Score tocsin beside its peers on a world never seen before (some minutes); writes docs/QUALITY.md.
 	TOCSIN_LONG=1 $(GO) test -count=1 -run TestQualityLong -v -timeout 120m ./internal/quality

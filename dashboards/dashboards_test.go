@@ -146,25 +146,3 @@ func TestSpanMovesAndZooms(t *testing.T) {
 	}
 	require.Equal(t, maxSpan, s.Length())
 }
-
-func FuzzParseQuery(f *testing.F) {
-	f.Add("tenant=acme&slice=acquirer%3Dalpha&from=2026-03-03T02:00:00Z&to=2026-03-03T03:00:00Z")
-	f.Add("at=2026-03-03T02:00:00Z")
-	d := ForRule(payments(), "production")
-	f.Fuzz(func(t *testing.T, raw string) {
-		q, err := url.ParseQuery(raw)
-		if err != nil {
-			return
-		}
-		s, err := ParseQuery(q, onset)
-		if err != nil {
-			require.True(t, problem.Is(err, problem.Invalid))
-			return
-		}
-		u, err := url.Parse(d.PathTo(s))
-		require.NoError(t, err)
-		again, err := ParseQuery(u.Query(), onset)
-		require.NoError(t, err)
-		require.Equal(t, d.PathTo(s), d.PathTo(again))
-	})
-}

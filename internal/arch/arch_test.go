@@ -24,9 +24,9 @@ var layers = map[string][]string{
 	"decide":  {"profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards"},
-	"doors":   {"samples", "samples/remotewrite", "samples/quota", "samples/history", "samples/native", "samples/otelmetrics", "samples/recorded", "otlp", "tracing", "tracing/otlp", "web", "web/view"},
+	"doors":   {"samples", "samples/remotewrite", "samples/quota", "samples/history", "samples/history/param", "samples/native", "samples/otelmetrics", "samples/recorded", "otlp", "tracing", "tracing/otlp", "web", "web/view"},
 	"app":     {"app", "app/flow", "app/api", "app/views", "app/send", "app/backtest", "cmd/tocsin", "cmd/tocsin-demo"},
-	"tests":   {"store/storetest", "itsm/itsmtest", "internal/simulate", "internal/quality", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
+	"tests":   {"store/storetest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
 }
 
 // forbidden edges between layers, each with its reason.

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/history/param"
 )
 
 // Exemplars is all tenants' exemplars, the latest of all series; for QueryOptions.
@@ -73,7 +74,7 @@ func QueryExemplars(q *Querier, w http.ResponseWriter, r *http.Request, f Fence)
 		Exemplars    []example     `json:"exemplars"`
 	}
 	q.serve(w, r, func(ctx context.Context) (envelope, error) {
-		from, to, err := span(r)
+		from, to, err := param.Span(r)
 		if err != nil {
 			return envelope{}, err
 		}

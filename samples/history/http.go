@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/history/param"
 )
 
 // Prometheus' answer.
@@ -45,7 +46,7 @@ type Handler func(q *Querier, w http.ResponseWriter, r *http.Request, f Fence)
 // stats; by GET or as a form.
 func Instant(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
 	q.serveValue(w, r, func(ctx context.Context, a Ask) (*Result, error) {
-		at, err := timeParam(r, "time", q.opts.Now())
+		at, err := param.Time(r, "time", q.opts.Now())
 		if err != nil {
 			return nil, err
 		}
@@ -60,11 +61,11 @@ func Range(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
 		if r.Form.Get("start") == "" || r.Form.Get("end") == "" {
 			return nil, problem.New(problem.Malformed, "start and end are needed")
 		}
-		from, to, err := span(r)
+		from, to, err := param.Span(r)
 		if err != nil {
 			return nil, err
 		}
-		step, err := durationParam(r, "step")
+		step, err := param.Duration(r, "step")
 		if err != nil {
 			return nil, err
 		}
@@ -168,16 +169,16 @@ func spoken() string {
 
 func (q *Querier) serveValue(w http.ResponseWriter, r *http.Request, run func(context.Context, Ask) (*Result, error)) {
 	q.serve(w, r, func(ctx context.Context) (envelope, error) {
-		limit, err := limitParam(r)
+		limit, err := param.Limit(r)
 		if err != nil {
 			return envelope{}, err
 		}
 		a := Ask{Query: r.Form.Get("query"), Stats: r.Form.Get("stats") != ""}
-		if a.Lookback, err = durationParam(r, "lookback_delta"); err != nil {
+		if a.Lookback, err = param.Duration(r, "lookback_delta"); err != nil {
 			return envelope{}, err
 		}
 		if r.Form.Get("timeout") != "" {
-			d, err := durationParam(r, "timeout")
+			d, err := param.Duration(r, "timeout")
 			if err != nil || d <= 0 {
 				return envelope{}, problem.New(problem.Malformed, "invalid parameter \"timeout\": it is no positive duration").WithHint("seconds, or for example 30s")
 			}
@@ -217,10 +218,10 @@ func filled(v parser.Value, limit int) (_ parser.Value, cut bool) {
 func serveList(q *Querier, w http.ResponseWriter, r *http.Request, run func(context.Context, Question) (any, []string, error)) {
 	q.serve(w, r, func(ctx context.Context) (e envelope, err error) {
 		var a Question
-		if a.Limit, err = limitParam(r); err != nil {
+		if a.Limit, err = param.Limit(r); err != nil {
 			return e, err
 		}
-		if a.From, a.To, err = span(r); err != nil {
+		if a.From, a.To, err = param.Span(r); err != nil {
 			return e, err
 		}
 		if a.Matchers, err = q.selectors(r); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tocsin-alerting/tocsin/samples/history/param"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -108,7 +109,7 @@ func (q *Querier) Describe(ctx context.Context, f Fence, metric string) (map[str
 	if f.Any || len(said) == 0 {
 		return said, nil
 	}
-	names, err := q.LabelValues(ctx, f, "__name__", Question{From: minTime, To: maxTime})
+	names, err := q.LabelValues(ctx, f, "__name__", Question{From: param.First, To: param.Last})
 	if err != nil {
 		return nil, err
 	}
