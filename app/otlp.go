@@ -40,6 +40,7 @@ func (a *App) otlpDoors() []otlp.Door {
 	lim := otlp.Limits{Body: int(a.o.Config.Limits.BodyBytes), Decompressed: int(a.o.Config.Limits.UnpackedBytes)}
 	return []otlp.Door{
 		{Signal: otlp.Metrics, To: otlp.ExporterFunc(a.exportMetrics), Limits: lim},
+		{Signal: otlp.Logs, Limits: lim}, // a sender of all signals is told so
 		{Signal: otlp.Traces, Limits: lim},
 	}
 }

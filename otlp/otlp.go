@@ -25,16 +25,18 @@ type Signal string
 const (
 	Metrics Signal = "metrics"
 	Traces  Signal = "traces"
+	Logs    Signal = "logs"
 )
 
 // methods by signal: the full names of the gRPC methods.
 var methods = map[Signal]string{
 	Metrics: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
 	Traces:  "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+	Logs:    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
 
 // rejected by signal: the JSON name of the count in partial_success.
-var rejected = map[Signal]string{Metrics: "rejectedDataPoints", Traces: "rejectedSpans"}
+var rejected = map[Signal]string{Metrics: "rejectedDataPoints", Traces: "rejectedSpans", Logs: "rejectedLogRecords"}
 
 // Method is the full name of the signal's gRPC method.
 func (s Signal) Method() string { return methods[s] }
