@@ -165,3 +165,42 @@ func TestACalendarIsReadByItsSignedAddress(t *testing.T) {
 	r.want(t, http.StatusNotFound, "POST", "/api/v1/oncall/calendars", `{"person":"zoe"}`)
 	require.NotContains(t, r.log.String(), u.Query().Get("key"))
 }
+
+func TestAnIncidentSaysWhoWasAskedAndIsGivenBack(t *testing.T) {
+	catalog := strings.Replace(company, "{id: payments, name: Payments, schedule: weekly}",
+		"{id: payments, name: Payments, oncall: [ada], escalation: [{after: 1h, person: bo}], last_resort: {person: cyd}}\n  - {id: other, schedule: weekly}", 1) + "services: [{id: payments, team: payments}]\n"
+	r := begin(t, t.TempDir(), "live_teams: [payments]\n", catalog)
+	for _, id := range []string{"acme", "bolt"} {
+		r.want(t, http.StatusCreated, "PUT", "/api/v1/tenants/"+id, `{}`)
+	}
+	in := r.incident(t)
+	path := "/api/v1/incidents/" + in.ID
+	asked := func() api.EscalationAnswer {
+		var a api.EscalationAnswer
+		r.want(t, http.StatusOK, "GET", path+"/escalation", "").into(t, &a)
+		return a
+	}
+	a := asked()
+	require.Equal(t, "calling", a.Phase)
+	require.Equal(t, 1, a.Step)
+	require.Len(t, a.Asked, 1)
+	require.Equal(t, "Ada Lindqvist", a.Asked[0].Name)
+	require.Equal(t, a.Asked[0].At.Add(time.Hour), *a.NextAt)
+	require.Equal(t, "Bo Martins, step 2 of 2, is called when nobody acknowledges within 60 min", a.Why)
+	var list onCallList
+	r.want(t, http.StatusOK, "GET", "/api/v1/oncall?team=payments", "").into(t, &list)
+	require.Len(t, list.Items[0].Chain, 3)
+	require.True(t, list.Items[0].Chain[2].LastResort)
+	require.InDelta(t, 3600, list.Items[0].Chain[1].AfterSeconds, 0)
+
+	r.want(t, http.StatusConflict, "POST", path+"/release", "")
+	r.want(t, http.StatusOK, "POST", path+"/acknowledge", `{"person":"ada"}`)
+	require.Equal(t, "ended", asked().Phase)
+	require.Nil(t, asked().NextAt)
+	r.want(t, http.StatusOK, "POST", path+"/release", `{"person":"ada","note":"on a train"}`)
+	require.Equal(t, "open", r.state(t, in.ID))
+	a = asked()
+	require.Equal(t, 2, a.Step, "others than who gave it back")
+	require.Equal(t, "given back by Ada Lindqvist (api): on a train", a.Asked[0].Result)
+	r.want(t, http.StatusNotFound, "GET", "/api/v1/incidents/inc_0/escalation", "")
+}

@@ -177,3 +177,17 @@ Then: Ada, step 1 of 2 in round 2 of 2, is called when nobody acknowledges withi
 `)
 	require.Equal(t, "opened/1/round/1/step/2", c.Pages[0].Page.Transition)
 }
+
+func TestTheChainOfATeam(t *testing.T) {
+	b := book(t, "teams: [{id: payments, schedule: first, escalation: [{after: 5m, schedule: night}, {after: 7m, person: bo}], escalation_rounds: 3, last_resort: {team: chiefs}}, {id: chiefs, schedule: second}]")
+	c := oncall.Chain("payments", b.Roster, noon)
+	require.Len(t, c, 4, "a round, and the last resort")
+	require.Equal(t, "Ada", c[0].Name)
+	require.Zero(t, c[0].After)
+	require.Contains(t, c[1].Problem, "has nobody at this time")
+	require.Equal(t, 5*time.Minute, c[1].After)
+	require.Equal(t, oncall.Callee{Step: 3, After: 7 * time.Minute, Person: "bo", Name: "Bo", Reason: "named by the escalation of team payments"}, c[2])
+	require.True(t, c[3].LastResort)
+	require.Equal(t, "Cyd", c[3].Name)
+	require.Equal(t, 7*time.Minute, c[3].After)
+}

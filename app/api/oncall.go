@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,9 +10,12 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rota"
+	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -37,6 +41,31 @@ type OnCallAnswer struct {
 	Now      *DutyAnswer `json:"now"`  // null: nobody, and Problem says why
 	Next     *DutyAnswer `json:"next"` // null: nobody follows
 	Problem  string      `json:"problem"`
+	// Chain is whom a critical incident would call now, one after the other, while
+	// nobody acknowledges.
+	Chain []CalleeAnswer `json:"chain"`
+}
+
+// CalleeAnswer is one whom an incident would call.
+type CalleeAnswer struct {
+	Step         int     `json:"step"` // from 1: the person on call
+	LastResort   bool    `json:"last_resort"`
+	AfterSeconds float64 `json:"after_seconds"` // since the one before, unanswered
+	Person       string  `json:"person"`        // empty: nobody, and Problem says why
+	PersonName   string  `json:"person_name"`
+	Reason       string  `json:"reason"`
+	Problem      string  `json:"problem"`
+}
+
+// EscalationAnswer is how far the calls for an incident have gone.
+type EscalationAnswer struct {
+	Phase      string         `json:"phase"` // none, waiting (for working hours), calling, through (everybody was asked), ended
+	Round      int            `json:"round"`
+	Step       int            `json:"step"`
+	LastResort bool           `json:"last_resort"` // was called
+	Asked      []oncall.Asked `json:"asked"`
+	NextAt     *time.Time     `json:"next_at"` // null: nobody is asked by itself
+	Why        string         `json:"why"`
 }
 
 // ShiftAnswer is a stretch of a schedule.
@@ -70,6 +99,7 @@ func (s *Server) onCall() []web.Route {
 		{Method: "GET", Path: "/api/v1/oncall/overrides", Summary: "Overrides, those of the catalog included (?schedule=&all=true)", Roles: adminOnly, Response: List[rota.Override]{}, Handle: s.listOverrides},
 		{Method: "POST", Path: "/api/v1/oncall/overrides", Summary: "Put somebody on call for a while", Roles: adminOnly, Request: OverrideRequest{}, Response: rota.Override{}, Status: http.StatusCreated, Handle: s.addOverride},
 		{Method: "DELETE", Path: "/api/v1/oncall/overrides/{id}", Summary: "Take an override back; one under way ends now", Roles: adminOnly, Status: http.StatusNoContent, Handle: s.removeOverride},
+		{Method: "GET", Path: "/api/v1/incidents/{id}/escalation", Summary: "Who was asked for an incident, and what comes next", Roles: adminOnly, Response: EscalationAnswer{}, Handle: s.getEscalation},
 		{Method: "POST", Path: "/api/v1/oncall/calendars", Summary: "Make the secret address of a calendar of a schedule or a person", Roles: adminOnly, Request: CalendarRequest{}, Response: CalendarAnswer{}, Status: http.StatusCreated, Handle: s.makeCalendar},
 	}
 }
@@ -86,7 +116,10 @@ func dutyAnswer(d rota.Duty, from time.Time) *DutyAnswer {
 // OnCall is who of a team is on call at an instant.
 func (s *Server) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
 	r := s.Flow.Roster()
-	a := OnCallAnswer{Team: string(t.ID), TeamName: t.Name, Schedule: string(t.Schedule), At: at.UTC(), Live: s.Flow.Live(t.ID)}
+	a := OnCallAnswer{Team: string(t.ID), TeamName: t.Name, Schedule: string(t.Schedule), At: at.UTC(), Live: s.Flow.Live(t.ID), Chain: []CalleeAnswer{}}
+	for _, c := range oncall.Chain(t.ID, r, at) {
+		a.Chain = append(a.Chain, CalleeAnswer{Step: c.Step, LastResort: c.LastResort, AfterSeconds: c.After.Seconds(), Person: string(c.Person), PersonName: c.Name, Reason: c.Reason, Problem: c.Problem})
+	}
 	d, err := r.Who(t.ID, at)
 	if err != nil {
 		p := problem.From(err)
@@ -98,6 +131,40 @@ func (s *Server) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
 		a.Next = dutyAnswer(next, begins)
 	}
 	return a
+}
+
+// Escalation is how far the calls for an incident have gone.
+func (s *Server) Escalation(ctx context.Context, i incident.Incident) (EscalationAnswer, error) {
+	a := EscalationAnswer{Phase: "none", Asked: []oncall.Asked{}}
+	rec, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(i.Environment)), flow.Escalations, string(i.ID))
+	if err != nil {
+		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
+	if !ok {
+		return a, nil
+	}
+	e, err := decodeRecord[oncall.Escalation](rec)
+	if err != nil {
+		return a, err
+	}
+	a.Phase, a.Round, a.Step, a.LastResort, a.Why = string(e.Phase), e.Round, e.Step, e.Last, e.Why
+	a.Asked = append(a.Asked, e.Asked...)
+	if !e.NextAt.IsZero() {
+		a.NextAt = &e.NextAt
+	}
+	return a, nil
+}
+
+func (s *Server) getEscalation(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	i, err := s.find(r.Context(), r.PathValue("id"), p)
+	if err != nil {
+		return err
+	}
+	a, err := s.Escalation(r.Context(), i)
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, a)
 }
 
 func (s *Server) listOnCall(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
