@@ -6,7 +6,7 @@ GOFLAGS_BUILD := -trimpath -ldflags "-X main.version=$(VERSION)"
 FUZZTIME ?= 1m
 FUZZ = $(GO) test -run '^$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -fuzz
 
-.PHONY: help build demo test test-deps lint fuzz quality quality-long chaos bench tidy clean
+.PHONY: help build demo test test-deps docs schemas lint fuzz quality quality-long chaos bench tidy clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,11 @@ test-deps: ## Install and build what the tests need; quick when all is there.
 test: test-deps ## Run every test with the race detector.
 	$(GO) vet ./...
 	$(GO) test -race -timeout 25m ./...
+
+docs: ## Make the documents that follow from the program: schemas and references.
+	TOCSIN_UPDATE=1 $(GO) test -count=1 -run Current ./internal/reference
+
+schemas: docs ## Make docs/schemas, which is part of docs.
 
 lint: ## Run golangci-lint, built from tools/lint.
 	$(GO) tool -modfile=tools/lint/go.mod golangci-lint run

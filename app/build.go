@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/app/views"
@@ -58,70 +59,7 @@ func (a *App) buildRules(ctx context.Context) error {
 
 // LoadRules reads the policy and the catalog that a configuration names, or the
 // built-in ones. It checks everything and changes nothing.
-func LoadRules(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) {
-	p, err := loadPolicy(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(c.CatalogFiles) == 0 {
-		cat := catalog.Default()
-		return p, cat, agree(c, cat)
-	}
-	files := make([]catalog.File, len(c.CatalogFiles))
-	for i, f := range c.CatalogFiles {
-		raw, err := os.ReadFile(c.Path(f))
-		if err != nil {
-			return nil, nil, problem.Wrap(err, problem.Invalid, "the catalog file %s cannot be read", f).WithHint("check catalog_files in tocsin.yaml")
-		}
-		files[i] = catalog.File{Name: f, Text: raw}
-	}
-	cat, err := catalog.Parse(files...)
-	if err != nil {
-		return nil, nil, err
-	}
-	return p, cat, agree(c, cat)
-}
-
-// agree checks what configuration and catalog say of each other: a name spelled
-// wrong would silently leave a team without pages or tickets.
-func agree(c *config.Config, cat *catalog.Catalog) error {
-	var faults []string
-	for _, id := range c.LiveTeams {
-		if _, ok := cat.Team(catalog.TeamID(id)); !ok {
-			faults = append(faults, fmt.Sprintf("live_teams names the team %s, which is not in the catalog", id))
-		}
-	}
-	for _, t := range cat.Teams {
-		if t.ITSM.System != "" && !slices.ContainsFunc(c.ITSM.Systems, func(s config.System) bool { return s.Name == t.ITSM.System }) {
-			faults = append(faults, fmt.Sprintf("team %s: itsm.system %s is not under itsm.systems", t.ID, t.ITSM.System))
-		}
-	}
-	kinds := map[string]string{}
-	for _, ch := range c.Channels {
-		kinds[ch.Name] = ch.Kind
-	}
-	if err := cat.CheckChannels(kinds); err != nil {
-		faults = append(faults, err.Error())
-	}
-	if len(faults) > 0 {
-		return problem.New(problem.Invalid, "configuration and catalog do not agree: %s", strings.Join(faults, "; "))
-	}
-	return nil
-}
-
-func loadPolicy(c *config.Config) (*profiles.Policy, error) {
-	switch len(c.PolicyFiles) {
-	case 0:
-		return profiles.Default()
-	case 1:
-		raw, err := os.ReadFile(c.Path(c.PolicyFiles[0]))
-		if err != nil {
-			return nil, problem.Wrap(err, problem.Invalid, "a policy file cannot be read").WithHint("check policy_files in tocsin.yaml")
-		}
-		return profiles.Parse(c.PolicyFiles[0], raw)
-	}
-	return nil, problem.New(problem.Invalid, "policy_files names %d files, and this release reads one", len(c.PolicyFiles))
-}
+func LoadRules(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) { return check.Rules(c) }
 
 const policySubject = "policy"
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/fault"
 )
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
@@ -160,24 +160,19 @@ func address(s string) bool {
 	return err == nil && a.Address == s && a.Name == ""
 }
 
-// CheckChannels checks people's contacts against the configured channels, name
+// ChannelFaults checks people's contacts against the configured channels, name
 // to kind: each must exist, and mail needs an address.
-func (c *Catalog) CheckChannels(kinds map[string]string) error {
-	var faults []string
-	for _, p := range c.People {
-		for _, k := range p.Contacts {
+func (c *Catalog) ChannelFaults(kinds map[string]string) (faults fault.List) {
+	for i, p := range c.People {
+		for n, k := range p.Contacts {
 			kind, ok := kinds[k.Channel]
 			switch {
 			case !ok:
-				faults = append(faults, "a contact of person "+string(p.ID)+" uses a channel that tocsin.yaml does not list under channels")
+				faults = append(faults, c.Fault(fault.Error, "people", i, "a contact of person "+string(p.ID)+" uses a channel that tocsin.yaml does not list under channels; add the channel or correct the contact", "contacts", n, "channel"))
 			case kind == "smtp" && !address(k.To):
-				faults = append(faults, "a contact of person "+string(p.ID)+" goes by mail and its to is not a mail address")
+				faults = append(faults, c.Fault(fault.Error, "people", i, "a contact of person "+string(p.ID)+" goes by mail and its to is not a mail address", "contacts", n, "to"))
 			}
 		}
 	}
-	if len(faults) > 0 {
-		return problem.New(problem.Invalid, "the catalog does not fit the configuration: %s", strings.Join(faults, "; ")).
-			WithHint("add the channels to tocsin.yaml or correct the contacts")
-	}
-	return nil
+	return faults
 }

@@ -61,10 +61,10 @@ func TestSeveralFilesAreOneCatalog(t *testing.T) {
 	raw, err := json.Marshal(c)
 	require.NoError(t, err)
 	require.NotContains(t, string(raw), "null")
-	require.NoError(t, c.CheckChannels(map[string]string{"mail": "smtp", "log": "log"}))
-	err = c.CheckChannels(map[string]string{"mail": "log", "log": "smtp"})
+	require.Empty(t, c.ChannelFaults(map[string]string{"mail": "smtp", "log": "log"}))
+	err = c.ChannelFaults(map[string]string{"mail": "log", "log": "smtp"}).Problem("", "")
 	require.ErrorContains(t, err, "goes by mail")
-	require.ErrorContains(t, c.CheckChannels(map[string]string{"log": "log"}), "does not list")
+	require.ErrorContains(t, c.ChannelFaults(map[string]string{"log": "log"}).Problem("", ""), "does not list")
 }
 
 func TestTheBuiltInCatalogIsUsable(t *testing.T) {

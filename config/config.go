@@ -120,7 +120,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.dir = filepath.Dir(path)
+	c.In(filepath.Dir(path))
 	return c, nil
 }
 
@@ -155,6 +155,9 @@ func (c *Config) Fault(level fault.Level, field, message string) fault.Fault {
 	}
 	return c.doc.At(level, field, message)
 }
+
+// In says which folder the file's relative paths are relative to.
+func (c *Config) In(dir string) { c.dir = dir }
 
 // Path resolves a path of the file against the file's folder.
 func (c *Config) Path(p string) string {

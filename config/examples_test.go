@@ -57,7 +57,7 @@ func TestTheRotaOfThreeLoads(t *testing.T) {
 	c, err := catalog.Parse(catalog.File{Name: "oncall.yaml", Text: read(t, "oncall.yaml")})
 	require.NoError(t, err)
 	require.Len(t, c.People, 3)
-	require.NoError(t, c.CheckChannels(map[string]string{"mail": "smtp", "log": "log"}))
+	require.Empty(t, c.ChannelFaults(map[string]string{"mail": "smtp", "log": "log"}))
 	require.False(t, c.Teams[0].LastResort.Zero())
 	require.NotEmpty(t, c.Schedules[0].Overrides)
 }

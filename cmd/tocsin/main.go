@@ -37,6 +37,8 @@ const (
 type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run the daemon."`
 	Status   statusCmd   `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
+	Check    checkCmd    `cmd:"" help:"Say everything that is wrong or unwise in configuration, policy and catalog."`
+	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
 	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
 	Cluster  clusterCmd  `cmd:"" help:"Look at the replicas."`
@@ -93,6 +95,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 
 // report prints an error for a person and gives the exit code.
 func report(w io.Writer, err error) int {
+	if errors.Is(err, errSaid) {
+		return exitFailure
+	}
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		fmt.Fprintln(w, "tocsin:", err)
@@ -104,6 +109,9 @@ func report(w io.Writer, err error) int {
 	}
 	if p.Hint != "" {
 		fmt.Fprintln(w, "  hint:", p.Hint)
+	}
+	if errors.Is(err, errUsage) {
+		return exitUsage
 	}
 	return exitFailure
 }

@@ -184,3 +184,42 @@ func TestServeDrainsOnASignal(t *testing.T) {
 	require.Contains(t, errOut.String(), "stopped")
 	require.NotContains(t, errOut.String(), strings.TrimSpace(string(secret)))
 }
+
+func TestCheckSaysEverythingAtOnce(t *testing.T) {
+	here := func(args ...string) (string, string, int) {
+		var o, e bytes.Buffer
+		code := run(t.Context(), args, &o, &e)
+		return o.String(), e.String(), code
+	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	bad := write("bad.yaml", "enviroment: production\nretention: {samples: soon}\n")
+	out, errOut, code := here("check", "--config.file", bad)
+	require.Equal(t, exitFailure, code)
+	require.Empty(t, errOut)
+	require.Equal(t, "bad.yaml:1: unknown key enviroment; did you mean environment?\nbad.yaml:2: retention.samples: the value must be a duration like 5m\n2 error(s), 0 warning(s)\n", out)
+	out, _, code = here("check", "--config.file", bad, "--output", "json")
+	require.Equal(t, exitFailure, code)
+	var doc checked
+	require.NoError(t, json.Unmarshal([]byte(out), &doc))
+	require.Equal(t, 2, doc.Errors)
+	require.Equal(t, "retention.samples", doc.Faults[1].Field)
+	require.Equal(t, 2, doc.Faults[1].Line)
+	out, _, code = here("check", "--config", write("good.yaml", "environment: production\n"), "--output", "json")
+	require.Equal(t, exitOK, code, "a warning is no failure")
+	require.NoError(t, json.Unmarshal([]byte(out), &doc))
+	require.Equal(t, 1, doc.Warnings)
+	_, errOut, code = here("check", "--config.file", filepath.Join(dir, "absent.yaml"))
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--config.file")
+	out, _, code = here("schema", "catalog")
+	require.Equal(t, exitOK, code)
+	require.True(t, json.Valid([]byte(out)))
+	_, errOut, code = here("schema", "nothing")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "config, catalog, policy, tenants")
+}

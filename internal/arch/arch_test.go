@@ -19,14 +19,14 @@ const module = "github.com/tocsin-alerting/tocsin/"
 // layer of each package that ships; a package may import its own layer only
 // where allowed below, and every lower one.
 var layers = map[string][]string{
-	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "config", "rota", "fault"},
+	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "config", "rota", "fault", "docs/schemas"},
 	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition", "cluster"},
 	"decide":  {"profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards"},
 	"doors":   {"samples", "samples/remotewrite", "samples/quota", "samples/history", "samples/history/param", "samples/native", "samples/otelmetrics", "samples/recorded", "otlp", "tracing", "tracing/otlp", "web", "web/view"},
-	"app":     {"app", "app/flow", "app/api", "app/views", "app/send", "app/backtest", "cmd/tocsin", "cmd/tocsin-demo"},
-	"tests":   {"store/storetest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/demo", "internal/peer", "internal/peer/cmd/install"},
+	"app":     {"app", "app/flow", "app/api", "app/views", "app/send", "app/backtest", "cmd/tocsin", "cmd/tocsin-demo", "app/check"},
+	"tests":   {"store/storetest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/demo", "internal/peer", "internal/peer/cmd/install", "internal/reference"},
 }
 
 // forbidden edges between layers, each with its reason.
