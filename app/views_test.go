@@ -150,7 +150,7 @@ func TestPeopleFindTheirWay(t *testing.T) {
 		{"incidents-found", "/incidents?q=bolt+alpha&severity=critical", []string{"2 tenants"}, nil},
 		{"incident", "/incidents/" + in.ID, []string{"Nobody has it yet", "Timeline", "Why did it fire?", "Add the note", "Call it over"}, nil},
 		{"oncall", "/oncall", []string{"On call", "Payments", "First under oncall of team payments"}, nil},
-		{"sources", "/sources", []string{"stranger", "1,920 samples"}, []string{"acme"}},
+		{"sources", "/sources", []string{"sender", "samples a second", "stranger", "1,920 samples"}, []string{"acme"}},
 		{"ledger", "/ledger", []string{"tenant.onboarded", "tenant/acme", "page.sent", "decisions from"}, nil},
 		{"ledger-subject", "/ledger?subject=incident/" + number, []string{"incident.opened"}, []string{"tenant.onboarded"}},
 		{"ledger-kind", "/ledger?kind=tenant.&text=paused+gone", []string{"tenant/gone", "1 decision "}, []string{"tenant/acme"}},

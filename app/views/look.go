@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 	"github.com/tocsin-alerting/tocsin/web/view"
@@ -24,6 +25,7 @@ type look struct {
 	standing []standing // in order of id
 	open     []incident.Incident
 	health   api.StatusAnswer
+	sources  []sources.Status
 }
 
 // standing is how one tenant stands, and why.
@@ -59,6 +61,9 @@ func (v *Views) look(ctx context.Context) (look, error) {
 	}
 	slices.SortFunc(l.open, func(a, b incident.Incident) int { return cmp.Compare(b.ID, a.ID) }) // the newest first
 	if l.health, err = v.api.Health(ctx, glances, l.open); err != nil {
+		return look{}, err
+	}
+	if l.sources, err = v.api.Flow.Sources(ctx, now); err != nil {
 		return look{}, err
 	}
 	firing := firing(l.open)

@@ -17,6 +17,9 @@ import (
 // cardIncidents is how many incidents a service's card names.
 const cardIncidents = 5
 
+// shownSources is how many senders the start page names.
+const shownSources = 8
+
 // wallLength is how many tenants are drawn; the worst come first.
 const wallLength = 1000
 
@@ -32,6 +35,8 @@ func (v *Views) overview(w http.ResponseWriter, r *http.Request, p web.Principal
 	}
 	if p.Any {
 		page.PerSecond, page.Troubles = l.health.SamplesPerSecond, l.health.Troubles
+		page.Sources, page.SourcesURL = sourceRows(l), v.to(p, "/sources", "/sources", nil)
+		page.Sources = page.Sources[:min(len(page.Sources), shownSources)]
 	}
 	page.Tone, page.Verdict, page.Detail = verdict(page.Services, page.Wall)
 	return v.api.Views.Overview(api.HTML(w, http.StatusOK), page)
