@@ -27,6 +27,12 @@ type Chart struct {
 	// From and To are the span shown; zero: that of the points. A To in the
 	// future shows as "no data".
 	From, To time.Time
+	// Caption says what the share is of: "share failing" when empty. Bad says the same
+	// of the counts below: "failed".
+	Caption, Bad string
+	// Volume shows how many events a minute there are instead of a share; Usual and
+	// UsualPoints are then events a minute too, and nothing stands below.
+	Volume bool
 	// Usual is the learned failure ratio, 0..1. UsualPoints, when it has as many
 	// elements as Points, is its course in time.
 	Usual       float64
@@ -90,6 +96,15 @@ func (c Chart) normalised() (Chart, error) {
 	}
 	if c.Zone == nil {
 		c.Zone = time.UTC
+	}
+	if c.Caption == "" {
+		c.Caption = "share failing"
+		if c.Volume {
+			c.Caption = "events a minute"
+		}
+	}
+	if c.Bad == "" {
+		c.Bad = "failed"
 	}
 	c.From, c.To = c.span()
 	c.Title, c.Subtitle = oneLine(c.Title), oneLine(c.Subtitle)

@@ -170,9 +170,15 @@ func (d *drawing) plot(p plot) {
 	room := lower.y1 - upper.y0 - panelGap
 	lower.y0, lower.max = lower.y1-room*0.3, p.volume
 	upper.y1 = lower.y0 - panelGap
+	if p.chart.Volume { // the line says it all
+		upper.y1 = lower.y1
+		lower = upper
+	}
 
 	d.background(p, upper, lower)
-	d.volume(p, lower)
+	if !p.chart.Volume {
+		d.volume(p, lower)
+	}
 	d.ratio(p, upper)
 	d.usual(p, upper, marks)
 	d.marks(marks, lower.y1)

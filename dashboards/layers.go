@@ -50,20 +50,20 @@ func (d *drawing) ratio(p plot, a panel) {
 		return d.colour.area, d.colour.line
 	}
 	for _, b := range p.bins {
-		if b.n > 0 {
+		if p.shown(b) {
 			area, _ := colours(b)
-			d.rect(a.x(b.from), a.y(b.ratio()), a.x(b.to), a.y1, area)
+			d.rect(a.x(b.from), a.y(p.value(b)), a.x(b.to), a.y1, area)
 		}
 	}
 	for i, b := range p.bins {
-		if b.n == 0 {
+		if !p.shown(b) {
 			continue
 		}
 		_, col := colours(b)
-		y := a.y(b.ratio())
+		y := a.y(p.value(b))
 		path := [][2]float64{{a.x(b.from), y}, {a.x(b.to), y}}
-		if i > 0 && p.bins[i-1].n > 0 && p.bins[i-1].to.Equal(b.from) {
-			path = append([][2]float64{{a.x(b.from), a.y(p.bins[i-1].ratio())}}, path...)
+		if i > 0 && p.shown(p.bins[i-1]) && p.bins[i-1].to.Equal(b.from) {
+			path = append([][2]float64{{a.x(b.from), a.y(p.value(p.bins[i-1]))}}, path...)
 		}
 		d.line(col, 2.5, nil, path...)
 	}
@@ -71,6 +71,9 @@ func (d *drawing) ratio(p plot, a panel) {
 
 // usual draws what is usual as a dashed line with its value.
 func (d *drawing) usual(p plot, a panel, marks []mark) {
+	if p.chart.Volume && p.chart.Usual == 0 && len(p.chart.UsualPoints) == 0 {
+		return // nothing is said to be usual
+	}
 	dash := []float64{7 * scale, 5 * scale}
 	path := make([][2]float64, 0, 2*len(p.bins))
 	for _, b := range p.bins {
@@ -83,7 +86,7 @@ func (d *drawing) usual(p plot, a panel, marks []mark) {
 	}
 	d.line(d.colour.usual, 1.5, dash, path...)
 
-	label, st := "usual "+percentText(first.usual), style(textSize, true, d.colour.usual)
+	label, st := p.usualText(first.usual), style(textSize, true, d.colour.usual)
 	width, y := d.measure(label, st), max(a.y(first.usual)-8, a.y0+22)
 	x := freePlace(p, a, marks, width+12, y-20)
 	d.rect(x-4, y-19, x+4+width, y+5, d.colour.back.WithAlpha(200))
@@ -95,7 +98,7 @@ func (d *drawing) usual(p plot, a panel, marks []mark) {
 func freePlace(p plot, a panel, marks []mark, width, y float64) float64 {
 	for x := a.x0 + 8; x+width < a.x1; x += 10 {
 		covered := slices.ContainsFunc(p.bins, func(b bin) bool {
-			return b.n > 0 && a.x(b.from) < x+width && a.x(b.to) > x-4 && b.ratio() > b.usual*1.02 && a.y(b.ratio()) < y+22
+			return p.shown(b) && a.x(b.from) < x+width && a.x(b.to) > x-4 && p.value(b) > b.usual*1.02 && a.y(p.value(b)) < y+22
 		}) || slices.ContainsFunc(marks, func(m mark) bool { return m.x > x-6 && m.x < x+width })
 		if !covered {
 			return x
@@ -104,21 +107,21 @@ func freePlace(p plot, a panel, marks []mark, width, y float64) float64 {
 	return a.x0 + 8
 }
 
-const ratioCaption = "share failing"
-
 // axes writes the values beside the panels and the times below.
 func (d *drawing) axes(p plot, upper, lower panel) {
 	st := style(axisSize, false, d.colour.soft)
 	for _, v := range []float64{0, p.top / 2, p.top} {
-		d.text(percentText(v), upper.x0-8, upper.y(v)+7, 1, st)
+		d.text(p.text(v), upper.x0-8, upper.y(v)+7, 1, st)
 	}
-	d.text(countText(p.volume), lower.x0-8, lower.y0+7, 1, st)
-	d.text("0", lower.x0-8, lower.y1+2, 1, st)
-	d.text(ratioCaption, upper.x0, float64(d.y+6+22), 0, st)
-	unit := p.volumeUnit()
-	d.text(unit+", failed", lower.x0, lower.y0-9, 0, st)
-	swatch := lower.x0 + d.measure(unit+", failed", st) + 7
-	d.rect(swatch, lower.y0-23, swatch+14, lower.y0-9, d.colour.bad)
+	d.text(p.chart.Caption, upper.x0, float64(d.y+6+22), 0, st)
+	if !p.chart.Volume {
+		d.text(countText(p.volume), lower.x0-8, lower.y0+7, 1, st)
+		d.text("0", lower.x0-8, lower.y1+2, 1, st)
+		unit := p.volumeUnit() + ", " + p.chart.Bad
+		d.text(unit, lower.x0, lower.y0-9, 0, st)
+		swatch := lower.x0 + d.measure(unit, st) + 7
+		d.rect(swatch, lower.y0-23, swatch+14, lower.y0-9, d.colour.bad)
+	}
 	for _, a := range []panel{upper, lower} {
 		d.line(d.colour.soft, 1, nil, [2]float64{a.x0, a.y1}, [2]float64{a.x1, a.y1})
 	}
@@ -178,7 +181,7 @@ func (d *drawing) moments(p plot, a panel) []mark {
 // all arrangements can be tried; the cheapest wins.
 func (d *drawing) place(p plot, a panel) (marks []mark, rows int) {
 	marks = d.moments(p, a)
-	caption := d.measure(ratioCaption, style(textSize, false, d.colour.soft)) + 10
+	caption := d.measure(p.chart.Caption, style(textSize, false, d.colour.soft)) + 10
 	best, choices := math.Inf(1), 1
 	for range marks {
 		choices *= 2 * len(marks)

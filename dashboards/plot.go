@@ -18,6 +18,35 @@ type bin struct {
 
 func (b bin) ratio() float64 { return b.k / b.n }
 
+// value is the height of the bin's line; shown says whether it has one.
+func (p *plot) value(b bin) float64 {
+	if p.chart.Volume {
+		return b.n / b.seen.Minutes()
+	}
+	return b.ratio()
+}
+
+func (p *plot) shown(b bin) bool { return b.n > 0 || p.chart.Volume }
+
+// text writes a value beside the axis.
+func (p *plot) text(v float64) string {
+	if p.chart.Volume {
+		return countText(math.Round(v*10) / 10)
+	}
+	return percentText(v)
+}
+
+// usualText is the label of what is usual.
+func (p *plot) usualText(v float64) string {
+	if !p.chart.Volume {
+		return "usual " + percentText(v)
+	}
+	if v >= 10 {
+		v = math.Round(v)
+	}
+	return "usual " + countText(math.Round(v*10)/10) + " a minute"
+}
+
 // plot is the chart in numbers, without pixels.
 type plot struct {
 	chart    Chart
@@ -88,7 +117,11 @@ func (p *plot) fill() {
 		if len(p.chart.UsualPoints) == len(p.chart.Points) {
 			usual = p.chart.UsualPoints[i]
 		}
-		b.usual = (b.usual*b.n + usual*pt.N + usual*1e-9) / (b.n + pt.N + 1e-9)
+		if p.chart.Volume {
+			b.usual = (b.usual*b.seen.Seconds() + usual*p.chart.Step.Seconds()) / (b.seen + p.chart.Step).Seconds()
+		} else {
+			b.usual = (b.usual*b.n + usual*pt.N + usual*1e-9) / (b.n + pt.N + 1e-9)
+		}
 		b.n, b.k, b.seen = b.n+pt.N, b.k+min(pt.K, pt.N), b.seen+p.chart.Step
 	}
 	for _, b := range byStart {
@@ -108,15 +141,23 @@ func (p *plot) fill() {
 // fault lasts, and elsewhere only beyond what chance does (three deviations
 // and one event). It colours a picture; detectors decide by other means.
 func (p *plot) abnormal(b bin) bool {
+	if p.chart.Volume {
+		return p.during(b) && (p.value(b) < b.usual/2 || p.value(b) > 2*b.usual)
+	}
 	if b.n == 0 || b.ratio() <= b.usual {
 		return false
 	}
-	onset, end := p.chart.OnsetAt, p.chart.ResolvedAt
-	if !onset.IsZero() && b.to.After(onset) && (end.IsZero() || b.from.Before(end)) {
+	if p.during(b) {
 		return true
 	}
 	expected := b.usual * b.n
 	return b.k > expected+3*math.Sqrt(expected)+1
+}
+
+// during says whether the bin lies in the fault.
+func (p *plot) during(b bin) bool {
+	onset, end := p.chart.OnsetAt, p.chart.ResolvedAt
+	return !onset.IsZero() && b.to.After(onset) && (end.IsZero() || b.from.Before(end))
 }
 
 func (p *plot) observed() bool { return len(p.bins) > 0 }
@@ -139,11 +180,15 @@ func (p *plot) amount(b bin, part float64) float64 {
 func (p *plot) scale() {
 	var ratio, volume float64
 	for _, b := range p.bins {
-		if b.n > 0 {
-			ratio = max(ratio, b.ratio())
+		if p.shown(b) {
+			ratio = max(ratio, p.value(b))
 		}
 		ratio = max(ratio, b.usual*1.5)
 		volume = max(volume, p.amount(b, b.n))
+	}
+	if p.volume = niceAbove(volume); p.chart.Volume {
+		p.top = niceAbove(ratio)
+		return
 	}
 	p.top = 1
 	for _, top := range []float64{0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 0.6} {
@@ -152,7 +197,6 @@ func (p *plot) scale() {
 			break
 		}
 	}
-	p.volume = niceAbove(volume)
 }
 
 // niceAbove is the least of 1, 1.5, 2, 3, 4, 5, 6, 8 by a power of ten that is

@@ -38,6 +38,17 @@ func counts(seed uint64, from time.Time, minutes int, rate float64, failing func
 	return out
 }
 
+// volume draws rate events a minute until they cease.
+func volume(seed uint64, from time.Time, minutes int, rate float64, lost time.Time) []Point {
+	out := counts(seed, from, minutes, rate, func(time.Time) float64 { return 0 })
+	for i := range out {
+		if !lost.IsZero() && !out[i].T.Before(lost) {
+			out[i].N = float64(i % 2)
+		}
+	}
+	return out
+}
+
 // faulty is usual except from onset to end.
 func faulty(usual, bad float64, end time.Time) func(time.Time) float64 {
 	return func(t time.Time) float64 {
@@ -82,6 +93,25 @@ func samples(t *testing.T) map[string]Chart {
 		"gap":     {Title: "acme: payments fail", Points: gap, Usual: 0.012, OnsetAt: onset, FiredAt: onset.Add(2 * time.Minute), ResolvedAt: over, Zone: zone, To: over.Add(20 * time.Minute)},
 		"no-data": {Title: "acme: payments", Subtitle: "usually 1.2% fail", From: from, To: over, Zone: zone},
 		"nothing": {Title: "acme: payments", Points: counts(6, from, 90, 0, faulty(0, 0, over)), Usual: 0.012, Zone: zone, Dark: true},
+		"declines": {
+			Title: "payments by card are declined for acme: 41% of attempts", Subtitle: "412 of 1,004 were declined since 03:09; usually 9%", Caption: "share declined", Bad: "declined",
+			Points: counts(7, from, 80, 60, faulty(0.09, .41, time.Time{})), Usual: 0.09,
+			OnsetAt: onset, FiredAt: onset.Add(2 * time.Minute), Zone: zone,
+		},
+		"latency": {
+			Title: "payments through acquirer alpha are slow for acme: 73% take longer than 1 s", Subtitle: "41% of its volume; usually 2.1%", Caption: "share longer than 1 s", Bad: "slow",
+			Points: counts(8, from, 80, 140, faulty(0.021, .73, time.Time{})), Usual: 0.021,
+			OnsetAt: onset, FiredAt: onset.Add(time.Minute), AcknowledgedAt: onset.Add(4 * time.Minute), Zone: zone,
+		},
+		"traffic": {
+			Title: "payments are missing for acme: 12 instead of 240", Subtitle: "12 payments in 10 minutes; usually 240", Volume: true, Caption: "payments a minute",
+			Points: volume(9, from, 75, 24, onset), Usual: 24,
+			OnsetAt: onset, FiredAt: onset.Add(2 * time.Minute), Zone: zone,
+		},
+		"surge": {
+			Title: "payments are too many for acme: 3,012 instead of 240", Volume: true, Caption: "payments a minute", Dark: true,
+			Points: volume(10, onset.Add(-2*time.Hour), 120, 24, time.Time{}), Usual: 4, OnsetAt: onset.Add(-10 * time.Minute), FiredAt: onset, Zone: zone,
+		},
 		"narrow": {
 			Title: "acme: all payments over acquirer alpha fail", Points: counts(1, from, 64, 14000, faulty(0.012, 1, time.Time{})), Usual: 0.012,
 			OnsetAt: onset, FiredAt: onset.Add(3 * time.Minute), Zone: zone, Width: 360, Height: 320,

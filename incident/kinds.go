@@ -133,6 +133,23 @@ func (i Incident) amount(kind rule.Kind, lead alert.Alert, n, k float64) string 
 	return percent(k/n) + " of attempts"
 }
 
+// Measure names what Counts counts as wrong: "Declined"; empty for failures.
+func (i Incident) Measure() string {
+	lead := i.lead()
+	switch i.Kind() {
+	case rule.Declines:
+		return "Declined"
+	case rule.Latency:
+		return "Longer than " + seconds(lead.Evidence.Over)
+	case rule.Traffic:
+		if lead.Evidence.N > lead.Evidence.Expected {
+			return "Too many"
+		}
+		return "Missing"
+	}
+	return ""
+}
+
 // counted is the evidence in numbers, and what is usual.
 func (i Incident) counted() (counted, usual string) {
 	n, k, ratio, _, _ := i.Counts()
@@ -187,7 +204,10 @@ func (i Incident) silent(a alert.Alert) string {
 
 // seconds writes a bucket's edge: 250 ms, 2.5 s.
 func seconds(s float64) string {
-	if s < 1 {
+	switch {
+	case s <= 0:
+		return "each tenant's own limit" // pooled, and they differ
+	case s < 1:
 		return fmt.Sprintf("%g ms", s*1000)
 	}
 	return fmt.Sprintf("%g s", s)

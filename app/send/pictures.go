@@ -51,10 +51,10 @@ func (a Artist) Chart(ctx context.Context, i incident.Incident) (dashboards.Char
 	}
 	c := dashboards.Chart{Points: points, Step: stride, From: lead.OnsetAt.Add(-lately), To: to}
 	c.Title, c.Subtitle, _ = strings.Cut(i.Headline(), ": ")
-	if _, _, usual, _, _ := i.Counts(); usual > 0 {
+	if _, _, usual, _, _ := i.Counts(); usual > 0 && lead.Kind.Ratio() {
 		c.Subtitle += fmt.Sprintf("; usually %.1f%%", 100*usual)
 	}
-	c.Usual, c.OnsetAt, c.FiredAt = lead.Evidence.Usual, lead.OnsetAt, lead.StartsAt
+	c = Mark(Show(c, r, lead.Evidence.Over), lead)
 	if i.AcknowledgedAt != nil {
 		c.AcknowledgedAt = *i.AcknowledgedAt
 	}
@@ -124,7 +124,42 @@ func (a Artist) Span(ctx context.Context, r rule.Rule, environment string, s das
 	if k := s.Slice.Key(); k != "" {
 		title += ", " + k
 	}
-	return dashboards.Chart{Title: title, Points: points, Step: step, From: s.From, To: s.To, Usual: r.Prior, FiredAt: s.At}, nil
+	c := Show(dashboards.Chart{Title: title, Points: points, Step: step, From: s.From, To: s.To, FiredAt: s.At}, r, r.SLI.Edge)
+	if !c.Volume {
+		c.Usual = r.Prior
+	}
+	return c, nil
+}
+
+// Show has a chart of a rule's counts show what the rule is about: a share and what it
+// is of, or, where there is none, the volume. over is what a slow event takes longer
+// than, in seconds; 0: not known.
+func Show(c dashboards.Chart, r rule.Rule, over float64) dashboards.Chart {
+	switch {
+	case r.Kind == rule.Declines:
+		c.Caption, c.Bad = "share declined", "declined"
+	case r.Kind == rule.Latency && over > 0:
+		c.Caption, c.Bad = "share longer than "+seconds(over), "slow"
+	case r.Kind != rule.Errors && r.Kind != "":
+		c.Volume, c.Caption = true, r.Service+" a minute"
+	}
+	return c
+}
+
+func seconds(s float64) string {
+	if s < 1 {
+		return fmt.Sprintf("%g ms", s*1000)
+	}
+	return fmt.Sprintf("%g s", s)
+}
+
+// Mark shows when an alert began and fired, and what it says is usual.
+func Mark(c dashboards.Chart, a alert.Alert) dashboards.Chart {
+	c.OnsetAt, c.FiredAt, c.Usual = a.OnsetAt, a.StartsAt, a.Evidence.Usual
+	if c.Volume {
+		c.Usual = a.Evidence.RatePerMinute
+	}
+	return c
 }
 
 // Draw implements Pictures.

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -8,9 +9,12 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/dashboards"
+	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 	"github.com/tocsin-alerting/tocsin/web/view"
@@ -110,16 +114,26 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 		return err
 	}
 	rl, _ := v.api.Rule(d.Rule)
+	var lead alert.Alert
+	if id := r.URL.Query().Get("incident"); id != "" {
+		if i, err := v.api.Incident(r.Context(), id, p); err == nil {
+			lead, _ = send.Lead(i)
+		}
+	}
+	if lead.Rule != rl.Name { // of an incident that speaks of another rule
+		lead = alert.Alert{}
+	}
+	over := lead.Evidence.Over
+	if rl.Kind == rule.Latency && over == 0 {
+		over = v.limit(r.Context(), rl, d.Environment, span)
+	}
+	rl.SLI = rl.SLI.At(over)
 	c, err := v.api.Artist.Span(r.Context(), rl, d.Environment, span)
 	if err != nil {
 		return err
 	}
-	if id := r.URL.Query().Get("incident"); id != "" {
-		if i, err := v.api.Incident(r.Context(), id, p); err == nil {
-			if lead, ok := send.Lead(i); ok {
-				c.Usual, c.OnsetAt, c.FiredAt = lead.Evidence.Usual, lead.OnsetAt, lead.StartsAt
-			}
-		}
+	if lead.ID != "" {
+		c = send.Mark(c, lead)
 	}
 	if n, err := strconv.Atoi(r.URL.Query().Get("height")); err == nil {
 		c.Height = n
@@ -130,6 +144,28 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 		return err
 	}
 	return api.WritePNG(w, png)
+}
+
+// limit is what a slow event of the tenant's slice takes longer than now, in seconds; 0
+// where that is not known: then the volume is shown.
+func (v *Views) limit(ctx context.Context, rl rule.Rule, environment string, span dashboards.Span) (over float64) {
+	if span.Tenant == tenant.Product {
+		return 0 // each tenant has its own
+	}
+	err := v.api.Flow.Decide(ctx, flow.TenantSubject(span.Tenant), func(tx *partition.Tx, h *flow.Handler) error {
+		for _, x := range h.Status(span.Tenant, tx.Now()).SLIs {
+			for _, sl := range x.Slices {
+				if x.Environment == environment && sl.Rule == rl.Name && sl.Slice.Key() == span.Slice.Key() && sl.OverSeconds != nil {
+					over = *sl.OverSeconds
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil { // it is served elsewhere
+		return 0
+	}
+	return over
 }
 
 // ticket leads from a number of the built-in register to its incident.

@@ -54,6 +54,7 @@ type Picture struct {
 
 // Numbers are the evidence in counts. Zero N: not shown.
 type Numbers struct {
+	What          string  // what K is, e.g. "Declined"; empty: "Failing"
 	N, K          float64 // events and failures since the onset
 	Usual         float64 // ratio 0..1
 	Score, Needed float64 // evidence and the threshold it passed, nats
