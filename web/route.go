@@ -251,6 +251,9 @@ func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 	}
 	switch rt.Kind {
 	case RPC:
+		if p.Kind == problem.Unauthenticated {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
 		WriteStatus(w, r, p)
 	case View:
 		e.Fail(w, r, p)
