@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -10,6 +11,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -30,4 +32,12 @@ func (a *App) Fire(ctx context.Context, x alert.Alert) error {
 	subject := flow.IncidentsSubject(x.Environment)
 	return a.store.Offer(ctx, store.PartitionOf(subject), store.Input{ID: fmt.Sprintf("%s/%s/%d", x.ID, x.State, x.AsOf.UnixMilli()), Kind: "alert", Version: 1,
 		Subject: subject, At: a.o.Now(), Payload: partition.Payload(x)})
+}
+
+// Hold keeps a tenant's partition busy until release is called.
+func (a *App) Hold(id tenant.ID) (release func()) {
+	ch, held := make(chan struct{}), make(chan struct{})
+	a.shared.Owner(flow.TenantSubject(id)).Post(func(*partition.Tx) error { close(held); <-ch; return nil })
+	<-held
+	return sync.OnceFunc(func() { close(ch) })
 }

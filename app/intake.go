@@ -42,10 +42,6 @@ type intake struct {
 	}
 }
 
-// maxWaiting bounds the samples that wait in memory for their partitions; a few
-// hundred megabytes.
-const maxWaiting = 2_000_000
-
 // close ends the handing on; what is journaled after that is for the next start.
 func (i *intake) close() {
 	i.mu.Lock()

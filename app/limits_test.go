@@ -3,6 +3,7 @@ package app_test
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -49,4 +50,55 @@ func TestABodyThatDoesNotArriveHoldsNothing(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, path)
 	}
 	require.Equal(t, http.StatusNoContent, r.push(t, r.admin, "", series(time.Now(), 1, "up")).Status)
+}
+
+// TestEvaluationThatLagsIsNotBuried: what waits in memory is bounded; senders are
+// told to come again, and nothing that was accepted is lost.
+func TestEvaluationThatLagsIsNotBuried(t *testing.T) {
+	r := startWith(t, t.TempDir(), func(c *config.Config) { c.Limits.WaitingSamples = 2 })
+	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{}`)
+	begin := time.Now().Add(-time.Minute)
+	push := func(i int) reply {
+		return r.push(t, r.admin, "", series(begin.Add(time.Duration(i)*time.Second), float64(i), counted, "tenant", "acme", "result", "success"))
+	}
+	release := r.Hold("acme")
+	defer release()
+	for i := range 3 {
+		require.Equal(t, http.StatusNoContent, push(i).Status)
+	}
+	got := push(3)
+	require.Equal(t, http.StatusServiceUnavailable, got.Status)
+	require.Equal(t, "1", got.Header.Get("Retry-After"))
+	require.Contains(t, got.Body, "lags")
+	release()
+	require.Eventually(t, func() bool { return push(3).Status == http.StatusNoContent }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		st := r.tenantStatus(t, "acme")
+		return st.LastSampleAt != nil && st.LastSampleAt.Equal(begin.Add(3*time.Second).UTC().Truncate(time.Millisecond))
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Zero(t, r.tenantStatus(t, "acme").LateSamples)
+}
+
+// TestAFullJournal: senders are told to wait, and people's work goes on.
+func TestAFullJournal(t *testing.T) {
+	r := startWith(t, t.TempDir(), func(c *config.Config) { c.Limits.JournalBytes = 64 << 10 })
+	for _, id := range []string{"acme", "bolt"} {
+		r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/"+id, `{}`)
+	}
+	in := r.incident(t)
+	var got reply
+	for i := range 200 {
+		text := make([]byte, 3000)
+		for j := range text { // what snappy cannot make smaller
+			text[j] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[rand.IntN(62)]
+		}
+		if got = r.push(t, r.admin, "", series(time.Now(), float64(i), "m", "tenant", "acme", "x", string(text))); got.Status != http.StatusNoContent {
+			break
+		}
+	}
+	require.Equal(t, http.StatusTooManyRequests, got.Status, got.Body)
+	require.NotEmpty(t, got.Header.Get("Retry-After"))
+	require.Contains(t, got.Body, "journal")
+	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/status", "").Body, "the journal is")
+	r.want(t, http.StatusOK, http.MethodPost, "/api/v1/incidents/"+in.ID+"/acknowledge", `{}`)
 }
