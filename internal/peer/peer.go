@@ -1,6 +1,6 @@
 // Package peer starts the real programs that tests talk to: Request Tracker,
-// Mailpit, Prometheus, Redis, Chromium. Each listens on loopback on a free port, has a
-// folder of its own and is ended by its own process id when the test ends.
+// Mailpit, Prometheus, Redis, an OpenTelemetry collector, Chromium. Each listens on
+// loopback on a free port, has a folder of its own and is ended by its own process id when the test ends.
 //
 // It knows how these programs are installed and started, and nothing of tocsin.
 // A peer that is not installed skips the test and says what to install; with
