@@ -37,7 +37,12 @@ type killable struct {
 
 func newKillable(t *testing.T, dir string, args ...string) *killable {
 	t.Helper()
-	k := &killable{dir: dir, address: killFree(t)}
+	return newKillableAt(t, dir, killFree(t), args...)
+}
+
+func newKillableAt(t *testing.T, dir, address string, args ...string) *killable {
+	t.Helper()
+	k := &killable{dir: dir, address: address}
 	k.args = append([]string{"serve", "--storage.path", k.storage(), "--web.listen-address", k.address, "--otlp.listen-address", "off"}, args...)
 	var err error
 	k.log, err = os.Create(filepath.Join(dir, "log"))

@@ -73,8 +73,8 @@ func (r *Redis) Kill() {
 // Signal sends a signal to the server, e.g. SIGSTOP.
 func (r *Redis) Signal(s syscall.Signal) { _ = syscall.Kill(r.p.cmd.Process.Pid, s) }
 
-// Command sends one command without spaces in its words and gives the first line
-// of the answer, without its mark; empty when there is none.
+// Command sends one command without spaces in its words and gives the answer, one
+// short line without its mark; empty when there is none.
 func (r *Redis) Command(words ...string) string {
 	c, err := net.DialTimeout("tcp", r.Addr, time.Second)
 	if err != nil {
@@ -90,7 +90,10 @@ func (r *Redis) Command(words ...string) string {
 	if err != nil || n < 1 {
 		return ""
 	}
-	line, _, _ := strings.Cut(string(buf[1:n]), "\r\n")
+	line, rest, _ := strings.Cut(string(buf[1:n]), "\r\n")
+	if buf[0] == '$' { // a length, then the text
+		line, _, _ = strings.Cut(rest, "\r\n")
+	}
 	return line
 }
 
