@@ -64,10 +64,11 @@ quality-long: ## 1,000 null tenant-months at 0.01, 1 and 100 tps with a fresh se
 	TOCSIN_LONG=1 $(GO) test -run TestNullMonths -v -timeout 60m ./detect
 
 chaos: ## Kill the daemon at random moments of the story; TOCSIN_KILL_SEED repeats one.
-	TOCSIN_LONG=1 $(GO) test -count=1 -run TestKillNine -v -timeout 20m ./internal/e2e
+	TOCSIN_LONG=1 $(GO) test -count=1 -run "TestKillNine|TestReplicas" -v -timeout 20m ./internal/e2e
 
-bench: ## Measure decoding, evaluating, journaling and committing; prints Go's benchmark lines.
+bench: ## Measure decoding, evaluating, journaling and committing, and both homes of the store, whose figures go to bench/results.json.
 	$(GO) test -run '^$$' -bench . -benchmem ./samples/... ./evaluate ./detect ./journal ./store/embedded
+	TOCSIN_BENCH=$(CURDIR)/bench/results.json $(GO) test -count=1 -run TestCosts -v -timeout 20m ./internal/e2e
 
 tidy: ## Tidy go.mod.
 	$(GO) mod tidy

@@ -199,3 +199,29 @@ func TestTwoReplicasShareTheWork(t *testing.T) {
 	two.want(t, http.StatusOK, http.MethodGet, "/api/v1/tickets/"+in.Ticket.Ref.Number, "")
 	require.Equal(t, 1, strings.Count(one.log.String()+two.log.String(), "msg=page "), "one page")
 }
+
+// Redis dies and comes back: what was accepted is there, nothing is decided
+// meanwhile, and everything is served again without help.
+func TestRedisGoesAway(t *testing.T) {
+	server := peer.StartRedis(t, "--appendfsync", "always")
+	r := replica(t, t.TempDir(), "", server)
+	for _, id := range []string{"acme", "bolt"} {
+		r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/"+id, `{}`)
+	}
+	_, sender := r.token(t, "sender", time.Time{}, "*")
+	server.Kill()
+	require.Equal(t, http.StatusNoContent, r.push(t, sender, "", series(time.Now(), 7, "up", "tenant", "acme")).Status, "samples are journaled here")
+	require.Eventually(t, func() bool { // the leases end
+		got := r.do(t, call{Method: http.MethodPut, Path: "/api/v1/tenants/late", Token: r.admin, Body: `{}`})
+		require.Equal(t, http.StatusServiceUnavailable, got.Status, got.Body)
+		return strings.Contains(r.log.String(), "a partition is not served here any more")
+	}, 30*time.Second, 100*time.Millisecond)
+	require.Equal(t, http.StatusNoContent, r.push(t, sender, "", series(time.Now(), 8, "up", "tenant", "acme")).Status)
+
+	server.Start(t)
+	r.shared(t, 1)
+	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/late", `{}`)
+	require.Equal(t, map[string]string{"acme": "8"}, r.query(t, r.admin, "", "up"))
+	require.NotEmpty(t, r.incident(t).Pages)
+	require.NoError(t, r.Stop(t.Context())) // before the server
+}

@@ -145,3 +145,18 @@ func FlushRedis(t testing.TB, nodes ...*Redis) {
 		}
 	}
 }
+
+// Info gives one field of the server's INFO; empty when there is none.
+func (r *Redis) Info(field string) string {
+	host, port, _ := net.SplitHostPort(r.Addr)
+	out, err := exec.Command("redis-cli", "-h", host, "-p", port, "info", "all").Output()
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(out)) {
+		if v, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
