@@ -37,7 +37,7 @@ fuzz: ## Fuzz every parser by name, for FUZZTIME each.
 	$(FUZZ) '^FuzzDecode$$' ./samples/otelmetrics
 	$(FUZZ) '^FuzzDecodeRecord$$' ./samples
 	$(FUZZ) '^FuzzDecode$$' ./tracing/otlp
-	$(FUZZ) '^FuzzMask$$' ./tracing
+	$(FUZZ) '^FuzzMask$$' ./tracing/private
 	$(FUZZ) '^FuzzDecodeRecord$$' ./tracing
 	$(FUZZ) '^FuzzDecode$$' ./journal
 	$(FUZZ) '^FuzzPosition$$' ./journal

@@ -93,6 +93,27 @@ type Alert struct {
 	// Backlog marks an alert that was firing when its source was first seen:
 	// listed, never paged.
 	Backlog bool `json:"backlog,omitempty"`
+	// Traces are worth looking at, and Hop is where the failing ones fail; without
+	// spans, or where they do not agree, there is none.
+	Traces []Trace `json:"traces,omitempty"`
+	Hop    *Hop    `json:"hop,omitempty"`
+}
+
+// Trace is one worth looking at.
+type Trace struct {
+	ID              string    `json:"trace_id"`
+	Why             string    `json:"why"` // failing, slow, normal
+	Operation       string    `json:"operation"`
+	EndedAt         time.Time `json:"ended_at"`
+	DurationSeconds float64   `json:"duration_seconds"`
+}
+
+// Hop is where calls fail.
+type Hop struct {
+	Service   string  `json:"service"`
+	Operation string  `json:"operation"`
+	Kind      string  `json:"kind"`  // service, or peer: one that sends no spans of its own
+	Share     float64 `json:"share"` // of the failing traces looked at
 }
 
 // Bad is how many of how many are wrong: failures of events; of traffic, what is

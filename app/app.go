@@ -80,6 +80,7 @@ type App struct {
 	}
 
 	intake   intake
+	spans    intakeOfSpans
 	seats    seats
 	replicas *replicas // nil: the store is ours alone
 	failed   chan error
@@ -100,7 +101,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, build := range []func(context.Context) error{a.listen, a.listenOTLP, a.openStorage, a.buildRules, a.buildAccess, a.buildDoor, a.buildEffects, a.buildFlow, a.buildEdge} {
+	for _, build := range []func(context.Context) error{a.listen, a.listenOTLP, a.openStorage, a.buildRules, a.buildAccess, a.buildDoor, a.buildSpans, a.buildEffects, a.buildFlow, a.buildEdge} {
 		if err := build(ctx); err != nil {
 			return nil, err
 		}
@@ -185,7 +186,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	for _, loop := range []func(context.Context){a.checkpoints, a.watchTickets, a.expire, a.adopt} {
+	for _, loop := range []func(context.Context){a.checkpoints, a.watchTickets, a.expire, a.adopt, a.spanSeries} {
 		loops.Go(func() { loop(run) })
 	}
 	a.undo.push("loops", func(context.Context) error { cancel(); loops.Wait(); return nil })

@@ -248,6 +248,7 @@ func (a *App) buildFlow(context.Context) error {
 	if a.replicated() {
 		s.Journal, s.Contribute, s.GlanceElsewhere = a.replicas.self.ID, a.replicas.contribute, a.replicas.glances
 	}
+	s.Traces = a.spans.traces.Find
 	names := make([]string, len(c.Channels))
 	for i, ch := range c.Channels {
 		names[i] = ch.Name

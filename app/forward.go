@@ -17,7 +17,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -32,7 +31,7 @@ const (
 // keep makes a batch durable before it is acknowledged: here, and at every other
 // replica that lives. So each has the whole history, and whoever takes over a
 // partition has in its own journal what came since the state was last written.
-func (a *App) keep(ctx context.Context, r journal.Record, b *samples.Batch) error {
+func (a *App) keep(ctx context.Context, r journal.Record, b any) error {
 	if !a.replicated() || len(a.replicas.peers.Others()) == 0 {
 		return a.append(ctx, r, b)
 	}
@@ -55,7 +54,7 @@ func (a *App) keep(ctx context.Context, r journal.Record, b *samples.Batch) erro
 	return nil
 }
 
-func (a *App) append(ctx context.Context, r journal.Record, b *samples.Batch) error {
+func (a *App) append(ctx context.Context, r journal.Record, b any) error {
 	if a.intake.waiting.Load() > int64(a.o.Config.Limits.WaitingSamples) {
 		return problem.New(problem.Unavailable, "what evaluates the samples lags behind").WithHint("try again later; if it lasts, give tocsin more CPU").WithRetryAfter(time.Second)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/tracing"
 )
 
 // intake hands journaled batches to the partitions, in the journal's order.
@@ -65,9 +66,12 @@ func (a *App) ingest(committed []journal.Committed) {
 		return
 	}
 	for _, c := range committed {
-		if b, ok := c.Attach.(*samples.Batch); ok {
+		switch b := c.Attach.(type) {
+		case *samples.Batch:
 			a.intake.arrived(b.Samples, a.o.Now())
 			a.handOn(b, c.Position)
+		case *tracing.Batch:
+			a.handOnSpans(b, c.Position)
 		}
 		a.intake.at.Store(&c.Position)
 	}
@@ -127,6 +131,7 @@ func (a *App) evaluable(ls labels.Labels) labels.Labels {
 func (a *App) checkpoints(ctx context.Context) {
 	tick := time.NewTicker(time.Minute / store.Partitions)
 	defer tick.Stop()
+	var before journal.Position
 	var mu sync.Mutex
 	kept := map[*seat]journal.Position{}
 	var passed []past
@@ -173,9 +178,11 @@ func (a *App) checkpoints(ctx context.Context) {
 				oldest = at
 			}
 		}
-		if err := a.journal.Trim(oldest); err != nil {
+		// One round later: the series of spans still need the last half minute.
+		if err := a.journal.Trim(before); err != nil {
 			a.log.Error("the journal could not be trimmed", "error", err)
 		}
+		before = oldest
 	}
 }
 
@@ -215,13 +222,20 @@ func (a *App) openHistory(from journal.Position) error {
 	}
 	catchUp := func() error {
 		return a.journal.Replay(context.Background(), from, func(end journal.Position, r journal.Record) error {
-			b, err := a.decode(r)
+			in, err := a.decode(r)
 			if err != nil {
 				return err
 			}
 			from = end
-			return db.Append(context.Background(), a.unpurged(b, end), end)
+			if b, ok := in.(*samples.Batch); ok {
+				return db.Append(context.Background(), a.unpurged(b, end), end)
+			}
+			a.countSpans(in, end)
+			return nil
 		})
+	}
+	if err := a.openSpanSeries(db, from); err != nil {
+		return errors.Join(err, db.Close())
 	}
 	if err := catchUp(); err != nil { // most of it, while batches go on arriving
 		return errors.Join(err, db.Close())
@@ -249,7 +263,11 @@ func (a *App) openQueries(db *history.Store) {
 	a.querier.Store(history.NewQuerier(db.Queryable(), o))
 }
 
-func (a *App) decode(r journal.Record) (*samples.Batch, error) {
+// decode makes what a door attached to a record again: a batch of its kind.
+func (a *App) decode(r journal.Record) (any, error) {
+	if r.Kind == tracing.RecordKind {
+		return tracing.Decode(r.Version, r.Body, r.At)
+	}
 	return a.door.Decode(samples.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body})
 }
 

@@ -41,7 +41,7 @@ func (a *App) otlpDoors() []otlp.Door {
 	return []otlp.Door{
 		{Signal: otlp.Metrics, To: otlp.ExporterFunc(a.exportMetrics), Limits: lim},
 		{Signal: otlp.Logs, Limits: lim}, // a sender of all signals is told so
-		{Signal: otlp.Traces, Limits: lim},
+		{Signal: otlp.Traces, To: spanExporter{a.spans.door}, Limits: lim},
 	}
 }
 

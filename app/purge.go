@@ -43,6 +43,7 @@ func (a *App) finishPurge(ctx context.Context, p flow.Purge, records int) (flow.
 	e := flow.Erased{Tenant: p.ID, Records: records}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
+	a.forgetSpans(p.ID)
 	var err error
 	if e.Series, err = a.history.Load().Erase(ctx, a.o.Config.Labels.Tenant, p.ID); err != nil {
 		return e, err

@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tracing"
 )
 
 // seats is which partitions this process serves.
@@ -139,6 +140,7 @@ func (a *App) renew() time.Duration {
 // owners and serves them from the very next batch on.
 func (a *App) catchUp(ctx context.Context, got *[]*seat, keep func() error) error {
 	from, any := oldest(*got)
+	spans := knownSources(*got)
 	began, records := a.o.Now(), 0
 	tail := func(upTo *journal.Position) error {
 		if !any {
@@ -157,7 +159,12 @@ func (a *App) catchUp(ctx context.Context, got *[]*seat, keep func() error) erro
 			}
 			records++
 			from = end
-			a.post(*got, a.parts(b), b, end)
+			switch b := b.(type) {
+			case *samples.Batch:
+				a.post(*got, a.parts(b), b, end)
+			case *tracing.Batch:
+				a.postSpans(spans, a.spanParts(b), b, end, func(p store.Partition) (flow.Seat, bool) { return among(*got, p) })
+			}
 			return nil
 		})
 	}
@@ -172,6 +179,7 @@ func (a *App) catchUp(ctx context.Context, got *[]*seat, keep func() error) erro
 			return err
 		}
 	}
+	a.spans.know(spans)
 	for _, s := range *got {
 		a.serve(s)
 	}

@@ -109,9 +109,12 @@ func (e *Engine) AddEvents(receivedAt time.Time, id tenant.ID, from string, ls l
 	}
 	received := receivedAt.UnixMilli()
 	for _, ev := range events {
-		if ev.T > received+tooFarAhead.Milliseconds() || ev.T <= 0 || !(ev.N > 0) || math.IsInf(ev.N, 0) {
+		if ev.T > received+tooFarAhead.Milliseconds() || ev.T <= 0 || !(ev.N >= 0) || math.IsInf(ev.N, 0) {
 			ts.refusedSamples++
 			continue
+		}
+		if ev.N == 0 {
+			continue // a histogram's edge that nothing was below
 		}
 		if !(ev.Weight > 0) || math.IsInf(ev.Weight, 0) {
 			ev.Weight = ev.N
@@ -142,10 +145,18 @@ func (e *Engine) Heard(receivedAt time.Time, from string, steps []int64) {
 					ts.mark(s, start, received)
 				}
 			}
-			ts.heard(received)
+			if received >= ts.lastReceived { // not when a record is read again
+				ts.heard(received)
+			}
 			e.touch(ts)
 		}
 	}
+}
+
+// Counts says whether some SLI of the tenant counts the metric by events.
+func (e *Engine) Counts(id tenant.ID, metric string) bool {
+	ts := e.tenants[id]
+	return ts != nil && ts.watched && slices.ContainsFunc(ts.specs, func(s sli.Spec) bool { return ofEvents(s) && s.Metric == metric })
 }
 
 // Sources lists the names of the tenants' sources, sorted.
@@ -197,6 +208,9 @@ func (ts *tenantState) happened(s *series, from string, ev Event, received int64
 		late := u.m.spread(u, ev.N, ev.T, ev.T+1)
 		if i == 0 {
 			ts.lateEvents += late
+		}
+		if !u.whole() {
+			continue
 		}
 		for _, c := range u.cells {
 			u.m.cells[c].volume += ev.Weight

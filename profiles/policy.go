@@ -28,6 +28,7 @@ type Policy struct {
 	// Volume names the SLI whose total is the tenant's volume.
 	Volume Volume    `yaml:"volume"`
 	SLIs   []SLI     `yaml:"slis"`
+	Spans  Spans     `yaml:"spans"`
 	Rules  []RuleDoc `yaml:"rules"`
 	// Features says what opting in brings besides the rules that name the feature.
 	// A name that ends in .* stands for every feature that begins so.
@@ -57,6 +58,8 @@ type SLI struct {
 	Histogram string `yaml:"histogram"`
 	// Prior is the failure ratio assumed before anything was learned.
 	Prior float64 `yaml:"prior"`
+	// Beside is the same by the other source.
+	Beside *Beside `yaml:"beside"`
 }
 
 // Selector picks series of a metric: every label of Match has one of the
@@ -140,14 +143,13 @@ func (p *Policy) check() (faults []string) {
 			fault("%s: name is used twice", where)
 		}
 		slis[s.Name], timed[s.Name] = true, s.Histogram != ""
-		if s.Source != "" && s.Source != string(sli.Metrics) {
-			fault("%s: source must be metrics", where)
-		}
+		faults = append(faults, place(where, s.checkSource())...)
 		s.checkCounts(where, fault)
 		if s.Prior < 0 || s.Prior >= 0.5 {
 			fault("%s: prior must be at least 0 and below 0.5", where)
 		}
 	}
+	faults = append(faults, p.checkSpans()...)
 	switch {
 	case !slis[p.Volume.SLI]:
 		fault("volume.sli names no declared SLI")
@@ -209,10 +211,10 @@ func (s SLI) checkCounts(where string, fault func(string, ...any)) {
 		}
 		return
 	}
-	if s.Total.Metric == "" {
+	if s.metric() == "" {
 		fault("%s: total.metric is missing", where)
 	}
-	if s.Bad.Metric != "" && s.Bad.Metric != s.Total.Metric {
+	if s.Bad.Metric != "" && s.Bad.Metric != s.metric() {
 		fault("%s: bad counts another metric than total; use match on the same one", where)
 	}
 	if len(s.Bad.Match)+len(s.Bad.Not) == 0 {
@@ -238,7 +240,7 @@ func (s SLI) spec() sli.Spec {
 	if src == "" {
 		src = sli.Metrics
 	}
-	spec := sli.Spec{Name: s.Name, Source: src, Metric: s.Total.Metric, Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...)}
+	spec := sli.Spec{Name: s.Name, Source: src, Metric: s.metric(), Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...), Beside: s.Beside.spec(s)}
 	if s.Histogram != "" {
 		spec.Histogram, spec.Metric = s.Histogram, sli.Buckets(s.Histogram)
 	}

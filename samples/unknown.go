@@ -81,3 +81,6 @@ func (s *strangers) list() []UnknownTenant {
 	})
 	return out
 }
+
+// Saw adds what another door received of a tenant that nobody onboarded.
+func (d *Door) Saw(id tenant.ID, items int, at time.Time) { d.unknown.saw(id, 0, items, at) }

@@ -16,6 +16,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing/otlp"
+	"github.com/tocsin-alerting/tocsin/tracing/private"
 )
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -200,7 +201,7 @@ func TestCalls(t *testing.T) {
 	for _, c := range b.Calls {
 		got[c.Labels.String()+fmt.Sprint(" ", (c.Step-noon.UnixMilli())/1000)] = c.N
 		require.Equal(t, float64(c.N), c.Weight)
-		require.Len(t, c.Buckets, len(edges)+1)
+		require.Len(t, c.Buckets, Buckets)
 	}
 	require.Equal(t, map[string]int{
 		`{` + base + `acquirer="alpha", collector="tocsin", environment="staging", service="payments", span_kind="server", span_name="POST /payments", status="ok", tenant="a"} 0`:          1,
@@ -246,7 +247,7 @@ func TestWeights(t *testing.T) {
 // Nothing that must not be stored gets into the journal, and what a customer did
 // can be joined for a day only.
 func TestWhatIsNotStored(t *testing.T) {
-	customers, err := OpenCustomers(t.TempDir())
+	customers, err := private.OpenCustomers(t.TempDir())
 	require.NoError(t, err)
 	d := newDesk(t, Options{Customer: customers.Name})
 	tr := one(ptrace.SpanKindServer, true, "tenant.id", "a", "acquirer", "4111 1111 1111 1111", "method", "DE89370400440532013000", "customer.id", "jo@example.com",
@@ -274,7 +275,7 @@ func TestWhatIsNotStored(t *testing.T) {
 func TestCustomersAcrossARestart(t *testing.T) {
 	dir := t.TempDir()
 	name := func() string {
-		c, err := OpenCustomers(dir)
+		c, err := private.OpenCustomers(dir)
 		require.NoError(t, err)
 		n, err := c.Name([]byte("jo"), noon)
 		require.NoError(t, err)
@@ -319,11 +320,11 @@ func TestDecodeOfARecordIsTheBatch(t *testing.T) {
 	_, err := d.send(anybody, tr)
 	require.NoError(t, err)
 	require.NotEmpty(t, d.batches[0].Spans)
-	again, err := Decode(d.records[0].Body, d.records[0].At)
+	again, err := Decode(RecordVersion, d.records[0].Body, d.records[0].At)
 	require.NoError(t, err)
 	require.Equal(t, d.batches[0], again)
 	for n := range len(d.records[0].Body) {
-		_, _ = Decode(d.records[0].Body[:n], noon) // must not panic
+		_, _ = Decode(RecordVersion, d.records[0].Body[:n], noon) // must not panic
 	}
 }
 
@@ -332,7 +333,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	_, err := d.send(anybody, one(ptrace.SpanKindServer, true, "tenant.id", "a"))
 	require.NoError(f, err)
 	f.Add(d.records[0].Body)
-	f.Fuzz(func(_ *testing.T, body []byte) { _, _ = Decode(body, noon) })
+	f.Fuzz(func(_ *testing.T, body []byte) { _, _ = Decode(RecordVersion, body, noon) })
 }
 
 func TestNothingIsTakenOfWhatCannotBeRead(t *testing.T) {

@@ -91,7 +91,10 @@ func encode(b *Batch) []byte {
 }
 
 // Decode makes the Batch of a journal's record again.
-func Decode(body []byte, at time.Time) (*Batch, error) {
+func Decode(version int, body []byte, at time.Time) (*Batch, error) {
+	if version != RecordVersion {
+		return nil, problem.New(problem.Invalid, "a record of spans has version %d", version).WithHint("this program reads version %d", RecordVersion)
+	}
 	b := &Batch{ReceivedAt: at}
 	r := reader{known: map[string]labels.Labels{}}
 	err := r.each(body, func(fc *easyproto.FieldContext) bool { // the texts come last
@@ -231,7 +234,7 @@ func (r *reader) call(in *easyproto.FieldContext) (c Call, ok bool) {
 	if !weighted {
 		c.Weight = float64(c.N)
 	}
-	return c, err == nil && len(c.Buckets) == len(edges)+1
+	return c, err == nil && len(c.Buckets) == Buckets
 }
 
 func (r *reader) span(in *easyproto.FieldContext) (s Span, ok bool) {

@@ -66,7 +66,7 @@ type counted struct {
 	n       int
 	weight  float64
 	seconds float64
-	buckets [len(edges) + 1]uint32
+	buckets [Buckets]uint32
 	slowest found
 	first   found
 }
@@ -362,7 +362,7 @@ func (r *reducer) batch(source string) *Batch {
 		b.Steps = append(b.Steps, s)
 	}
 	slices.Sort(b.Steps)
-	buckets := make([]uint32, len(r.calls)*(len(edges)+1))
+	buckets := make([]uint32, len(r.calls)*Buckets)
 	for i := range r.calls {
 		c := &r.calls[i]
 		own := buckets[i*len(c.buckets) : (i+1)*len(c.buckets) : (i+1)*len(c.buckets)]

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/tracing/private"
 )
 
 const (
@@ -172,7 +173,7 @@ func clean(p parts) cleaned {
 // cleanValue makes a label's value of what a sender said: valid text, nothing in
 // it that must not be stored, not too long.
 func cleanValue(b []byte) string {
-	v := Mask(strings.ToValidUTF8(string(b), "\uFFFD"))
+	v := private.Mask(strings.ToValidUTF8(string(b), "\uFFFD"))
 	if len(v) > longestValue {
 		v = v[:longestValue]
 		for !utf8.ValidString(v) {

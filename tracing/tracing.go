@@ -58,7 +58,11 @@ const (
 // about 1 ms to 2 min. They are edges of exponential histograms too.
 func Edges() []float64 { return slices.Clone(edges[:]) }
 
-var edges = func() (e [18]float64) {
+// Buckets is the number of places of a Call's histogram: up to each of Edges, and
+// longer.
+const Buckets = 19
+
+var edges = func() (e [Buckets - 1]float64) {
 	v := 1.0 / 1024
 	for i := range e {
 		e[i], v = v, 2*v

@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/tracing/hops"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -69,6 +70,7 @@ func (s *Server) documents() []web.Route {
 		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
 		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: readers, Tenant: "id", Response: TenantStatus{}, Handle: s.tenantStatus},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/traces", Summary: "Traces worth looking at, and where failing ones fail", Roles: readers, Tenant: "id", Response: hops.Answer{}, Handle: s.traces},
 		{Method: "GET", Path: "/api/v1/status", Summary: "The daemon's health", Roles: adminOnly, Response: StatusAnswer{}, Handle: s.status},
 		{Method: "GET", Path: "/api/v1/sources", Summary: "Senders of samples: what each carries, and since when it is silent", Roles: adminOnly, Response: List[sources.Status]{}, Handle: s.sources},
 		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: adminOnly, Response: List[samples.UnknownTenant]{}, Handle: s.unknownTenants},

@@ -117,6 +117,7 @@ func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
 	if exists && !a.Newer(&old) {
 		return nil
 	}
+	h.illustrate(&a, old)
 	if err := tx.Put(alerts, string(a.ID), "alert", 1, a); err != nil {
 		return err
 	}

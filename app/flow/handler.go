@@ -34,6 +34,8 @@ type Handler struct {
 	// Waiting counts samples posted to the owner and not ingested yet.
 	Waiting atomic.Int64
 	until   atomic.Pointer[journal.Position] // where the state stands when it drains
+	events  [1]evaluate.Event
+	buckets map[uint64]buckets
 	// unraised are alerts that could not be stored when they came.
 	unraised []alert.Alert
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tracing/hops"
 )
 
 // Rules is the policy and catalog in force, with the policy's revision.
@@ -78,6 +79,8 @@ type Shared struct {
 	// GlanceElsewhere looks at the tenants that other processes serve; nil: there
 	// are none.
 	GlanceElsewhere func(ctx context.Context) ([]evaluate.Glance, error)
+	// Traces finds traces worth looking at; nil where none are remembered.
+	Traces func(hops.Question) hops.Answer
 
 	rules     atomic.Pointer[Rules]
 	directory Directory

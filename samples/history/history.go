@@ -124,7 +124,7 @@ func Open(o Options) (*Store, error) {
 }
 
 // Append queues a batch to be written; m is the caller's mark of it, which Written
-// gives back. It waits only while the queue is full, until ctx ends: the batch is
+// gives back; nil is none. It waits only while the queue is full, until ctx ends: the batch is
 // then dropped and counted (problem.TooMany). Batches are written in the order
 // they came; the store does not change them.
 func (s *Store) Append(ctx context.Context, b *samples.Batch, m any) error {

@@ -143,7 +143,9 @@ func (s *Store) commit(items []item) (size int) {
 			continue
 		}
 		size += weight(it.batch)
-		last = it.mark
+		if it.mark != nil {
+			last = it.mark
+		}
 		for i := range it.batch.Series {
 			if it.batch.Series[i].Derived {
 				continue

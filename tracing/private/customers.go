@@ -1,4 +1,4 @@
-package tracing
+package private
 
 import (
 	"crypto/hmac"
