@@ -60,8 +60,8 @@ fuzz: ## Fuzz every parser by name, for FUZZTIME each.
 quality: ## Score tocsin beside its peers on a world never seen before (some minutes); writes docs/QUALITY.md.
 	TOCSIN_LONG=1 $(GO) test -count=1 -run TestQualityLong -v -timeout 120m ./internal/quality
 
-quality-long: ## 1,000 null tenant-months at 0.01, 1 and 100 tps with a fresh seed (some minutes).
-	TOCSIN_LONG=1 $(GO) test -run TestNullMonths -v -timeout 60m ./detect
+quality-long: ## Null tenant-months in great numbers with a fresh seed, for every kind of rule (some minutes).
+	TOCSIN_LONG=1 $(GO) test -run TestNullMonths -v -timeout 60m ./detect ./detect/season
 
 chaos: ## Kill the daemon at random moments of the story; TOCSIN_KILL_SEED repeats one.
 	TOCSIN_LONG=1 $(GO) test -count=1 -run "TestKillNine|TestReplicas" -v -timeout 20m ./internal/e2e

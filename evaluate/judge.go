@@ -170,6 +170,9 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			}
 			d := w.det.Step(q, base, s)
 			w.follow(d, s)
+			if r.Kind == rule.Declines {
+				w.late.follow(s)
+			}
 			if d.Changed && d.Firing {
 				c.base.Retract(d.Onset, step.End)
 				m.cells[0].base.Retract(d.Onset, step.End)
@@ -214,5 +217,4 @@ func (w *watch) follow(d detect.Decision, s detect.Step) {
 		}
 	}
 	w.score, w.needed = d.Score, d.Needed
-	w.late.follow(s)
 }

@@ -280,6 +280,9 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 		LooksPerMonth: float64(detect.Month / p.o.Step), Factor: r.Sensitivity.Factor(),
 	}, nil, step)
 	s.w.follow(d, step)
+	if r.Kind == rule.Declines {
+		s.w.late.follow(step)
+	}
 	s.follow(d, b, step)
 	if b.live {
 		p.say(r, s, d, step)

@@ -18,12 +18,13 @@ import (
 // one that does not arrive is not, whatever the rest of the tenant does.
 
 const (
-	nightFrom  = 20   // local hours in which a tenant whose hours are not known may well sleep
-	nightEnds  = 8    //
-	nightPart  = 0.05 // what is expected of such a night
-	youngFrom  = 30.0 // minutes after which a young tenant's mean is a mean
-	farBelow   = 0.3  // part of the expectation below which a slice's series are looked at one by one
-	movedShare = 0.5  // of what a slice misses: when the total misses less, the rest moved elsewhere
+	nightFrom   = 20                 // local hours in which a tenant whose hours are not known may well sleep
+	nightEnds   = 8                  //
+	nightPart   = 0.05               // what is expected of such a night
+	youngFrom   = 30.0               // minutes after which a young tenant's mean is a mean
+	farBelow    = 0.3                // part of the expectation below which a slice's series are looked at one by one
+	acceptAfter = 7 * 24 * 3_600_000 // ms after which a volume that changed for good is the usual one
+	movedShare  = 0.5                // of what a slice misses: when the total misses less, the rest moved elsewhere
 )
 
 // flow is a meter's volume, kept where a rule of kind traffic asks for it.
@@ -83,6 +84,9 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			w.vol = &detect.Traffic{}
 		}
 		d := w.vol.Step(p, v, s)
+		if w.firing && !d.Changed && step.End-w.onset > acceptAfter {
+			d = m.accept(ci, w)
+		}
 		w.follow(d, s)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !m.flow.season.Seen(now.Slot)
@@ -140,6 +144,20 @@ func (m *meter) fresh(ci int, a, b int64) bool {
 		}
 	}
 	return false
+}
+
+// accept takes the cell's new volume as the usual one: it is learned anew.
+func (m *meter) accept(ci int, w *watch) detect.Decision {
+	if ci == 0 {
+		m.flow.season, m.flow.minute = season.Season{}, 0
+	} else {
+		m.cells[ci].share = nil
+	}
+	w.vol = nil
+	if w.raised != nil {
+		w.raised.why = "after seven days its new volume is taken as the usual one"
+	}
+	return detect.Decision{Changed: true}
 }
 
 // unlearn takes back what a cell learned of its volume since the onset.

@@ -231,3 +231,23 @@ func TestTrafficIsShownInTheStatus(t *testing.T) {
 		}
 	}
 }
+
+func TestAVolumeThatChangedForGoodIsAcceptedAfterAWeek(t *testing.T) {
+	r := newRig(t, Options{}, flowing())
+	s := newShops(9, 1)
+	at := epoch.Add(2*24*time.Hour + 12*time.Hour)
+	s.live(r, epoch, at)
+	usual := s.tps
+	s.tps = func(t time.Time) float64 { return usual(t) / 50 }
+	s.live(r, at, at.Add(6*24*time.Hour))
+	require.NotEmpty(t, firing(r.out.Alerts))
+	require.Empty(t, ofState(r.out.Alerts, alert.Resolved))
+	r.out.Alerts = nil
+	s.live(r, at.Add(6*24*time.Hour), at.Add(8*24*time.Hour))
+	over := ofState(r.out.Alerts, alert.Resolved)
+	require.NotEmpty(t, over)
+	require.Contains(t, over[0].Reason, "its new volume is taken as the usual one")
+	r.out.Alerts = nil
+	s.live(r, at.Add(8*24*time.Hour), at.Add(11*24*time.Hour))
+	require.Empty(t, r.out.Alerts)
+}

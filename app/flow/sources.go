@@ -67,8 +67,10 @@ type SourceHeard struct {
 func HeardBySource(b *samples.Batch, environment func(samples.Series) string) map[store.Partition][]SourceHeard {
 	type key struct{ environment, name string }
 	heard := map[key]*sources.Heard{}
+	places := map[key]map[tenant.ID]int{} // of a tenant among a source's parts
 	var last key
 	var h *sources.Heard
+	var at map[tenant.ID]int
 	edge := b.ReceivedAt.Add(-lateAfter).UnixMilli()
 	for i := range b.Series {
 		x := &b.Series[i]
@@ -79,11 +81,11 @@ func HeardBySource(b *samples.Batch, environment func(samples.Series) string) ma
 		if h == nil || k != last {
 			if h = heard[k]; h == nil {
 				h = &sources.Heard{At: b.ReceivedAt}
-				heard[k] = h
+				heard[k], places[k] = h, map[tenant.ID]int{}
 			}
-			last = k
+			last, at = k, places[k]
 		}
-		count(h, x, edge)
+		count(h, at, x, edge)
 	}
 	if h != nil {
 		h.Refused = b.Refused // which of several sent them nobody can say
@@ -97,7 +99,7 @@ func HeardBySource(b *samples.Batch, environment func(samples.Series) string) ma
 	return out
 }
 
-func count(h *sources.Heard, x *samples.Series, edge int64) {
+func count(h *sources.Heard, places map[tenant.ID]int, x *samples.Series, edge int64) {
 	n := len(x.Samples) + len(x.Histograms)
 	h.Samples += n
 	for _, v := range x.Samples {
@@ -108,10 +110,16 @@ func count(h *sources.Heard, x *samples.Series, edge int64) {
 	if x.Unknown || x.Tenant == tenant.Product {
 		return
 	}
-	if p := len(h.Parts) - 1; p < 0 || h.Parts[p].Tenant != x.Tenant {
-		h.Parts = append(h.Parts, sources.Part{Tenant: x.Tenant})
+	i := len(h.Parts) - 1 // a tenant's series usually stand together
+	if i < 0 || h.Parts[i].Tenant != x.Tenant {
+		known := false
+		if i, known = places[x.Tenant]; !known {
+			i = len(h.Parts)
+			places[x.Tenant] = i
+			h.Parts = append(h.Parts, sources.Part{Tenant: x.Tenant})
+		}
 	}
-	p := &h.Parts[len(h.Parts)-1]
+	p := &h.Parts[i]
 	p.Series, p.Samples = p.Series+1, p.Samples+n
 }
 

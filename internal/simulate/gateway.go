@@ -40,6 +40,7 @@ type cell struct {
 	base   Rates
 	swing  string // key into Gateway.swings
 	series [results]counter
+	timing *timing // nil: not measured
 }
 
 type counter struct {
@@ -128,6 +129,12 @@ func (g *Gateway) addCell(t *tenantState, id Cell, rate float64) {
 			c.series[i].start = later(g.now, t.From)
 		}
 	}
+	if g.opts.Duration > 0 {
+		c.timing = g.newTiming(id, ^uint64(len(g.cells))) // far from the faults' sources
+		if !g.opts.Births {
+			c.timing.start = later(g.now, t.From)
+		}
+	}
 	g.cells = append(g.cells, c)
 }
 
@@ -151,15 +158,22 @@ func (g *Gateway) Break(f Fault) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch f.Kind {
-	case AcquirerDown:
+	case AcquirerDown, TrafficLost, Declining:
 		if f.Size == 0 {
 			f.Size = 1
 		}
+	case Slow:
+		if f.Size == 0 {
+			f.Size = 3
+		}
+		if f.Size <= 1 {
+			return 0, problem.New(problem.Invalid, "what is slow takes more than once as long")
+		}
 	case ErrorPoints:
 	default:
-		return 0, problem.New(problem.Invalid, "fault kind is not known").WithHint("one of %s, %s", AcquirerDown, ErrorPoints)
+		return 0, problem.New(problem.Invalid, "fault kind is not known").WithHint("one of %s, %s, %s, %s, %s", AcquirerDown, ErrorPoints, TrafficLost, Declining, Slow)
 	}
-	if f.Size <= 0 || f.Size > 1 {
+	if f.Size <= 0 || f.Size > 1 && f.Kind != Slow {
 		return 0, problem.New(problem.Invalid, "fault size is not in (0, 1]")
 	}
 	if f.From.Before(g.now) {
@@ -230,6 +244,7 @@ func (g *Gateway) Snapshot(t time.Time) []Series {
 				out = append(out, Series{Labels: s.labels, Value: float64(s.n), Start: s.start})
 			}
 		}
+		out = c.timing.series(out)
 	}
 	return out
 }
@@ -271,6 +286,12 @@ func (g *Gateway) reset() {
 				s.n, s.start = 0, time.Time{}
 				if !g.opts.Births {
 					s.start = later(g.now, c.tenant.From)
+				}
+			}
+			if c.timing != nil {
+				clear(c.timing.n)
+				if c.timing.start = (time.Time{}); !g.opts.Births {
+					c.timing.start = later(g.now, c.tenant.From)
 				}
 			}
 		}
@@ -322,10 +343,12 @@ func (g *Gateway) draw(c *cell) {
 			f.apply(&drawn, n, ratio)
 		}
 	}
+	happened := uint64(0)
 	for i, k := range drawn {
 		if k == 0 {
 			continue
 		}
+		happened += k
 		s := &c.series[i]
 		if s.start.IsZero() {
 			s.start = g.now
@@ -335,6 +358,9 @@ func (g *Gateway) draw(c *cell) {
 		if g.opts.OnDraw != nil {
 			g.opts.OnDraw(Draw{Cell: c.Cell, Result: resultNames[i], N: k, At: g.now})
 		}
+	}
+	if c.timing != nil {
+		c.timing.take(happened, g.opts.Duration.Seconds()*g.slower(c), g.now)
 	}
 }
 
@@ -356,9 +382,28 @@ func (g *Gateway) split(n uint64, r Rates) [results]uint64 {
 	return out
 }
 
-// apply turns events that did not fail into failures.
+// apply turns events that did not fail into failures, or into what else the fault does.
 func (f *faultState) apply(drawn *[results]uint64, n uint64, ratio float64) {
 	p := f.Size
+	switch f.Kind {
+	case TrafficLost:
+		f.Events += n
+		for i := range drawn {
+			k := binomial(drawn[i], p, f.src)
+			drawn[i] -= k
+			f.Injected += k
+		}
+		return
+	case Declining:
+		k := binomial(drawn[success], p, f.src)
+		drawn[success] -= k
+		drawn[declined] += k
+		f.Events, f.Injected = f.Events+n, f.Injected+k
+		return
+	case Slow:
+		f.Events, f.Injected = f.Events+n, f.Injected+n
+		return
+	}
 	if f.Kind == ErrorPoints {
 		p = min(1, f.Size/max(1-ratio, 1e-9))
 	}

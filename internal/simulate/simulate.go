@@ -83,6 +83,12 @@ const (
 	AcquirerDown Kind = "acquirer_down"
 	// ErrorPoints adds Size to the error ratio: 0.05 is five points more.
 	ErrorPoints Kind = "error_points"
+	// TrafficLost keeps the share Size (0: all) of the events from happening.
+	TrafficLost Kind = "traffic_lost"
+	// Declining has the share Size (0: all) of what would have succeeded declined.
+	Declining Kind = "declining"
+	// Slow makes events take Size (0: three) times as long.
+	Slow Kind = "slow"
 )
 
 // Fault is an injected failure: the truth a detector is judged by. Empty
@@ -109,7 +115,7 @@ func (f Fault) on(at time.Time) bool {
 type Truth struct {
 	Fault
 	Events   uint64 // events of the cells it hits while it was on
-	Injected uint64 // of those, failures that would not have been without it
+	Injected uint64 // of those, failures (lost, declined or slow events) that would not have been without it
 }
 
 // Gap is a time in which a tenant's series (empty: all) cannot be scraped. The
@@ -150,9 +156,11 @@ type Options struct {
 	// ErrorCorrelation is rho of the beta-binomial: how alike the events of one
 	// acquirer are within a minute; 0: independent.
 	ErrorCorrelation float64
-	Faults           []Fault
-	Gaps             []Gap
-	Resets           []Reset
+	// Duration is how long an event usually takes; 0: nobody measures that.
+	Duration time.Duration
+	Faults   []Fault
+	Gaps     []Gap
+	Resets   []Reset
 	// Births lets a series appear with its first event, as client libraries do;
 	// otherwise every series is there at zero from the start.
 	Births bool
