@@ -31,7 +31,7 @@ func (r Roster) On(schedule catalog.ScheduleID, at time.Time) (Shift, error) {
 	if err != nil {
 		return Shift{}, err
 	}
-	return p.shift(at, time.Time{}), nil
+	return p.shift(at), nil
 }
 
 // Shifts lists who is on call in a schedule between two instants, without gaps
@@ -44,7 +44,7 @@ func (r Roster) Shifts(schedule catalog.ScheduleID, from, to time.Time) ([]Shift
 	}
 	out := []Shift{}
 	for at := from; at.Before(to); {
-		s := p.shift(at, to)
+		s := p.shift(at)
 		if s.To.IsZero() || s.To.After(to) {
 			s.To = to
 		}
@@ -96,11 +96,11 @@ func (s segment) same(o segment) bool {
 		(s.override == nil || s.override.ID == o.override.ID)
 }
 
-// shift joins the segments from an instant on; it does not look beyond the horizon.
-func (p *plan) shift(at, horizon time.Time) Shift {
+// shift joins the segments from an instant on.
+func (p *plan) shift(at time.Time) Shift {
 	s := p.at(at)
 	for range maxSegments {
-		if s.until.IsZero() || !horizon.IsZero() && !s.until.Before(horizon) {
+		if s.until.IsZero() {
 			break
 		}
 		next := p.at(s.until)

@@ -81,5 +81,9 @@ func setMode(ctx context.Context, c *client, team, what string, in api.ModeReque
 	if a.Live {
 		said = "is live: it is paged for real"
 	}
-	return c.print(a, nil, [][]string{{"team " + a.ID + " " + said, a.Reason}})
+	rows := [][]string{{"team " + a.ID + " " + said}}
+	if a.Reason != "" {
+		rows = append(rows, []string{"because: " + a.Reason})
+	}
+	return c.print(a, nil, rows)
 }
