@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -73,8 +74,14 @@ func (a *App) serveOTLP() {
 	a.log.Info("OTLP is served over gRPC", "address", a.OTLPAddr())
 }
 
-// drainRPC lets the calls under way end; those that outlast ctx are cut.
+// drainWithin is how long a stop waits for calls under way: what was not answered
+// is sent again, and the rest of a stop needs its time.
+const drainWithin = 5 * time.Second
+
+// drainRPC lets the calls under way end; those that take too long are cut.
 func drainRPC(ctx context.Context, s *grpc.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
 	done := make(chan struct{})
 	go func() { s.GracefulStop(); close(done) }()
 	select {

@@ -4,11 +4,20 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/tocsin-alerting/tocsin/app"
+	"github.com/tocsin-alerting/tocsin/otlp"
 )
 
 // otlpJSON is a request of one counter of each tenant.
@@ -86,4 +95,24 @@ func TestOTLPThatIsLateOrTwice(t *testing.T) {
 		return status.Late >= 3
 	}, 20*time.Second, 20*time.Millisecond)
 	require.EqualValues(t, 3, status.Late, "the second, the one half a minute late and the one a day late")
+}
+
+// TestAStopDoesNotWaitForACallThatNeverEnds: its sender sends again later.
+func TestAStopDoesNotWaitForACallThatNeverEnds(t *testing.T) {
+	dir := t.TempDir()
+	a, err := app.New(t.Context(), app.Options{StoragePath: dir, ListenAddress: "127.0.0.1:0", OTLPAddress: "127.0.0.1:0"})
+	require.NoError(t, err)
+	require.NoError(t, a.Start(t.Context()))
+	raw, err := os.ReadFile(filepath.Join(dir, "admin.token"))
+	require.NoError(t, err)
+	conn, err := grpc.NewClient(a.OTLPAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+strings.TrimSpace(string(raw)))
+	s, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, otlp.Metrics.Method())
+	require.NoError(t, err)
+	began := time.Now()
+	require.NoError(t, a.Stop(context.Background()))
+	require.Less(t, time.Since(began), 15*time.Second)
+	require.Error(t, s.RecvMsg(&emptypb.Empty{}))
 }
