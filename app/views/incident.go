@@ -64,7 +64,28 @@ func (v *Views) incidentView(w http.ResponseWriter, r *http.Request, p web.Princ
 		page.Chart = &view.Picture{URL: (&url.URL{Path: "/api/v1/incidents/" + string(i.ID) + "/picture", RawQuery: q.Encode()}).String(), Alt: i.Title + ". " + lead.Reason}
 	}
 	v.offer(&page, i, p)
+	if !p.Any && p.Role != web.Link {
+		narrow(&page, i, p)
+	}
 	return v.api.Views.Incident(api.HTML(w, http.StatusOK), page)
+}
+
+// narrow leaves of an incident what the viewer's tenants have of it, as the API
+// does: words, counts and the picture speak of all of them, and the dashboard's
+// link opens the whole.
+func narrow(page *view.IncidentPage, i incident.Incident, p web.Principal) {
+	all := page.Tenants
+	page.Tenants = nil
+	for _, t := range all {
+		if p.Covers(tenant.ID(t.ID)) {
+			t.URL = ""
+			page.Tenants = append(page.Tenants, t)
+		}
+	}
+	page.TenantsHidden = len(all) - len(page.Tenants)
+	page.Headline, page.Numbers, page.Chart, page.Timeline, page.Why = narrowed(i), view.Numbers{}, nil, nil, nil
+	page.Owner, page.OwnerReason, page.Paged, page.PagedReason, page.AcknowledgedBy = "", "", "", "", "Somebody"
+	page.Ticket, page.Dashboard, page.Acknowledge, page.Note, page.Resolve = nil, "", nil, nil, nil
 }
 
 // tenantDashboard opens the dashboard for one tenant of the incident. A signed

@@ -16,8 +16,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/web/view"
 )
 
-// row is an incident as lists show it.
-func (v *Views) row(i incident.Incident) view.IncidentRow {
+// row is an incident as lists show it. Who covers some of its tenants only sees
+// that it is, and not what people and programs wrote: that may name anybody.
+func (v *Views) row(i incident.Incident, p web.Principal) view.IncidentRow {
 	row := view.IncidentRow{Number: strconv.Itoa(i.Number), URL: "/incidents/" + string(i.ID), Headline: i.Title, State: view.State(i.State), Severity: string(i.Severity),
 		Service: i.Service, Owner: string(i.Team), Since: i.OnsetAt, Tenants: len(i.Tenants), Ticket: api.TicketOf(i)}
 	if i.AcknowledgedAt != nil {
@@ -26,7 +27,18 @@ func (v *Views) row(i incident.Incident) view.IncidentRow {
 	if i.ResolvedAt != nil {
 		row.ResolvedAt = *i.ResolvedAt
 	}
+	if !p.Any {
+		row.Headline, row.Owner, row.AcknowledgedBy, row.Tenants, row.Ticket = narrowed(i), "", "", 0, nil
+	}
 	return row
+}
+
+// narrowed is an incident's headline for who covers some of its tenants.
+func narrowed(i incident.Incident) string {
+	if k := i.Slice.Key(); k != "" {
+		return "Fault of " + i.Service + ", " + k
+	}
+	return "Fault of " + i.Service
 }
 
 const everyState = "all"
@@ -60,16 +72,30 @@ func (v *Views) incidents(w http.ResponseWriter, r *http.Request, p web.Principa
 			state != "" && state != everyState && string(i.State) != state,
 			severity != "" && string(i.Severity) != severity,
 			team != "" && string(i.Team) != team,
-			page.Query != "" && !matches(page.Query, append(names(i), i.Title, i.Service, i.Slice.Key(), strconv.Itoa(i.Number), i.Mirror.Ref.Number)...):
+			page.Query != "" && !matches(page.Query, words(i, p)...):
 			continue
 		}
 		if len(page.Rows) == listLength {
 			page.Next = with(r, "cursor", strings.TrimPrefix(page.Rows[listLength-1].URL, "/incidents/"))
 			break
 		}
-		page.Rows = append(page.Rows, v.row(i))
+		page.Rows = append(page.Rows, v.row(i, p))
 	}
 	return v.api.Views.Incidents(api.HTML(w, http.StatusOK), page)
+}
+
+// words are what an incident is found by.
+func words(i incident.Incident, p web.Principal) []string {
+	out := []string{i.Service, i.Slice.Key(), strconv.Itoa(i.Number)}
+	if p.Any {
+		return append(append(out, i.Title, i.Mirror.Ref.Number), names(i)...)
+	}
+	for _, t := range i.Tenants {
+		if p.Covers(t.ID) {
+			out = append(out, string(t.ID))
+		}
+	}
+	return out
 }
 
 func names(i incident.Incident) []string {

@@ -34,6 +34,15 @@ type standing struct {
 	glance evaluate.Glance
 	tone   view.Tone
 	say    string
+	pooled bool // say speaks of all tenants together
+}
+
+// seenBy leaves out what is said of other tenants.
+func (s standing) seenBy(p web.Principal) standing {
+	if s.pooled && !p.Any {
+		s.say = "It fails together with others."
+	}
+	return s
 }
 
 // fresh is how old a look may be: several people watch the same page, and every
@@ -72,12 +81,9 @@ func (v *Views) look(ctx context.Context) (look, error) {
 		byID[g.Tenant] = g
 	}
 	for _, t := range v.api.Flow.Directory().List() {
-		s := standing{tenant: t}
-		var served bool
-		if s.glance, served = byID[t.ID]; served {
-			s.tone, s.say = judge(t, s.glance, firing[t.ID])
-		} else {
-			s.tone, s.say = view.Blind, "It is judged by nobody at this moment: the part of the store it is in changes hands."
+		s := standing{tenant: t, tone: view.Blind, say: "It is judged by nobody at this moment: the part of the store it is in changes hands."}
+		if g, served := byID[t.ID]; served {
+			s = judge(t, g, firing[t.ID])
 		}
 		l.standing = append(l.standing, s)
 	}
@@ -106,35 +112,36 @@ func firing(open []incident.Incident) map[tenant.ID][]alert.Alert {
 	return out
 }
 
-// judge gives a tenant's tone with its reason; times in it are UTC.
-func judge(t tenant.Tenant, g evaluate.Glance, firing []alert.Alert) (view.Tone, string) {
+// judge says how a tenant stands, with its reason; times in it are UTC.
+func judge(t tenant.Tenant, g evaluate.Glance, firing []alert.Alert) standing {
 	var worst alert.Alert
 	for _, a := range firing {
 		if a.Severity.Rank() > worst.Severity.Rank() {
 			worst = a
 		}
 	}
+	s := standing{tenant: t, glance: g, tone: view.Fine}
 	switch {
 	case !t.Watched():
-		return view.Off, "It is " + string(t.State) + ", so nothing of it is judged."
+		s.tone, s.say = view.Off, "It is "+string(t.State)+", so nothing of it is judged."
 	case worst.Severity.Rank() >= rule.Warning.Rank():
-		tone := view.Degraded
+		s.tone, s.pooled = view.Degraded, worst.Tenant == tenant.Product
 		if worst.Severity == rule.Critical {
-			tone = view.Broken
+			s.tone = view.Broken
 		}
 		where := worst.Rule
 		if k := worst.Slice.Key(); k != "" {
 			where += ", " + k
 		}
-		return tone, where + ": " + worst.Reason
+		s.say = where + ": " + worst.Reason
 	case g.LastReceivedAt == nil:
-		return view.Waiting, "It was onboarded on " + t.OnboardedAt.UTC().Format("2 January 2006") + ", and nothing has arrived yet."
+		s.tone, s.say = view.Waiting, "It was onboarded on "+t.OnboardedAt.UTC().Format("2 January 2006")+", and nothing has arrived yet."
 	case g.Blind:
-		return view.Blind, "Nothing has arrived since " + g.LastReceivedAt.UTC().Format("2 Jan 15:04") + "; it is not watched meanwhile."
+		s.tone, s.say = view.Blind, "Nothing has arrived since "+g.LastReceivedAt.UTC().Format("2 Jan 15:04")+"; it is not watched meanwhile."
 	case g.Young:
-		return view.Learning, "Less than a day of it was seen: only hard faults are."
+		s.tone, s.say = view.Learning, "Less than a day of it was seen: only hard faults are."
 	}
-	return view.Fine, ""
+	return s
 }
 
 // covered is the part of a look that the viewer may see.
@@ -145,7 +152,7 @@ func (l look) covered(p web.Principal) look {
 	out := look{at: l.at}
 	for _, s := range l.standing {
 		if p.Covers(s.tenant.ID) {
-			out.standing = append(out.standing, s)
+			out.standing = append(out.standing, s.seenBy(p))
 		}
 	}
 	for _, i := range l.open {

@@ -43,9 +43,9 @@ func TestHowATenantStands(t *testing.T) {
 		"never":                       {live, evaluate.Glance{Young: true}, nil, view.Waiting, "It was onboarded on 4 March 2026, and nothing has arrived yet."},
 		"paused, whatever else it is": {tenant.Tenant{ID: "acme", State: tenant.Paused}, seen, []alert.Alert{fires("acme", rule.Critical)}, view.Off, "It is paused, so nothing of it is judged."},
 	} {
-		tone, say := judge(c.t, c.g, c.firing)
-		require.Equal(t, c.tone, tone, name)
-		require.Equal(t, c.say, say, name)
+		got := judge(c.t, c.g, c.firing)
+		require.Equal(t, c.tone, got.tone, name)
+		require.Equal(t, c.say, got.say, name)
 	}
 }
 
@@ -96,6 +96,20 @@ func TestALookIsFenced(t *testing.T) {
 	require.Len(t, got.open, 1)
 	require.Equal(t, incident.ID("inc_2"), got.open[0].ID)
 	require.Len(t, l.covered(web.Principal{Any: true}).standing, 2)
+
+	pooled := fires(tenant.Product, rule.Critical)
+	pooled.Reason = "1,641 of 1,648 failed at acme, bolt and corner"
+	s := judge(tenant.Tenant{ID: "acme", State: tenant.Live}, evaluate.Glance{LastReceivedAt: &noon}, []alert.Alert{pooled})
+	require.Contains(t, s.seenBy(web.Principal{Any: true}).say, "bolt")
+	require.NotContains(t, s.seenBy(web.Principal{Tenants: []tenant.ID{"acme"}}).say, "bolt")
+	i := incident.Incident{Service: "payments", Title: "payments fail for acme and bolt", Tenants: []incident.Tenant{{ID: "acme"}, {ID: "bolt"}}}
+	page := view.IncidentPage{Headline: i.Title, Chart: &view.Picture{}, Dashboard: "/d?cap=x", Why: []view.Reason{{}}, Timeline: []view.Event{{}}, Paged: "Maria", Numbers: view.Numbers{N: 9},
+		Tenants: []view.TenantRow{{ID: "acme", URL: "/d?cap=x"}, {ID: "bolt"}}, Note: &view.Form{}, Resolve: &view.Form{}, Acknowledge: &view.Form{}, Ticket: &view.Ticket{}}
+	narrow(&page, i, web.Principal{Tenants: []tenant.ID{"acme"}})
+	require.Equal(t, view.IncidentPage{Headline: "Fault of payments", AcknowledgedBy: "Somebody", Tenants: []view.TenantRow{{ID: "acme"}}, TenantsHidden: 1}, page)
+	row := (&Views{}).row(i, web.Principal{Tenants: []tenant.ID{"acme"}})
+	require.Equal(t, view.IncidentRow{Number: "0", URL: "/incidents/", Headline: "Fault of payments", Service: "payments"}, row)
+	require.False(t, matches("bolt", words(i, web.Principal{Tenants: []tenant.ID{"acme"}})...), "nor is it found by another's name")
 }
 
 func TestMondayOf(t *testing.T) {

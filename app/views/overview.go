@@ -172,7 +172,7 @@ func (v *Views) services(l look, p web.Principal) []view.ServiceCard {
 	}
 	for _, i := range l.open {
 		c := card(place{i.Service, i.Environment})
-		c.Incidents = append(c.Incidents, v.row(i))
+		c.Incidents = append(c.Incidents, v.row(i, p))
 	}
 	out := make([]view.ServiceCard, 0, len(order))
 	for _, at := range order {
@@ -182,7 +182,7 @@ func (v *Views) services(l look, p web.Principal) []view.ServiceCard {
 				c.PerMinute, c.PerMinuteOf = rate, sli
 			}
 		}
-		v.complete(c)
+		v.complete(c, p)
 		out = append(out, *c)
 	}
 	slices.SortStableFunc(out, func(a, b view.ServiceCard) int { return worse(a.Tone, b.Tone) })
@@ -204,7 +204,7 @@ func worse(a, b view.Tone) int {
 }
 
 // complete says how a service stands, and who is called for it.
-func (v *Views) complete(c *view.ServiceCard) {
+func (v *Views) complete(c *view.ServiceCard, p web.Principal) {
 	c.Tone = view.Fine
 	switch {
 	case c.Watched == 0:
@@ -226,6 +226,9 @@ func (v *Views) complete(c *view.ServiceCard) {
 	c.Say = sayCard(*c)
 	if len(c.Incidents) > cardIncidents {
 		c.Incidents, c.More = c.Incidents[:cardIncidents], len(c.Incidents)-cardIncidents
+	}
+	if !p.Any {
+		return // who is called is the product's own business
 	}
 	team, reason := v.api.Flow.Rules().Catalog.Owner(catalog.ServiceID(c.Service))
 	if team.ID == "" {

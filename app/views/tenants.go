@@ -105,12 +105,13 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		}
 		if i.State != incident.StateResolved {
 			open = append(open, i)
-			page.Open = append(page.Open, v.row(i))
+			page.Open = append(page.Open, v.row(i, p))
 		} else if len(page.Past) < 10 {
-			page.Past = append(page.Past, v.row(i))
+			page.Past = append(page.Past, v.row(i, p))
 		}
 	}
-	page.Tone, page.Say = judge(t, glance(t, k.status), firing(open)[id])
+	stands := judge(t, glance(t, k.status), firing(open)[id]).seenBy(p)
+	page.Tone, page.Say = stands.tone, stands.say
 	if page.Say == "" {
 		page.Say = "Nothing is broken, and it is seen."
 	}
