@@ -23,7 +23,7 @@ func (a *App) adopt(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if a.o.Config.Onboarding != "automatic" {
+		if a.config().Onboarding != "automatic" {
 			continue
 		}
 		for _, u := range a.door.Unknown() {

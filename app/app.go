@@ -28,7 +28,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/views"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/config"
-	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
@@ -46,6 +45,9 @@ type Options struct {
 	Now           func() time.Time
 	Logger        *slog.Logger
 	Version       string
+	// Load reads the configuration anew for a reload; nil: Config stays, and what it
+	// names is read anew.
+	Load func() (*config.Config, error)
 	// StopTimeout bounds a drain; default 20 s.
 	StopTimeout time.Duration
 }
@@ -72,7 +74,8 @@ type App struct {
 	querier  atomic.Pointer[history.Querier] // for clients
 	drawing  atomic.Pointer[history.Querier] // for own pictures
 	metadata history.Metadata
-	systems  map[string]itsm.System
+	targets  atomic.Pointer[targets]
+	reload   *reloading
 	http     *http.Server
 	otlp     struct {
 		listener net.Listener // nil: off
@@ -96,6 +99,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	o = o.withDefaults()
 	a := &App{o: o, log: o.Logger, seats: seats{held: map[store.Partition]*seat{}}, registry: prometheus.NewRegistry(), failed: make(chan error, 1), started: o.Now().UTC()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(o.Version))
+	a.reload = newReloading(a.registry, o.Now())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -151,57 +152,68 @@ func (a *App) buildEffects(ctx context.Context) error {
 	if err := a.buildSystems(ctx); err != nil {
 		return err
 	}
-	a.server.Systems = a.systems
+	a.server.Systems = func() map[string]itsm.System { return a.targets.Load().systems }
+	a.server.Reload = a.Reload
 	a.views = views.New(a.server)
-	channels := map[string]channel.Channel{}
-	for _, c := range a.o.Config.Channels {
-		if channels[c.Name], err = a.channel(c); err != nil {
-			return err
-		}
+	channels, err := a.channels(a.o.Config)
+	if err != nil {
+		return err
 	}
-	a.sender = send.New(send.Options{Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.systems, Channels: channels, Links: links, Pictures: artist,
+	a.sender = send.New(send.Options{Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.targets.Load().systems, Channels: channels, Links: links, Pictures: artist,
 		Live: func(t catalog.TeamID) bool { return a.shared.Live(t) }, Now: a.o.Now, Logger: a.log})
 	return nil
 }
 
 func (a *App) buildSystems(ctx context.Context) error {
-	a.systems = map[string]itsm.System{}
+	systems, err := a.ticketSystems(ctx, a.o.Config, a.shared.Rules().Catalog)
+	if err != nil {
+		return err
+	}
+	a.targets.Store(&targets{config: a.o.Config, systems: systems})
 	for _, s := range a.o.Config.ITSM.Systems {
-		switch s.Kind {
-		case "register":
-			r, err := register.New(ctx, register.Options{Records: api.RegisterRecords{Store: a.store, Owner: a.shared.Owner, Name: s.Name}, Now: a.o.Now,
-				Blob: func(_ context.Context, id string) ([]byte, error) { return a.blobs.Get(id) },
-				URL:  func(number string) string { return a.base.JoinPath("tickets", number).String() }})
-			if err != nil {
-				return err
-			}
-			a.systems[s.Name], a.server.Register = r, r
-		case "rt":
-			c, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(a.o.Config.Path(s.TokenFile), "token_file"), Queue: s.Queue, Queues: a.queues(s.Name), Logger: a.log, CorrelationField: s.CorrelationField, Now: a.o.Now})
-			if err != nil {
-				return err
-			}
-			a.systems[s.Name] = c
-			if s.Mode == "live" {
-				check, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-				done := make(chan struct{})
-				go func() { defer close(done); a.checkSystem(check, s.Name, c) }()
-				a.undo.push("checking "+s.Name, func(context.Context) error { cancel(); <-done; return nil })
-			}
+		if s.Kind != "register" && s.Mode == "live" {
+			check, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+			done := make(chan struct{})
+			go func() { defer close(done); a.checkSystem(check, s.Name, systems[s.Name]) }()
+			a.undo.push("checking "+s.Name, func(context.Context) error { cancel(); <-done; return nil })
 		}
 	}
 	return nil
 }
 
-// queues lists those that teams name for a system.
-func (a *App) queues(system string) []string {
-	var out []string
-	for _, t := range a.shared.Rules().Catalog.Teams {
-		of := t.ITSM.System
-		if of == "" {
-			of = a.o.Config.ITSM.Default
+// ticketSystems makes the configured ticket systems; the register is one for the
+// life of the process.
+func (a *App) ticketSystems(ctx context.Context, c *config.Config, owners *catalog.Catalog) (map[string]itsm.System, error) {
+	systems := map[string]itsm.System{}
+	for _, s := range c.ITSM.Systems {
+		switch s.Kind {
+		case "register":
+			if a.server.Register == nil {
+				r, err := register.New(ctx, register.Options{Records: api.RegisterRecords{Store: a.store, Owner: a.shared.Owner, Name: s.Name}, Now: a.o.Now,
+					Blob: func(_ context.Context, id string) ([]byte, error) { return a.blobs.Get(id) },
+					URL:  func(number string) string { return a.base.JoinPath("tickets", number).String() }})
+				if err != nil {
+					return nil, err
+				}
+				a.server.Register = r
+			}
+			systems[s.Name] = a.server.Register
+		case "rt":
+			r, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(c.Path(s.TokenFile), "token_file"), Queue: s.Queue, Queues: queues(c, owners, s.Name), Logger: a.log, CorrelationField: s.CorrelationField, Now: a.o.Now})
+			if err != nil {
+				return nil, err
+			}
+			systems[s.Name] = r
 		}
-		if of == system && t.ITSM.Queue != "" && !slices.Contains(out, t.ITSM.Queue) {
+	}
+	return systems, nil
+}
+
+// queues lists those that teams name for a system.
+func queues(c *config.Config, owners *catalog.Catalog, system string) []string {
+	var out []string
+	for _, t := range owners.Teams {
+		if cmp.Or(t.ITSM.System, c.ITSM.Default) == system && t.ITSM.Queue != "" && !slices.Contains(out, t.ITSM.Queue) {
 			out = append(out, t.ITSM.Queue)
 		}
 	}
@@ -227,8 +239,20 @@ func secretFile(path, key string) func() (string, error) {
 	}
 }
 
-func (a *App) channel(c config.Channel) (channel.Channel, error) {
-	path := a.o.Config.Path
+// channels makes the configured ways to page.
+func (a *App) channels(c *config.Config) (map[string]channel.Channel, error) {
+	out := map[string]channel.Channel{}
+	for _, ch := range c.Channels {
+		made, err := a.channel(ch, c.Path)
+		if err != nil {
+			return nil, err
+		}
+		out[ch.Name] = made
+	}
+	return out, nil
+}
+
+func (a *App) channel(c config.Channel, path func(string) string) (channel.Channel, error) {
 	switch c.Kind {
 	case "log":
 		return logch.New(a.log), nil
@@ -236,7 +260,7 @@ func (a *App) channel(c config.Channel) (channel.Channel, error) {
 		return webhook.New(webhook.Options{URL: c.URL, URLFile: path(c.URLFile), SecretFile: path(c.SecretFile), TokenFile: path(c.TokenFile), CAFile: path(c.CAFile),
 			Pictures: c.Pictures, Timeout: c.Timeout, Now: a.o.Now})
 	}
-	return smtp.New(smtp.Options{Address: c.Address, From: c.From, Username: c.Username, PasswordFile: a.o.Config.Path(c.PasswordFile), TLS: smtp.TLSMode(c.TLS), Now: a.o.Now})
+	return smtp.New(smtp.Options{Address: c.Address, From: c.From, Username: c.Username, PasswordFile: path(c.PasswordFile), TLS: smtp.TLSMode(c.TLS), Now: a.o.Now})
 }
 
 // buildFlow fills in what the partitions' handlers share.
@@ -249,21 +273,22 @@ func (a *App) buildFlow(context.Context) error {
 		s.Journal, s.Contribute, s.GlanceElsewhere = a.replicas.self.ID, a.replicas.contribute, a.replicas.glances
 	}
 	s.Traces = a.spans.traces.Find
-	names := make([]string, len(c.Channels))
-	for i, ch := range c.Channels {
-		names[i] = ch.Name
-	}
 	s.Settings = flow.Settings{
 		Environment: c.Environment,
-		Channels:    names,
+		Channels: func() []string {
+			var names []string
+			for _, ch := range a.config().Channels {
+				names = append(names, ch.Name)
+			}
+			return names
+		},
 		Live: func(t catalog.TeamID) bool {
+			c := a.config()
 			return len(c.CatalogFiles) == 0 || slices.Contains(c.LiveTeams, string(t))
 		},
 		Ticket: func(t catalog.Team) (system, queue string, live bool) {
-			system = t.ITSM.System
-			if system == "" {
-				system = c.ITSM.Default
-			}
+			c := a.config()
+			system = cmp.Or(t.ITSM.System, c.ITSM.Default)
 			for _, x := range c.ITSM.Systems {
 				if x.Name == system {
 					// The built-in register is inside: what an observed team gets there has not left.

@@ -201,7 +201,7 @@ func (a *App) expire(ctx context.Context) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
-		if _, err := a.blobs.Expire(a.o.Now().Add(-a.o.Config.Retention.Blobs)); err != nil {
+		if _, err := a.blobs.Expire(a.o.Now().Add(-a.config().Retention.Blobs)); err != nil {
 			a.log.Error("old pictures could not be removed", "error", err)
 		}
 		select {
@@ -256,7 +256,7 @@ func (a *App) openHistory(from journal.Position) error {
 func (a *App) openQueries(db *history.Store) {
 	own := history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Settle: db.Flush, Now: a.o.Now, Logger: a.log}
 	a.drawing.Store(history.NewQuerier(db.Queryable(), own))
-	q := a.o.Config.Limits.Query
+	q := a.config().Limits.Query
 	o := own
 	o.Timeout, o.MaxSamples, o.MaxPoints, o.MaxItems, o.Concurrent = q.Timeout, q.Samples, q.Points, q.Results, q.Concurrent
 	o.Metadata, o.Exemplars, o.Version = &a.metadata, db.Exemplars(), a.o.Version

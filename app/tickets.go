@@ -18,13 +18,21 @@ const cursors = "cursor" // where each ticket system's changes were read to
 
 // watchTickets asks every live ticket system what people changed there.
 func (a *App) watchTickets(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, s := range a.o.Config.ITSM.Systems {
-		if s.Mode == "live" {
-			wg.Go(func() { a.watchSystem(ctx, s) })
+	for ctx.Err() == nil {
+		run, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		for _, s := range a.config().ITSM.Systems {
+			if s.Mode == "live" {
+				wg.Go(func() { a.watchSystem(run, s) })
+			}
 		}
+		select {
+		case <-ctx.Done():
+		case <-a.reload.done: // the systems may be others now
+		}
+		cancel()
+		wg.Wait()
 	}
-	wg.Wait()
 }
 
 func (a *App) watchSystem(ctx context.Context, c config.System) {
@@ -64,7 +72,7 @@ func (a *App) poll(ctx context.Context, name string) error {
 	}
 	call, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	seen, next, err := a.systems[name].Changes(call, cursor)
+	seen, next, err := a.targets.Load().systems[name].Changes(call, cursor)
 	if err != nil {
 		return err
 	}

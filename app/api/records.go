@@ -162,7 +162,7 @@ func (s *Server) getTicket(w http.ResponseWriter, r *http.Request, _ web.Princip
 }
 
 func (s *Server) checkSystem(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	system, ok := s.Systems[r.PathValue("name")]
+	system, ok := s.Systems()[r.PathValue("name")]
 	if !ok {
 		return problem.New(problem.NotFound, "there is no such ticket system").WithHint("the names stand under itsm.systems in tocsin.yaml")
 	}
@@ -221,7 +221,7 @@ func (r RegisterRecords) subject() string {
 
 // RegisterSubject is where the built-in register lives.
 func (s *Server) RegisterSubject() string {
-	for name, system := range s.Systems {
+	for name, system := range s.Systems() {
 		if system == itsm.System(s.Register) {
 			return RegisterRecords{Name: name}.subject()
 		}

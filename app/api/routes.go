@@ -26,7 +26,7 @@ var (
 
 // Routes is the one table: mux, checks and the OpenAPI document are made of it.
 func (s *Server) Routes() []web.Route {
-	return slices.Concat(s.service(), s.queries(), s.otlp(), s.calendars(), s.inner(), s.documents(), s.views())
+	return slices.Concat(s.service(), s.reloads(), s.queries(), s.otlp(), s.calendars(), s.inner(), s.documents(), s.views())
 }
 
 // service is what other programs call in their own form.
@@ -74,6 +74,8 @@ func (s *Server) documents() []web.Route {
 		{Method: "GET", Path: "/api/v1/status", Summary: "The daemon's health", Roles: adminOnly, Response: StatusAnswer{}, Handle: s.status},
 		{Method: "GET", Path: "/api/v1/sources", Summary: "Senders of samples: what each carries, and since when it is silent", Roles: adminOnly, Response: List[sources.Status]{}, Handle: s.sources},
 		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: adminOnly, Response: List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
+
+		{Method: "POST", Path: "/api/v1/reload", Summary: "Read configuration, policy and catalog anew, all or nothing", Roles: adminOnly, Response: ReloadAnswer{}, Handle: s.postReload},
 
 		{Method: "GET", Path: "/api/v1/tokens", Summary: "List tokens", Roles: adminOnly, Response: List[web.Token]{}, Handle: s.listTokens},
 		{Method: "POST", Path: "/api/v1/tokens", Summary: "Make a token; its text is shown once", Roles: adminOnly, Request: TokenRequest{}, Response: TokenAnswer{}, Status: http.StatusCreated, Handle: s.createToken},

@@ -48,7 +48,7 @@ type Server struct {
 	OTLP     []otlp.Door
 	Query    func() *history.Querier // nil result: the history is still opening
 	Register *register.Register
-	Systems  map[string]itsm.System // by configured name
+	Systems  func() map[string]itsm.System // by configured name, not to be changed
 	Blobs    *blob.Dir
 	Artist   send.Artist
 	Views    *view.Views
@@ -58,6 +58,8 @@ type Server struct {
 	Now      func() time.Time
 	Logger   *slog.Logger
 	Ready    func() error
+	// Reload reads the configuration anew; by is who asked.
+	Reload   func(ctx context.Context, by string) (ReloadAnswer, error)
 	BodySize int64 // of a remote-write request
 	// Cluster is how the other replicas are asked; nil: there are none.
 	Cluster Cluster

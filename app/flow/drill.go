@@ -180,7 +180,7 @@ func (h *Handler) StartDrill(tx *partition.Tx, team catalog.TeamID, by string) (
 	if err != nil {
 		return oncall.Drill{}, err
 	}
-	c := oncall.StartDrill(h.s.Settings.Environment, duty, by, cmp.Or(t.UnreachableAfter, catalog.DefaultUnreachable), h.s.Settings.Channels, tx.Now())
+	c := oncall.StartDrill(h.s.Settings.Environment, duty, by, cmp.Or(t.UnreachableAfter, catalog.DefaultUnreachable), h.s.Settings.Channels(), tx.Now())
 	return c.Drill, h.drill(tx, c)
 }
 

@@ -163,7 +163,7 @@ func (w *world) begin(t *testing.T) *life {
 	s.Store, s.Logger, s.Sender, s.Metrics = w.store, log, l.sender, flow.NewMetrics(prometheus.NewRegistry())
 	s.Evaluate = evaluate.Options{Environment: env, YoungFor: w.youngFor}
 	s.JournalEnd = func() (at journal.Position) { return at }
-	s.Settings = flow.Settings{Environment: env, Channels: []string{"log", "sms"}, Live: func(catalog.TeamID) bool { return !w.observed.Load() },
+	s.Settings = flow.Settings{Environment: env, Channels: func() []string { return []string{"log", "sms"} }, Live: func(catalog.TeamID) bool { return !w.observed.Load() },
 		Ticket:      func(catalog.Team) (string, string, bool) { return "register", "", true },
 		IncidentURL: links{}.Incident}
 	require.NoError(t, s.LoadDirectory(t.Context()))

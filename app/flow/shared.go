@@ -42,7 +42,7 @@ type Settings struct {
 	// whether anything may be written there.
 	Ticket func(catalog.Team) (system, queue string, live bool)
 	// Channels names the configured ways to page.
-	Channels []string
+	Channels func() []string
 	// IncidentURL is the address of an incident's view, with its signed link.
 	IncidentURL func(id string) string
 	// Settle is how long the first page of an incident that is no hard fault
@@ -146,6 +146,13 @@ func (s *Shared) HandlerOf(subject string) *Handler {
 
 // SetRules puts a policy and catalog in force for decisions from now on.
 func (s *Shared) SetRules(r Rules) { s.rules.Store(&r) }
+
+// Swap puts other rules in force while the partitions run, and gives every
+// tenant the profile that follows.
+func (s *Shared) Swap(r Rules) {
+	s.SetRules(r)
+	s.refreshAll()
+}
 
 // Rules is what is in force.
 func (s *Shared) Rules() Rules { return *s.rules.Load() }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -41,8 +42,8 @@ type Pictures interface {
 type Options struct {
 	Store    store.Store
 	Blobs    *blob.Dir
-	Systems  map[string]itsm.System
-	Channels map[string]channel.Channel
+	Systems  map[string]itsm.System     // until Serve names others
+	Channels map[string]channel.Channel // as well
 	Links    Links
 	Pictures Pictures
 	// Live says whether a team is paged for real at this moment; nil: every one.
@@ -67,6 +68,20 @@ type Sender struct {
 	mu    sync.Mutex
 	slots map[string]chan struct{}
 	done  bool
+
+	targets atomic.Pointer[targets]
+}
+
+// targets are where deliveries go.
+type targets struct {
+	systems  map[string]itsm.System
+	channels map[string]channel.Channel
+}
+
+// Serve puts other systems and channels in force, for attempts from now on. The
+// maps are the Sender's then.
+func (s *Sender) Serve(systems map[string]itsm.System, channels map[string]channel.Channel) {
+	s.targets.Store(&targets{systems, channels})
 }
 
 // New makes a Sender.
@@ -78,7 +93,9 @@ func New(o Options) *Sender {
 		o.PerDestination = 4
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Sender{o: o, ctx: ctx, stop: cancel, slots: map[string]chan struct{}{}}
+	s := &Sender{o: o, ctx: ctx, stop: cancel, slots: map[string]chan struct{}{}}
+	s.Serve(o.Systems, o.Channels)
+	return s
 }
 
 // Send implements flow.Sender. After Stop nothing is attempted: the delivery
@@ -174,7 +191,7 @@ func (s *Sender) ticket(ctx context.Context, d delivery.Delivery) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	system, ok := s.o.Systems[job.System]
+	system, ok := s.targets.Load().systems[job.System]
 	if !ok {
 		return nil, problem.New(problem.Invalid, "the ticket system %s is not configured", job.System).WithHint("add it under itsm.systems in tocsin.yaml")
 	}
@@ -261,7 +278,7 @@ func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, wi
 }
 
 func (s *Sender) carry(ctx context.Context, c oncall.Call, p channel.Page) (receipt any, withheld string, err error) {
-	ch, ok := s.o.Channels[c.Channel]
+	ch, ok := s.targets.Load().channels[c.Channel]
 	if !ok {
 		return nil, "", problem.New(problem.Invalid, "the channel %s is not configured", c.Channel).WithHint("add it under channels in tocsin.yaml")
 	}

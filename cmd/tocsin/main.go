@@ -38,6 +38,7 @@ type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run the daemon."`
 	Status   statusCmd   `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
 	Check    checkCmd    `cmd:"" help:"Say everything that is wrong or unwise in configuration, policy and catalog."`
+	Reload   reloadCmd   `cmd:"" help:"Have the daemon read configuration, policy and catalog anew, all or nothing."`
 	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
 	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`

@@ -29,6 +29,21 @@ type serveCmd struct {
 	LogLevel     string `name:"log.level" help:"Least severe message that is logged." enum:"debug,info,warn,error" default:"info"`
 }
 
+// load reads the configuration as the flags say, at the start and at a reload.
+func (s serveCmd) load() (*config.Config, error) {
+	c := config.Default()
+	if s.Config != "" {
+		var err error
+		if c, err = config.Load(s.Config); err != nil {
+			return nil, err
+		}
+	}
+	if s.ExternalURL != "" {
+		c.ExternalURL = s.ExternalURL
+	}
+	return c, s.share(c)
+}
+
 // Run serves until the first signal, which drains; a second one cuts short.
 func (s serveCmd) Run(ctx context.Context, t terminal) error {
 	var level slog.Level
@@ -40,27 +55,31 @@ func (s serveCmd) Run(ctx context.Context, t terminal) error {
 	if s.LogFormat == "json" {
 		h = slog.NewJSONHandler(t.err, o)
 	}
-	c := config.Default()
-	if s.Config != "" {
-		var err error
-		if c, err = config.Load(s.Config); err != nil {
-			return err
-		}
-	}
-	if s.ExternalURL != "" {
-		c.ExternalURL = s.ExternalURL
-	}
-	if err := s.share(c); err != nil {
-		return err
-	}
-	log := slog.New(h)
-	a, err := app.New(ctx, app.Options{Config: c, StoragePath: s.Storage, ListenAddress: s.Listen, OTLPAddress: s.OTLPListen, Logger: log, Version: version})
+	c, err := s.load()
 	if err != nil {
 		return err
 	}
+	log := slog.New(h)
+	a, err := app.New(ctx, app.Options{Config: c, StoragePath: s.Storage, ListenAddress: s.Listen, OTLPAddress: s.OTLPListen, Load: s.load, Logger: log, Version: version})
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	if err := a.Start(ctx); err != nil {
 		return err
 	}
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				_, _ = a.Reload(ctx, "signal:SIGHUP") // it is logged
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	var failed error
 	select {
 	case <-ctx.Done():
