@@ -1,9 +1,15 @@
 package view_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -203,9 +209,9 @@ func eval[T any](ctx context.Context, t *testing.T, js string) T {
 }
 
 func shoot(ctx context.Context, t *testing.T, path string) {
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	raw, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, png, 0o644))
+	require.NoError(t, os.WriteFile(path, raw, 0o644))
 }
 
 // fresh watches a page renew itself under somebody who is using it.
@@ -264,7 +270,30 @@ func TestUpdateScreenshots(t *testing.T) {
 	for page, name := range map[string]string{"full": "incident", "overview": "overview", "oncall": "oncall"} {
 		for width, size := range map[string][2]int64{"desktop": {1280, 900}, "phone": {390, 844}} {
 			show(ctx, t, s.URL+"/"+page, "light", size)
-			shoot(ctx, t, filepath.Join(dir, name+"-"+width+".png"))
+			path := filepath.Join(dir, name+"-"+width+".png")
+			shoot(ctx, t, path)
+			slim(t, path)
 		}
 	}
+}
+
+// slim writes a picture again with its 256 most frequent colours.
+func slim(t *testing.T, path string) {
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	full, err := png.Decode(bytes.NewReader(raw))
+	require.NoError(t, err)
+	count := map[color.Color]int{}
+	for y := range full.Bounds().Dy() {
+		for x := range full.Bounds().Dx() {
+			count[full.At(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return count[b] - count[a] })
+	few := image.NewPaletted(full.Bounds(), colours[:min(len(colours), 256)])
+	draw.Draw(few, few.Bounds(), full, image.Point{}, draw.Src)
+	var out bytes.Buffer
+	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few))
+	require.Less(t, out.Len(), 200<<10, "%s is too large for a document", path)
+	require.NoError(t, os.WriteFile(path, out.Bytes(), 0o644))
 }
