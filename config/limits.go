@@ -21,7 +21,7 @@ type Limits struct {
 	Tenants          int     `yaml:"tenants"`            // onboarded at a time; default 100,000
 	SeriesPerTenant  int     `yaml:"series_per_tenant"`  // sending at a time; default 100,000
 	OtherSeries      int     `yaml:"other_series"`       // of the product and of tenants nobody onboarded, together; default 1,000,000
-	SamplesPerSecond float64 `yaml:"samples_per_second"` // of one tenant; default 50,000
+	SamplesPerSecond float64 `yaml:"samples_per_second"` // of one tenant; default 200,000
 
 	Query Query `yaml:"query"`
 }
@@ -48,7 +48,7 @@ func (l *Limits) fill() {
 		l.MinFreeRatio = 0.02
 	}
 	if l.SamplesPerSecond == 0 {
-		l.SamplesPerSecond = 50_000
+		l.SamplesPerSecond = 200_000
 	}
 	if l.RequestTime == 0 {
 		l.RequestTime = 30 * time.Second

@@ -61,14 +61,14 @@ func TestSeriesOverTheLimitHarmNoNeighbour(t *testing.T) {
 
 func TestSamplesOverTheRate(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Quota = quota.Limits{SamplesPerSecond: 1} })
-	many := series(t, noon, "m{tenant=acme}", make([]float64, 30)...)
+	many := series(t, noon, "m{tenant=acme}", make([]float64, 50)...)
 	both := Scope{Any: true}
 	require.Equal(t, http.StatusNoContent, f.send(both, many, series(t, noon, "m{tenant=bolt}", 1)).Code, "a full rate was saved up; more than it is a debt")
 	w := f.send(both, many, series(t, noon, "m{tenant=bolt}", 1))
 	require.Equal(t, http.StatusBadRequest, w.Code, "waiting for it would hold its neighbours up")
-	require.Contains(t, w.Body.String(), "1 samples stored; refused: 30 samples of tenants that send faster")
+	require.Contains(t, w.Body.String(), "1 samples stored; refused: 50 samples of tenants that send faster")
 	f.replayed()
-	require.Equal(t, map[string]int64{refusedRate: 30}, f.Usage("acme").Refused)
+	require.Equal(t, map[string]int64{refusedRate: 50}, f.Usage("acme").Refused)
 
 	own := Scope{Tenants: []tenant.ID{"acme"}}
 	w = f.send(own, series(t, noon, "m{}", 1))
@@ -90,7 +90,7 @@ func TestWhatAnOnlyTenantIsRefusedIsSeenInItsUsage(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, w.Code)
 	require.Equal(t, map[string]int64{refusedAhead: 1, refusedLabels: 1}, f.Usage("acme").Refused)
 	require.Equal(t, int64(1), f.Usage("acme").Accepted)
-	require.Equal(t, quota.Usage{SeriesLimit: 100_000, SamplesLimit: 50_000, Refused: map[string]int64{}}, f.Usage("bolt"))
+	require.Equal(t, quota.Usage{SeriesLimit: 100_000, SamplesLimit: 200_000, Refused: map[string]int64{}}, f.Usage("bolt"))
 }
 
 func longLabels(n int) (out string) {

@@ -17,7 +17,7 @@ import (
 // Limits of a Book. Zero fields take the defaults.
 type Limits struct {
 	Series           int     // sending at a time, of one tenant; default 100,000
-	SamplesPerSecond float64 // of one tenant, over ten seconds; default 50,000
+	SamplesPerSecond float64 // of one tenant, over half a minute; default 200,000
 	// OtherSeries bounds the series of the product and of all tenants that nobody
 	// onboarded, together: they are stored, and nobody vouches for them. Default
 	// 1,000,000.
@@ -29,7 +29,7 @@ func (l Limits) withDefaults() Limits {
 		l.Series = 100_000
 	}
 	if l.SamplesPerSecond <= 0 {
-		l.SamplesPerSecond = 50_000
+		l.SamplesPerSecond = 200_000
 	}
 	if l.OtherSeries <= 0 {
 		l.OtherSeries = 1_000_000
@@ -38,7 +38,7 @@ func (l Limits) withDefaults() Limits {
 }
 
 const (
-	burst = 10 * time.Second // how long a full rate may have been saved up
+	burst = 30 * time.Second // how long a full rate may have been saved up: history is sent in one go
 	// Active is how long a series that is not sent any more takes room.
 	Active = 30 * time.Minute
 	sweep  = time.Minute // between two looks for series that are not sent any more

@@ -50,7 +50,7 @@ func TestTheRateIsBounded(t *testing.T) {
 	a := b.Account("acme", false, noon)
 	ok, _ := a.Open(noon)
 	require.True(t, ok)
-	a.Took(1500, noon) // one request on credit
+	a.Took(3500, noon) // one request on credit
 	ok, wait := a.Open(noon)
 	require.False(t, ok)
 	require.InDelta(t, 5.01, wait.Seconds(), 0.001, "when the debt is paid")
@@ -60,9 +60,9 @@ func TestTheRateIsBounded(t *testing.T) {
 	require.True(t, ok)
 	a.Refused("rate", 7)
 	u := b.Usage("acme", noon.Add(30*time.Second))
-	require.Equal(t, int64(1500), u.Accepted)
+	require.Equal(t, int64(3500), u.Accepted)
 	require.Equal(t, map[string]int64{"rate": 7}, u.Refused)
-	require.InDelta(t, 50, u.SamplesPerSecond, 1)
+	require.InDelta(t, 116, u.SamplesPerSecond, 1)
 	for s := range 600 {
 		a.Took(100, noon.Add(time.Duration(s)*time.Second))
 	}
