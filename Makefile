@@ -67,7 +67,7 @@ chaos: ## Kill the daemon at random moments of the story; TOCSIN_KILL_SEED repea
 	TOCSIN_LONG=1 $(GO) test -count=1 -run "TestKillNine|TestReplicas" -v -timeout 20m ./internal/e2e
 
 bench: ## Measure decoding, evaluating, journaling and committing, and both homes of the store, whose figures go to bench/results.json.
-	$(GO) test -run '^$$' -bench . -benchmem ./samples/... ./evaluate ./detect ./journal ./store/embedded
+	$(GO) test -run '^$$' -bench . -benchmem ./samples/... ./tracing/... ./evaluate ./detect ./journal ./store/embedded
 	TOCSIN_BENCH=$(CURDIR)/bench/results.json $(GO) test -count=1 -run TestCosts -v -timeout 20m ./internal/e2e
 
 tidy: ## Tidy go.mod.

@@ -295,6 +295,9 @@ func (a *App) count(ctx context.Context, environment string, t tenant.ID, spec s
 	if err != nil {
 		return nil, err
 	}
+	if len(counts) == 0 && spec.Beside != nil { // it is judged by the other source, then
+		return a.count(ctx, environment, t, *spec.Beside, slice, from, to, step)
+	}
 	points := make([]dashboards.Point, len(counts))
 	for i, c := range counts {
 		points[i] = dashboards.Point{T: c.T.Add(-step), N: c.N, K: c.K}

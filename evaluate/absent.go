@@ -83,7 +83,7 @@ func (ts *tenantState) lookAbsent(now int64) {
 func (ts *tenantState) environmentsOf(r *ruleState) []string {
 	out := []string{}
 	for _, m := range ts.meters {
-		if m.id == r.SLI.ID() && !slices.Contains(out, m.env) {
+		if counts(r, m) && !slices.Contains(out, m.env) {
 			out = append(out, m.env)
 		}
 	}
@@ -91,6 +91,11 @@ func (ts *tenantState) environmentsOf(r *ruleState) []string {
 		out = append(out, ts.o.Environment)
 	}
 	return out
+}
+
+// counts says whether m counts the rule's SLI, by either source.
+func counts(r *ruleState, m *meter) bool {
+	return m.id == r.SLI.ID() || r.SLI.Beside != nil && m.id == r.SLI.Beside.ID()
 }
 
 func (ts *tenantState) absence(r *ruleState, env string) *absence {
@@ -109,8 +114,8 @@ func (ts *tenantState) absence(r *ruleState, env string) *absence {
 func (ts *tenantState) isMissing(r *ruleState, env string, now int64) (*finding, int64) {
 	var newest int64
 	for _, m := range ts.meters {
-		if m.id == r.SLI.ID() && m.env == env {
-			newest = m.received
+		if counts(r, m) && m.env == env {
+			newest = max(newest, m.received)
 		}
 	}
 	what := "no sample of " + r.SLI.Metric

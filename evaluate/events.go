@@ -413,6 +413,9 @@ func (ts *tenantState) unjudged(m *meter, r *ruleState) string {
 	if first := ts.firstSource(m, r); first != nil && first.newest > m.newest-ts.o.Remember.Milliseconds() {
 		return "the SLI is counted by its first source, " + string(cmp.Or(first.spec.Source, sli.Metrics))
 	}
+	if !r.Kind.Ratio() {
+		return ""
+	}
 	return ts.cannotJudge(m)
 }
 

@@ -428,3 +428,20 @@ func TestCheckpointOfTheVersionBefore(t *testing.T) {
 	require.NoError(t, fresh.Restore("shop", old.data))
 	require.Equal(t, r.e.Status("shop", r.now).SLIs, fresh.Status("shop", r.now).SLIs)
 }
+
+// An SLI that arrives by either source is not absent.
+func TestASpansOnlyTenantIsNotAbsent(t *testing.T) {
+	missing := both()
+	missing.Kind, missing.Name, missing.Severity = rule.Absent, "Absent", rule.Warning
+	r := newRig(t, grownUp(), missing)
+	r.e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, OnboardedAt: epoch, ExpectedTPM: 240}, []rule.Rule{missing}, epoch)
+	r.play(newTraffic(9), epoch.Add(time.Minute), epoch.Add(2*time.Hour))
+	require.Empty(t, r.out.Alerts)
+
+	none := newRig(t, grownUp(), missing)
+	none.e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, OnboardedAt: epoch, ExpectedTPM: 240}, []rule.Rule{missing}, epoch)
+	for m := range 120 {
+		none.advance(epoch.Add(time.Duration(m) * time.Minute))
+	}
+	require.Len(t, firing(none.out.Alerts), 1, "without either it is")
+}

@@ -198,6 +198,18 @@ func (i Incident) top(limit int) []string {
 	return out
 }
 
+// traces are the ids of failing traces that its alerts name, five at most.
+func (i Incident) traces() (ids []string) {
+	for _, a := range i.Alerts {
+		for _, t := range a.Traces {
+			if t.Why == "failing" && len(ids) < 5 && !slices.Contains(ids, t.ID) {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
+	return ids
+}
+
 // Body is the incident in short lines: since when (in zone, and UTC), counts,
 // the usual, tenants, owner and why, runbook.
 func (i Incident) Body(zone *time.Location) string {
@@ -225,6 +237,9 @@ func (i Incident) Body(zone *time.Location) string {
 			break
 		}
 		line("Why: %s", describe(a))
+	}
+	if ids := i.traces(); len(ids) > 0 {
+		line("Traces to look at: %s", strings.Join(ids, ", "))
 	}
 	if f.Runbook != "" {
 		line("Runbook: %s", f.Runbook)
