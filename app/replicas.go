@@ -29,7 +29,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/store"
-	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // How fast a replica's death is noticed: its leases and its beats end within six
@@ -293,33 +292,6 @@ func (a *App) mine() func(string) bool {
 	return func(destination string) bool {
 		seat, ok := a.shared.SeatOf(store.DestinationSubject(destination))
 		return ok && a.o.Now().Sub(seat.Owner.Alive()) < leaseTime
-	}
-}
-
-// known says whether a tenant was onboarded, here or by another replica.
-func (a *App) known() func(tenant.ID) bool {
-	if !a.replicated() {
-		return a.shared.Directory().Known
-	}
-	var mu sync.Mutex
-	asked := map[tenant.ID]time.Time{} // tenants that nobody had onboarded then
-	return func(id tenant.ID) bool {
-		if a.shared.Directory().Known(id) {
-			return true
-		}
-		now := a.o.Now()
-		mu.Lock()
-		recently := now.Sub(asked[id]) < time.Second
-		if !recently && len(asked) > 10_000 {
-			clear(asked)
-		}
-		if !recently {
-			asked[id] = now
-		}
-		mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return !recently && a.shared.Known(ctx, id)
 	}
 }
 

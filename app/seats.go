@@ -101,14 +101,18 @@ func (a *App) acquireAll(ctx context.Context, ps []store.Partition) ([]*seat, er
 		wg.Go(func() { got[i], errs[i] = a.acquire(ctx, p) })
 	}
 	wg.Wait()
-	for i, err := range errs {
+	var failed []error
+	for _, err := range errs {
 		switch {
 		case err == nil:
 		case !a.replicated():
 			return nil, problem.Wrap(err, problem.Unavailable, "a partition of the store cannot be acquired").WithHint("does another tocsin use the same --storage.path?")
-		case !errors.Is(err, store.ErrHeld) && ctx.Err() == nil:
-			a.log.Warn("a partition cannot be taken yet", "partition", ps[i], "error", err)
+		case !errors.Is(err, store.ErrHeld):
+			failed = append(failed, err)
 		}
+	}
+	if len(failed) > 0 && ctx.Err() == nil {
+		a.log.Warn("partitions cannot be taken yet", "count", len(failed), "first", ps[0], "error", failed[0])
 	}
 	return slices.DeleteFunc(got, func(s *seat) bool { return s == nil }), nil
 }
@@ -141,6 +145,12 @@ func (a *App) renew() time.Duration {
 func (a *App) catchUp(ctx context.Context, got *[]*seat, keep func() error) error {
 	from, any := oldest(*got)
 	spans := knownSources(*got)
+	var since time.Time // batches received before it are in every state
+	if a.replicated() {
+		// By time and from the journal's start: a position of ours may have been given
+		// back meanwhile, while another replica served the partition.
+		from, since = journal.Position{}, a.needed(*got)
+	}
 	began, records := a.o.Now(), 0
 	tail := func(upTo *journal.Position) error {
 		if !any {
@@ -152,6 +162,10 @@ func (a *App) catchUp(ctx context.Context, got *[]*seat, keep func() error) erro
 			}
 			if err := keep(); err != nil {
 				return err
+			}
+			if r.At.Before(since) {
+				from = end
+				return nil
 			}
 			b, err := a.decode(r)
 			if err != nil {
@@ -246,6 +260,18 @@ func oldest(list []*seat) (at journal.Position, ok bool) {
 		}
 	}
 	return at, ok
+}
+
+// needed is from when on seats need what the journal holds: since the earliest of
+// their states, or as long as the journal is kept for partitions of others.
+func (a *App) needed(list []*seat) time.Time {
+	at, found := a.o.Now().Add(-keepForOthers), false
+	for _, s := range list {
+		if t, ok := s.handler.Since(); ok && (!found || t.Before(at)) {
+			at, found = t, true
+		}
+	}
+	return at
 }
 
 // post hands each seat its part of a batch.

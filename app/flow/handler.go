@@ -27,6 +27,7 @@ type Handler struct {
 	// on this journal's batches are new to it. What is in the state already, at the
 	// edge, is left out by each series' last time.
 	since   map[tenant.ID]time.Time
+	needs   *time.Time         // the earliest time at which a loaded state was written, less the edge
 	blind   map[tenant.ID]bool // said to be blind in this life
 	sending map[string]bool    // deliveries handed to the Sender in this life
 	woken   bool               // deliveries left by an earlier life were taken up
@@ -90,6 +91,7 @@ func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record,
 		return err
 	}
 	h.at[t.ID] = m.At
+	h.need(m.Time)
 	if m.Journal != h.s.Journal { // its position means nothing here: by time, from the journal's start
 		h.at[t.ID], h.since[t.ID] = journal.Position{}, m.Time.Add(-edge)
 	}
@@ -114,6 +116,22 @@ const edge = 30 * time.Second
 // why is the reason that alerts of rules that are gone end with.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
 	h.engine.Change(t, rules, now, why)
+}
+
+// need notes that a state was written at a time; zero: nobody knows when.
+func (h *Handler) need(written time.Time) {
+	if at := written.Add(-edge); h.needs == nil || at.Before(*h.needs) {
+		h.needs = &at
+	}
+}
+
+// Since is from when on received batches may be missing in the states that were
+// loaded; ok is false when there are none.
+func (h *Handler) Since() (at time.Time, ok bool) {
+	if h.needs == nil {
+		return at, false
+	}
+	return *h.needs, true
 }
 
 // Oldest is the earliest journal position a tenant or source of this partition stands

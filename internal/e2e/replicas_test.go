@@ -213,7 +213,7 @@ func TestReplicasTellTheStory(t *testing.T) {
 	stop()
 	require.NoError(t, <-live)
 	stopped = true
-	s.tenantsAreThere(t)
+	s.nothingLost(t) // whoever took over replayed its own journal: no gap, and the whole history
 	t.Logf("%5.1f s in all", time.Since(s.began).Seconds())
 }
 
