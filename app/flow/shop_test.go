@@ -36,6 +36,15 @@ type line struct {
 	good, failed float64
 }
 
+// newMarket is a world in which acme and bolt trade; only their partitions and those
+// of what follows are owned.
+func newMarket(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.only = append([]string{flow.TenantSubject("acme"), flow.TenantSubject("bolt"), "pool/" + env + "/payments"}, storied...)
+	return w
+}
+
 func (l *life) shop(id tenant.ID) *shop { return &shop{life: l, id: id} }
 
 func (s *shop) line(perStep float64, pairs ...string) *line {

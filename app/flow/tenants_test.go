@@ -33,7 +33,7 @@ func TestAFeatureBringsItsRule(t *testing.T) {
 	} {
 		t.Run(feature, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newWorld(t).begin(t)
+				l := newMarket(t).begin(t)
 				with, without := l.shop("acme"), l.shop("bolt")
 				var signals []*line
 				for _, s := range []*shop{with, without} {
@@ -77,7 +77,7 @@ func names(rules []rule.Rule) (out []string) {
 // switched off, and everything says why the alert is over.
 func TestOptingOutEndsWhatFires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newWorld(t).begin(t)
+		l := newMarket(t).begin(t)
 		s := l.shop("acme")
 		_, _, err := s.put(t, tenant.Tenant{Features: []string{"payouts"}}, 0)
 		require.NoError(t, err)
@@ -117,7 +117,7 @@ func TestOptingOutEndsWhatFires(t *testing.T) {
 // smallest is seen by the tenant that opted in to it.
 func TestACountryOptedInToIsAlwaysJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newWorld(t).begin(t)
+		l := newMarket(t).begin(t)
 		var shops []*shop
 		var small []*line
 		for _, id := range []tenant.ID{"acme", "bolt"} {
@@ -147,7 +147,7 @@ func TestACountryOptedInToIsAlwaysJudged(t *testing.T) {
 // TestWhatAStateMeans for evaluating, tickets and pages.
 func TestWhatAStateMeans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newWorld(t).begin(t)
+		l := newMarket(t).begin(t)
 		s := l.shop("acme")
 		p, _, err := s.put(t, tenant.Tenant{State: tenant.Onboarding}, 0)
 		require.NoError(t, err)
@@ -204,7 +204,7 @@ func TestWhatAStateMeans(t *testing.T) {
 // its own profile and is young again.
 func TestAnIdUsedAgainStartsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newMarket(t)
 		w.youngFor = 30 * time.Minute
 		l := w.begin(t)
 		s := l.shop("acme")
@@ -249,7 +249,7 @@ func TestAnIdUsedAgainStartsFresh(t *testing.T) {
 
 func TestRevisionsOfTheVersionBeforeAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newMarket(t)
 		l := w.begin(t)
 		s := l.shop("acme")
 		_, _, err := s.put(t, tenant.Tenant{}, 0)
