@@ -9,17 +9,25 @@ package web
 import (
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Role says what a token may do at all; the route table says where.
 type Role string
 
-// The roles served now.
+// The roles of tokens and of people.
 const (
-	Admin  Role = "admin"  // everything
-	Sender Role = "sender" // sends samples for its tenants
-	Tenant Role = "tenant" // reads its own tenant
+	Admin           Role = "admin"            // everything
+	Enabler         Role = "enabler"          // onboards tenants, brings teams to live
+	Responder       Role = "responder"        // acts on the incidents of one team
+	ProductManager  Role = "product-manager"  // onboards tenants and opts them in
+	ChangeManager   Role = "change-manager"   // sees everything; changes are decided later
+	IncidentManager Role = "incident-manager" // acts on every incident and changes who is on call
+	Auditor         Role = "auditor"          // sees everything, changes nothing
+	Sender          Role = "sender"           // sends samples for its tenants
+	Pipeline        Role = "pipeline"         // asks about deployments; nothing is served for it yet
+	Tenant          Role = "tenant"           // reads its own tenant
 	// Link is not a token's role: it is what a signed link to one incident may do.
 	Link Role = "link"
 	// Replica is not a token's role either: another tocsin of the same cluster.
@@ -27,7 +35,16 @@ const (
 )
 
 // Roles lists those a token can have.
-func Roles() []Role { return []Role{Admin, Sender, Tenant} }
+func Roles() []Role {
+	return []Role{Admin, Enabler, Responder, ProductManager, ChangeManager, IncidentManager, Auditor, Sender, Pipeline, Tenant}
+}
+
+// Staff says whether the role is of people who see all tenants: it covers every
+// one, because what they decide together, such as incidents, has no owner among
+// tenants.
+func (r Role) Staff() bool {
+	return slices.Contains([]Role{Admin, Enabler, Responder, ProductManager, ChangeManager, IncidentManager, Auditor}, r)
+}
 
 // Principal is who asks.
 type Principal struct {
@@ -37,6 +54,8 @@ type Principal struct {
 	// Any says that the credential covers every tenant; else Tenants lists them.
 	Any     bool
 	Tenants []tenant.ID
+	// Team is whose incidents a Responder may act on; empty for other roles.
+	Team string
 	// Incident is the only one a Link may see.
 	Incident string
 	// Session says that a browser's cookie brought the credential: changing
@@ -53,4 +72,13 @@ func (p Principal) Sees(incident string, touched []tenant.ID) bool {
 		return p.Incident == incident
 	}
 	return p.Any || slices.ContainsFunc(touched, p.Covers)
+}
+
+// Acts says whether the principal may act on what belongs to a team. That its
+// role may act at all stands in the route table.
+func (p Principal) Acts(team string) error {
+	if p.Role == Responder && p.Team != team {
+		return problem.New(problem.Forbidden, "the incident belongs to another team").WithHint("a responder acts on the own team's incidents; an incident manager on all")
+	}
+	return nil
 }

@@ -26,20 +26,42 @@ type Token struct {
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"` // zero: never
 	CreatedBy string    `json:"created_by"`
+	Team      string    `json:"team"` // of a responder
+	// LastUsedAt is when it was presented last, to the hour once tocsin restarted;
+	// zero: never.
+	LastUsedAt time.Time `json:"last_used_at"`
+}
+
+// Wish is what a new token shall be.
+type Wish struct {
+	Name    string
+	Role    Role
+	Tenants []string  // "*" covers all; those of Staff need none
+	Team    string    // of a Responder
+	Expires time.Time // zero: never
+	By      string    // who makes it
 }
 
 // NewToken makes a credential with 256 random bits and returns the text that is
 // shown once.
 func NewToken(name string, role Role, tenants []string, expires, now time.Time, by string) (Token, string, error) {
+	return Wish{Name: name, Role: role, Tenants: tenants, Expires: expires, By: by}.Token(now)
+}
+
+// Token makes the credential.
+func (w Wish) Token(now time.Time) (Token, string, error) {
+	tenants := w.Tenants
 	switch {
-	case name == "" || len(name) > 100:
+	case w.Name == "" || len(w.Name) > 100:
 		return Token{}, "", problem.New(problem.Invalid, "a token needs a name of at most 100 bytes")
-	case !slices.Contains(Roles(), role):
-		return Token{}, "", problem.New(problem.Invalid, "role is not one of admin, sender, tenant")
-	case role == Admin && len(tenants) == 0:
+	case !slices.Contains(Roles(), w.Role):
+		return Token{}, "", problem.New(problem.Invalid, "role is not one of %s", roleNames())
+	case (w.Role == Responder) != (w.Team != ""):
+		return Token{}, "", problem.New(problem.Invalid, "a responder's token needs a team, and no other has one")
+	case w.Role.Staff() && len(tenants) == 0:
 		tenants = []string{"*"}
-	case role == Admin && !slices.Contains(tenants, "*"):
-		return Token{}, "", problem.New(problem.Invalid, "an administrator's token covers every tenant").WithHint("leave tenants out, or make a token of role tenant or sender")
+	case w.Role.Staff() && !slices.Contains(tenants, "*"):
+		return Token{}, "", problem.New(problem.Invalid, "a token of this role covers every tenant").WithHint("leave tenants out, or make a token of role tenant or sender")
 	case len(tenants) == 0:
 		return Token{}, "", problem.New(problem.Invalid, "tenants is empty").WithHint(`name the tenants, or "*" for all of them`)
 	}
@@ -57,7 +79,15 @@ func NewToken(name string, role Role, tenants []string, expires, now time.Time, 
 	}
 	id := hex.EncodeToString(raw[:6])
 	secret := "tsn_" + id + "_" + base64.RawURLEncoding.EncodeToString(raw[6:])
-	return Token{ID: id, Name: name, Role: role, Tenants: tenants, Hash: hash(secret), CreatedAt: now.UTC(), ExpiresAt: expires, CreatedBy: by}, secret, nil
+	return Token{ID: id, Name: w.Name, Role: w.Role, Team: w.Team, Tenants: tenants, Hash: hash(secret), CreatedAt: now.UTC(), ExpiresAt: w.Expires, CreatedBy: w.By}, secret, nil
+}
+
+func roleNames() string {
+	names := make([]string, len(Roles()))
+	for i, r := range Roles() {
+		names[i] = string(r)
+	}
+	return strings.Join(names, ", ")
 }
 
 // TokenID cuts the public part out of a token's text; empty when it is none.
@@ -86,7 +116,7 @@ func (t Token) Principal(now time.Time) (Principal, error) {
 	if !t.ExpiresAt.IsZero() && now.After(t.ExpiresAt) {
 		return Principal{}, problem.New(problem.Unauthenticated, "the token has expired").WithHint("tocsin token create makes a new one")
 	}
-	p := Principal{Name: "token:" + t.Name, TokenID: t.ID, Role: t.Role}
+	p := Principal{Name: "token:" + t.Name, TokenID: t.ID, Role: t.Role, Team: t.Team}
 	for _, s := range t.Tenants {
 		if s == "*" {
 			p.Any = true

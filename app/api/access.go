@@ -36,6 +36,7 @@ type Access struct {
 	now   func() time.Time
 	mu    sync.RWMutex
 	byID  map[string]web.Token
+	used  sync.Map // token id to *atomic.Int64, Unix seconds
 	// changed counts what was done to byID by other means than a listing.
 	changed int
 }
@@ -137,7 +138,11 @@ func (a *Access) Token(ctx context.Context, secret string) (web.Principal, error
 	if !ok {
 		return web.Principal{}, problem.New(problem.Unauthenticated, "the token is not known").WithHint("tocsin token create makes one")
 	}
-	return t.Check(secret, a.now())
+	p, err := t.Check(secret, a.now())
+	if err == nil {
+		a.use(t.ID)
+	}
+	return p, err
 }
 
 // Session finds whose session a signed cookie names.
@@ -149,7 +154,11 @@ func (a *Access) Session(ctx context.Context, tokenID string) (web.Principal, er
 	if !ok {
 		return web.Principal{}, problem.New(problem.Unauthenticated, "the session's token was revoked").WithHint("sign in again")
 	}
-	return t.Principal(a.now())
+	p, err := t.Principal(a.now())
+	if err == nil {
+		a.use(t.ID)
+	}
+	return p, err
 }
 
 func (a *Access) get(id string) (web.Token, bool) {
@@ -165,6 +174,7 @@ func (a *Access) List() []web.Token {
 	defer a.mu.RUnlock()
 	out := make([]web.Token, 0, len(a.byID))
 	for _, t := range a.byID {
+		t.LastUsedAt = a.usedAt(t)
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(x, y web.Token) int { return x.CreatedAt.Compare(y.CreatedAt) })
@@ -172,12 +182,12 @@ func (a *Access) List() []web.Token {
 }
 
 // Create stores a token's hash and gives the secret once it is durable.
-func (a *Access) Create(ctx context.Context, owner *partition.Owner, name string, role web.Role, tenants []string, expires time.Time, by string) (web.Token, string, error) {
-	t, secret, err := web.NewToken(name, role, tenants, expires, a.now(), by)
+func (a *Access) Create(ctx context.Context, owner *partition.Owner, w web.Wish) (web.Token, string, error) {
+	t, secret, err := w.Token(a.now())
 	if err != nil {
 		return t, "", err
 	}
-	entry := ledger.Entry{Subject: "token/" + t.ID, Kind: "token.created", Actor: by, Reason: "token " + t.Name + " of role " + string(t.Role) + " for tenants " + strings.Join(t.Tenants, ", ")}
+	entry := ledger.Entry{Subject: "token/" + t.ID, Kind: "token.created", Actor: w.By, Reason: "token " + t.Name + " of role " + string(t.Role) + " for tenants " + strings.Join(t.Tenants, ", ")}
 	if owner.Served() || !a.Shared {
 		err = owner.Call(ctx, func(tx *partition.Tx) error {
 			tx.Log(entry)
@@ -226,7 +236,7 @@ func (a *Access) EnsureAdmin(ctx context.Context, owner *partition.Owner, dir st
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return path, false, problem.Wrap(err, problem.Unavailable, "the administrator's token file cannot be read").WithHint("check the rights on admin.token below --storage.path")
 	}
-	_, secret, err := a.Create(ctx, owner, "admin", web.Admin, []string{"*"}, time.Time{}, "tocsin")
+	_, secret, err := a.Create(ctx, owner, web.Wish{Name: "admin", Role: web.Admin, By: "tocsin"})
 	if err != nil {
 		return path, false, err
 	}

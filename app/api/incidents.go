@@ -250,6 +250,9 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, p web.Principal, do
 	if err != nil {
 		return err
 	}
+	if err := p.Acts(string(i.Team)); err != nil {
+		return err
+	}
 	by, err := s.person(in, p)
 	if err != nil {
 		return err

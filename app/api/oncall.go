@@ -94,12 +94,12 @@ type OverrideRequest struct {
 // onCall is who is called, and what people decide about it.
 func (s *Server) onCall() []web.Route {
 	return []web.Route{
-		{Method: "GET", Path: "/api/v1/oncall", Summary: "Who is on call now, or at a time, and who is next (?team=&at=)", Roles: adminOnly, Response: List[OnCallAnswer]{}, Handle: s.listOnCall},
-		{Method: "GET", Path: "/api/v1/oncall/shifts", Summary: "The shifts of a schedule or a person in a span of time (?schedule=&person=&from=&to=)", Roles: adminOnly, Response: List[ShiftAnswer]{}, Handle: s.listShifts},
-		{Method: "GET", Path: "/api/v1/oncall/overrides", Summary: "Overrides, those of the catalog included (?schedule=&all=true)", Roles: adminOnly, Response: List[rota.Override]{}, Handle: s.listOverrides},
-		{Method: "POST", Path: "/api/v1/oncall/overrides", Summary: "Put somebody on call for a while", Roles: adminOnly, Request: OverrideRequest{}, Response: rota.Override{}, Status: http.StatusCreated, Handle: s.addOverride},
-		{Method: "DELETE", Path: "/api/v1/oncall/overrides/{id}", Summary: "Take an override back; one under way ends now", Roles: adminOnly, Status: http.StatusNoContent, Handle: s.removeOverride},
-		{Method: "GET", Path: "/api/v1/incidents/{id}/escalation", Summary: "Who was asked for an incident, and what comes next", Roles: adminOnly, Response: EscalationAnswer{}, Handle: s.getEscalation},
+		{Method: "GET", Path: "/api/v1/oncall", Summary: "Who is on call now, or at a time, and who is next (?team=&at=)", Roles: staff, Response: List[OnCallAnswer]{}, Handle: s.listOnCall},
+		{Method: "GET", Path: "/api/v1/oncall/shifts", Summary: "The shifts of a schedule or a person in a span of time (?schedule=&person=&from=&to=)", Roles: staff, Response: List[ShiftAnswer]{}, Handle: s.listShifts},
+		{Method: "GET", Path: "/api/v1/oncall/overrides", Summary: "Overrides, those of the catalog included (?schedule=&all=true)", Roles: staff, Response: List[rota.Override]{}, Handle: s.listOverrides},
+		{Method: "POST", Path: "/api/v1/oncall/overrides", Summary: "Put somebody on call for a while", Roles: managers, Request: OverrideRequest{}, Response: rota.Override{}, Status: http.StatusCreated, Handle: s.addOverride},
+		{Method: "DELETE", Path: "/api/v1/oncall/overrides/{id}", Summary: "Take an override back; one under way ends now", Roles: managers, Status: http.StatusNoContent, Handle: s.removeOverride},
+		{Method: "GET", Path: "/api/v1/incidents/{id}/escalation", Summary: "Who was asked for an incident, and what comes next", Roles: staff, Response: EscalationAnswer{}, Handle: s.getEscalation},
 		{Method: "POST", Path: "/api/v1/oncall/calendars", Summary: "Make the secret address of a calendar of a schedule or a person", Roles: adminOnly, Request: CalendarRequest{}, Response: CalendarAnswer{}, Status: http.StatusCreated, Handle: s.makeCalendar},
 	}
 }

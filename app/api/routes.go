@@ -18,10 +18,14 @@ import (
 
 var (
 	adminOnly  = []web.Role{web.Admin}
-	readers    = []web.Role{web.Admin, web.Tenant}
+	staff      = slices.DeleteFunc(web.Roles(), func(r web.Role) bool { return !r.Staff() })
+	onboarders = []web.Role{web.Admin, web.Enabler, web.ProductManager}
+	responders = []web.Role{web.Admin, web.Responder, web.IncidentManager} // a responder: of the own team
+	managers   = []web.Role{web.Admin, web.IncidentManager}
+	enablers   = []web.Role{web.Admin, web.Enabler, web.IncidentManager}
+	readers    = append(slices.Clone(staff), web.Tenant)
 	senders    = []web.Role{web.Admin, web.Sender}
-	linkToo    = []web.Role{web.Admin, web.Link}
-	readerLink = []web.Role{web.Admin, web.Tenant, web.Link}
+	readerLink = append(slices.Clone(readers), web.Link)
 )
 
 // Routes is the one table: mux, checks and the OpenAPI document are made of it.
@@ -62,18 +66,18 @@ func (s *Server) documents() []web.Route {
 		{Method: "GET", Path: "/api/openapi.json", Summary: "This API as an OpenAPI document", Roles: readers, Handle: s.openAPI},
 
 		{Method: "GET", Path: "/api/v1/tenants", Summary: "List tenants", Roles: readers, Response: List[tenant.Tenant]{}, Handle: s.listTenants},
-		{Method: "PUT", Path: "/api/v1/tenants/{id}", Summary: "Onboard or change a tenant", Roles: adminOnly, Tenant: "id", Request: TenantRequest{}, Response: TenantAnswer{}, Status: http.StatusCreated, Handle: s.putTenant},
+		{Method: "PUT", Path: "/api/v1/tenants/{id}", Summary: "Onboard or change a tenant", Roles: onboarders, Tenant: "id", Request: TenantRequest{}, Response: TenantAnswer{}, Status: http.StatusCreated, Handle: s.putTenant},
 		{Method: "GET", Path: "/api/v1/tenants/{id}", Summary: "One tenant with its profile", Roles: readers, Tenant: "id", Response: TenantAnswer{}, Handle: s.getTenant},
 		{Method: "DELETE", Path: "/api/v1/tenants/{id}", Summary: "Offboard a tenant; ?purge=true also erases what is kept of it and answers 200 with the counts", Roles: adminOnly, Tenant: "id", Status: http.StatusNoContent, Handle: s.deleteTenant},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/profile", Summary: "What is watched for a tenant, and why", Roles: readers, Tenant: "id", Response: ProfileAnswer{}, Handle: s.getProfile},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/profile/revisions", Summary: "How the profile came to be", Roles: readers, Tenant: "id", Response: List[profiles.Revision]{}, Handle: s.getRevisions},
-		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
-		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: adminOnly, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
+		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
+		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: readers, Tenant: "id", Response: TenantStatus{}, Handle: s.tenantStatus},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/traces", Summary: "Traces worth looking at, and where failing ones fail", Roles: readers, Tenant: "id", Response: hops.Answer{}, Handle: s.traces},
-		{Method: "GET", Path: "/api/v1/status", Summary: "The daemon's health", Roles: adminOnly, Response: StatusAnswer{}, Handle: s.status},
-		{Method: "GET", Path: "/api/v1/sources", Summary: "Senders of samples: what each carries, and since when it is silent", Roles: adminOnly, Response: List[sources.Status]{}, Handle: s.sources},
-		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: adminOnly, Response: List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
+		{Method: "GET", Path: "/api/v1/status", Summary: "The daemon's health", Roles: staff, Response: StatusAnswer{}, Handle: s.status},
+		{Method: "GET", Path: "/api/v1/sources", Summary: "Senders of samples: what each carries, and since when it is silent", Roles: staff, Response: List[sources.Status]{}, Handle: s.sources},
+		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: staff, Response: List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
 
 		{Method: "POST", Path: "/api/v1/reload", Summary: "Read configuration, policy and catalog anew, all or nothing", Roles: adminOnly, Response: ReloadAnswer{}, Handle: s.postReload},
 
@@ -85,20 +89,20 @@ func (s *Server) documents() []web.Route {
 		{Method: "GET", Path: "/api/v1/incidents", Summary: "List incidents, the newest first", Roles: readers, Response: List[IncidentAnswer]{}, Handle: s.listIncidents},
 		{Method: "GET", Path: "/api/v1/incidents/{id}", Summary: "One incident, by id or number", Roles: readerLink, Response: IncidentAnswer{}, Handle: s.getIncident},
 		{Method: "GET", Path: "/api/v1/incidents/{id}/picture", Summary: "The chart at the firing time, a PNG", Kind: web.Raw, Roles: readerLink, Handle: s.getPicture},
-		{Method: "POST", Path: "/api/v1/incidents/{id}/acknowledge", Summary: "Take an incident", Roles: adminOnly, Request: ActRequest{}, Response: HolderAnswer{}, Handle: s.acknowledge},
-		{Method: "POST", Path: "/api/v1/incidents/{id}/release", Summary: "Give an incident back: it is open again and others are called", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.release},
-		{Method: "POST", Path: "/api/v1/incidents/{id}/resolve", Summary: "Call an incident over", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.resolve},
-		{Method: "POST", Path: "/api/v1/incidents/{id}/notes", Summary: "Add a note", Roles: adminOnly, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.note},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/acknowledge", Summary: "Take an incident", Roles: responders, Request: ActRequest{}, Response: HolderAnswer{}, Handle: s.acknowledge},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/release", Summary: "Give an incident back: it is open again and others are called", Roles: responders, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.release},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/resolve", Summary: "Call an incident over", Roles: responders, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.resolve},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/notes", Summary: "Add a note", Roles: responders, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.note},
 		{Method: "GET", Path: "/api/v1/pages", Summary: "Who was paged", Roles: adminOnly, Response: List[PageAnswer]{}, Handle: s.listPages},
 
-		{Method: "GET", Path: "/api/v1/ledger", Summary: "Every decision about a subject", Roles: adminOnly, Response: List[ledger.Entry]{}, Handle: s.getLedger},
-		{Method: "GET", Path: "/api/v1/why/{id}", Summary: "Why: the decisions behind an incident, alert, page or tenant", Roles: adminOnly, Response: WhyAnswer{}, Handle: s.why},
+		{Method: "GET", Path: "/api/v1/ledger", Summary: "Every decision about a subject", Roles: staff, Response: List[ledger.Entry]{}, Handle: s.getLedger},
+		{Method: "GET", Path: "/api/v1/why/{id}", Summary: "Why: the decisions behind an incident, alert, page or tenant", Roles: staff, Response: WhyAnswer{}, Handle: s.why},
 
-		{Method: "POST", Path: "/api/v1/itsm/{name}/check", Summary: "Whether a ticket system can be used as configured", Roles: adminOnly, Status: http.StatusNoContent, Handle: s.checkSystem},
-		{Method: "GET", Path: "/api/v1/tickets", Summary: "Tickets of the built-in register", Roles: adminOnly, Response: List[register.Entry]{}, Handle: s.listTickets},
-		{Method: "GET", Path: "/api/v1/tickets/{number}", Summary: "One ticket of the built-in register", Roles: adminOnly, Response: register.Entry{}, Handle: s.getTicket},
-		{Method: "POST", Path: "/api/v1/tickets/{number}/acknowledge", Summary: "Take a ticket", Roles: adminOnly, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.takeTicket)},
-		{Method: "POST", Path: "/api/v1/tickets/{number}/resolve", Summary: "Resolve a ticket", Roles: adminOnly, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.Register.Resolve)},
+		{Method: "POST", Path: "/api/v1/itsm/{name}/check", Summary: "Whether a ticket system can be used as configured", Roles: enablers, Status: http.StatusNoContent, Handle: s.checkSystem},
+		{Method: "GET", Path: "/api/v1/tickets", Summary: "Tickets of the built-in register", Roles: staff, Response: List[register.Entry]{}, Handle: s.listTickets},
+		{Method: "GET", Path: "/api/v1/tickets/{number}", Summary: "One ticket of the built-in register", Roles: staff, Response: register.Entry{}, Handle: s.getTicket},
+		{Method: "POST", Path: "/api/v1/tickets/{number}/acknowledge", Summary: "Take a ticket", Roles: managers, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.takeTicket)},
+		{Method: "POST", Path: "/api/v1/tickets/{number}/resolve", Summary: "Resolve a ticket", Roles: managers, Request: ActRequest{}, Response: register.Entry{}, Handle: s.actTicket(s.Register.Resolve)},
 	}...)
 }
 
@@ -107,7 +111,7 @@ func (s *Server) views() []web.Route {
 	return []web.Route{
 		{Method: "GET", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.loginView},
 		{Method: "POST", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.login},
-		{Method: "POST", Path: "/logout", Summary: "Sign out", Kind: web.View, Roles: adminOnly, Handle: s.logout},
+		{Method: "POST", Path: "/logout", Summary: "Sign out", Kind: web.View, Roles: staff, Handle: s.logout},
 		{Method: "GET", Path: "/p/{token}", Summary: "A page's link", Kind: web.View, Open: true, Handle: s.ackView},
 		{Method: "POST", Path: "/p/{token}", Summary: "The page's button", Kind: web.View, Open: true, Handle: s.ackPress},
 		{Method: "GET", Path: "/static/", Summary: "Style", Kind: web.View, Open: true, Handle: func(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

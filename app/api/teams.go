@@ -34,12 +34,12 @@ type ModeRequest struct {
 
 func (s *Server) teams() []web.Route {
 	return []web.Route{
-		{Method: "GET", Path: "/api/v1/teams", Summary: "Teams, and whether they are paged for real", Roles: adminOnly, Response: List[TeamAnswer]{}, Handle: s.listTeams},
-		{Method: "POST", Path: "/api/v1/teams/{id}/live", Summary: "Page a team for real; a drill must have passed within 30 days", Roles: adminOnly, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(true)},
-		{Method: "POST", Path: "/api/v1/teams/{id}/observe", Summary: "Page a team no longer, at once", Roles: adminOnly, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(false)},
-		{Method: "POST", Path: "/api/v1/teams/{id}/drills", Summary: "Send a test page to whoever is on call", Roles: adminOnly, Response: oncall.Drill{}, Status: http.StatusCreated, Handle: s.startDrill},
-		{Method: "GET", Path: "/api/v1/drills", Summary: "Drills, the newest first (?team=)", Roles: adminOnly, Response: List[oncall.Drill]{}, Handle: s.listDrills},
-		{Method: "GET", Path: "/api/v1/drills/{id}", Summary: "One drill", Roles: adminOnly, Response: oncall.Drill{}, Handle: s.getDrill},
+		{Method: "GET", Path: "/api/v1/teams", Summary: "Teams, and whether they are paged for real", Roles: staff, Response: List[TeamAnswer]{}, Handle: s.listTeams},
+		{Method: "POST", Path: "/api/v1/teams/{id}/live", Summary: "Page a team for real; a drill must have passed within 30 days", Roles: enablers, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(true)},
+		{Method: "POST", Path: "/api/v1/teams/{id}/observe", Summary: "Page a team no longer, at once", Roles: enablers, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(false)},
+		{Method: "POST", Path: "/api/v1/teams/{id}/drills", Summary: "Send a test page to whoever is on call", Roles: enablers, Response: oncall.Drill{}, Status: http.StatusCreated, Handle: s.startDrill},
+		{Method: "GET", Path: "/api/v1/drills", Summary: "Drills, the newest first (?team=)", Roles: staff, Response: List[oncall.Drill]{}, Handle: s.listDrills},
+		{Method: "GET", Path: "/api/v1/drills/{id}", Summary: "One drill", Roles: staff, Response: oncall.Drill{}, Handle: s.getDrill},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -213,7 +214,8 @@ func (s *Server) unknownTenants(w http.ResponseWriter, r *http.Request, _ web.Pr
 type TokenRequest struct {
 	Name      string   `json:"name"`
 	Role      web.Role `json:"role"`
-	Tenants   []string `json:"tenants"`
+	Tenants   []string `json:"tenants"`        // roles of people need none
+	Team      string   `json:"team,omitempty"` // of a responder
 	ExpiresAt string   `json:"expires_at,omitempty"`
 }
 
@@ -233,7 +235,10 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request, p web.Princ
 	if err != nil {
 		return err
 	}
-	t, secret, err := s.Access.Create(r.Context(), s.Flow.Owner(TokenSubject), in.Name, in.Role, in.Tenants, expires, p.Name)
+	if _, ok := s.Flow.Rules().Catalog.Team(catalog.TeamID(in.Team)); in.Team != "" && !ok {
+		return problem.New(problem.Invalid, "the team is not in the catalog")
+	}
+	t, secret, err := s.Access.Create(r.Context(), s.Flow.Owner(TokenSubject), web.Wish{Name: in.Name, Role: in.Role, Tenants: in.Tenants, Team: in.Team, Expires: expires, By: p.Name})
 	if err != nil {
 		return err
 	}

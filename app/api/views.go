@@ -74,7 +74,7 @@ func localPath(next string) string {
 func (s *Server) login(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	next := localPath(r.FormValue("next"))
 	p, err := s.Access.Token(r.Context(), strings.TrimSpace(r.FormValue("token")))
-	if err == nil && p.Role != web.Admin {
+	if err == nil && !p.Role.Staff() {
 		err = problem.New(problem.Forbidden, "a token of this role cannot sign in here")
 	}
 	if err != nil {

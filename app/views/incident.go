@@ -164,7 +164,7 @@ func why(i incident.Incident, lead string) []view.Reason {
 
 // offer adds the buttons that the viewer may press.
 func (v *Views) offer(page *view.IncidentPage, i incident.Incident, p web.Principal) {
-	if p.Session == "" || i.State == incident.StateResolved {
+	if p.Session == "" || i.State == incident.StateResolved || p.Acts(string(i.Team)) != nil {
 		return
 	}
 	form := func(action string) *view.Form {
@@ -184,6 +184,9 @@ func (v *Views) act(do func(tx *partition.Tx, h *flow.Handler, id string, by inc
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 		i, err := v.api.Incident(r.Context(), r.PathValue("id"), p)
 		if err != nil {
+			return err
+		}
+		if err := p.Acts(string(i.Team)); err != nil {
 			return err
 		}
 		by, note := v.actor(p), strings.TrimSpace(r.PostFormValue("note"))

@@ -35,8 +35,9 @@ func New(s *api.Server) *Views {
 }
 
 var (
-	people = []web.Role{web.Admin}
-	linked = []web.Role{web.Admin, web.Link} // a signed link to one incident too
+	people     = slices.DeleteFunc(web.Roles(), func(r web.Role) bool { return !r.Staff() })
+	responders = []web.Role{web.Admin, web.Responder, web.IncidentManager} // a responder: of the own team
+	linked     = append(slices.Clone(people), web.Link)                    // a signed link to one incident too
 )
 
 // Routes are the rows of the one table that are pages.
@@ -50,9 +51,9 @@ func (v *Views) table() []web.Route {
 		{Method: "GET", Path: "/alerts", Summary: "Alerts", Kind: web.View, Roles: people, Handle: v.alerts},
 		{Method: "GET", Path: "/incidents", Summary: "Incidents", Kind: web.View, Roles: people, Handle: v.incidents},
 		{Method: "GET", Path: "/incidents/{id}", Summary: "One incident", Kind: web.View, Roles: linked, Handle: v.incidentView},
-		{Method: "POST", Path: "/incidents/{id}/acknowledge", Summary: "Take it", Kind: web.View, Roles: people, Handle: v.act(acknowledge)},
-		{Method: "POST", Path: "/incidents/{id}/notes", Summary: "Say something", Kind: web.View, Roles: people, Handle: v.act(note)},
-		{Method: "POST", Path: "/incidents/{id}/resolve", Summary: "Call it over", Kind: web.View, Roles: people, Handle: v.act(resolve)},
+		{Method: "POST", Path: "/incidents/{id}/acknowledge", Summary: "Take it", Kind: web.View, Roles: responders, Handle: v.act(acknowledge)},
+		{Method: "POST", Path: "/incidents/{id}/notes", Summary: "Say something", Kind: web.View, Roles: responders, Handle: v.act(note)},
+		{Method: "POST", Path: "/incidents/{id}/resolve", Summary: "Call it over", Kind: web.View, Roles: responders, Handle: v.act(resolve)},
 		{Method: "GET", Path: "/oncall", Summary: "Who is called", Kind: web.View, Roles: people, Handle: v.onCall},
 		{Method: "GET", Path: "/sources", Summary: "What sends", Kind: web.View, Roles: people, Handle: v.sources},
 		{Method: "GET", Path: "/ledger", Summary: "Decisions", Kind: web.View, Roles: people, Handle: v.ledger},

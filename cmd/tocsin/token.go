@@ -19,13 +19,14 @@ type tokenCmd struct {
 
 type tokenCreate struct {
 	Name    string        `help:"What it is for." default:"cli"`
-	Role    string        `help:"What it may do." enum:"admin,sender,tenant" required:""`
+	Role    string        `help:"What it may do." enum:"admin,enabler,responder,product-manager,change-manager,incident-manager,auditor,sender,pipeline,tenant" required:""`
 	Tenants []string      `help:"Tenants it covers, or '*'." placeholder:"ID"`
+	Team    string        `help:"Team whose incidents a responder acts on." placeholder:"TEAM"`
 	Expires time.Duration `help:"How long it is good for; 0: until revoked." placeholder:"DURATION"`
 }
 
 func (t tokenCreate) Run(ctx context.Context, c *client) error {
-	in := api.TokenRequest{Name: t.Name, Role: web.Role(t.Role), Tenants: t.Tenants}
+	in := api.TokenRequest{Name: t.Name, Role: web.Role(t.Role), Tenants: t.Tenants, Team: t.Team}
 	if t.Expires > 0 {
 		in.ExpiresAt = time.Now().Add(t.Expires).UTC().Format(time.RFC3339)
 	}
@@ -53,9 +54,17 @@ func (tokenList) Run(ctx context.Context, c *client) error {
 		if !t.ExpiresAt.IsZero() {
 			expires = t.ExpiresAt.Format(time.RFC3339)
 		}
-		rows[i] = []string{t.ID, t.Name, string(t.Role), strings.Join(t.Tenants, ","), t.CreatedAt.Format(time.RFC3339), expires}
+		used := "never"
+		if !t.LastUsedAt.IsZero() {
+			used = t.LastUsedAt.Format(time.RFC3339)
+		}
+		role := string(t.Role)
+		if t.Team != "" {
+			role += " of " + t.Team
+		}
+		rows[i] = []string{t.ID, t.Name, role, strings.Join(t.Tenants, ","), t.CreatedAt.Format(time.RFC3339), expires, used}
 	}
-	return c.print(list, []string{"ID", "NAME", "ROLE", "TENANTS", "CREATED", "EXPIRES"}, rows)
+	return c.print(list, []string{"ID", "NAME", "ROLE", "TENANTS", "CREATED", "EXPIRES", "LAST USED"}, rows)
 }
 
 type tokenRevoke struct {

@@ -1,0 +1,112 @@
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/web"
+)
+
+// TestAResponderActsOnTheOwnTeamsIncidents: another team's are seen, not touched.
+func TestAResponderActsOnTheOwnTeamsIncidents(t *testing.T) {
+	r, write := reloadRig(t)
+	write("catalog.yaml", "teams: [{id: payments, oncall: [ada]}, {id: fraud, oncall: [ada]}]\nservices: [{id: payments, team: payments}]\npeople: [{id: ada, contacts: [{channel: log}]}]\n")
+	r.reload(t, http.StatusOK)
+	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{}`)
+	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/bolt", `{}`)
+	in := r.incident(t)
+	make := func(team string, status int) string {
+		var out struct{ Token string }
+		got := r.want(t, status, http.MethodPost, "/api/v1/tokens", fmt.Sprintf(`{"name":"r","role":"responder","team":%q}`, team))
+		if status == http.StatusCreated {
+			got.into(t, &out)
+		}
+		return out.Token
+	}
+	make("", http.StatusUnprocessableEntity)
+	make("nobody", http.StatusUnprocessableEntity)
+	own, other := make("payments", http.StatusCreated), make("fraud", http.StatusCreated)
+	path := "/api/v1/incidents/" + in.ID
+	require.Equal(t, http.StatusOK, r.do(t, call{Method: "GET", Path: path, Token: other}).Status)
+	for _, act := range []string{"/acknowledge", "/notes", "/resolve", "/release"} {
+		got := r.do(t, call{Method: "POST", Path: path + act, Token: other, Body: `{"note":"x"}`})
+		require.Equal(t, http.StatusForbidden, got.Status, act)
+		require.Contains(t, got.Body, "another team")
+	}
+	require.Equal(t, "open", r.state(t, in.ID))
+	require.Equal(t, http.StatusOK, r.do(t, call{Method: "POST", Path: path + "/acknowledge", Token: own, Body: `{}`}).Status)
+	require.Equal(t, "acknowledged", r.state(t, in.ID))
+}
+
+func TestATokensLastUseIsListed(t *testing.T) {
+	r := start(t, t.TempDir())
+	id, secret := r.token(t, "auditor", time.Time{}, "*")
+	used := func() string {
+		var out struct {
+			Items []struct {
+				ID   string
+				Last string `json:"last_used_at"`
+			}
+		}
+		r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tokens", "").into(t, &out)
+		for _, k := range out.Items {
+			if k.ID == id {
+				return k.Last
+			}
+		}
+		t.Fatal("the token is not listed")
+		return ""
+	}
+	require.Equal(t, "0001-01-01T00:00:00Z", used(), "never")
+	require.Equal(t, http.StatusOK, r.do(t, call{Method: "GET", Path: "/api/v1/incidents", Token: secret}).Status)
+	at, err := time.Parse(time.RFC3339, used())
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now(), at, time.Minute)
+}
+
+// TestTheRolesTableIsCurrent holds docs/roles.md to the route table; make docs
+// writes it.
+func TestTheRolesTableIsCurrent(t *testing.T) {
+	r := start(t, t.TempDir())
+	var b strings.Builder
+	b.WriteString("<!-- Made by make docs from the route table. -->\n\n# Who may do what\n\n" +
+		"Every request passes one check, which reads this table. `tocsin token create --role ROLE`\nmakes a token; a responder's has a `--team`, whose incidents it acts on. Tokens of `sender`,\n" +
+		"`pipeline` and `tenant` cover the tenants they name; all others cover every tenant. A foreign\ntenant answers 403, whether it exists or not. `link` is a signed link to one incident, read-only.\n\n")
+	columns := append(web.Roles(), web.Link)
+	b.WriteString("| route |")
+	for _, c := range columns {
+		b.WriteString(" " + string(c) + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(columns)) + "\n")
+	for _, rt := range r.Routes() {
+		if slices.Contains(rt.Roles, web.Replica) && len(rt.Roles) == 1 {
+			continue // between the replicas of one cluster
+		}
+		fmt.Fprintf(&b, "| `%s %s` |", rt.Method, rt.Path)
+		for _, c := range columns {
+			switch {
+			case rt.Open:
+				b.WriteString(" open |")
+			case slices.Contains(rt.Roles, c):
+				b.WriteString(" yes |")
+			default:
+				b.WriteString(" |")
+			}
+		}
+		b.WriteString("\n")
+	}
+	const file = "../docs/roles.md"
+	if os.Getenv("TOCSIN_UPDATE") != "" {
+		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o644))
+	}
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.True(t, b.String() == string(got), "docs/roles.md is not what the route table says: make docs")
+}

@@ -1,0 +1,24 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+)
+
+// keepUse makes durable now and then when tokens were used.
+func (a *App) keepUse(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := a.access.KeepUse(ctx, a.shared.Owner(api.TokenSubject)); err != nil && ctx.Err() == nil {
+			a.log.Warn("when tokens were used last cannot be stored; it is tried again", "error", err)
+		}
+	}
+}
