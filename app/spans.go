@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -32,8 +34,9 @@ type intakeOfSpans struct {
 	// Of intake.mu:
 	sources sources
 
-	mu  sync.Mutex
-	red *red.Counters // nil until the history is open
+	dropped prometheus.Counter
+	mu      sync.Mutex
+	red     *red.Counters // nil until the history is open
 }
 
 // spanSource says which partitions have tenants of a source, and which steps they
@@ -56,6 +59,8 @@ func (a *App) buildSpans(context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.spans.dropped = prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_tracing_unwritten_calls_total", Help: "Calls without a series, because there are too many kinds of them."})
+	a.registry.MustRegister(a.spans.dropped)
 	a.spans.sources = sources{}
 	a.spans.traces = hops.New(c.Labels.Environment)
 	a.spans.door, err = tracing.New(tracing.Options{
@@ -288,8 +293,12 @@ func (a *App) writeSpanSeries() {
 		return
 	}
 	a.spans.mu.Lock()
-	b := a.spans.red.Due(a.o.Now())
+	b, dropped := a.spans.red.Due(a.o.Now()), a.spans.red.Dropped()
 	a.spans.mu.Unlock()
+	if dropped > 0 {
+		a.spans.dropped.Add(float64(dropped))
+		a.log.Warn("there are too many kinds of calls: some have no series", "calls", dropped)
+	}
 	if b == nil {
 		return
 	}

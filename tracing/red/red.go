@@ -29,9 +29,10 @@ const (
 )
 
 const (
-	redWait  = 30 * time.Second // a step's value is written so long after its end
-	redAlive = 2 * time.Minute  // a value that does not change is written again after this
-	redIdle  = time.Hour        // and ended after this
+	mostTotals = 200_000          // streams of all tenants
+	redWait    = 30 * time.Second // a step's value is written so long after its end
+	redAlive   = 2 * time.Minute  // a value that does not change is written again after this
+	redIdle    = time.Hour        // and ended after this
 	// redIDs sets the ids of these series apart from those of other doors.
 	redIDs = 1 << 63
 )
@@ -51,6 +52,9 @@ type Counters struct {
 	written     int64 // ms: every step up to here is written
 	restored    int64 // ms: up to here it was before a restart
 	ids         uint64
+	size        int // totals
+	most        int
+	dropped     int // calls of streams beyond most
 }
 
 // total is one stream's counters.
@@ -79,7 +83,7 @@ type openStep struct {
 
 // New makes counters that begin at zero.
 func New(tenantLabel string) *Counters {
-	return &Counters{tenantLabel: tenantLabel, totals: map[uint64][]*total{}}
+	return &Counters{tenantLabel: tenantLabel, totals: map[uint64][]*total{}, most: mostTotals}
 }
 
 // Take adds a batch.
@@ -92,10 +96,22 @@ func (r *Counters) Take(b *tracing.Batch) {
 		if end <= r.restored {
 			continue // it is in what was read back
 		}
-		r.find(c.Tenant, c.Labels).add(max(end, r.written+step), c)
+		if t := r.find(c.Tenant, c.Labels); t != nil {
+			t.add(max(end, r.written+step), c)
+		} else {
+			r.dropped += c.N
+		}
 	}
 }
 
+// Dropped is how many calls made no series since it was asked last, because there
+// are too many streams.
+func (r *Counters) Dropped() (n int) {
+	n, r.dropped = r.dropped, 0
+	return n
+}
+
+// find finds a stream's counters or makes them; nil when there are too many.
 func (r *Counters) find(id tenant.ID, ls labels.Labels) *total {
 	h := ls.Hash()
 	for _, t := range r.totals[h] {
@@ -103,6 +119,10 @@ func (r *Counters) find(id tenant.ID, ls labels.Labels) *total {
 			return t
 		}
 	}
+	if r.size >= r.most {
+		return nil
+	}
+	r.size++
 	t := &total{tenant: id, labels: ls, first: redIDs | r.ids}
 	t.name()
 	r.ids += uint64(len(t.series))
@@ -163,9 +183,14 @@ func (t *total) add(end int64, c *tracing.Call) {
 // Forget drops a tenant's counters; what comes later begins anew.
 func (r *Counters) Forget(id tenant.ID) {
 	for h, list := range r.totals {
-		if r.totals[h] = slices.DeleteFunc(list, func(t *total) bool { return t.tenant == id }); len(r.totals[h]) == 0 {
-			delete(r.totals, h)
-		}
+		r.keep(h, list, slices.DeleteFunc(list, func(t *total) bool { return t.tenant == id }))
+	}
+}
+
+func (r *Counters) keep(h uint64, before, after []*total) {
+	r.size -= len(before) - len(after)
+	if r.totals[h] = after; len(after) == 0 {
+		delete(r.totals, h)
 	}
 }
 
@@ -180,10 +205,7 @@ func (r *Counters) Due(now time.Time) *samples.Batch {
 	r.written = upTo
 	b := &samples.Batch{ReceivedAt: now}
 	for h, list := range r.totals {
-		list = slices.DeleteFunc(list, func(t *total) bool { return t.write(b, upTo) })
-		if r.totals[h] = list; len(list) == 0 {
-			delete(r.totals, h)
-		}
+		r.keep(h, list, slices.DeleteFunc(list, func(t *total) bool { return t.write(b, upTo) }))
 	}
 	if b.Samples == 0 {
 		return nil
@@ -282,6 +304,9 @@ func (r *Counters) Restore(last []Last, since time.Time) {
 		name := l.Labels.Get(labels.MetricName)
 		b := labels.NewBuilder(l.Labels).Set(labels.MetricName, sli.SpanCalls).Del(labels.BucketLabel)
 		t := r.find(tenant.ID(l.Labels.Get(r.tenantLabel)), b.Labels())
+		if t == nil {
+			continue
+		}
 		t.wrote, t.changed = max(t.wrote, l.T), max(t.changed, l.T)
 		switch name {
 		case sli.SpanCalls:

@@ -84,6 +84,24 @@ func TestREDSeries(t *testing.T) {
 	require.Empty(t, r.totals, "then it ends")
 }
 
+func TestREDIsBounded(t *testing.T) {
+	r := New("tenant")
+	r.most = 2
+	for _, st := range []string{"a", "b", "c"} {
+		r.Take(calls(3, 0, 5, "status", st))
+	}
+	require.Equal(t, 5, r.Dropped())
+	require.Zero(t, r.Dropped())
+	w := written{}
+	w.add(r.Due(at(60)))
+	require.Equal(t, 5.0, w[sli.SpanCalls+"a"][10])
+	require.NotContains(t, w, sli.SpanCalls+"c")
+	r.Forget("a")
+	require.Zero(t, r.size)
+	r.Take(calls(70, 60, 5, "status", "c"))
+	require.Zero(t, r.Dropped(), "there is room again")
+}
+
 func TestREDOfSampledSpans(t *testing.T) {
 	r, w := New("tenant"), written{}
 	b := calls(3, 0, 5)
