@@ -445,3 +445,23 @@ func TestASpansOnlyTenantIsNotAbsent(t *testing.T) {
 	}
 	require.Len(t, firing(none.out.Alerts), 1, "without either it is")
 }
+
+// What the status says of a tenant that sends by one source of two.
+func TestStatusOfOneSource(t *testing.T) {
+	r := newRig(t, Options{YoungFor: time.Hour}, both())
+	three().live(r, epoch, epoch.Add(2*time.Hour))
+	st := r.e.Status("shop", r.now)
+	require.Empty(t, st.SLIsWithoutSeries, "it arrives by the one")
+	require.Len(t, st.SLIs, 1)
+	require.False(t, st.Young)
+	r.happens("otel", called("status", "ok"), 2*3600-1, 3)
+	r.e.AddEvents(r.now, "shop", "otel", labels.NewBuilder(called()).Set("span_kind", "client").Labels(), []Event{{T: r.now.UnixMilli(), N: 1}})
+	r.at(2*3600 + 60)
+	st = r.e.Status("shop", r.now)
+	require.False(t, st.Young, "what is only compared makes nobody young")
+	require.Len(t, st.SLIs, 2)
+	require.Empty(t, st.SeriesWithoutSLI, "a kind of call that is not counted is no mistake")
+
+	none := newRig(t, Options{}, both())
+	require.Equal(t, []string{"payments"}, none.e.Status("shop", none.now).SLIsWithoutSeries, "said once")
+}

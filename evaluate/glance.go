@@ -53,7 +53,9 @@ func (ts *tenantState) missing() (ms int64) {
 		return ts.o.YoungFor.Milliseconds()
 	}
 	for _, m := range ts.meters {
-		ms = max(ms, ts.o.YoungFor.Milliseconds()-m.learned)
+		if len(m.rules) == 0 || ts.firstSource(m, m.rules[0]) == nil { // what is only compared makes nobody young
+			ms = max(ms, ts.o.YoungFor.Milliseconds()-m.learned)
+		}
 	}
 	return ms
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 const (
@@ -53,11 +55,21 @@ func (u unmatched) list() []Unmatched {
 	return out[:min(len(out), namesShown)]
 }
 
-// unseenSLIs names the SLIs of the rules that no series of the tenant counts in.
+// unseenSLIs names the SLIs of the rules that no series of the tenant counts in, by
+// neither source.
 func (ts *tenantState) unseenSLIs() []string {
 	out := []string{}
 	for _, spec := range ts.specs {
-		if !slices.ContainsFunc(ts.meters, func(m *meter) bool { return m.id == spec.ID() && len(m.series) > 0 }) {
+		ids := []sli.ID{spec.ID()}
+		for _, o := range ts.specs {
+			if o.Beside != nil && o.Beside.ID() == spec.ID() {
+				ids = append(ids, o.ID())
+			}
+		}
+		if spec.Beside != nil {
+			ids = append(ids, spec.Beside.ID())
+		}
+		if !slices.ContainsFunc(ts.meters, func(m *meter) bool { return slices.Contains(ids, m.id) && len(m.series) > 0 }) && !slices.Contains(out, spec.Name) {
 			out = append(out, spec.Name)
 		}
 	}
