@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -55,92 +56,109 @@ type finding struct {
 	source, why   string
 }
 
-// lookAbsent raises and resolves what the absent rules say by now (ms).
-func (ts *tenantState) lookAbsent(now int64) {
-	for i := range ts.absents {
-		r := &ruleState{Rule: ts.absents[i]}
-		for _, env := range ts.environmentsOf(r) {
-			a := ts.absence(r, env)
-			gone, newest := ts.isMissing(r, env, now)
-			switch {
-			case gone != nil && a.raised == nil:
-				a.raised = &raised{onset: gone.onset, starts: gone.starts, said: gone.starts, why: gone.why,
-					ev: alert.Evidence{Share: 1, Source: gone.source, Test: "silence", RatePerMinute: ts.promised}}
-				ts.alerts = append(ts.alerts, ts.absentAlert(r, a, gone.starts))
-			case gone == nil && a.raised != nil && newest > a.raised.onset:
-				over := ts.absentAlert(r, a, max(newest, a.raised.starts+1))
-				ends := over.AsOf
-				over.State, over.EndsAt = alert.Resolved, &ends
-				over.Reason = fmt.Sprintf("they arrive again since %s; before, %s", clock(at(newest), ends), over.Reason)
-				a.raised = nil
-				ts.alerts = append(ts.alerts, over)
-			}
-		}
-	}
+// absentRule is a rule with what its SLI is known by: that hash is not made every step.
+type absentRule struct {
+	ruleState
+	id, beside sli.ID // beside: of the SLI's other source; empty: none
 }
 
-// environmentsOf are those in which the rule's SLI was seen, and the usual one.
-func (ts *tenantState) environmentsOf(r *ruleState) []string {
-	out := []string{}
-	for _, m := range ts.meters {
-		if counts(r, m) && !slices.Contains(out, m.env) {
-			out = append(out, m.env)
+// counts says whether m counts the rule's SLI, by either source.
+func (r *absentRule) counts(m *meter) bool { return m.id == r.id || r.beside != "" && m.id == r.beside }
+
+func absentRules(all []rule.Rule) (out []*absentRule) {
+	for _, r := range all {
+		if r.Kind == rule.Absent {
+			a := &absentRule{ruleState: ruleState{Rule: r}, id: r.SLI.ID()}
+			if r.SLI.Beside != nil {
+				a.beside = r.SLI.Beside.ID()
+			}
+			out = append(out, a)
 		}
-	}
-	if len(out) == 0 {
-		out = append(out, ts.o.Environment)
 	}
 	return out
 }
 
-// counts says whether m counts the rule's SLI, by either source.
-func counts(r *ruleState, m *meter) bool {
-	return m.id == r.SLI.ID() || r.SLI.Beside != nil && m.id == r.SLI.Beside.ID()
+// lookAbsent raises and resolves what the absent rules say by now (ms).
+func (ts *tenantState) lookAbsent(now int64) {
+	for _, r := range ts.absents {
+		sent := false
+		for i, m := range ts.meters { // by environment
+			if !r.counts(m) {
+				continue
+			}
+			newest := m.received
+			for _, o := range ts.meters[i+1:] {
+				if o.env == m.env && r.counts(o) {
+					newest = max(newest, o.received)
+				}
+			}
+			if sent && slices.ContainsFunc(ts.meters[:i], func(o *meter) bool { return o.env == m.env && r.counts(o) }) {
+				continue // it was looked at with the other source
+			}
+			sent = true
+			ts.sayAbsent(r, m.env, ts.silence(r, newest), newest)
+		}
+		if !sent {
+			ts.sayAbsent(r, ts.o.Environment, ts.neverSent(r, now), 0)
+		}
+	}
 }
 
-func (ts *tenantState) absence(r *ruleState, env string) *absence {
-	for _, a := range ts.absences {
-		if a.service == r.Service && a.rule == r.Name && a.env == env {
-			return a
-		}
+// sayAbsent raises or resolves one rule's alert in an environment. newest is when the
+// newest of the series was received.
+func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newest int64) {
+	i := slices.IndexFunc(ts.absences, func(a *absence) bool { return a.service == r.Service && a.rule == r.Name && a.env == env })
+	switch {
+	case i < 0 && gone == nil:
+		return
+	case i < 0:
+		i = len(ts.absences)
+		ts.absences = append(ts.absences, &absence{service: r.Service, rule: r.Name, env: env})
 	}
-	a := &absence{service: r.Service, rule: r.Name, env: env}
-	ts.absences = append(ts.absences, a)
-	return a
+	a := ts.absences[i]
+	switch {
+	case gone != nil && a.raised == nil:
+		a.raised = &raised{onset: gone.onset, starts: gone.starts, said: gone.starts, why: gone.why,
+			ev: alert.Evidence{Share: 1, Source: gone.source, Test: "silence", RatePerMinute: ts.promised}}
+		ts.alerts = append(ts.alerts, ts.absentAlert(&r.ruleState, a, gone.starts))
+	case gone == nil && a.raised != nil && newest > a.raised.onset:
+		over := ts.absentAlert(&r.ruleState, a, max(newest, a.raised.starts+1))
+		ends := over.AsOf
+		over.State, over.EndsAt = alert.Resolved, &ends
+		over.Reason = fmt.Sprintf("they arrive again since %s; before, %s", clock(at(newest), ends), over.Reason)
+		a.raised = nil
+		ts.alerts = append(ts.alerts, over)
+	}
 }
 
-// isMissing says since when the SLI's series are missing, nil: they are not, or nobody
-// could know; and when the newest of them was received.
-func (ts *tenantState) isMissing(r *ruleState, env string, now int64) (*finding, int64) {
-	var newest int64
-	for _, m := range ts.meters {
-		if counts(r, m) && m.env == env {
-			newest = max(newest, m.received)
-		}
-	}
-	what := "no sample of " + r.SLI.Metric
-	if newest == 0 {
-		if !ts.live || !(ts.promised > 0) || ts.onboarded == 0 || env != ts.o.Environment {
-			return nil, 0
-		}
-		due := ts.onboarded + int64(math.Max(float64(neverAfter.Milliseconds()), neverEvents/ts.promised*60_000))
-		if now < due {
-			ts.due = min(ts.due, due)
-			return nil, 0
-		}
-		return &finding{onset: ts.onboarded, starts: due, why: fmt.Sprintf("%s ever arrived since the tenant was onboarded at %s, although %g events a minute were promised",
-			what, clock(at(ts.onboarded), at(due)), ts.promised)}, 0
-	}
+// silence says since when the series are missing, of which the newest was received at
+// newest; nil: they are not, or nobody could know.
+func (ts *tenantState) silence(r *absentRule, newest int64) *finding {
 	after := absentAfter.Milliseconds()
-	said := fmt.Sprintf("%s arrived since %s", what, clock(at(newest), at(newest+after)))
-	if from := max(newest, ts.heardSince); ts.lastReceived >= from+after {
-		return &finding{onset: newest, starts: from + after, why: said + ", although others of the tenant do"}, newest
+	from, source, others := max(newest, ts.heardSince), "", "others of the tenant do"
+	if ts.lastReceived < from+after {
+		from, source = max(newest, ts.alive.since), ts.alive.source
+		if ts.alive.heard < from+after {
+			return nil
+		}
+		others = "source " + source + " sends others"
 	}
-	if from := max(newest, ts.alive.since); ts.alive.heard >= from+after {
-		return &finding{onset: newest, starts: from + after, source: ts.alive.source,
-			why: said + ", although source " + ts.alive.source + " sends others"}, newest
+	return &finding{onset: newest, starts: from + after, source: source, why: fmt.Sprintf("no sample of %s arrived since %s, although %s",
+		r.SLI.Metric, clock(at(newest), at(from+after)), others)}
+}
+
+// neverSent says that nothing ever came of a tenant that was promised to trade.
+func (ts *tenantState) neverSent(r *absentRule, now int64) *finding {
+	if !ts.live || !(ts.promised > 0) || ts.onboarded == 0 {
+		return nil
 	}
-	return nil, newest
+	due := ts.onboarded + int64(math.Max(float64(neverAfter.Milliseconds()), neverEvents/ts.promised*60_000))
+	if now < due {
+		ts.due = min(ts.due, due)
+		return nil
+	}
+	return &finding{onset: ts.onboarded, starts: due, why: fmt.Sprintf("no sample of %s ever arrived since the tenant was onboarded at %s, although %g events a minute were promised",
+		r.SLI.Metric, clock(at(ts.onboarded), at(due)), ts.promised)}
 }
 
 func (ts *tenantState) absentAlert(r *ruleState, a *absence, asOf int64) alert.Alert {
@@ -150,14 +168,14 @@ func (ts *tenantState) absentAlert(r *ruleState, a *absence, asOf int64) alert.A
 // dropAbsences ends what absent rules said that are gone, or all of it.
 func (ts *tenantState) dropAbsences(now int64, all bool, why string) {
 	ts.absences = slices.DeleteFunc(ts.absences, func(a *absence) bool {
-		i := slices.IndexFunc(ts.absents, func(r rule.Rule) bool { return r.Name == a.rule && r.Service == a.service })
+		i := slices.IndexFunc(ts.absents, func(r *absentRule) bool { return r.Name == a.rule && r.Service == a.service })
 		if i >= 0 && !all {
 			return false
 		}
 		if a.raised != nil {
 			r := &ruleState{Rule: rule.Rule{Name: a.rule, Service: a.service, Kind: rule.Absent, Severity: rule.Warning}}
 			if i >= 0 {
-				r.Rule = ts.absents[i]
+				r = &ts.absents[i].ruleState
 			}
 			over := ts.absentAlert(r, a, max(now, a.raised.starts+1))
 			ends := over.AsOf

@@ -40,7 +40,7 @@ type tenantState struct {
 	meters  []*meter // sorted by environment and SLI
 	sources []*source
 
-	absents    []rule.Rule // of the rules
+	absents    []*absentRule // of the rules
 	absences   []*absence
 	alive      alive // the source that carried it, while nothing of it comes
 	heardSince int64 // ms; received without interruption since
@@ -189,7 +189,7 @@ func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name))
 	})
 	kept = slices.CompactFunc(kept, func(a, b rule.Rule) bool { return a.Service == b.Service && a.Name == b.Name })
-	ts.absents = slices.DeleteFunc(slices.Clone(kept), func(r rule.Rule) bool { return r.Kind != rule.Absent })
+	ts.absents = absentRules(kept)
 	ts.dropAbsences(now, false, why)
 	kept = withBeside(kept)
 	if reflect.DeepEqual(kept, ts.rules) {
