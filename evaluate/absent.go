@@ -20,7 +20,7 @@ import (
 
 const (
 	absentAfter = 10 * time.Minute // of silence
-	neverAfter  = time.Hour        // after onboarding, of a tenant that was promised to trade
+	neverAfter  = time.Hour        // after onboarding (and of watching), of a tenant that was promised to trade
 	neverEvents = 30               // that were promised by then
 )
 
@@ -152,7 +152,12 @@ func (ts *tenantState) neverSent(r *absentRule, now int64) *finding {
 	if !ts.live || !(ts.promised > 0) || ts.onboarded == 0 {
 		return nil
 	}
-	due := ts.onboarded + int64(math.Max(float64(neverAfter.Milliseconds()), neverEvents/ts.promised*60_000))
+	if ts.looked == 0 {
+		ts.looked = now
+	}
+	// Who is onboarded with a date in the past has not been missed since then; nor was
+	// it while this process did not run.
+	due := max(ts.onboarded, ts.looked) + int64(math.Max(float64(neverAfter.Milliseconds()), neverEvents/ts.promised*60_000))
 	if now < due {
 		ts.due = min(ts.due, due)
 		return nil

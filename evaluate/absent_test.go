@@ -113,3 +113,12 @@ func TestATenantThatNeverSent(t *testing.T) {
 		})
 	}
 }
+
+func TestATenantOnboardedInThePastIsNotMissedSinceThen(t *testing.T) {
+	r := &rig{t: t, e: New(Options{}), now: epoch}
+	r.e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, ExpectedTPM: 60, OnboardedAt: epoch.Add(-30 * 24 * time.Hour)}, []rule.Rule{arriving()}, epoch)
+	minutes(r, epoch, epoch.Add(59*time.Minute), nil)
+	require.Empty(t, r.out.Alerts)
+	minutes(r, epoch.Add(59*time.Minute), epoch.Add(62*time.Minute), nil)
+	require.Len(t, firing(r.out.Alerts), 1)
+}

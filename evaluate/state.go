@@ -44,6 +44,7 @@ type tenantState struct {
 	absences   []*absence
 	alive      alive // the source that carried it, while nothing of it comes
 	heardSince int64 // ms; received without interruption since
+	looked     int64 // ms; when this process first looked for it in vain
 
 	newest, swept, fullAt       int64 // event time
 	firstReceived, lastReceived int64 // ms; 0 never

@@ -33,8 +33,10 @@ const (
 	mostTenants  = 200_000
 	silentAfter  = 10 * time.Minute // of a tenant, while the source sends
 	sayAgain     = 10 * time.Minute
-	rateFades    = 60.0 // seconds after which samples count 1/e in the rate
-	namedTenants = 20   // of the alert's evidence
+	pacesMissed  = 3.0    // usual intervals without a request that are silence
+	mostPace     = 3600.0 // seconds of one gap that count as a pace
+	rateFades    = 60.0   // seconds after which samples count 1/e in the rate
+	namedTenants = 20     // of the alert's evidence
 )
 
 // Options of a source's silence.
@@ -83,7 +85,8 @@ type State struct {
 	Samples     int64                  `json:"samples"`
 	Late        int64                  `json:"late"`
 	Refused     int64                  `json:"refused"`
-	Rate        float64                `json:"rate"` // samples a second, as of Last
+	Rate        float64                `json:"rate"`     // samples a second, as of Last
+	Interval    float64                `json:"interval"` // seconds that usually lie between two requests
 	Tenants     map[tenant.ID]*Carried `json:"tenants"`
 	DeadSince   *time.Time             `json:"dead_since,omitempty"` // the last sample before the silence
 	Alert       *alert.Alert           `json:"alert,omitempty"`      // that stands
@@ -110,10 +113,11 @@ func (s *Source) Hear(h Heard) *alert.Alert {
 	if st.First.IsZero() {
 		st.First, st.Since = h.At, h.At
 	}
-	if h.At.Sub(st.Last) >= s.o.BlindAfter {
+	if h.At.Sub(st.Last) >= s.patience() {
 		st.Since = h.At
 	}
 	if gap := h.At.Sub(st.Last).Seconds(); gap > 0 {
+		s.pace(gap)
 		st.Rate *= math.Exp(-gap / rateFades)
 	}
 	st.Rate += float64(h.Samples) / rateFades
@@ -137,6 +141,27 @@ func (s *Source) Hear(h Heard) *alert.Alert {
 		}
 	}
 	return s.back(h.At)
+}
+
+// pace follows the time between requests: longer ones at once, shorter ones slowly,
+// those of one scrape not at all.
+func (s *Source) pace(gap float64) {
+	st := &s.s
+	switch {
+	case st.Requests == 0 || gap < 1:
+	case st.Interval == 0:
+		st.Interval = gap
+	case gap > st.Interval:
+		st.Interval += (math.Min(gap, mostPace) - st.Interval) / 4
+	default:
+		st.Interval += (gap - st.Interval) / 16
+	}
+}
+
+// patience is how long a silence may last: who sends every ten minutes is not silent
+// after five.
+func (s *Source) patience() time.Duration {
+	return max(s.o.BlindAfter, time.Duration(s.s.Interval*pacesMissed*float64(time.Second)))
 }
 
 func (s *Source) back(at time.Time) *alert.Alert {
@@ -164,10 +189,10 @@ func (s *Source) Advance(now time.Time, service string, known func(tenant.ID) bo
 			delete(s.s.Tenants, id)
 		}
 	}
-	if from := later(s.s.Last, s.begun); now.Sub(from) >= s.o.BlindAfter {
-		return s.dies(from.Add(s.o.BlindAfter), service), nil
+	if from := later(s.s.Last, s.begun); now.Sub(from) >= s.patience() {
+		return s.dies(from.Add(s.patience()), service), nil
 	}
-	if s.s.DeadSince != nil || now.Sub(s.s.Last) >= s.o.BlindAfter {
+	if s.s.DeadSince != nil || now.Sub(s.s.Last) >= s.patience() {
 		return nil, nil
 	}
 	var out []Silence

@@ -139,3 +139,23 @@ func TestStatusAndCheckpoint(t *testing.T) {
 		require.Error(t, back.Restore([]byte(bad)))
 	}
 }
+
+func TestWhoSendsEveryTenMinutesIsNotSilentAfterFive(t *testing.T) {
+	s := New(Options{}, "production", "nightly")
+	for i := range 20 {
+		at := noon.Add(time.Duration(i) * 10 * time.Minute)
+		for range 3 { // a batch comes in several requests
+			at = at.Add(100 * time.Millisecond)
+			require.Nil(t, s.Hear(Heard{At: at, Samples: 5, Parts: []Part{{Tenant: "acme", Series: 5, Samples: 5}}}))
+		}
+		for m := 1; m < 10; m++ {
+			a, _ := s.Advance(at.Add(time.Duration(m)*time.Minute), "", everybody)
+			require.Nil(t, a)
+		}
+	}
+	last := noon.Add(190 * time.Minute)
+	a, _ := s.Advance(last.Add(28*time.Minute), "", everybody)
+	require.Nil(t, a)
+	a, _ = s.Advance(last.Add(32*time.Minute), "", everybody)
+	require.NotNil(t, a)
+}

@@ -32,7 +32,7 @@ const (
 	sourceLook    = time.Second * 15
 	lateAfter     = 10 * time.Minute
 	unnamed       = "unnamed"
-	mostSources   = 10_000 // of all; what is beyond shares one
+	mostSources   = 10_000 // of all; what is beyond is not followed
 )
 
 // sender is a source with where in the journal it stands.
