@@ -71,6 +71,7 @@ func (a *App) ingest(committed []journal.Committed) {
 			a.intake.arrived(b.Samples, a.o.Now())
 			a.handOn(b, c.Position)
 		case *tracing.Batch:
+			a.intake.arrived(b.Received, a.o.Now())
 			a.handOnSpans(b, c.Position)
 		}
 		a.intake.at.Store(&c.Position)

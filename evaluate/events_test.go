@@ -460,6 +460,7 @@ func TestStatusOfOneSource(t *testing.T) {
 	st = r.e.Status("shop", r.now)
 	require.False(t, st.Young, "what is only compared makes nobody young")
 	require.Len(t, st.SLIs, 2)
+	require.Equal(t, st.Series, st.SeriesLive)
 	require.Empty(t, st.SeriesWithoutSLI, "a kind of call that is not counted is no mistake")
 
 	none := newRig(t, Options{}, both())

@@ -128,7 +128,15 @@ func tenantStatusRows(s api.TenantStatus) [][]string {
 		rows = append(rows, []string{"learning", "only hard faults fire until " + until})
 	}
 	for _, x := range s.SLIs {
-		rows = append(rows, []string{"sli " + x.Name, fmt.Sprintf("%.1f a minute, steps of %gs", x.RatePerMinute, x.StepSeconds)})
+		rows = append(rows, []string{"sli " + x.Name, fmt.Sprintf("%.1f a minute by %s, steps of %gs", x.RatePerMinute, x.Source, x.StepSeconds)})
+		if b := x.Beside; b != nil && b.Counts {
+			rows = append(rows, []string{"  only compared", fmt.Sprintf("with %s, which counts: %.1f a minute", b.Source, b.RatePerMinute)})
+		} else if b != nil {
+			rows = append(rows, []string{"  beside", fmt.Sprintf("%.1f a minute by %s, %s; %.2f%% fail, here %.2f%%", b.RatePerMinute, b.Source, fewer(b.Difference), 100*b.FailureRatio, 100*x.FailureRatio)})
+		}
+		if x.CannotJudge != "" {
+			rows = append(rows, []string{"  cannot judge", x.CannotJudge})
+		}
 		for _, sl := range x.Slices {
 			name := sl.Slice.Key()
 			if name == "" {
@@ -148,6 +156,14 @@ func tenantStatusRows(s api.TenantStatus) [][]string {
 		rows = append(rows, []string{name, fmt.Sprintf("%s (%d samples)", u.Metric, u.Samples)})
 	}
 	return rows
+}
+
+// fewer says a difference that is positive when the other source saw fewer events.
+func fewer(d float64) string {
+	if d < 0 {
+		return fmt.Sprintf("%.1f%% more", -100*d)
+	}
+	return fmt.Sprintf("%.1f%% fewer", 100*d)
 }
 
 func smallest(s evaluate.SliceStatus) string {
