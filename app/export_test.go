@@ -41,3 +41,7 @@ func (a *App) Hold(id tenant.ID) (release func()) {
 	<-held
 	return sync.OnceFunc(func() { close(ch) })
 }
+
+// PollTickets asks a ticket system what changed there, as is done every few
+// seconds.
+func (a *App) PollTickets(ctx context.Context, system string) error { return a.poll(ctx, system) }

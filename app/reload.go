@@ -106,7 +106,8 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 	}
 	before := a.shared.Rules()
 	changed = append(changed, compared(before.Catalog, owners)...)
-	revision, err := a.recordReload(ctx, p, before, changed, by)
+	// Whoever asks may leave; then what is durable must be in force all the same.
+	revision, err := a.recordReload(context.WithoutCancel(ctx), p, before, changed, by)
 	if err != nil {
 		return api.ReloadAnswer{}, err
 	}
@@ -120,6 +121,7 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 	if db := a.history.Load(); db != nil {
 		a.openQueries(db)
 	}
+	a.spans.door.SetSlices(spanSlices(p))
 	a.shared.Swap(flow.Rules{Policy: p, Revision: revision, Catalog: owners})
 	select {
 	case a.reload.done <- struct{}{}:

@@ -143,3 +143,24 @@ func TestABadFileChangesNothing(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, r.do(t, call{Method: http.MethodPost, Path: "/-/reload", Token: sender}).Status)
 	require.Equal(t, http.StatusUnauthorized, r.do(t, call{Method: http.MethodPost, Path: "/-/reload"}).Status)
 }
+
+// TestAReloadCutsSpansByTheNewPolicy: the door for spans reads other attributes, too.
+func TestAReloadCutsSpansByTheNewPolicy(t *testing.T) {
+	r, write := reloadRig(t)
+	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{}`)
+	write("policy.yaml", reloadPolicy+"spans: {attributes: {way: [service.name]}}\n")
+	r.reload(t, http.StatusOK)
+	_, sender := r.token(t, "sender", time.Time{}, "acme")
+	got := r.do(t, call{Method: http.MethodPost, Path: "/v1/traces", Token: sender, Header: map[string]string{"Content-Type": "application/json"}, Body: spanJSON(time.Now(), 2, "acme")})
+	require.Equal(t, http.StatusOK, got.Status, got.Body)
+	require.Eventually(t, func() bool {
+		return strings.Contains(r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/acme/traces?slice=way=payments", "").Body, `"why":"failing"`)
+	}, 10*time.Second, 20*time.Millisecond)
+}
+
+// TestATicketSystemThatAReloadTookOutIsNotAsked: who watches it may be at work still.
+func TestATicketSystemThatAReloadTookOutIsNotAsked(t *testing.T) {
+	r, _ := reloadRig(t)
+	require.NoError(t, r.PollTickets(t.Context(), "register"))
+	require.NoError(t, r.PollTickets(t.Context(), "gone"))
+}

@@ -56,6 +56,10 @@ func (a *App) watchSystem(ctx context.Context, c config.System) {
 // poll offers each change to the incident it belongs to; only then the cursor
 // moves, so that a crash reads them again.
 func (a *App) poll(ctx context.Context, name string) error {
+	system, ok := a.targets.Load().systems[name]
+	if !ok {
+		return nil // a reload has just taken it out
+	}
 	subject := store.DestinationSubject("itsm/" + name)
 	if _, here := a.shared.SeatOf(subject); !here {
 		return nil // whoever serves the destination asks
@@ -72,7 +76,7 @@ func (a *App) poll(ctx context.Context, name string) error {
 	}
 	call, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	seen, next, err := a.targets.Load().systems[name].Changes(call, cursor)
+	seen, next, err := system.Changes(call, cursor)
 	if err != nil {
 		return err
 	}

@@ -419,3 +419,18 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/512, "ns/span")
 }
+
+// Other slices are in force for the next request: what was known of the same
+// values by other labels is not taken for it.
+func TestOtherSlicesMakeOtherLabels(t *testing.T) {
+	d := newDesk(t, Options{Slices: []Slice{{Label: "method", Attributes: []string{"method"}}}})
+	send := func() labels.Labels {
+		_, err := d.send(anybody, one(ptrace.SpanKindServer, false, "tenant.id", "a", "method", "card"))
+		require.NoError(t, err)
+		return d.batches[len(d.batches)-1].Calls[0].Labels
+	}
+	require.Equal(t, "card", send().Get("method"))
+	d.SetSlices([]Slice{{Label: "way", Attributes: []string{"method"}}})
+	require.Equal(t, "card", send().Get("way"))
+	require.Empty(t, send().Get("method"))
+}

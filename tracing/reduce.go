@@ -193,7 +193,7 @@ func (r *reducer) stream(s *otlp.Span, v *verdict, kind string) *stream {
 	if s.Failed {
 		p.status = StatusError
 	}
-	key := append(append(append(r.key[:0], v.id...), separator), s.Name...)
+	key := append(append(append(binary.BigEndian.AppendUint32(r.key[:0], r.l.number), v.id...), separator), s.Name...)
 	key = append(append(append(append(key, separator), kind...), p.status...), separator)
 	add := func(vals ...otlp.Value) {
 		for _, val := range vals {
@@ -224,7 +224,7 @@ func (r *reducer) stream(s *otlp.Span, v *verdict, kind string) *stream {
 		return st
 	}
 	// Take the key apart again: the values stand in it in the order of the labels.
-	rest := key[len(v.id)+1+len(s.Name)+1+len(kind)+len(p.status)+1:]
+	rest := key[4+len(v.id)+1+len(s.Name)+1+len(kind)+len(p.status)+1:]
 	part := func() (b []byte) {
 		b, rest, _ = bytes.Cut(rest, []byte{separator})
 		return b

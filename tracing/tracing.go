@@ -217,6 +217,7 @@ type Door struct {
 	metrics *metrics
 	streams *streams
 	layout  atomic.Pointer[layout]
+	layouts atomic.Uint32 // so many were in force
 }
 
 // New makes a door.
@@ -233,6 +234,7 @@ func New(o Options) (*Door, error) {
 // SetSlices puts other slices in force, for requests from now on.
 func (d *Door) SetSlices(s []Slice) {
 	l := newLayout(d.opts, s)
+	l.number = d.layouts.Add(1)
 	l.reducers.New = func() any { return newReducer(d, l) }
 	d.layout.Store(l)
 }
@@ -254,6 +256,7 @@ const (
 // layout is the allow-list: the attributes that are read at all, and what they
 // become.
 type layout struct {
+	number   uint32 // no two have the same: equal values stand for other labels in each
 	keys     []string
 	slices   []sliced
 	reducers sync.Pool
