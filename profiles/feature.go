@@ -61,7 +61,10 @@ func featureNames(m map[string]Feature) []string {
 }
 
 // alwaysJudged lists the slices of the SLI that the tenant's features name.
-func alwaysJudged(p *Policy, t tenant.Tenant, spec sli.Spec) (out []sli.Dim) {
+func alwaysJudged(p *Policy, t tenant.Tenant, kind rule.Kind, spec sli.Spec) (out []sli.Dim) {
+	if kind == rule.Absent { // it is about series, not about slices
+		return nil
+	}
 	for _, f := range t.Features { // sorted
 		for _, name := range featureNames(p.Features) {
 			stem, family := strings.CutSuffix(name, "*")

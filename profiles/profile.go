@@ -87,7 +87,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		s := specs[d.SLI]
 		spec := s.spec()
 		severity, calmed := soften(rule.Severity(d.Severity), t)
-		always := alwaysJudged(p, t, spec)
+		always := alwaysJudged(p, t, rule.Kind(d.Kind), spec)
 		rules = append(rules, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: severity, Summary: d.Summary, RunbookURL: d.RunbookURL,
