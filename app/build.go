@@ -116,7 +116,7 @@ func (a *App) buildDoor(context.Context) error {
 		Journal: samples.JournalFunc(func(ctx context.Context, r samples.Record, b *samples.Batch) error {
 			return a.keep(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Header: r.Header, Body: r.Body}, b)
 		}),
-		Known: a.shared.Directory().Known, Said: a.said, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
+		Known: a.known(), Said: a.said, Now: a.o.Now, Logger: a.log, Registerer: a.registry,
 		TenantLabel: c.Labels.Tenant, TenantAttribute: c.Labels.TenantAttribute, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
 		ReplicaLabels: c.Labels.Replica, ClusterLabels: c.Labels.Cluster, Limits: requestLimits(c.Limits), Timeout: c.Limits.RequestTime,
 		Quota: quota.Limits{Series: c.Limits.SeriesPerTenant, OtherSeries: c.Limits.OtherSeries, SamplesPerSecond: c.Limits.SamplesPerSecond},

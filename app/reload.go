@@ -78,7 +78,7 @@ func (a *App) Reload(ctx context.Context, by string) (api.ReloadAnswer, error) {
 }
 
 func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error) {
-	if a.replicated() {
+	if a.replicated() && len(a.replicas.peers.Others()) > 0 {
 		return api.ReloadAnswer{}, problem.New(problem.Invalid, "several replicas share the store, and each reads its own files").WithHint("restart them one after the other")
 	}
 	old, next := a.config(), a.o.Config

@@ -29,6 +29,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // How fast a replica's death is noticed: its leases and its beats end within six
@@ -292,6 +293,44 @@ func (a *App) mine() func(string) bool {
 	return func(destination string) bool {
 		seat, ok := a.shared.SeatOf(store.DestinationSubject(destination))
 		return ok && a.o.Now().Sub(seat.Owner.Alive()) < leaseTime
+	}
+}
+
+// asksPerSecond bounds how often the store is asked for tenants that are unknown.
+const asksPerSecond = 100
+
+// known says whether a tenant was onboarded, here or by another replica a moment
+// ago: what the door says of a series is said to every replica, for good.
+func (a *App) known() func(tenant.ID) bool {
+	if !a.replicated() {
+		return a.shared.Directory().Known
+	}
+	var mu sync.Mutex
+	var second int64
+	asked := map[tenant.ID]bool{} // in this second
+	ask := func(id tenant.ID) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := a.o.Now().Unix(); now != second {
+			second = now
+			clear(asked)
+		}
+		if asked[id] || len(asked) >= asksPerSecond {
+			return false
+		}
+		asked[id] = true
+		return true
+	}
+	return func(id tenant.ID) bool {
+		if a.shared.Directory().Known(id) {
+			return true
+		}
+		if !ask(id) {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return a.shared.Known(ctx, id)
 	}
 }
 

@@ -67,7 +67,7 @@ func (a *App) buildSpans(context.Context) error {
 		Journal: func(ctx context.Context, r tracing.Record, b *tracing.Batch) error {
 			return a.keep(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Body: r.Body}, b)
 		},
-		Known: a.shared.Directory().Known, Stranger: a.door.Saw, Customer: customers.Name, Slices: spanSlices(a.shared.Rules().Policy),
+		Known: a.known(), Stranger: a.door.Saw, Customer: customers.Name, Slices: spanSlices(a.shared.Rules().Policy),
 		Limits: spans.Limits{Body: int(c.Limits.UnpackedBytes)},
 		Now:    a.o.Now, Logger: a.log, Registerer: a.registry,
 		TenantLabel: c.Labels.Tenant, TenantAttribute: c.Labels.TenantAttribute, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
