@@ -196,6 +196,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.undo.push("loops", func(context.Context) error { cancel(); loops.Wait(); return nil })
 	a.serveOTLP()
 	a.ready.Store(true)
+	a.startHeartbeat()
 	a.log.Info("tocsin serves", "address", a.Addr(), "url", a.URL(), "storage", a.o.StoragePath)
 	return nil
 }

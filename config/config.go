@@ -33,7 +33,8 @@ type Config struct {
 	LiveTeams []string `yaml:"live_teams"`
 	// Onboarding says what becomes of tenants that send and were never onboarded:
 	// manual (default) lists them, automatic onboards them as they are.
-	Onboarding string `yaml:"onboarding"`
+	Onboarding string    `yaml:"onboarding"`
+	Heartbeat  Heartbeat `yaml:"heartbeat"`
 
 	dir string
 	doc *fault.Document // nil: no file, or an empty one
@@ -195,6 +196,9 @@ func (c *Config) fill() {
 		c.Retention.Ledger = 400 * 24 * time.Hour
 	}
 	c.Limits.fill()
+	if c.Heartbeat.Every == 0 {
+		c.Heartbeat.Every = time.Minute
+	}
 	def(&c.ITSM.Default, "register")
 	if !slices.ContainsFunc(c.ITSM.Systems, func(s System) bool { return s.Kind == "register" }) {
 		c.ITSM.Systems = append(c.ITSM.Systems, System{Name: "register", Kind: "register", Mode: "live"})
@@ -248,6 +252,7 @@ func (c *Config) check() (faults []string) {
 	if q := c.Limits.Query; q.Timeout < 0 || q.Samples < 0 || q.Points < 0 || q.Results < 0 || q.Concurrent < 0 {
 		fault("limits.query: every bound must be positive")
 	}
+	c.Heartbeat.check(fault)
 	names := map[string]bool{}
 	for i, s := range c.ITSM.Systems {
 		where := fmt.Sprintf("itsm.systems[%d] (%s)", i, s.Name)

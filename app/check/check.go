@@ -74,6 +74,9 @@ func All(c *config.Config) (Files, fault.List) {
 	}
 	faults = append(faults, secrets(c)...)
 	faults = append(faults, address(c)...)
+	if Outside(c) && !c.Heartbeat.On() {
+		faults = append(faults, c.Fault(fault.Warning, "heartbeat", "heartbeat is missing: nobody would notice if tocsin died; set the address of a listener that calls somebody"))
+	}
 	if f.Catalog != nil {
 		faults = append(faults, unwise(c, f.Catalog)...)
 	}
@@ -168,9 +171,9 @@ func agree(c *config.Config, cat *catalog.Catalog) (faults fault.List) {
 	return append(faults, cat.ChannelFaults(kinds)...)
 }
 
-// live says whether anything outside is touched for real: a team whose contacts
+// Outside says whether anything outside is touched for real: a team whose contacts
 // leave this machine, or a ticket system.
-func live(c *config.Config) bool {
+func Outside(c *config.Config) bool {
 	outside := slices.ContainsFunc(c.Channels, func(ch config.Channel) bool { return ch.Kind != "log" })
 	tickets := slices.ContainsFunc(c.ITSM.Systems, func(s config.System) bool { return s.Kind != "register" && s.Mode == "live" })
 	return len(c.LiveTeams) > 0 && outside || tickets
@@ -183,7 +186,7 @@ func address(c *config.Config) fault.List {
 		return nil // said already
 	}
 	switch {
-	case !live(c):
+	case !Outside(c):
 		return nil
 	case c.ExternalURL == "":
 		return fault.List{c.Fault(fault.Error, "external_url", "external_url is missing, and something outside is live: its links would lead to this machine; set the address that people open")}

@@ -17,6 +17,7 @@ const good = `external_url: https://tocsin.example.com
 policy_files: [policy.yaml]
 catalog_files: [catalog.yaml]
 live_teams: [payments]
+heartbeat: {url: https://beats.example.com/x}
 channels:
   - {name: mail, kind: smtp, address: 'smtp.example.com:587', from: t@example.com, password_file: secret}
 `
@@ -78,9 +79,11 @@ func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 		{edit{"tocsin.yaml", "policy.yaml", "absent.yaml"}, "tocsin.yaml:2: the policy file cannot be read: there is no such file"},
 		{edit{"tocsin.yaml", "[catalog.yaml]", "[catalog.yaml, absent.yaml]"}, "tocsin.yaml:3: the catalog file cannot be read: there is no such file"},
 		{edit{"tocsin.yaml", "[payments]", "[paymens]"}, "tocsin.yaml:4: live_teams names the team paymens, which is not in the catalog"},
+		{edit{"tocsin.yaml", "heartbeat: {url: https://beats.example.com/x}\n", ""}, "tocsin.yaml: warning: heartbeat is missing"},
+		{edit{"tocsin.yaml", "https://beats", "beats"}, "tocsin.yaml:5: heartbeat: url must be an http or https address"},
 		{edit{"tocsin.yaml", "live_teams: [payments]\n", ""}, "tocsin.yaml: warning: live_teams is empty"},
-		{edit{"tocsin.yaml", "password_file: secret", "password_file: absent"}, "tocsin.yaml:6: password_file cannot be read: there is no such file"},
-		{edit{"tocsin.yaml", "kind: smtp", "kind: pigeon"}, "tocsin.yaml:6: channels[0] (mail): kind must be log, smtp or webhook"},
+		{edit{"tocsin.yaml", "password_file: secret", "password_file: absent"}, "tocsin.yaml:7: password_file cannot be read: there is no such file"},
+		{edit{"tocsin.yaml", "kind: smtp", "kind: pigeon"}, "tocsin.yaml:7: channels[0] (mail): kind must be log, smtp or webhook"},
 		{edit{"tocsin.yaml", "live_teams", "live_temas"}, "tocsin.yaml:4: unknown key live_temas; did you mean live_teams?"},
 		{edit{"catalog.yaml", "schedule: rota", "schedule: rota, itsm: {system: rt}"}, "catalog.yaml:2: team payments: itsm.system is not under itsm.systems"},
 		{edit{"catalog.yaml", "mail, to: bo", "male, to: bo"}, "catalog.yaml:7: a contact of person bo uses a channel that tocsin.yaml does not list"},
@@ -109,7 +112,7 @@ func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 
 func TestAllFilesFaultsComeAtOnceInOrder(t *testing.T) {
 	require.Equal(t, []string{
-		"tocsin.yaml:6: channels[0] (mail): kind must be log, smtp or webhook",
+		"tocsin.yaml:7: channels[0] (mail): kind must be log, smtp or webhook",
 		"policy.yaml:1: version must be 1",
 		"policy.yaml:6: rules[0] (a): kind must be one of errors",
 		"catalog.yaml:2: teams[0].escalation[0].after: the value must be a duration like 5m",
