@@ -423,7 +423,7 @@ func (ts *tenantState) unjudged(m *meter, r *ruleState) string {
 // other source; nil when m is the rule's own, or nothing came by the first yet.
 func (ts *tenantState) firstSource(m *meter, r *ruleState) *meter {
 	for _, o := range ts.meters {
-		if o.env == m.env && o.id != m.id && o.spec.Beside != nil && o.spec.Beside.ID() == m.id && indexRule(o.rules, r) >= 0 {
+		if o.beside == m.id && o.env == m.env && o.id != m.id && indexRule(o.rules, r) >= 0 {
 			return o
 		}
 	}

@@ -24,6 +24,7 @@ type meter struct {
 	env    string
 	spec   sli.Spec // Slices: of all rules that share the SLI, sorted
 	id     sli.ID
+	beside sli.ID // of the SLI's other source; empty: there is none
 	series []*series
 	cells  []*cell // the total first
 	byDim  map[sli.Dim]int
@@ -77,9 +78,18 @@ type pending struct {
 	n, k []float64
 }
 
+// setSpec says what is counted, in steps of at least base (ms); the ID stays.
+func (m *meter) setSpec(spec sli.Spec, base int64) {
+	m.spec, m.base, m.beside = spec, base, ""
+	if spec.Beside != nil {
+		m.beside = spec.Beside.ID()
+	}
+}
+
 func newMeter(env string, spec sli.Spec, base int64) *meter {
 	m := &meter{env: env, spec: spec, id: spec.ID(), base: base, length: base,
 		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, others: map[string]int{}}
+	m.setSpec(spec, base)
 	m.addCell(nil)
 	return m
 }

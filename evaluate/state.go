@@ -199,7 +199,7 @@ func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
 	ts.rules, ts.specs = kept, mergedSpecs(kept)
 	ts.meters = slices.DeleteFunc(ts.meters, func(m *meter) bool {
 		if i := slices.IndexFunc(ts.specs, func(s sli.Spec) bool { return s.ID() == m.id }); i >= 0 {
-			m.spec, m.base = ts.specs[i], ts.o.baseOf(ts.specs[i])
+			m.setSpec(ts.specs[i], ts.o.baseOf(ts.specs[i]))
 			ts.resolveGone(m, m.setRules(kept), now, why)
 			return false
 		}
