@@ -86,7 +86,7 @@ func (v *Views) ledger(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if !q.from.IsZero() {
 		page.From = q.from.UTC().Format(typed)
 	}
-	if !q.to.IsZero() {
+	if !q.to.IsZero() && search(r, "to") != "" { // else it stays open: a typed minute would leave out the one under way
 		page.To = q.to.UTC().Format(typed)
 	}
 	if fault != "" {
@@ -123,12 +123,24 @@ func (v *Views) ledger(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		found = nil
 	}
 	if len(found) > listLength {
-		found, page.Next = found[:listLength], with(r, "skip", strconv.Itoa(skip+listLength))
+		found, page.Next = found[:listLength], q.further(r, skip+listLength)
 	}
 	for n, e := range found {
 		page.Rows = append(page.Rows, v.entryRow(n, e, p))
 	}
 	return v.api.Views.Ledger(api.HTML(w, http.StatusOK), page)
+}
+
+// further leads to the next part of what was found, as of the same moment.
+func (q query) further(r *http.Request, skip int) string {
+	u := &url.URL{Path: r.URL.Path}
+	next := r.URL.Query()
+	next.Set("skip", strconv.Itoa(skip))
+	if !q.to.IsZero() {
+		next.Set("to", q.to.UTC().Format(time.RFC3339Nano))
+	}
+	u.RawQuery = next.Encode()
+	return u.String()
 }
 
 func (v *Views) entryRow(n int, e ledger.Entry, p web.Principal) view.EntryRow {
