@@ -31,11 +31,14 @@ type Fault struct {
 	Message string `json:"message"` // what is wrong and what to do
 }
 
-// String is the fault as compilers print theirs.
+// String is the fault as compilers print theirs; of no file, the field says where.
 func (f Fault) String() string {
 	where := f.File
-	if f.Line > 0 {
+	switch {
+	case f.Line > 0:
 		where = fmt.Sprintf("%s:%d", f.File, f.Line)
+	case where == "":
+		where = f.Field
 	}
 	if where != "" {
 		where += ": "
