@@ -152,6 +152,7 @@ type SLIStatus struct {
 // SliceStatus is one rule's view of one slice.
 type SliceStatus struct {
 	Rule          string    `json:"rule"`
+	Kind          rule.Kind `json:"kind"`
 	Service       string    `json:"service"`
 	Slice         sli.Slice `json:"slice"`
 	RatePerMinute float64   `json:"rate_per_minute"` // learned; of a traffic rule, what is expected at this hour

@@ -75,7 +75,7 @@ func (ts *tenantState) sliStatus(m *meter) SLIStatus {
 }
 
 func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
-	s := SliceStatus{Rule: r.Name, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
 		Firing: w.firing, Score: w.score, Needed: w.needed}
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}

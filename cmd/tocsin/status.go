@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/rule"
 )
 
 type statusCmd struct {
@@ -142,7 +143,7 @@ func tenantStatusRows(s api.TenantStatus) [][]string {
 			if name == "" {
 				name = "total"
 			}
-			rows = append(rows, []string{"  " + name, fmt.Sprintf("%s: %.2f%% usually; evidence %.1f of %.1f; %s", sl.Rule, 100*sl.Usual, sl.Score, sl.Needed, smallest(sl))})
+			rows = append(rows, []string{"  " + name, fmt.Sprintf("%s: %s; evidence %.1f of %.1f; %s", sl.Rule, usually(sl), sl.Score, sl.Needed, smallest(sl))})
 		}
 	}
 	if len(s.SLIsWithoutSeries) > 0 {
@@ -166,9 +167,28 @@ func fewer(d float64) string {
 	return fmt.Sprintf("%.1f%% fewer", 100*d)
 }
 
+// usually says what is usual in the words of the rule's kind.
+func usually(s evaluate.SliceStatus) string {
+	switch {
+	case s.Kind == rule.Traffic:
+		return fmt.Sprintf("%.3g a minute usually", s.RatePerMinute)
+	case s.Kind == rule.Latency && s.OverSeconds == nil:
+		return "no limit is learned yet"
+	case s.OverSeconds != nil:
+		return fmt.Sprintf("%.2f%% usually take over %g s", 100*s.Usual, *s.OverSeconds)
+	}
+	return fmt.Sprintf("%.2f%% usually", 100*s.Usual)
+}
+
 func smallest(s evaluate.SliceStatus) string {
+	if s.Kind == rule.Traffic {
+		if s.OutageSeenSeconds == nil {
+			return "a total loss is never seen at this volume"
+		}
+		return fmt.Sprintf("sees a total loss after %s", time.Duration(*s.OutageSeenSeconds*float64(time.Second)).Round(time.Second))
+	}
 	if s.SmallestFault == nil {
 		return "no fault is seen within ten minutes at this volume"
 	}
-	return fmt.Sprintf("sees %.1f points more failures within ten minutes", 100**s.SmallestFault)
+	return fmt.Sprintf("sees %.1f points more within ten minutes", 100**s.SmallestFault)
 }
