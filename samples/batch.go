@@ -2,6 +2,7 @@ package samples
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -126,6 +127,14 @@ func (d *Door) noteUnknown(in *info, samples int, at time.Time) {
 	d.unknown.saw(in.tenant, series, samples, at)
 }
 
+// journaled are the limits for what was taken before: how large a request may be
+// was decided then, and a lower bound now must not make it unreadable.
+func (d *Door) journaled() remotewrite.Limits {
+	l := d.opts.Limits
+	l.Body, l.Decompressed, l.Series, l.Samples = math.MaxInt32, math.MaxInt32, math.MaxInt32, math.MaxInt32
+	return l
+}
+
 // Decode makes the Batch of a journal's record again: the series and samples that
 // were taken when it was received, in their order. The labels' names are those of
 // the options now. IDs are of this process.
@@ -143,7 +152,7 @@ func (d *Door) Decode(r Record) (*Batch, error) {
 	}
 	req := d.requests.Get().(*remotewrite.Request)
 	defer d.release(req)
-	if err := req.Decode(h.Proto, r.Body, d.opts.Limits); err != nil {
+	if err := req.Decode(h.Proto, r.Body, d.journaled()); err != nil {
 		return nil, err
 	}
 	if r.Version < 2 { // histograms and exemplars were not taken when it was received

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
+	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 )
 
 func (o Options) attributes() otelmetrics.Names {
@@ -26,7 +27,7 @@ func (d *Door) WriteOTLP(ctx context.Context, scope Scope, body []byte, inJSON b
 	req := d.otlp.Get().(*otelmetrics.Request)
 	defer d.releaseOTLP(req)
 	head := header{JSON: inJSON, Scope: scope}
-	if err := d.readOTLP(req, body, inJSON); err != nil {
+	if err := d.readOTLP(req, body, inJSON, d.opts.Limits); err != nil {
 		return 0, "", d.failed(outcomeMalformed, err)
 	}
 	at := d.opts.Now()
@@ -56,11 +57,11 @@ func (d *Door) failed(outcome string, err error) error {
 	return err
 }
 
-func (d *Door) readOTLP(req *otelmetrics.Request, body []byte, inJSON bool) error {
+func (d *Door) readOTLP(req *otelmetrics.Request, body []byte, inJSON bool, lim remotewrite.Limits) error {
 	if inJSON {
-		return req.DecodeJSON(body, d.opts.attributes(), d.opts.Limits)
+		return req.DecodeJSON(body, d.opts.attributes(), lim)
 	}
-	return req.Decode(body, d.opts.attributes(), d.opts.Limits)
+	return req.Decode(body, d.opts.attributes(), lim)
 }
 
 // decodeOTLP is Decode for a record of OTLP.
@@ -71,7 +72,7 @@ func (d *Door) decodeOTLP(r Record, h *header, adm *Admission) (*Batch, error) {
 	}
 	req := d.otlp.Get().(*otelmetrics.Request)
 	defer d.releaseOTLP(req)
-	if err := d.readOTLP(req, body, h.JSON); err != nil {
+	if err := d.readOTLP(req, body, h.JSON, d.journaled()); err != nil {
 		return nil, err
 	}
 	b, _ := d.build(req.Series, adm, r.At, recorded{h})

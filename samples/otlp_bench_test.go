@@ -76,7 +76,7 @@ func BenchmarkIntakeOTLP(b *testing.B) {
 	one := func(body []byte) int {
 		req := f.Door.otlp.Get().(*otelmetrics.Request)
 		defer f.releaseOTLP(req)
-		require.NoError(b, f.readOTLP(req, body, false))
+		require.NoError(b, f.readOTLP(req, body, false, f.opts.Limits))
 		adm, _ := Scope{Any: true}.Open()
 		head := header{}
 		batch, _ := f.build(req.Series, &adm, noon, &live{d: f.Door, at: noon, head: &head})

@@ -65,8 +65,8 @@ type Series struct {
 type Batch struct {
 	ReceivedAt time.Time
 	Series     []Series
-	Samples    int // over all series, without those of derived ones
-	Refused    int // items that were not taken
+	Samples    int    // over all series, without those of derived ones
+	Refused    int    // items that were not taken
 	Sender     string // the name of the credential it came by
 	Histograms int
 	Exemplars  int

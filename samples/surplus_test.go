@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/samples/quota"
+	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -57,6 +58,20 @@ func TestSeriesOverTheLimitHarmNoNeighbour(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, w.Code, "series that are gone give way: %s", w.Body)
 	require.Equal(t, 4, f.Usage("acme").Series)
 	f.replayed()
+}
+
+// What was taken under other bounds is read under those of now: else a bound that is
+// lowered would keep the daemon from starting.
+func TestALowerBoundLeavesTheJournalReadable(t *testing.T) {
+	f := newFixture(t)
+	require.Equal(t, http.StatusNoContent, f.send(Scope{Any: true}, series(t, noon, "a{tenant=acme}", 1, 2), series(t, noon, "b{tenant=acme}", 1)).Code)
+	b := newBatch(noon)
+	b.counter("c", "acme", 1)
+	b.counter("d", "acme", 1)
+	f.otlp(Scope{Any: true}, b)
+	low := newFixture(t, func(o *Options) { o.Limits = remotewrite.Limits{Body: 10, Decompressed: 10, Series: 1, Samples: 1} })
+	low.records, low.batches = f.records, f.batches
+	low.replayed()
 }
 
 func TestSamplesOverTheRate(t *testing.T) {
