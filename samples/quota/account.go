@@ -9,6 +9,8 @@ import (
 type Account struct {
 	book *Book
 
+	shut bool // no series has room in it
+
 	mu      sync.Mutex
 	other   bool             // its series count under the shared bound
 	seen    map[uint64]int64 // hash of a series to when it was last sent, unix seconds
@@ -43,6 +45,9 @@ func (a *Account) Series(hash uint64, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last = now
+	if a.shut {
+		return false
+	}
 	if _, ok := a.seen[hash]; ok {
 		a.seen[hash] = now.Unix()
 		return true
@@ -68,9 +73,7 @@ func (a *Account) Series(hash uint64, now time.Time) bool {
 
 func (a *Account) room() bool {
 	if a.other {
-		a.book.others.mu.Lock()
-		defer a.book.others.mu.Unlock()
-		return a.book.others.n < a.book.lim.OtherSeries
+		return a.book.others.room(a.book.lim.OtherSeries)
 	}
 	return len(a.seen) < a.book.lim.Series
 }

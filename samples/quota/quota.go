@@ -52,6 +52,7 @@ type Book struct {
 	accounts map[tenant.ID]*Account
 	swept    time.Time
 	others   shared
+	crowd    *Account // of all those for whom no room is left
 }
 
 // shared counts the series of accounts that share one bound.
@@ -64,6 +65,12 @@ func (s *shared) add(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n += n
+}
+
+func (s *shared) room(most int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n < most
 }
 
 // take counts one more, if there is room.
@@ -79,7 +86,14 @@ func (s *shared) take(most int) bool {
 
 // New makes a book without accounts.
 func New(l Limits) *Book {
-	return &Book{lim: l.withDefaults(), accounts: map[tenant.ID]*Account{}}
+	b := &Book{lim: l.withDefaults(), accounts: map[tenant.ID]*Account{}}
+	b.crowd = b.account(time.Time{})
+	b.crowd.other, b.crowd.shut = true, true
+	return b
+}
+
+func (b *Book) account(now time.Time) *Account {
+	return &Account{book: b, seen: map[uint64]int64{}, refused: map[string]int64{}, tokens: b.lim.SamplesPerSecond * burst.Seconds(), at: now, last: now}
 }
 
 // Account gives the account of a tenant. other says that it shares the bound of
@@ -89,14 +103,16 @@ func (b *Book) Account(id tenant.ID, other bool, now time.Time) *Account {
 	a, due := b.accounts[id], now.Sub(b.swept) > Active
 	b.mu.RUnlock()
 	if a == nil || due {
-		a = b.open(id, now)
+		a = b.open(id, other, now)
 	}
 	a.belongs(other)
 	return a
 }
 
-// open makes an account; those that were idle for long are closed meanwhile.
-func (b *Book) open(id tenant.ID, now time.Time) *Account {
+// open makes an account; those that were idle for long are closed meanwhile. Who
+// shares a bound that has no room gets none of its own: a sender that names a new
+// tenant with every series must not fill the memory.
+func (b *Book) open(id tenant.ID, other bool, now time.Time) *Account {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Sub(b.swept) > Active {
@@ -105,7 +121,10 @@ func (b *Book) open(id tenant.ID, now time.Time) *Account {
 	}
 	a := b.accounts[id]
 	if a == nil {
-		a = &Account{book: b, seen: map[uint64]int64{}, refused: map[string]int64{}, tokens: b.lim.SamplesPerSecond * burst.Seconds(), at: now, last: now}
+		if other && !b.others.room(b.lim.OtherSeries) {
+			return b.crowd
+		}
+		a = b.account(now)
 		b.accounts[id] = a
 	}
 	return a

@@ -45,6 +45,22 @@ func TestThoseNobodyOnboardedShareABound(t *testing.T) {
 	require.Zero(t, b.others.n)
 }
 
+// A label that holds an order's number instead of a tenant's is a new tenant with
+// every series.
+func TestStrangersBeyondTheBoundTakeNoMemory(t *testing.T) {
+	b := New(Limits{OtherSeries: 4})
+	for i := range 1000 {
+		a := b.Account(tenant.ID(fmt.Sprint("order-", i)), true, noon)
+		ok, _ := a.Open(noon)
+		require.True(t, ok)
+		require.Equal(t, i < 4, a.Series(uint64(i), noon))
+	}
+	require.Equal(t, 4, b.Accounts())
+	require.True(t, b.Account("acme", false, noon).Series(1, noon))
+	later := noon.Add(2*Active + time.Hour)
+	require.True(t, b.Account("order-9", true, later).Series(9, later), "when the others are gone there is room")
+}
+
 func TestTheRateIsBounded(t *testing.T) {
 	b := New(Limits{SamplesPerSecond: 100})
 	a := b.Account("acme", false, noon)
