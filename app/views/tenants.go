@@ -76,6 +76,9 @@ type known struct {
 
 func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
+	if err := v.api.Here(r.Context(), flow.TenantSubject(id)); err != nil { // who serves it knows it best
+		return err
+	}
 	t, ok := v.api.Flow.Directory().Get(id)
 	if !ok {
 		return problem.New(problem.NotFound, "there is no such tenant").WithHint("look for it in the list of tenants; one that was never onboarded is among the sources")

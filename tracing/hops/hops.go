@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -145,6 +146,7 @@ func (t *Traces) Forget(id tenant.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.tenants, id)
+	maps.DeleteFunc(t.followed, func(k traceKey, _ *followed) bool { return k.tenant == id })
 }
 
 // Question asks for traces. Empty fields ask for any.

@@ -107,6 +107,10 @@ func TestTracesAreBoundedAndTheLatest(t *testing.T) {
 	require.LessOrEqual(t, len(tr.tenants), tenantsWithMore)
 	tr.Forget("a")
 	require.Empty(t, tr.Find(Question{Tenant: "a"}).Traces)
+	tr.Forget("t20000")
+	for k := range tr.followed {
+		require.NotEqual(t, tenant.ID("t20000"), k.tenant)
+	}
 }
 
 func TestMergeOfTenants(t *testing.T) {
