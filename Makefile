@@ -25,7 +25,7 @@ test: test-deps ## Run every test with the race detector.
 	$(GO) test -race -timeout 25m ./...
 
 docs: ## Make the documents that follow from the program: schemas and references.
-	TOCSIN_UPDATE=1 $(GO) test -count=1 -run Current ./internal/reference ./app
+	TOCSIN_UPDATE=1 $(GO) test -count=1 -run Current ./internal/reference ./app ./cmd/tocsin
 
 schemas: docs ## Make docs/schemas, which is part of docs.
 
