@@ -1,15 +1,12 @@
 package evaluate
 
 import (
-	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -22,13 +19,9 @@ import (
 // their end, by the time of receipt.
 
 const (
-	maxSources   = 16        // of one tenant
-	maxActive    = 8640      // steps of a source that wait to be closed: a day
-	densityFades = 30        // steps over which a source's regularity is learned
-	keptFades    = 3_600_000 // ms after which what sampling kept counts 1/e
-	nowFades     = 60_000    // the same for the rate of the last steps
-	keptFrom     = 30        // events of each outcome from which sampling can be compared
-	keptUneven   = 1.25      // how much more often one outcome may be kept than the other
+	maxSources   = 16   // of one tenant
+	maxActive    = 8640 // steps of a source that wait to be closed: a day
+	densityFades = 30   // steps over which a source's regularity is learned
 )
 
 // Event is N events of one series that ended at T (unix ms). Weight is how many
@@ -47,24 +40,6 @@ type source struct {
 	density float64 // share of the steps, of late, in which it was heard
 }
 
-// kept is what sampling kept: events, and how many they stood for.
-type kept struct {
-	good, goodWeight, bad, badWeight fading // over the last hour or so
-	now, nowWeight                   fading // over as long as recentSteps
-}
-
-// BesideStatus is what the other source says of the same events.
-type BesideStatus struct {
-	Source        sli.Source `json:"source"`
-	SLI           sli.ID     `json:"sli"`
-	RatePerMinute float64    `json:"rate_per_minute"`
-	FailureRatio  float64    `json:"failure_ratio"`
-	// Difference is this rate less the other's, as a share of this one; negative
-	// when this source saw fewer events.
-	Difference float64 `json:"difference"`
-	Counts     bool    `json:"counts"` // the rules are judged by it: this source sends nothing of the tenant
-}
-
 func ofEvents(s sli.Spec) bool { return s.Source == sli.Spans }
 
 // baseOf is the shortest step of what an SLI counts, in ms.
@@ -73,26 +48,6 @@ func (o Options) baseOf(s sli.Spec) int64 {
 		return o.SpanStep.Milliseconds()
 	}
 	return o.Step.Milliseconds()
-}
-
-// withBeside adds each rule once more for its SLI's other source.
-func withBeside(rules []rule.Rule) []rule.Rule {
-	out := slices.Clone(rules)
-	for _, r := range rules {
-		if b := r.SLI.Beside; b != nil && b.ID() != r.SLI.ID() {
-			second := r
-			second.SLI = *b
-			second.SLI.Beside = nil
-			if second.SLI.Name == "" {
-				second.SLI.Name = r.SLI.Name
-			}
-			if second.SLI.Slices == nil {
-				second.SLI.Slices = r.SLI.Slices
-			}
-			out = append(out, second)
-		}
-	}
-	return out
 }
 
 // AddEvents takes events of one series that the source sent. As with Add,
@@ -343,121 +298,11 @@ func (ts *tenantState) forgetSteps() {
 	}
 }
 
-func (k *kept) add(bad bool, ev Event) {
-	n, w := &k.good, &k.goodWeight
-	if bad {
-		n, w = &k.bad, &k.badWeight
-	}
-	n.fadeBy(ev.T, keptFades)
-	w.fadeBy(ev.T, keptFades)
-	k.now.fadeBy(ev.T, nowFades)
-	k.nowWeight.fadeBy(ev.T, nowFades)
-	n.v, w.v = n.v+ev.N, w.v+ev.Weight
-	k.now.v, k.nowWeight.v = k.now.v+ev.N, k.nowWeight.v+ev.Weight
-}
-
 func (f *fading) fadeBy(at int64, over float64) {
 	if at > f.at {
 		f.v *= math.Exp(-float64(at-f.at) / over)
 		f.at = at
 	}
-}
-
-// standFor is how many events one that was kept stands for; 1 where all are.
-func (m *meter) standFor() float64 {
-	n, w := m.kept.good.v+m.kept.bad.v, m.kept.goodWeight.v+m.kept.badWeight.v
-	if !ofEvents(m.spec) || n <= 0 {
-		return 1
-	}
-	return w / n
-}
-
-// standForNow is the same over the last steps.
-func (m *meter) standForNow() float64 {
-	if n := m.kept.now.v; ofEvents(m.spec) && n > 0 {
-		return m.kept.nowWeight.v / n
-	}
-	return 1
-}
-
-// cannotJudge says why a ratio of m's counts is no evidence; empty when it is.
-func (ts *tenantState) cannotJudge(m *meter) string {
-	k := &m.kept
-	if k.good.v < keptFrom || k.bad.v < keptFrom {
-		return ""
-	}
-	good, bad := k.goodWeight.v/k.good.v, k.badWeight.v/k.bad.v
-	if good <= keptUneven*bad && bad <= keptUneven*good {
-		return ""
-	}
-	return fmt.Sprintf("sampling keeps one of %.3g calls that failed and one of %.3g others: their ratio is not the product's; count this SLI from metrics", bad, good)
-}
-
-// held says whether a rule of m is not judged now: its SLI's first source counts,
-// or the ratio is no evidence. What stood is ended.
-func (ts *tenantState) held(m *meter, ri int) bool {
-	why := ts.unjudged(m, m.rules[ri])
-	if why == "" {
-		return false
-	}
-	for _, c := range m.cells {
-		if c.judged && c.watches[ri] != nil && c.watches[ri].raised != nil {
-			ts.end(m, standing{m.rules[ri], c, c.watches[ri]}, m.lastClose, why)
-		}
-	}
-	return true
-}
-
-// unjudged says why a rule is not judged by m now; empty when it is.
-func (ts *tenantState) unjudged(m *meter, r *ruleState) string {
-	if first := ts.firstSource(m, r); first != nil && first.newest > m.newest-ts.o.Remember.Milliseconds() {
-		return "the SLI is counted by its first source, " + string(cmp.Or(first.spec.Source, sli.Metrics))
-	}
-	if !r.Kind.Ratio() {
-		return ""
-	}
-	return ts.cannotJudge(m)
-}
-
-// firstSource is the meter that a rule is judged by where m counts its SLI's
-// other source; nil when m is the rule's own, or nothing came by the first yet.
-func (ts *tenantState) firstSource(m *meter, r *ruleState) *meter {
-	for _, o := range ts.meters {
-		if o.beside == m.id && o.env == m.env && o.id != m.id && indexRule(o.rules, r) >= 0 {
-			return o
-		}
-	}
-	return nil
-}
-
-// compare fills in what the other source says of each SLI.
-func (ts *tenantState) compare(list []SLIStatus) {
-	for _, m := range ts.meters {
-		if m.spec.Beside == nil {
-			continue
-		}
-		first := slices.IndexFunc(list, func(s SLIStatus) bool { return s.Environment == m.env && s.SLI == m.id })
-		second := slices.IndexFunc(list, func(s SLIStatus) bool { return s.Environment == m.env && s.SLI == m.spec.Beside.ID() })
-		if first < 0 || second < 0 {
-			continue
-		}
-		a, b := &list[first], &list[second]
-		counts := false
-		for _, o := range ts.meters {
-			if o.env == m.env && o.id == b.SLI {
-				counts = m.newest <= o.newest-ts.o.Remember.Milliseconds()
-			}
-		}
-		a.Beside, b.Beside = a.beside(b, counts), b.beside(a, !counts)
-	}
-}
-
-func (s *SLIStatus) beside(o *SLIStatus, counts bool) *BesideStatus {
-	b := &BesideStatus{Source: o.Source, SLI: o.SLI, RatePerMinute: o.RatePerMinute, FailureRatio: o.FailureRatio, Counts: counts}
-	if s.RatePerMinute > 0 {
-		b.Difference = (s.RatePerMinute - o.RatePerMinute) / s.RatePerMinute
-	}
-	return b
 }
 
 // sources codes what is kept of events, behind the rest of a tenant's state.
