@@ -106,6 +106,30 @@ func acquire(t *testing.T, s *redis.Store, p store.Partition) (l store.Lease) {
 	return l
 }
 
+// A process that was started again has the name it had, and counts from one again:
+// what it asks for first is not taken for what it asked for in its earlier life.
+func TestTheSameNameAgainIsAnotherOwner(t *testing.T) {
+	server := peer.StartRedis(t)
+	o := redis.Options{Name: "rep_a", LeaseTime: 5 * time.Second}
+	before := open(t, o, server)
+	l := acquire(t, before, 7)
+	for n := range 3 {
+		require.NoError(t, l.Commit(t.Context(), commit(n)))
+	}
+	require.NoError(t, before.Close()) // gives the lease up
+
+	after := open(t, o, server)
+	l = acquire(t, after, 7)
+	require.NoError(t, l.Commit(t.Context(), commit(3)))
+	counted(t, after, 7, 4)
+
+	third := open(t, o, server) // while the second holds it, as after a kill
+	_, err := third.Acquire(t.Context(), 7)
+	require.ErrorIs(t, err, store.ErrHeld)
+	require.NoError(t, l.Commit(t.Context(), commit(4)))
+	counted(t, after, 7, 5)
+}
+
 // Committers go on while the server is killed and started again, twice: every
 // commit that was acknowledged is there, none twice, none is missing between.
 func TestAcknowledgedCommitsSurviveAKillOfTheServer(t *testing.T) {

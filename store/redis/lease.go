@@ -36,7 +36,7 @@ func (s *Store) Acquire(ctx context.Context, p store.Partition) (store.Lease, er
 		return nil, err
 	}
 	began := s.now()
-	nonce := fmt.Sprintf("%s/%d", s.o.Name, s.nonce.Add(1))
+	nonce := fmt.Sprintf("%s/%s/%d", s.o.Name, s.life, s.nonce.Add(1))
 	answer, _, err := s.run(ctx, scriptAcquire, keys(p, "m", "c"), s.clock(), s.o.LeaseTime.Microseconds(), s.o.Name, nonce)
 	if err != nil {
 		return nil, err

@@ -79,7 +79,8 @@ type Store struct {
 	cancel  context.CancelFunc
 	closed  atomic.Bool
 	loops   sync.WaitGroup
-	nonce   atomic.Uint64
+	life    string        // of this process: its name may have had others
+	nonce   atomic.Uint64 // of the latest acquisition in this life
 	behind  chan store.Partition // outboxes to be emptied in the background
 
 	parts [store.Partitions]part
@@ -109,7 +110,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, c: c, metrics: m, behind: make(chan store.Partition, store.Partitions)}
+	s := &Store{o: o, c: c, metrics: m, life: rand.Text(), behind: make(chan store.Partition, store.Partitions)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.checkFormat(ctx); err != nil {
 		_ = c.Close()
