@@ -49,11 +49,27 @@ type MemberAnswer struct {
 
 // Here gives nil when this replica serves a subject.
 func (s *Server) Here(ctx context.Context, subject string) error {
-	if seat, ok := s.Flow.SeatOf(subject); ok && seat.Owner.Served() || s.Cluster == nil {
-		return nil
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for patience := time.Now().Add(changingHands); ; {
+		if seat, ok := s.Flow.SeatOf(subject); ok && seat.Owner.Served() || s.Cluster == nil {
+			return nil
+		}
+		err := s.Cluster.Elsewhere(ctx, store.PartitionOf(subject))
+		if !problem.Is(err, problem.Unavailable) || time.Now().After(patience) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
 	}
-	return s.Cluster.Elsewhere(ctx, store.PartitionOf(subject))
 }
+
+// changingHands is how long a request waits for a partition that one replica has
+// given back and another not yet taken.
+const changingHands = 2 * time.Second
 
 var replicas = []web.Role{web.Replica}
 
