@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,6 +114,14 @@ func (e Edge) handler(rt Route) http.Handler {
 		defer func() {
 			if e.Observe != nil {
 				e.Observe(rt.Method, rt.Path, rec.code(), e.Now().Sub(began))
+			}
+		}()
+		defer func() {
+			if x := recover(); x != nil && x != http.ErrAbortHandler { // one bad request must not look like a broken network
+				e.Logger.Error("a request made the program fail", "method", rt.Method, "route", rt.Path, "panic", x, "stack", string(debug.Stack()))
+				e.fail(rec, r, rt, problem.New(problem.Internal, "the request could not be answered"))
+			} else if x != nil {
+				panic(x)
 			}
 		}()
 		if rt.Kind != Raw && rt.Kind != RPC { // a raw door bounds its own body and says how in its own words
