@@ -61,6 +61,9 @@ func (a *App) finishPurge(ctx context.Context, p flow.Purge, records int) (flow.
 		}
 		e.Incidents, e.Kept = e.Incidents+erased, e.Kept+kept
 		for _, id := range pictures {
+			if _, err := a.blobs.Own(id); problem.Is(err, problem.NotFound) {
+				continue // none was drawn, or it has expired
+			}
 			if err := a.blobs.Remove(id); err != nil {
 				return e, err
 			}

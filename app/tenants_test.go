@@ -93,27 +93,35 @@ func TestAPurgeErasesOneTenant(t *testing.T) {
 		}
 		return false
 	}, 30*time.Second, 50*time.Millisecond)
-	over := at.Add(time.Second)
-	mine.State, mine.EndsAt, mine.AsOf = alert.Resolved, &over, over
+	ends := func(at time.Time) {
+		mine.State, mine.EndsAt, mine.AsOf = alert.Resolved, &at, at
+		require.NoError(t, r.Fire(t.Context(), mine))
+		require.Eventually(t, func() bool {
+			var doc struct {
+				State  string
+				Ticket struct {
+					Desired   int `json:"desired_version"`
+					Delivered int `json:"delivered_version"`
+				}
+			}
+			r.want(t, http.StatusOK, http.MethodGet, "/api/v1/incidents/"+list.Items[0].ID, "").into(t, &doc)
+			return doc.State == "resolved" && doc.Ticket.Delivered == doc.Ticket.Desired
+		}, 30*time.Second, 50*time.Millisecond)
+	}
+	ends(at.Add(time.Second))
+	mine.State, mine.EndsAt, mine.AsOf = alert.Firing, nil, at.Add(2*time.Second) // it is opened again, with a picture of its own
 	require.NoError(t, r.Fire(t.Context(), mine))
 	require.Eventually(t, func() bool {
-		var doc struct {
-			State  string
-			Ticket struct {
-				Desired   int `json:"desired_version"`
-				Delivered int `json:"delivered_version"`
-			}
-		}
-		r.want(t, http.StatusOK, http.MethodGet, "/api/v1/incidents/"+list.Items[0].ID, "").into(t, &doc)
-		return doc.State == "resolved" && doc.Ticket.Delivered == doc.Ticket.Desired
+		return r.state(t, list.Items[0].ID) == "open" && r.do(t, call{Method: http.MethodGet, Path: picture, Token: r.admin}).Status == http.StatusOK
 	}, 30*time.Second, 50*time.Millisecond)
+	ends(at.Add(3 * time.Second))
 
 	r.want(t, http.StatusBadRequest, http.MethodDelete, "/api/v1/tenants/acme?purge=yes", "")
 	var erased struct{ Series, Records, Incidents, Pictures, Kept int }
 	r.want(t, http.StatusOK, http.MethodDelete, "/api/v1/tenants/acme?purge=true", "").into(t, &erased)
 	require.Equal(t, 2, erased.Series)
 	require.Equal(t, 1, erased.Incidents)
-	require.Equal(t, 1, erased.Pictures)
+	require.Equal(t, 2, erased.Pictures, "of both openings")
 	require.Zero(t, erased.Kept)
 	require.GreaterOrEqual(t, erased.Records, 3)
 	gone := func(r *rig) {

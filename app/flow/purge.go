@@ -98,8 +98,12 @@ func (s *Shared) EndPurge(tx *partition.Tx, p Purge, e Erased) error {
 	return tx.Put(purges, string(p.ID), "purge", 1, p)
 }
 
+// Picture names the picture of an incident's opening, from 1.
+func Picture(id incident.ID, opening int) string { return fmt.Sprintf("%s-%d.png", id, opening) }
+
 // EraseIncidents erases the incidents of an environment that are the tenant's
-// alone; others are kept. It gives the pictures, which the caller erases.
+// alone; others are kept. It gives the pictures that there may be, of every
+// opening; the caller erases them.
 func (h *Handler) EraseIncidents(tx *partition.Tx, id tenant.ID) (pictures []string, erased, kept int, err error) {
 	records, err := tx.List(Incidents)
 	if err != nil {
@@ -113,8 +117,8 @@ func (h *Handler) EraseIncidents(tx *partition.Tx, id tenant.ID) (pictures []str
 		if len(i.Alerts) == 0 || slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Tenant != id }) {
 			continue
 		}
-		if i.Dashboard.Blob != "" {
-			pictures = append(pictures, i.Dashboard.Blob)
+		for n := range i.Openings {
+			pictures = append(pictures, Picture(i.ID, n+1))
 		}
 		if i.State != incident.StateResolved || i.Mirror.Delivered != i.Mirror.Desired {
 			kept++

@@ -231,7 +231,7 @@ func (s *Sender) picture(ctx context.Context, d delivery.Delivery) (any, error) 
 }
 
 // BlobID names the picture of an incident's present opening.
-func BlobID(i incident.Incident) string { return fmt.Sprintf("%s-%d.png", i.ID, i.Openings) }
+func BlobID(i incident.Incident) string { return flow.Picture(i.ID, i.Openings) }
 
 // draw gives the opening's picture, drawn once.
 func (s *Sender) draw(ctx context.Context, i incident.Incident) ([]byte, error) {

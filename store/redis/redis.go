@@ -79,8 +79,8 @@ type Store struct {
 	cancel  context.CancelFunc
 	closed  atomic.Bool
 	loops   sync.WaitGroup
-	life    string        // of this process: its name may have had others
-	nonce   atomic.Uint64 // of the latest acquisition in this life
+	life    string               // of this process: its name may have had others
+	nonce   atomic.Uint64        // of the latest acquisition in this life
 	behind  chan store.Partition // outboxes to be emptied in the background
 
 	parts [store.Partitions]part
