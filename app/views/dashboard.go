@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/dashboards"
+	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -124,16 +125,22 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 		lead = alert.Alert{}
 	}
 	over := lead.Evidence.Over
-	if rl.Kind == rule.Latency && over == 0 {
-		over = v.limit(r.Context(), rl, d.Environment, span)
+	now, known := v.learned(r.Context(), rl, d.Environment, span)
+	if rl.Kind == rule.Latency && over == 0 && known && now.OverSeconds != nil {
+		over = *now.OverSeconds // else the volume is shown
 	}
 	rl.SLI = rl.SLI.At(over)
 	c, err := v.api.Artist.Span(r.Context(), rl, d.Environment, span)
 	if err != nil {
 		return err
 	}
-	if lead.ID != "" {
+	switch {
+	case lead.ID != "":
 		c = send.Mark(c, lead)
+	case known && c.Volume && rl.Kind == rule.Traffic:
+		c.Usual = now.RatePerMinute
+	case known && !c.Volume:
+		c.Usual = now.Usual
 	}
 	if n, err := strconv.Atoi(r.URL.Query().Get("height")); err == nil {
 		c.Height = n
@@ -146,26 +153,24 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 	return api.WritePNG(w, png)
 }
 
-// limit is what a slow event of the tenant's slice takes longer than now, in seconds; 0
-// where that is not known: then the volume is shown.
-func (v *Views) limit(ctx context.Context, rl rule.Rule, environment string, span dashboards.Span) (over float64) {
+// learned is what the rule holds of the tenant's slice now; false where that is not
+// known: of all tenants together, before anything was learned, or when another
+// replica serves the tenant.
+func (v *Views) learned(ctx context.Context, rl rule.Rule, environment string, span dashboards.Span) (found evaluate.SliceStatus, ok bool) {
 	if span.Tenant == tenant.Product {
-		return 0 // each tenant has its own
+		return found, false // each tenant has its own
 	}
 	err := v.api.Flow.Decide(ctx, flow.TenantSubject(span.Tenant), func(tx *partition.Tx, h *flow.Handler) error {
 		for _, x := range h.Status(span.Tenant, tx.Now()).SLIs {
 			for _, sl := range x.Slices {
-				if x.Environment == environment && sl.Rule == rl.Name && sl.Slice.Key() == span.Slice.Key() && sl.OverSeconds != nil {
-					over = *sl.OverSeconds
+				if x.Environment == environment && sl.Rule == rl.Name && sl.Slice.Equal(span.Slice) {
+					found, ok = sl, true
 				}
 			}
 		}
 		return nil
 	})
-	if err != nil { // it is served elsewhere
-		return 0
-	}
-	return over
+	return found, ok && err == nil
 }
 
 // ticket leads from a number of the built-in register to its incident.
