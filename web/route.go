@@ -119,6 +119,9 @@ func (e Edge) handler(rt Route) http.Handler {
 		defer func() {
 			if x := recover(); x != nil && x != http.ErrAbortHandler { // one bad request must not look like a broken network
 				e.Logger.Error("a request made the program fail", "method", rt.Method, "route", rt.Path, "panic", x, "stack", string(debug.Stack()))
+				if rec.status != 0 { // half an answer must not look like a whole one
+					panic(http.ErrAbortHandler)
+				}
 				e.fail(rec, r, rt, problem.New(problem.Internal, "the request could not be answered"))
 			} else if x != nil {
 				panic(x)
