@@ -32,6 +32,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/itsm/rt"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -74,7 +75,7 @@ type policyRecord struct {
 // policyRevision finds the policy among the stored revisions or adds it.
 func (a *App) policyRevision(ctx context.Context, p *profiles.Policy) (int, error) {
 	home := store.PartitionOf(policySubject)
-	records, err := a.store.Records(ctx, home, policySubject, "", 1000)
+	records, err := partition.All(ctx, a.store, home, policySubject)
 	if err != nil {
 		return 0, err
 	}

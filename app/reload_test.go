@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app"
 	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/store/embedded"
 )
 
 var regexpTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`)
@@ -163,4 +166,23 @@ func TestATicketSystemThatAReloadTookOutIsNotAsked(t *testing.T) {
 	r, _ := reloadRig(t)
 	require.NoError(t, r.PollTickets(t.Context(), "register"))
 	require.NoError(t, r.PollTickets(t.Context(), "gone"))
+}
+
+// TestAPolicyBehindAThousandRevisions gets the number that follows the last one.
+func TestAPolicyBehindAThousandRevisions(t *testing.T) {
+	dir := t.TempDir()
+	st, err := embedded.Open(filepath.Join(dir, "store"), embedded.Options{})
+	require.NoError(t, err)
+	lease, err := st.Acquire(t.Context(), store.PartitionOf("policy"))
+	require.NoError(t, err)
+	var puts []store.Record
+	for n := range 1003 {
+		key := fmt.Sprintf("%08d", n+1)
+		puts = append(puts, store.Record{Collection: "policy", Key: key, Kind: "policy", Version: 1, Value: fmt.Appendf(nil, `{"number":%d,"sha":"s%d"}`, n+1, n)})
+	}
+	require.NoError(t, lease.Commit(t.Context(), store.Batch{Puts: puts}))
+	require.NoError(t, lease.Release(t.Context()))
+	require.NoError(t, st.Close())
+	r := start(t, dir)
+	require.Contains(t, r.want(t, http.StatusOK, http.MethodPost, "/api/v1/reload", "").Body, `"policy_revision":1004`)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/cluster"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -345,7 +346,7 @@ func (a *App) offerPolicy(ctx context.Context, p *profiles.Policy, r store.Recor
 	var last policyRecord
 	free := false
 	err = api.Await(ctx, func() (bool, error) {
-		records, err := a.store.Records(ctx, home, policySubject, "", 1000)
+		records, err := partition.All(ctx, a.store, home, policySubject)
 		if err != nil || len(records) == 0 {
 			return false, err
 		}
