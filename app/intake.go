@@ -260,7 +260,8 @@ func (a *App) openQueries(db *history.Store) {
 	q := a.config().Limits.Query
 	o := own
 	o.Timeout, o.MaxSamples, o.MaxPoints, o.MaxItems, o.Concurrent = q.Timeout, q.Samples, q.Points, q.Results, q.Concurrent
-	o.Metadata, o.Exemplars, o.Version = &a.metadata, db.Exemplars(), a.o.Version
+	o.Metadata, o.Version = &a.metadata, a.o.Version
+	o.Exemplars = unpurgedExemplars{db.Exemplars(), a.shared.Directory(), a.o.Config.Labels.Tenant}
 	a.querier.Store(history.NewQuerier(db.Queryable(), o))
 }
 

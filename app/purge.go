@@ -4,7 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -114,4 +119,39 @@ func (a *App) policyAt(ctx context.Context, revision int) (*profiles.Policy, err
 		return nil, problem.New(problem.NotFound, "policy revision %d is not kept", revision)
 	}
 	return profiles.Parse(fmt.Sprintf("policy revision %d", revision), []byte(rec.Text))
+}
+
+// unpurgedExemplars leaves out the exemplars of purged tenants: the TSDB deletes
+// series, and keeps their exemplars until newer ones of anybody take their places.
+type unpurgedExemplars struct {
+	storage.ExemplarQueryable
+	of    *flow.Directory
+	label string
+}
+
+// ExemplarQuerier implements storage.ExemplarQueryable.
+func (u unpurgedExemplars) ExemplarQuerier(ctx context.Context) (storage.ExemplarQuerier, error) {
+	q, err := u.ExemplarQueryable.ExemplarQuerier(ctx)
+	return unpurgedSelect{q, u}, err
+}
+
+type unpurgedSelect struct {
+	storage.ExemplarQuerier
+	u unpurgedExemplars
+}
+
+// Select implements storage.ExemplarQuerier.
+func (s unpurgedSelect) Select(from, to int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
+	found, err := s.ExemplarQuerier.Select(from, to, sets...)
+	out := found[:0]
+	for _, r := range found {
+		if p, ok := s.u.of.Purge(tenant.ID(r.SeriesLabels.Get(s.u.label))); ok {
+			asked := p.AskedAt.UnixMilli()
+			r.Exemplars = slices.DeleteFunc(r.Exemplars, func(x exemplar.Exemplar) bool { return x.Ts <= asked })
+		}
+		if len(r.Exemplars) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out, err
 }

@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,4 +143,24 @@ func TestAPurgeErasesOneTenant(t *testing.T) {
 	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/unknown-tenants", "").Body, `"acme"`, "who goes on sending is unknown")
 	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{}`)
 	require.Equal(t, map[string]string{"acme": "7", "bolt": "2"}, r.query(t, r.admin, "", "payment_transactions_total"), "what comes after the purge is kept")
+}
+
+// TestAPurgeTakesExemplars: they lead to traces of the tenant's customers.
+func TestAPurgeTakesExemplars(t *testing.T) {
+	r := start(t, t.TempDir())
+	for _, id := range []string{"acme", "bolt"} {
+		r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/"+id, `{}`)
+		body := fmt.Sprintf(`{"resourceMetrics":[{"resource":{"attributes":[{"key":"tenant.id","value":{"stringValue":%q}}]},"scopeMetrics":[{"metrics":[{"name":"payment.transactions","sum":{"isMonotonic":true,"aggregationTemporality":2,"dataPoints":[{"timeUnixNano":"%[2]d","asInt":"1","exemplars":[{"timeUnixNano":"%[2]d","asInt":"1","traceId":"%032x","spanId":"00000000000000aa"}]}]}}]}]}]}`,
+			id, time.Now().UnixNano(), id)
+		got := r.do(t, call{Method: http.MethodPost, Path: "/v1/metrics", Token: r.admin, Header: map[string]string{"Content-Type": "application/json"}, Body: body})
+		require.Equal(t, http.StatusOK, got.Status, got.Body)
+	}
+	exemplars := func() string {
+		return r.do(t, call{Method: http.MethodGet, Path: "/prometheus/api/v1/query_exemplars?query=payment_transactions_total", Token: r.admin}).Body
+	}
+	acme, bolt := fmt.Sprintf("%032x", "acme"), fmt.Sprintf("%032x", "bolt")
+	require.Eventually(t, func() bool { return strings.Contains(exemplars(), acme) && strings.Contains(exemplars(), bolt) }, 20*time.Second, 50*time.Millisecond)
+	r.want(t, http.StatusOK, http.MethodDelete, "/api/v1/tenants/acme?purge=true", "")
+	require.NotContains(t, exemplars(), acme)
+	require.Contains(t, exemplars(), bolt)
 }
