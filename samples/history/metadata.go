@@ -23,6 +23,7 @@ type Meta struct {
 // outlive the process, and must not fill its memory.
 const (
 	maxMeta     = 20_000 // metrics over all tenants
+	maxMetaOne  = 2_000  // metrics of one tenant: it must not take its neighbours' room
 	maxMetaText = 1_024  // bytes of a help
 )
 
@@ -54,7 +55,7 @@ func (m *Metadata) Note(t tenant.ID, family string, meta Meta) {
 	}
 	of := m.known[t]
 	if _, ok := of[family]; !ok {
-		if m.size >= maxMeta {
+		if m.size >= maxMeta || t != tenant.Product && len(of) >= maxMetaOne {
 			return
 		}
 		m.size++
