@@ -132,6 +132,7 @@ func (h *Handler) EraseIncidents(tx *partition.Tx, id tenant.ID) (pictures []str
 		for _, page := range i.Pages {
 			tx.Delete(Pages, page)
 		}
+		tx.Delete(Escalations, r.Key)
 		tx.Delete(active, r.Key)
 		tx.Delete(Incidents, r.Key)
 		tx.SetTimer(store.Timer{ID: r.Key + "/forget"})

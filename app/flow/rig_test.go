@@ -54,6 +54,7 @@ type world struct {
 	only []string
 	// youngFor is how long a tenant is young; 0: as always.
 	youngFor time.Duration
+	journal  string // the name of the process's journal
 }
 
 func newWorld(t *testing.T) *world {
@@ -161,6 +162,7 @@ func (w *world) begin(t *testing.T) *life {
 	l.sender = send.New(send.Options{Store: w.store, Blobs: w.blobs, Systems: map[string]itsm.System{"register": w.desk}, Channels: map[string]channel.Channel{"log": w.mail, "sms": w.sms},
 		Links: links{}, Pictures: links{}, Live: func(catalog.TeamID) bool { return !w.observed.Load() }, Now: time.Now, Logger: log})
 	s.Store, s.Logger, s.Sender, s.Metrics = w.store, log, l.sender, flow.NewMetrics(prometheus.NewRegistry())
+	s.Journal = w.journal
 	s.Evaluate = evaluate.Options{Environment: env, YoungFor: w.youngFor}
 	s.JournalEnd = func() (at journal.Position) { return at }
 	s.Settings = flow.Settings{Environment: env, Channels: func() []string { return []string{"log", "sms"} }, Live: func(catalog.TeamID) bool { return !w.observed.Load() },

@@ -32,11 +32,19 @@ func (h *Handler) IngestSpans(tx *partition.Tx, b *tracing.Batch, calls []tracin
 	h.engine.Heard(b.ReceivedAt, b.Source, b.Steps)
 	for i := range calls {
 		c := &calls[i]
-		if stands, ok := h.at[c.Tenant]; ok && stands.Before(at) {
+		if stands, ok := h.at[c.Tenant]; ok && stands.Before(at) && h.newCalls(c.Tenant, b.ReceivedAt) {
 			h.addCall(b, c)
 		}
 	}
 	return err
+}
+
+// newCalls says whether calls received at a time can be missing in a state that
+// another process wrote. Events have no last time that would tell them apart, as a
+// series has: what was received before the state was written is taken to be in it.
+func (h *Handler) newCalls(id tenant.ID, received time.Time) bool {
+	since, ok := h.since[id]
+	return !ok || received.After(since.Add(edge))
 }
 
 func (h *Handler) addCall(b *tracing.Batch, c *tracing.Call) {
