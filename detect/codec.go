@@ -15,7 +15,7 @@ const (
 	kindBaseline   = 'B'
 	kindTraffic    = 'V'
 	codecVersion   = 1
-	mostCount      = 1e24 // no sum of ours comes near; what is above was not written here
+	mostStep       = 1e9 // events of one step: what is above is no count, and no evidence
 )
 
 var errShort = errors.New("detect: record ends too early")
@@ -215,7 +215,7 @@ func (r *reader) float() float64 {
 	if r.err != nil {
 		return 0
 	}
-	if math.IsNaN(f) || f < 0 || f > mostCount {
+	if math.IsNaN(f) || f < 0 || math.IsInf(f, 0) { // sums of squares may be as large as they like
 		r.err = errors.New("detect: a count that is not one")
 		return 0
 	}

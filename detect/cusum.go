@@ -42,7 +42,7 @@ func (c *cusum) span() int64 { return c.lastBad - c.onset }
 // as soon as a short one.
 func (c *cusum) add(s *Step, x, needed float64, guard int64) {
 	if c.score == 0 {
-		if x <= 0 {
+		if !(x > 0) { // nor when it cannot be told
 			return
 		}
 		*c = cusum{onset: s.Start}

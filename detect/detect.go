@@ -123,7 +123,7 @@ func (p *Parameters) fill() {
 
 // usable says whether the step is evidence, and makes sense of its counts.
 func (s *Step) usable() bool {
-	if !(s.N > 0) || s.Coverage < minCoverage || s.Start < 0 || s.End <= s.Start || s.N > mostCount {
+	if !(s.N > 0) || s.Coverage < minCoverage || s.Start < 0 || s.End <= s.Start || s.N > mostStep {
 		return false
 	}
 	if !(s.K > 0) {

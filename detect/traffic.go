@@ -51,7 +51,7 @@ func (d *Traffic) Step(p Parameters, v Volume, s Step) (out Decision) {
 		v.Low = v.Expected
 	}
 	v.High = math.Max(v.High, v.Expected)
-	if s.Coverage >= minCoverage && s.End > s.Start && s.Start >= d.last && s.N >= 0 && s.N < mostCount && mu > 0 && mu < mostCount {
+	if s.Coverage >= minCoverage && s.End > s.Start && s.Start >= d.last && s.N >= 0 && s.N < mostStep && mu > 0 && mu < mostStep {
 		d.last = s.End
 		s.K = mu
 		d.move(&p, &v, &s, needed, &out)

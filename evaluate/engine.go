@@ -176,6 +176,10 @@ type SliceStatus struct {
 // is further would hold back all that follow.
 const tooFarAhead = 5 * time.Minute
 
+// mostValue is what a counter of events may show: above, single events are lost in
+// its rounding, and sums of it would overflow.
+const mostValue = 1e18
+
 // Engine evaluates the tenants of one partition. It is not safe for concurrent
 // use: the goroutine that owns the partition owns it.
 type Engine struct {

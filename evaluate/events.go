@@ -64,14 +64,14 @@ func (e *Engine) AddEvents(receivedAt time.Time, id tenant.ID, from string, ls l
 	}
 	received := receivedAt.UnixMilli()
 	for _, ev := range events {
-		if ev.T > received+tooFarAhead.Milliseconds() || ev.T <= 0 || !(ev.N >= 0) || math.IsInf(ev.N, 0) {
+		if ev.T > received+tooFarAhead.Milliseconds() || ev.T <= 0 || !(ev.N >= 0) || ev.N > mostValue {
 			ts.refusedSamples++
 			continue
 		}
 		if ev.N == 0 {
 			continue // a histogram's edge that nothing was below
 		}
-		if !(ev.Weight > 0) || math.IsInf(ev.Weight, 0) {
+		if !(ev.Weight > 0) || ev.Weight > mostValue {
 			ev.Weight = ev.N
 		}
 		ts.happened(s, from, ev, received)

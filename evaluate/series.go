@@ -114,7 +114,7 @@ func (ts *tenantState) apply(s *series, sm Sample) {
 		s.changed()
 		return
 	}
-	if math.IsNaN(sm.V) || math.IsInf(sm.V, 0) || sm.V < 0 || sm.T <= 0 {
+	if !(sm.V >= 0) || sm.V > mostValue || sm.T <= 0 {
 		ts.refusedSamples++
 		return
 	}

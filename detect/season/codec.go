@@ -29,7 +29,7 @@ func (c *coder) small(vs ...*float32) {
 			c.data = binary.LittleEndian.AppendUint32(c.data, math.Float32bits(*v))
 			continue
 		}
-		if c.take(4, func(b []byte) { *v = math.Float32frombits(binary.LittleEndian.Uint32(b)) }); !(*v >= 0) || *v > 1e18 {
+		if c.take(4, func(b []byte) { *v = math.Float32frombits(binary.LittleEndian.Uint32(b)) }); !(*v >= 0) || *v > math.MaxFloat32 {
 			c.bad = true
 		}
 	}
@@ -41,7 +41,7 @@ func (c *coder) floats(vs ...*float64) {
 			c.data = binary.LittleEndian.AppendUint64(c.data, math.Float64bits(*v))
 			continue
 		}
-		if c.take(8, func(b []byte) { *v = math.Float64frombits(binary.LittleEndian.Uint64(b)) }); !(*v >= 0) || *v > 1e18 {
+		if c.take(8, func(b []byte) { *v = math.Float64frombits(binary.LittleEndian.Uint64(b)) }); !(*v >= 0) || math.IsInf(*v, 0) {
 			c.bad = true
 		}
 	}

@@ -33,6 +33,7 @@ const (
 	firstSpread = 0.1
 	spreadKeeps = 0.98 // of what was known of the spread an hour ago
 	spreadFrom  = 20.0 // events that an hour must promise to tell of the spread
+	mostStep    = 1e9  // events of one step: what is above is no count
 )
 
 // Slots of a week.
@@ -108,7 +109,7 @@ type Rate struct {
 // Observe adds a step that started at ms (unix), at which r was expected: n events in
 // minutes observed.
 func (s *Season) Observe(ms int64, r Rate, n, minutes float64) {
-	if !(minutes > 0) || !(n >= 0) || math.IsInf(n, 0) {
+	if !(minutes > 0) || !(n >= 0) || n > mostStep {
 		return
 	}
 	if s.Begin(ms, r.Slot); ms/hour < s.newest {

@@ -20,6 +20,9 @@ type part struct{ n, of float64 }
 
 // Observe adds a step that started at ms (unix) in a slot of the week: n of all events.
 func (s *Share) Observe(ms int64, slot int, n, of float64) {
+	if !(n >= 0) || !(of >= 0) || n > mostStep || of > mostStep {
+		return
+	}
 	if at := ms / hour; at > s.newest {
 		s.merge(s.now[1], s.slot[1])
 		if at-s.newest > 1 {
