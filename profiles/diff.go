@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,6 +60,8 @@ func ruleWords(a, b rule.Rule) (out []string) {
 	}
 	say("kind", a.Kind, b.Kind)
 	say("severity", a.Severity, b.Severity)
+	say("direction", cmp.Or(a.Direction, rule.Less), cmp.Or(b.Direction, rule.Less))
+	say("sensitivity", cmp.Or(a.Sensitivity, rule.Balanced), cmp.Or(b.Sensitivity, rule.Balanced))
 	if a.SLI.ID() != b.SLI.ID() {
 		out = append(out, "it counts something else, and learns anew")
 	}
