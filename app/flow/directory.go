@@ -89,10 +89,21 @@ func (d *Directory) remove(id tenant.ID) {
 	delete(d.tenants, id)
 }
 
-// keep takes the documents of list as all there are.
-func (d *Directory) keep(list map[tenant.ID]tenant.Tenant) {
+// keep takes the documents of list as all there are, but for those that are served
+// here: what was put or removed of them meanwhile stays.
+func (d *Directory) keep(list map[tenant.ID]tenant.Tenant, here func(tenant.ID) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for id := range list {
+		if _, known := d.tenants[id]; !known && here(id) {
+			delete(list, id)
+		}
+	}
+	for id, t := range d.tenants {
+		if here(id) {
+			list[id] = t
+		}
+	}
 	d.tenants = list
 }
 
@@ -142,17 +153,10 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 // better than a listing, which may be a moment old, tells.
 func (s *Shared) adopt(list map[tenant.ID]tenant.Tenant) {
 	before := s.observation()
-	for _, t := range s.directory.List() {
-		if _, here := s.SeatOf(TenantSubject(t.ID)); here {
-			list[t.ID] = t
-		}
-	}
-	for id := range list {
-		if _, here := s.SeatOf(TenantSubject(id)); here && !s.directory.Known(id) {
-			delete(list, id)
-		}
-	}
-	s.directory.keep(list)
+	s.directory.keep(list, func(id tenant.ID) bool {
+		_, here := s.SeatOf(TenantSubject(id))
+		return here
+	})
 	if !s.observation().Equal(before) {
 		s.refreshAll()
 	}

@@ -118,22 +118,29 @@ func (s *Shared) putMode(tx *partition.Tx, m Mode, says string) error {
 	return tx.Put(modes, string(m.Team), "team", 1, m)
 }
 
-// loadModes reads what was decided of teams.
+// loadModes reads what was decided of teams, as LoadDuty does.
 func (s *Shared) loadModes(ctx context.Context) error {
-	records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), modes)
-	if err != nil {
-		return err
-	}
-	all := map[catalog.TeamID]Mode{}
-	for _, r := range records {
-		m, err := decode[Mode](r)
+	for {
+		if _, here := s.SeatOf(DutySubject); here {
+			return nil
+		}
+		before := s.modes.Load()
+		records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), modes)
 		if err != nil {
 			return err
 		}
-		all[m.Team] = m
+		all := map[catalog.TeamID]Mode{}
+		for _, r := range records {
+			m, err := decode[Mode](r)
+			if err != nil {
+				return err
+			}
+			all[m.Team] = m
+		}
+		if s.modes.CompareAndSwap(before, &all) {
+			return nil
+		}
 	}
-	s.modes.Store(&all)
-	return nil
 }
 
 // TeamDrills lists the drills of a team, or of all, the newest first.

@@ -103,28 +103,36 @@ func without(list []rota.Override, id string) []rota.Override {
 // changeOverrides puts another list in force; the oldest override stays first.
 func (s *Shared) changeOverrides(change func([]rota.Override) []rota.Override) {
 	list := change(s.Roster().Overrides)
-	slices.SortFunc(list, func(a, b rota.Override) int { return strings.Compare(a.ID, b.ID) })
+	sortOverrides(list)
 	s.overrides.Store(&list)
 }
 
 // LoadDuty reads what was decided about being on call, unless it is changed here
-// and known better.
+// and known better. What changes while it reads is not undone: it reads again.
 func (s *Shared) LoadDuty(ctx context.Context) error {
-	if _, here := s.SeatOf(DutySubject); here {
-		return nil
-	}
-	records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), overrides)
-	if err != nil {
-		return err
-	}
-	list := []rota.Override{}
-	for _, r := range records {
-		o, err := decode[rota.Override](r)
+	for read := false; !read; {
+		if _, here := s.SeatOf(DutySubject); here {
+			return nil
+		}
+		before := s.overrides.Load()
+		records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), overrides)
 		if err != nil {
 			return err
 		}
-		list = append(list, o)
+		list := []rota.Override{}
+		for _, r := range records {
+			o, err := decode[rota.Override](r)
+			if err != nil {
+				return err
+			}
+			list = append(list, o)
+		}
+		sortOverrides(list)
+		read = s.overrides.CompareAndSwap(before, &list)
 	}
-	s.changeOverrides(func([]rota.Override) []rota.Override { return list })
 	return s.loadModes(ctx)
+}
+
+func sortOverrides(list []rota.Override) {
+	slices.SortFunc(list, func(a, b rota.Override) int { return strings.Compare(a.ID, b.ID) })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -37,36 +38,35 @@ func (s *Shared) Glances(ctx context.Context) ([]evaluate.Glance, error) {
 		p := store.PartitionOf(TenantSubject(t.ID))
 		by[p] = append(by[p], t.ID)
 	}
-	answers := make(chan []evaluate.Glance, len(by)) // room for all: a late owner never waits
-	asked := 0
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	out := make([]evaluate.Glance, 0, len(all))
 	for p, ids := range by {
 		seat, here := s.Seat(p)
 		if !here {
 			continue
 		}
-		h := seat.Handler
-		posted := seat.Owner.Post(func(tx *partition.Tx) error {
+		asking.Go(func() {
 			part := make([]evaluate.Glance, 0, len(ids))
-			for _, id := range ids {
-				if g, ok := h.engine.Glance(id, tx.Now()); ok {
-					part = append(part, g)
+			err := seat.Owner.Call(ctx, func(tx *partition.Tx) error {
+				for _, id := range ids {
+					if g, ok := seat.Handler.engine.Glance(id, tx.Now()); ok {
+						part = append(part, g)
+					}
 				}
+				return nil
+			})
+			if err != nil {
+				return // it is not served here any more, or ctx has ended
 			}
-			answers <- part
-			return nil
-		})
-		if posted {
-			asked++
-		}
-	}
-	out := make([]evaluate.Glance, 0, len(all))
-	for range asked {
-		select {
-		case part := <-answers:
+			mu.Lock()
+			defer mu.Unlock()
 			out = append(out, part...)
-		case <-ctx.Done():
-			return nil, problem.Wrap(ctx.Err(), problem.Unavailable, "not every partition answered in time").WithHint("try again")
-		}
+		})
+	}
+	asking.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, problem.Wrap(err, problem.Unavailable, "not every partition answered in time").WithHint("try again")
 	}
 	return out, nil
 }
