@@ -137,12 +137,17 @@ func (s *Store) move(ctx context.Context, p store.Partition, numbers []uint64, s
 
 // empty moves everything in p's outbox, the oldest first; taken says that this is
 // what later asked for.
-func (s *Store) empty(ctx context.Context, p store.Partition, taken bool) error {
+func (s *Store) empty(ctx context.Context, p store.Partition, taken bool) (err error) {
 	pt := &s.parts[p]
 	pt.out.Lock()
 	defer pt.out.Unlock()
 	if taken {
 		pt.late.Store(false) // under the lock: no commit's messages overtake what is read now
+		defer func() {
+			if err != nil && pt.late.Swap(true) { // nor what stays
+				err = nil // a commit asked for it again meanwhile
+			}
+		}()
 	}
 	held, err := s.c.HGetAll(ctx, prefixes[p]+"o").Result()
 	if err != nil {
@@ -183,7 +188,7 @@ func (s *Store) carry() {
 			case <-s.ctx.Done():
 				return
 			case <-time.After(200 * time.Millisecond):
-				s.later(p)
+				s.behind <- p // late stands: nobody else has put it there
 			}
 		}
 	}
