@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -36,12 +37,12 @@ func (a *App) adopt(ctx context.Context) {
 			case err == nil:
 				told = false
 				a.door.Forget(u.ID)
-				a.log.Info("a tenant was onboarded, because it sends and onboarding is automatic", "tenant", u.ID)
+				a.log.Info("a tenant was onboarded, because it sends and onboarding is automatic", logkey.Tenant, u.ID)
 			case ctx.Err() != nil:
 				return
 			case !told: // once, not for each tenant and second
 				told = true
-				a.log.Error("tenants that send could not be onboarded; it is tried again", "tenant", u.ID, "error", err)
+				a.log.Error("tenants that send could not be onboarded; it is tried again", logkey.Tenant, u.ID, "error", err)
 			}
 		}
 	}

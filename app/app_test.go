@@ -288,7 +288,7 @@ func TestMetricsAreThereFromTheStartAndNameNoTenant(t *testing.T) {
 	}
 	first := get()
 	for _, name := range []string{"tocsin_flow_incidents_opened_total", `tocsin_flow_alert_changes_total{state="firing"}`, `tocsin_flow_deliveries_total{result="ok",verb="page"}`,
-		`tocsin_flow_deliveries_total{result="retry",verb="ticket"}`, "tocsin_flow_page_delay_seconds_count", "tocsin_flow_blind_tenants",
+		`tocsin_flow_deliveries_total{result="retry",verb="ticket"}`, "tocsin_flow_page_delay_seconds_count", "tocsin_flow_blind_tenants", `tocsin_flow_waiting_deliveries{verb="page"}`, `tocsin_flow_oldest_delivery_seconds{verb="ticket"}`,
 		"tocsin_samples_accepted_samples_total", "tocsin_samples_deduplicated_samples_total"} {
 		require.Equal(t, "0", first[name], "%s from the start", name)
 	}
@@ -301,6 +301,10 @@ func TestMetricsAreThereFromTheStartAndNameNoTenant(t *testing.T) {
 	after := get()
 	require.Equal(t, "1", after["tocsin_flow_incidents_opened_total"])
 	require.Equal(t, "1", after["tocsin_samples_accepted_samples_total"])
+	require.NotEqual(t, "0", after["tocsin_flow_evaluation_duration_seconds_count"])
+	require.Contains(t, after, "tocsin_partition_queued_work")
+	require.Contains(t, after, "tocsin_partition_oldest_work_seconds")
+	require.Regexp(t, `msg="an incident was opened" incident=1 tenant=(acme|bolt) `, r.log.String())
 	all := r.do(t, call{Method: "GET", Path: "/metrics"}).Body
 	for _, id := range []string{"acme", "bolt"} {
 		require.NotContains(t, all, id)

@@ -267,7 +267,8 @@ func (a *App) channel(c config.Channel, path func(string) string) (channel.Chann
 // buildFlow fills in what the partitions' handlers share.
 func (a *App) buildFlow(context.Context) error {
 	c, s := a.o.Config, a.shared
-	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry)
+	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry, a.o.Now)
+	a.registry.MustRegister(newBacklog(a))
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
 	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt
 	if a.replicated() {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -82,7 +83,7 @@ func (a *App) finishPurge(ctx context.Context, p flow.Purge, records int) (flow.
 func (a *App) finishPurges(ctx context.Context) {
 	for _, p := range a.shared.Directory().Unfinished() {
 		if _, err := a.finishPurge(ctx, p, 0); err != nil {
-			a.log.Error("a tenant's data could not be erased yet: the next start goes on", "tenant", p.ID, "error", err)
+			a.log.Error("a tenant's data could not be erased yet: the next start goes on", logkey.Tenant, p.ID, "error", err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
@@ -64,7 +65,7 @@ func (a *App) take(ctx context.Context, ps []store.Partition) (taken int, err er
 				if !a.replicated() {
 					return err
 				}
-				a.log.Warn("a partition was lost while it was being taken", "partition", s.p, "error", err)
+				a.log.Warn("a partition was lost while it was being taken", logkey.Partition, s.p, "error", err)
 				got = slices.Delete(slices.Clone(got), n, n+1)
 				return nil // the others at the next call
 			}
@@ -226,7 +227,7 @@ func (a *App) serve(s *seat) {
 		switch {
 		case err == nil:
 		case a.replicated():
-			a.log.Warn("a partition is not served here any more", "partition", s.p, "error", err)
+			a.log.Warn("a partition is not served here any more", logkey.Partition, s.p, "error", err)
 		default:
 			a.log.Error("a partition is not served any more", "error", err)
 			a.fail(err)

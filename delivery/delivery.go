@@ -30,10 +30,11 @@ type Delivery struct {
 	Key         string          `json:"key"`
 	Kind        Kind            `json:"kind"`
 	Destination string          `json:"destination"`
-	Verb        string          `json:"verb"`    // "page", "ticket", "dashboard"
-	Subject     string          `json:"subject"` // who is told the outcome
-	Ref         string          `json:"ref"`     // the incident or page it is for
-	Version     uint64          `json:"version"` // of a mirror's document
+	Verb        string          `json:"verb"`               // "page", "ticket", "dashboard"
+	Subject     string          `json:"subject"`            // who is told the outcome
+	Ref         string          `json:"ref"`                // the incident or page it is for
+	Incident    int             `json:"incident,omitempty"` // its number, for people; 0: none, or an older release's
+	Version     uint64          `json:"version"`            // of a mirror's document
 	Payload     json.RawMessage `json:"payload"`
 	NotBefore   time.Time       `json:"not_before"` // zero: at once
 	NotAfter    time.Time       `json:"not_after"`  // zero: never too late

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
 )
@@ -53,10 +54,16 @@ type Owner struct {
 	renewed time.Time    // by whoever runs the owner
 	alive   atomic.Int64 // unix nanoseconds: the lease was ours then
 	mu      sync.Mutex
-	posted  []func(*Tx) error
+	posted  []piece // not yet done, the oldest first
 	notify  chan struct{}
 	stopped bool
 	ended   chan struct{} // closed when Run has returned
+}
+
+// piece is posted work.
+type piece struct {
+	f  func(*Tx) error
+	at time.Time // when it was posted
 }
 
 // New makes an owner; Run starts it.
@@ -88,7 +95,7 @@ func (w *Owner) Post(f func(*Tx) error) bool {
 	if w.stopped {
 		return false
 	}
-	w.posted = append(w.posted, f)
+	w.posted = append(w.posted, piece{f, w.o.Now()})
 	select {
 	case w.notify <- struct{}{}:
 	default:
@@ -131,11 +138,15 @@ func (w *Owner) Call(ctx context.Context, f func(*Tx) error) error {
 	}
 }
 
-// Pending is the number of posted pieces of work not yet done.
-func (w *Owner) Pending() int {
+// Pending is how many posted pieces of work are not yet done, and when the oldest
+// of them was posted; zero when there are none.
+func (w *Owner) Pending() (n int, oldest time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.posted)
+	if len(w.posted) > 0 {
+		oldest = w.posted[0].at
+	}
+	return len(w.posted), oldest
 }
 
 var errDiscard = errors.New("discard")
@@ -266,21 +277,38 @@ func (w *Owner) round(ctx context.Context) error {
 
 func (w *Owner) drainPosted(ctx context.Context) error {
 	for {
-		w.mu.Lock()
-		work := w.posted
-		w.posted = nil
-		w.mu.Unlock()
-		if len(work) == 0 {
+		f := w.first()
+		if f == nil {
 			return nil
 		}
-		for _, f := range work {
-			if err := w.Keep(ctx); err != nil { // there may be much of it, and none that commits
-				return err
-			}
-			if err := w.decide(ctx, nil, f); err != nil {
-				return err
-			}
+		if err := w.Keep(ctx); err != nil { // there may be much of it, and none that commits
+			return err
 		}
+		err := w.decide(ctx, nil, f)
+		w.did()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// first is the oldest posted work, nil when there is none. It counts as pending
+// until did: work that cannot be committed is what keeps the others waiting.
+func (w *Owner) first() func(*Tx) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.posted) == 0 {
+		return nil
+	}
+	return w.posted[0].f
+}
+
+func (w *Owner) did() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.posted[0] = piece{}
+	if w.posted = w.posted[1:]; len(w.posted) == 0 {
+		w.posted = nil // so that what a peak needed is given back
 	}
 }
 
@@ -298,10 +326,10 @@ func (w *Owner) input(ctx context.Context, in store.Input) (blocked bool, err er
 		return false, err
 	}
 	if p := problem.From(refused); p.Retryable {
-		w.o.Logger.Warn("an input waits", "partition", w.o.Partition, "kind", in.Kind, "subject", in.Subject, "error", refused)
+		w.o.Logger.Warn("an input waits", logkey.Partition, w.o.Partition, "kind", in.Kind, "subject", in.Subject, "error", refused)
 		return true, nil
 	}
-	w.o.Logger.Error("an input was refused and put aside", "partition", w.o.Partition, "kind", in.Kind, "subject", in.Subject, "error", refused)
+	w.o.Logger.Error("an input was refused and put aside", logkey.Partition, w.o.Partition, "kind", in.Kind, "subject", in.Subject, "error", refused)
 	return false, w.decide(ctx, []store.Input{in}, func(tx *Tx) error {
 		tx.Log(ledger.Entry{Subject: in.Subject, Kind: "input.refused", Reason: "an input of kind " + in.Kind + " could not be used and is kept aside: " + problem.From(refused).Message})
 		return tx.Put("refused", in.ID, "input", 1, in)
@@ -327,10 +355,10 @@ func (w *Owner) timer(ctx context.Context, t store.Timer) (waits bool, err error
 		return false, err
 	}
 	if problem.From(refused).Retryable {
-		w.o.Logger.Warn("a timer waits", "partition", w.o.Partition, "kind", t.Kind, "subject", t.Subject, "error", refused)
+		w.o.Logger.Warn("a timer waits", logkey.Partition, w.o.Partition, "kind", t.Kind, "subject", t.Subject, "error", refused)
 		return true, nil
 	}
-	w.o.Logger.Error("a timer could not be handled", "partition", w.o.Partition, "kind", t.Kind, "subject", t.Subject, "error", refused)
+	w.o.Logger.Error("a timer could not be handled", logkey.Partition, w.o.Partition, "kind", t.Kind, "subject", t.Subject, "error", refused)
 	return false, fire(false)
 }
 
@@ -343,7 +371,7 @@ func (w *Owner) decide(ctx context.Context, consumed []store.Input, f func(*Tx) 
 		if errors.Is(err, errDiscard) {
 			return nil
 		}
-		w.o.Logger.Error("a decision failed", "partition", w.o.Partition, "error", err)
+		w.o.Logger.Error("a decision failed", logkey.Partition, w.o.Partition, "error", err)
 		return nil
 	}
 	b := tx.sealed()
@@ -369,7 +397,7 @@ func (w *Owner) commit(ctx context.Context, b store.Batch) error {
 		case errors.Is(err, store.ErrLeaseLost), errors.Is(err, store.ErrClosed), ctx.Err() != nil:
 			return err
 		}
-		w.o.Logger.Error("a commit failed and is tried again", "partition", w.o.Partition, "error", err)
+		w.o.Logger.Error("a commit failed and is tried again", logkey.Partition, w.o.Partition, "error", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -39,7 +39,33 @@ func TestPostedWorkIsDoneInOrder(t *testing.T) {
 		}))
 		require.Len(t, order, 101)
 		require.Equal(t, -1, order[100], "a call comes after what was posted before it")
-		require.Zero(t, r.Pending())
+		synctest.Wait()
+		n, _ := r.Pending()
+		require.Zero(t, n)
+		require.NoError(t, r.drain())
+	})
+}
+
+// TestWorkWaitsBehindWhatCannotBeCommitted: the piece that is being decided counts
+// until it is committed, and the oldest tells how long.
+func TestWorkWaitsBehindWhatCannotBeCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, memory.New(memory.Options{}), &decider{})
+		hold := make(chan struct{})
+		began := time.Now()
+		require.True(t, r.Post(func(*partition.Tx) error { <-hold; return nil }))
+		time.Sleep(2 * time.Second)
+		for range 2 {
+			require.True(t, r.Post(func(*partition.Tx) error { return nil }))
+		}
+		n, oldest := r.Pending()
+		require.Equal(t, 3, n)
+		require.True(t, oldest.Equal(began), "%s", oldest)
+		close(hold)
+		synctest.Wait()
+		n, oldest = r.Pending()
+		require.Zero(t, n)
+		require.True(t, oldest.IsZero())
 		require.NoError(t, r.drain())
 	})
 }

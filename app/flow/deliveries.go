@@ -65,20 +65,20 @@ func (h *Handler) askTicket(tx *partition.Tx, i incident.Incident) {
 	}
 	t := i.Ticket(incident.Links{Incident: h.s.Settings.IncidentURL(string(i.ID)), Queue: queue})
 	h.ask(tx, "itsm/"+system, delivery.Delivery{Key: string(i.ID) + "/ticket/" + system, Kind: delivery.Mirror, Verb: VerbTicket,
-		Subject: IncidentsSubject(i.Environment), Ref: string(i.ID), Version: t.Version,
+		Subject: IncidentsSubject(i.Environment), Ref: string(i.ID), Incident: i.Number, Version: t.Version,
 		Payload: partition.Payload(TicketJob{System: system, Ticket: t, Known: i.Mirror.Ref})})
 }
 
 // askPicture asks for the dashboard's picture at the firing time.
 func (h *Handler) askPicture(tx *partition.Tx, i incident.Incident) {
 	h.ask(tx, "pictures", delivery.Delivery{Key: string(i.ID) + "/picture/" + i.Transition(), Kind: delivery.Call, Verb: VerbPicture,
-		Subject: IncidentsSubject(i.Environment), Ref: string(i.ID), NotBefore: tx.Now().Add(gather / 2), NotAfter: tx.Now().Add(time.Hour),
+		Subject: IncidentsSubject(i.Environment), Ref: string(i.ID), Incident: i.Number, NotBefore: tx.Now().Add(gather / 2), NotAfter: tx.Now().Add(time.Hour),
 		Payload: partition.Payload(PictureJob{Environment: i.Environment, Incident: string(i.ID), Transition: i.Transition()})})
 }
 
 func (h *Handler) askCall(tx *partition.Tx, c oncall.Call, p oncall.Page) {
 	h.ask(tx, c.Destination(), delivery.Delivery{Key: c.Key, Kind: delivery.Call, Verb: VerbPage, Subject: IncidentsSubject(p.Environment),
-		Ref: string(p.ID), NotBefore: tx.Now().Add(gather), NotAfter: c.NotAfter, Payload: partition.Payload(PageJob{Environment: p.Environment, Call: c})})
+		Ref: string(p.ID), Incident: p.Number, NotBefore: tx.Now().Add(gather), NotAfter: c.NotAfter, Payload: partition.Payload(PageJob{Environment: p.Environment, Call: c})})
 }
 
 func (h *Handler) ask(tx *partition.Tx, destination string, d delivery.Delivery) {
@@ -133,6 +133,7 @@ func (h *Handler) advance(tx *partition.Tx, d delivery.Delivery) error {
 			h.s.Sender.Send(next, func(r delivery.Result) { h.s.attempted(home, next, r) })
 		})
 	}
+	tx.After(func() { h.s.Metrics.Waiting.add(h, next) })
 	return tx.Put(deliveries, next.Key, "delivery", 1, next)
 }
 
@@ -174,6 +175,7 @@ func (h *Handler) finish(tx *partition.Tx, r delivery.Result) error {
 	}
 	if next == nil {
 		tx.Delete(deliveries, d.Key)
+		tx.After(func() { h.s.Metrics.Waiting.remove(h, d.Key) })
 		tx.SetTimer(store.Timer{ID: d.Key})
 		return nil
 	}
@@ -206,6 +208,7 @@ func (h *Handler) wake(tx *partition.Tx) error {
 		if err != nil {
 			return err
 		}
+		tx.After(func() { h.s.Metrics.Waiting.add(h, d) })
 		if d.Sending == 0 || h.sending[d.Key] {
 			continue
 		}

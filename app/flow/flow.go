@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -12,6 +13,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/router"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -51,7 +53,7 @@ func poolSubject(environment, service string) string {
 // Ingest takes one journaled batch's part of this partition. at is where the
 // batch ends in the journal: what a tenant's state already holds is left out.
 func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Series, at journal.Position) error {
-	err := h.evaluated(tx, h.engine.Advance(b.ReceivedAt))
+	err := h.evaluate(tx, b.ReceivedAt)
 	for _, s := range series {
 		if stands, ok := h.at[s.Tenant]; ok && stands.Before(at) && !b.ReceivedAt.Before(h.since[s.Tenant]) {
 			h.points = h.points[:0]
@@ -62,6 +64,13 @@ func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Se
 		}
 	}
 	return err
+}
+
+// evaluate closes the steps that are over and passes on what they brought.
+func (h *Handler) evaluate(tx *partition.Tx, now time.Time) error {
+	began := time.Now()
+	defer func() { h.s.Metrics.Evaluation.Observe(time.Since(began).Seconds()) }()
+	return h.evaluated(tx, h.engine.Advance(now))
 }
 
 // evaluated passes on what closing steps brought.
@@ -99,7 +108,7 @@ func (h *Handler) raiseAll(tx *partition.Tx, as []alert.Alert) {
 	h.unraised = nil
 	for _, a := range as {
 		if err := h.raise(tx, a); err != nil { // the others do not wait for it; its own later states supersede it
-			h.s.Logger.Error("an alert could not be stored yet", slog.String("alert", string(a.ID)), slog.Any("error", err))
+			h.s.Logger.Error("an alert could not be stored yet", slog.String("alert", string(a.ID)), slog.String(logkey.Tenant, string(a.Tenant)), slog.Any("error", err))
 			h.unraised = slices.DeleteFunc(h.unraised, func(old alert.Alert) bool { return old.ID == a.ID })
 			h.unraised = append(h.unraised, a)
 		}
@@ -188,7 +197,11 @@ func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router
 	if err := tx.Put(environments, a.Environment, "environment", 1, struct{}{}); err != nil {
 		return err
 	}
-	tx.After(func() { h.s.Metrics.Incidents.Inc(); h.s.saw(a.Environment) })
+	tx.After(func() {
+		h.s.Metrics.Incidents.Inc()
+		h.s.saw(a.Environment)
+		h.s.Logger.Info("an incident was opened", logkey.Incident, number, logkey.Tenant, a.Tenant, "team", team.ID)
+	})
 	return h.apply(tx, incident.Open(a, o, tx.Now()))
 }
 

@@ -188,7 +188,7 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 	if err := h.wake(tx); err != nil {
 		return err
 	}
-	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
+	if err := h.evaluate(tx, tx.Now()); err != nil {
 		return err
 	}
 	h.advancePools(tx)
@@ -216,4 +216,5 @@ func (h *Handler) Left() {
 	for id := range h.blind {
 		h.countBlind(id, false)
 	}
+	h.s.Metrics.Waiting.leave(h)
 }

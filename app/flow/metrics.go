@@ -1,6 +1,10 @@
 package flow
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics of the flow. No series carries a tenant.
 type Metrics struct {
@@ -9,18 +13,24 @@ type Metrics struct {
 	Deliveries  *prometheus.CounterVec // by verb and result
 	PageSeconds prometheus.Histogram   // from onset to sent
 	Blind       prometheus.Gauge
+	Evaluation  prometheus.Histogram // of one partition, real time
+	Waiting     *waiting             // deliveries that are not over
 }
 
-// NewMetrics registers the flow's metrics, all series at zero.
-func NewMetrics(r prometheus.Registerer) *Metrics {
+// NewMetrics registers the flow's metrics, all series at zero. now tells how long
+// deliveries wait.
+func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 	m := &Metrics{
 		Alerts:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_alert_changes_total", Help: "Alerts that began or stopped firing."}, []string{"state"}),
 		Incidents:   prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_flow_incidents_opened_total", Help: "Incidents opened."}),
 		Deliveries:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_deliveries_total", Help: "Attempts to deliver a ticket, picture or page."}, []string{"verb", "result"}),
 		PageSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_page_delay_seconds", Help: "From the fault's onset until the page was sent.", Buckets: []float64{15, 30, 45, 60, 90, 120, 300, 600, 1800, 3600}}),
 		Blind:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_flow_blind_tenants", Help: "Tenants whose samples stopped arriving."}),
+		Evaluation: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_evaluation_duration_seconds", Help: "Closing the steps that are over in one partition, per batch and tick.",
+			Buckets: []float64{.00001, .0001, .001, .01, .1, 1, 10}}),
+		Waiting: newWaiting(now),
 	}
-	r.MustRegister(m.Alerts, m.Incidents, m.Deliveries, m.PageSeconds, m.Blind)
+	r.MustRegister(m.Alerts, m.Incidents, m.Deliveries, m.PageSeconds, m.Blind, m.Evaluation, m.Waiting)
 	for _, s := range []string{"firing", "resolved"} {
 		m.Alerts.WithLabelValues(s)
 	}

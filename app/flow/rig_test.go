@@ -161,7 +161,7 @@ func (w *world) begin(t *testing.T) *life {
 	log := slog.New(slog.DiscardHandler)
 	l.sender = send.New(send.Options{Store: w.store, Blobs: w.blobs, Systems: map[string]itsm.System{"register": w.desk}, Channels: map[string]channel.Channel{"log": w.mail, "sms": w.sms},
 		Links: links{}, Pictures: links{}, Live: func(catalog.TeamID) bool { return !w.observed.Load() }, Now: time.Now, Logger: log})
-	s.Store, s.Logger, s.Sender, s.Metrics = w.store, log, l.sender, flow.NewMetrics(prometheus.NewRegistry())
+	s.Store, s.Logger, s.Sender, s.Metrics = w.store, log, l.sender, flow.NewMetrics(prometheus.NewRegistry(), time.Now)
 	s.Journal = w.journal
 	s.Evaluate = evaluate.Options{Environment: env, YoungFor: w.youngFor}
 	s.JournalEnd = func() (at journal.Position) { return at }

@@ -21,6 +21,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/itsm"
+	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -182,7 +183,7 @@ func (s *Sender) attempt(ctx context.Context, d delivery.Delivery) (r delivery.R
 	if p.Hint != "" {
 		text += " (" + p.Hint + ")"
 	}
-	s.o.Logger.Warn("a delivery failed", "verb", d.Verb, "destination", d.Destination, "ref", d.Ref, "attempt", d.Attempts, "retryable", p.Retryable, "error", err)
+	s.o.Logger.Warn("a delivery failed", logkey.Incident, d.Incident, "verb", d.Verb, logkey.Destination, d.Destination, "ref", d.Ref, "attempt", d.Attempts, "retryable", p.Retryable, "error", err)
 	return delivery.Result{Error: text, Retryable: p.Retryable || p.Kind == problem.Internal, RetryAfter: p.RetryAfter, Data: raw}, true
 }
 
@@ -292,7 +293,7 @@ func (s *Sender) pagePicture(ctx context.Context, i incident.Incident) *channel.
 	defer cancel()
 	png, err := s.draw(ctx, i)
 	if err != nil {
-		s.o.Logger.Warn("a page goes out without its picture", "incident", i.Number, "error", err)
+		s.o.Logger.Warn("a page goes out without its picture", logkey.Incident, i.Number, "error", err)
 		return nil
 	}
 	return &channel.Picture{Name: fmt.Sprintf("incident-%d.png", i.Number), Content: png, Alt: i.Headline()}

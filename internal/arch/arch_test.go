@@ -19,7 +19,7 @@ const module = "github.com/tocsin-alerting/tocsin/"
 // layer of each package that ships; a package may import its own layer only
 // where allowed below, and every lower one.
 var layers = map[string][]string{
-	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "config", "rota", "fault", "docs/schemas"},
+	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "config", "rota", "fault", "logkey", "docs/schemas"},
 	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition", "cluster"},
 	"decide":  {"profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery"},
 	"ports":   {"itsm", "channel"},
