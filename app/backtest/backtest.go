@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
+	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -293,11 +294,18 @@ func (t *reading) Samples(s *recorded.Series, xs []recorded.Sample) {
 	}
 }
 
-// Metrics lists the metrics that a policy counts, sorted.
+// Metrics lists the recorded metrics that a policy counts, sorted. What it counts by
+// spans is not among them: recorded series are no events.
 func Metrics(p *profiles.Policy) []string {
 	var out []string
 	for _, s := range p.SLIs {
-		out = append(out, s.Total.Metric)
+		switch {
+		case s.Source == string(sli.Spans):
+		case s.Histogram != "":
+			out = append(out, sli.Buckets(s.Histogram))
+		default:
+			out = append(out, s.Total.Metric)
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

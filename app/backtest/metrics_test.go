@@ -1,0 +1,17 @@
+package backtest_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/app/backtest"
+	"github.com/tocsin-alerting/tocsin/profiles"
+)
+
+// A rule whose metric is not read says nothing, as if nothing had been slow.
+func TestDurationsAreReadToo(t *testing.T) {
+	p, err := profiles.Default()
+	require.NoError(t, err)
+	require.Equal(t, []string{"payment_duration_seconds_bucket", "payment_transactions_total"}, backtest.Metrics(p))
+}
