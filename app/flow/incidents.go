@@ -133,8 +133,12 @@ func (h *Handler) withdraw(tx *partition.Tx, i incident.Incident) error {
 	}
 	for _, id := range i.Pages {
 		var p oncall.Page
-		if ok, err := tx.Get(Pages, id, &p); err != nil || !ok {
+		ok, err := tx.Get(Pages, id, &p)
+		if err != nil {
 			return err
+		}
+		if !ok { // erased; the others are withdrawn all the same
+			continue
 		}
 		if err := h.applyPage(tx, oncall.Withdraw(p, "incident "+fmt.Sprint(i.Number)+" is "+string(i.State), tx.Now())); err != nil {
 			return err
