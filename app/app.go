@@ -27,6 +27,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/app/views"
 	"github.com/tocsin-alerting/tocsin/blob"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -347,6 +348,7 @@ func statusClass(status int) string {
 func (a *App) buildAccess(ctx context.Context) (err error) {
 	if a.access, err = api.NewAccess(ctx, a.store, a.o.Now); err == nil {
 		a.access.Shared = a.replicated()
+		a.access.Catalog = func() *catalog.Catalog { return a.shared.Rules().Catalog }
 	}
 	return err
 }

@@ -162,6 +162,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 	}
 	a.sender = send.New(send.Options{Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.targets.Load().systems, Channels: channels, Links: links, Pictures: artist,
 		Live: func(t catalog.TeamID) bool { return a.shared.Live(t) }, Now: a.o.Now, Logger: a.log})
+	a.buildSignIn()
 	return nil
 }
 

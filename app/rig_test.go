@@ -103,6 +103,11 @@ func (r *rig) do(t *testing.T, c call) reply {
 	client := http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	require.NoError(t, err)
+	return readReply(t, res)
+}
+
+func readReply(t *testing.T, res *http.Response) reply {
+	t.Helper()
 	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(t, err)

@@ -78,7 +78,7 @@ func TestTheRolesTableIsCurrent(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("<!-- Made by make docs from the route table. -->\n\n# Who may do what\n\n" +
 		"Every request passes one check, which reads this table. `tocsin token create --role ROLE`\nmakes a token; a responder's has a `--team`, whose incidents it acts on. Tokens of `sender`,\n" +
-		"`pipeline` and `tenant` cover the tenants they name; all others cover every tenant. A foreign\ntenant answers 403, whether it exists or not. `link` is a signed link to one incident, read-only.\n\n")
+		"`pipeline` and `tenant` cover the tenants they name; all others cover every tenant. A foreign\ntenant answers 403, whether it exists or not. `link` is a signed link to one incident, read-only.\nA person who signs in by a [link in the mail](pages.md#signing-in-by-a-link) is a responder of every team that\nmay call them, and acts under their own name only.\n\n")
 	columns := append(web.Roles(), web.Link)
 	b.WriteString("| route |")
 	for _, c := range columns {

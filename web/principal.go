@@ -54,8 +54,12 @@ type Principal struct {
 	// Any says that the credential covers every tenant; else Tenants lists them.
 	Any     bool
 	Tenants []tenant.ID
-	// Team is whose incidents a Responder may act on; empty for other roles.
+	// Team is whose incidents a Responder's token may act on; empty for other roles.
 	Team string
+	// Person is the id of the catalog's person whose session it is; Teams are those
+	// that may call them. Empty for tokens.
+	Person string
+	Teams  []string
 	// Incident is the only one a Link may see.
 	Incident string
 	// Session says that a browser's cookie brought the credential: changing
@@ -77,7 +81,7 @@ func (p Principal) Sees(incident string, touched []tenant.ID) bool {
 // Acts says whether the principal may act on what belongs to a team. That its
 // role may act at all stands in the route table.
 func (p Principal) Acts(team string) error {
-	if p.Role == Responder && p.Team != team {
+	if p.Role == Responder && (team == "" || p.Team != team) && !slices.Contains(p.Teams, team) {
 		return problem.New(problem.Forbidden, "the incident belongs to another team").WithHint("a responder acts on the own team's incidents; an incident manager on all")
 	}
 	return nil

@@ -59,8 +59,8 @@ type Route struct {
 type Authenticator interface {
 	// Token checks a bearer token.
 	Token(ctx context.Context, secret string) (Principal, error)
-	// Session finds the principal of a token id that a signed cookie names.
-	Session(ctx context.Context, tokenID string) (Principal, error)
+	// Session finds the principal of what a signed cookie names.
+	Session(ctx context.Context, subject string) (Principal, error)
 }
 
 // Edge is what the mux needs besides the table.
@@ -81,8 +81,12 @@ type Edge struct {
 	BodyTime time.Duration
 }
 
-// SessionCookie is the name of the cookie that a sign-in sets.
-const SessionCookie = "tocsin_session"
+// SessionCookie is the name of the cookie that a sign-in sets; SessionPurpose is the
+// signed purpose of its value.
+const (
+	SessionCookie  = "tocsin_session"
+	SessionPurpose = "session"
+)
 
 // Mux builds the handler of all routes. Every request passes the one check here.
 func (e Edge) Mux(routes []Route) http.Handler {
@@ -224,7 +228,7 @@ func (e Edge) principal(rt Route, r *http.Request) (Principal, error) {
 		}
 	}
 	if c, err := r.Cookie(SessionCookie); err == nil {
-		id, err := e.Signer.Open("session", c.Value, e.Now())
+		id, err := e.Signer.Open(SessionPurpose, c.Value, e.Now())
 		if err != nil {
 			return Principal{}, problem.New(problem.Unauthenticated, "the session has ended").WithHint("sign in again")
 		}

@@ -30,6 +30,8 @@ type Token struct {
 	// LastUsedAt is when it was presented last, to the hour once tocsin restarted;
 	// zero: never.
 	LastUsedAt time.Time `json:"last_used_at"`
+	// SignedOutAt ends every session that was opened with it before; zero: none.
+	SignedOutAt time.Time `json:"signed_out_at"`
 }
 
 // Wish is what a new token shall be.

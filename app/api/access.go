@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -31,13 +32,16 @@ const TokenSubject = "tokens"
 type Access struct {
 	// Shared says that other processes make and revoke tokens too. Set before use.
 	Shared bool
+	// Catalog in force: people have sessions for as long as it lists them. Set before use.
+	Catalog func() *catalog.Catalog
 
 	store store.Store
 	now   func() time.Time
 	mu    sync.RWMutex
 	byID  map[string]web.Token
-	used  sync.Map // token id to *atomic.Int64, Unix seconds
-	// changed counts what was done to byID by other means than a listing.
+	open  map[string]web.Session // of people, by id
+	used  sync.Map               // token id to *atomic.Int64, Unix seconds
+	// changed counts what was done to byID and open by other means than a listing.
 	changed int
 }
 
@@ -65,10 +69,14 @@ func (a *Access) Load(ctx context.Context) error {
 		}
 		byID[t.ID] = t
 	}
+	open, err := a.loadSessions(ctx)
+	if err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.changed == changed { // else the listing is older than what is known: the next one
-		a.byID = byID
+		a.byID, a.open = byID, open
 	}
 	return nil
 }
@@ -146,7 +154,11 @@ func (a *Access) Token(ctx context.Context, secret string) (web.Principal, error
 }
 
 // Session finds whose session a signed cookie names.
-func (a *Access) Session(ctx context.Context, tokenID string) (web.Principal, error) {
+func (a *Access) Session(ctx context.Context, subject string) (web.Principal, error) {
+	if id := web.SessionID(subject); id != "" {
+		return a.personSession(ctx, id)
+	}
+	tokenID, opened := web.ParseTokenSession(subject)
 	t, ok := a.get(tokenID)
 	if !ok && a.Shared {
 		t, ok = a.fetch(ctx, tokenID)
@@ -154,7 +166,7 @@ func (a *Access) Session(ctx context.Context, tokenID string) (web.Principal, er
 	if !ok {
 		return web.Principal{}, problem.New(problem.Unauthenticated, "the session's token was revoked").WithHint("sign in again")
 	}
-	p, err := t.Principal(a.now())
+	p, err := t.Session(opened, a.now())
 	if err == nil {
 		a.use(t.ID)
 	}

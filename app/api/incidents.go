@@ -214,7 +214,9 @@ func writePNG(w http.ResponseWriter, png []byte) error {
 
 // ActRequest is what a person does to an incident through the API.
 type ActRequest struct {
-	Person string `json:"person"` // id in the catalog; empty: the token's name
+	// Person is an id in the catalog; empty: the session's person or the token's
+	// name. A responder names nobody else.
+	Person string `json:"person"`
 	Note   string `json:"note"`
 }
 
@@ -227,7 +229,12 @@ type HolderAnswer struct {
 }
 
 func (s *Server) person(in ActRequest, p web.Principal) (incident.Actor, error) {
-	if in.Person == "" {
+	switch {
+	case p.Role == web.Responder && in.Person != "" && in.Person != p.Person:
+		return incident.Actor{}, problem.New(problem.Forbidden, "a responder does not act for somebody else").WithHint("leave person out")
+	case p.Person != "":
+		in.Person = p.Person
+	case in.Person == "":
 		return incident.Actor{Name: p.Name}, nil
 	}
 	for _, c := range s.Flow.Rules().Catalog.People {

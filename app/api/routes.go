@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -111,7 +112,10 @@ func (s *Server) views() []web.Route {
 	return []web.Route{
 		{Method: "GET", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.loginView},
 		{Method: "POST", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.login},
-		{Method: "POST", Path: "/logout", Summary: "Sign out", Kind: web.View, Roles: staff, Handle: s.logout},
+		{Method: "POST", Path: signin.Path, Summary: "Ask for a link to sign in", Kind: web.View, Open: true, Handle: s.askLink},
+		{Method: "GET", Path: signin.Path + "/{link}", Summary: "A sign-in link", Kind: web.View, Open: true, Handle: s.linkView},
+		{Method: "POST", Path: signin.Path + "/{link}", Summary: "The sign-in link's button", Kind: web.View, Open: true, Handle: s.linkPress},
+		{Method: "POST", Path: "/logout", Summary: "Sign out; ?everywhere ends every session of the person or token", Kind: web.View, Roles: staff, Handle: s.logout},
 		{Method: "GET", Path: "/p/{token}", Summary: "A page's link", Kind: web.View, Open: true, Handle: s.ackView},
 		{Method: "POST", Path: "/p/{token}", Summary: "The page's button", Kind: web.View, Open: true, Handle: s.ackPress},
 		{Method: "GET", Path: "/static/", Summary: "Style", Kind: web.View, Open: true, Handle: func(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

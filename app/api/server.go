@@ -20,6 +20,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -61,6 +62,10 @@ type Server struct {
 	// Reload reads the configuration anew; by is who asked.
 	Reload   func(ctx context.Context, by string) (ReloadAnswer, error)
 	BodySize int64 // of a remote-write request
+	// SignIn sends people links to sign in; Mails says whether a mail channel is
+	// configured that could.
+	SignIn *signin.Desk
+	Mails  func() bool
 	// Cluster is how the other replicas are asked; nil: there are none.
 	Cluster Cluster
 	Started time.Time

@@ -17,7 +17,7 @@ const sessionAge = 12 * time.Hour
 func (s *Server) frame(p web.Principal) view.Frame {
 	f := view.Frame{Environment: s.Environments()[0], Now: s.Now(), Zone: time.UTC, Anonymous: p.Role == web.Link || p.Name == ""}
 	if p.Role != web.Link {
-		f.Viewer = strings.TrimPrefix(p.Name, "token:")
+		f.Viewer = s.viewer(p)
 	}
 	if p.Session != "" {
 		f.CSRF = s.Signer.FormToken(p.Session)
@@ -59,7 +59,8 @@ func sentence(s string) string {
 }
 
 func (s *Server) loginView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	return s.Views.Login(html(w, http.StatusOK), view.LoginPage{Frame: s.frame(web.Principal{}), Path: "/login", Next: localPath(r.URL.Query().Get("next"))})
+	page := s.loginPage(w, r, localPath(r.URL.Query().Get("next")))
+	return s.Views.Login(html(w, http.StatusOK), page)
 }
 
 // localPath keeps a path of our own; anything else becomes the start page.
@@ -78,18 +79,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, _ web.Principal) 
 		err = problem.New(problem.Forbidden, "a token of this role cannot sign in here")
 	}
 	if err != nil {
-		return s.Views.Login(html(w, http.StatusUnauthorized), view.LoginPage{Frame: s.frame(web.Principal{}), Path: "/login", Next: next, Error: sentence(problem.From(err).Message)})
+		page := s.loginPage(w, r, next)
+		page.Error = sentence(problem.From(err).Message)
+		return s.Views.Login(html(w, http.StatusUnauthorized), page)
 	}
-	until := s.Now().Add(sessionAge)
-	http.SetCookie(w, &http.Cookie{Name: web.SessionCookie, Value: s.Signer.Sign("session", p.TokenID, until), Path: "/", Expires: until,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.Links.Base.Scheme == "https"})
+	now := s.Now()
+	s.signedIn(w, web.TokenSession(p.TokenID, now), now.Add(sessionAge))
 	http.Redirect(w, r, next, http.StatusSeeOther)
-	return nil
-}
-
-func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	http.SetCookie(w, &http.Cookie{Name: web.SessionCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
-	http.Redirect(w, r, "/login", http.StatusSeeOther)
 	return nil
 }
 

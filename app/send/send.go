@@ -85,6 +85,9 @@ func (s *Sender) Serve(systems map[string]itsm.System, channels map[string]chann
 	s.targets.Store(&targets{systems, channels})
 }
 
+// Channel is one of those in force; nil: there is none of this name.
+func (s *Sender) Channel(name string) channel.Channel { return s.targets.Load().channels[name] }
+
 // New makes a Sender.
 func New(o Options) *Sender {
 	if o.Timeout == 0 {

@@ -59,6 +59,12 @@ func newSite(t *testing.T) *site {
 		"/login": func(w io.Writer) error {
 			return v.Login(w, view.LoginPage{Frame: view.Frame{Anonymous: true, CSRF: "c", Now: after(1)}, Path: "/login", Error: "That token is not one of ours."})
 		},
+		"/address": func(w io.Writer) error {
+			return v.Login(w, view.LoginPage{Frame: view.Frame{Anonymous: true, CSRF: "c", Now: after(1)}, Path: "/login", LinkPath: "/login/link"})
+		},
+		"/signin": func(w io.Writer) error {
+			return v.SignIn(w, view.SignInPage{Frame: view.Frame{Anonymous: true, CSRF: "c", Now: after(1)}, Path: "/login/link/x", Name: "Ada Lovelace"})
+		},
 		"/message": func(w io.Writer) error {
 			return v.Message(w, view.MessagePage{Frame: frame(t), Status: 404, Title: "There is no incident 9", Text: "It may have been given another number.", Hint: "Look at the list.", Links: []view.Link{{Name: "All incidents", URL: "/incidents"}}})
 		},
@@ -149,7 +155,7 @@ func TestInABrowser(t *testing.T) {
 	require.NoError(t, err)
 	look := os.Getenv("VIEW_SCREENSHOTS") // a folder: every page is put there, to be looked at
 	axe := peer.Axe(t)
-	for _, name := range []string{"incident", "incidents", "ack", "taken", "login", "dashboard", "message", "overview", "beginning", "tenants", "tenant", "alerts", "oncall", "sources", "ledger", "full", "filtered", "anywhere"} {
+	for _, name := range []string{"incident", "incidents", "ack", "taken", "login", "address", "signin", "dashboard", "message", "overview", "beginning", "tenants", "tenant", "alerts", "oncall", "sources", "ledger", "full", "filtered", "anywhere"} {
 		for _, scheme := range []string{"light", "dark"} {
 			for _, size := range [][2]int64{{360, 740}, {390, 844}, {1280, 900}} {
 				if scheme == "dark" && size[0] != 390 && look == "" {

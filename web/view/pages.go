@@ -190,12 +190,20 @@ type AckPage struct {
 	Links []Link
 }
 
-// LoginPage asks for a token.
+// SignInPage is what a one-time link opens: the button that uses it.
+type SignInPage struct {
+	Frame
+	Path string // where the button posts to
+	Name string // of the person who will be signed in
+}
+
+// LoginPage asks for a token, or for the address that a link is sent to.
 type LoginPage struct {
 	Frame
-	Path  string // where the form posts to
-	Next  string // where to go afterwards; a path
-	Error string // what was wrong; never the token
+	LinkPath string // where the form with an address posts to; empty: not offered
+	Path     string // where the form with a token posts to
+	Next     string // where to go afterwards; a path
+	Error    string // what was wrong; never the token
 }
 
 // Query is one PromQL expression, shown to be copied.

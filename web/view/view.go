@@ -26,7 +26,7 @@ type Views struct {
 	static *static
 }
 
-var pageNames = []string{"overview", "tenants", "tenant", "alerts", "oncall", "sources", "ledger", "incident", "incidents", "ack", "login", "dashboard", "message"}
+var pageNames = []string{"overview", "tenants", "tenant", "alerts", "oncall", "sources", "ledger", "incident", "incidents", "ack", "login", "signin", "dashboard", "message"}
 
 // New parses the templates and prepares the static files.
 func New() (*Views, error) {
@@ -77,6 +77,9 @@ func (v *Views) Ack(w io.Writer, p AckPage) error { return v.write(w, "ack", p) 
 
 // Login writes the sign-in form.
 func (v *Views) Login(w io.Writer, p LoginPage) error { return v.write(w, "login", p) }
+
+// SignIn writes what a one-time link opens.
+func (v *Views) SignIn(w io.Writer, p SignInPage) error { return v.write(w, "signin", p) }
 
 // Dashboard writes a rule's dashboard.
 func (v *Views) Dashboard(w io.Writer, p DashboardPage) error { return v.write(w, "dashboard", p) }

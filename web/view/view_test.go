@@ -254,8 +254,9 @@ func TestHostileText(t *testing.T) {
 		"dashboard": func(w io.Writer) error { return v.Dashboard(w, d) },
 		"message":   func(w io.Writer) error { return v.Message(w, view.MessagePage{Title: evil, Text: evil, Hint: evil}) },
 		"login": func(w io.Writer) error {
-			return v.Login(w, view.LoginPage{Path: "javascript:x", Next: evil, Error: evil})
+			return v.Login(w, view.LoginPage{Path: "javascript:x", LinkPath: "javascript:x", Next: evil, Error: evil})
 		},
+		"signin": func(w io.Writer) error { return v.SignIn(w, view.SignInPage{Path: "javascript:x", Name: evil}) },
 	} {
 		doc := page(t, render)
 		require.Empty(t, all(doc, "script"), name)

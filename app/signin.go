@@ -1,0 +1,28 @@
+package app
+
+import (
+	"slices"
+
+	"github.com/tocsin-alerting/tocsin/app/signin"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/channel"
+	"github.com/tocsin-alerting/tocsin/config"
+)
+
+// buildSignIn lets people sign in by a link sent through a mail channel of the
+// configuration in force.
+func (a *App) buildSignIn() {
+	isMail := func(c config.Channel) bool { return c.Kind == "smtp" }
+	a.server.Mails = func() bool { return slices.ContainsFunc(a.config().Channels, isMail) }
+	a.server.SignIn = signin.New(signin.Options{
+		Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog },
+		Mail: func(name string) channel.Channel {
+			if !slices.ContainsFunc(a.config().Channels, func(c config.Channel) bool { return c.Name == name && isMail(c) }) {
+				return nil
+			}
+			return a.sender.Channel(name)
+		},
+		Base: a.base, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log,
+	})
+	a.undo.push("sign-in links", a.server.SignIn.Stop)
+}
