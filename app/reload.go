@@ -123,6 +123,7 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 	}
 	a.spans.door.SetSlices(spanSlices(p))
 	a.shared.Swap(flow.Rules{Policy: p, Revision: revision, Catalog: owners})
+	a.endGone(context.WithoutCancel(ctx))
 	select {
 	case a.reload.done <- struct{}{}:
 	default: // it will look once more anyway

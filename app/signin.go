@@ -1,13 +1,26 @@
 package app
 
 import (
+	"context"
 	"slices"
+	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
 	"github.com/tocsin-alerting/tocsin/config"
 )
+
+// endGone ends the sessions of people whom a reload or a restart took out of the
+// catalog. They are good for nothing already; what fails is tried again.
+func (a *App) endGone(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := a.access.EndGone(ctx, a.shared.Owner(api.TokenSubject)); err != nil {
+		a.log.Warn("sessions of people who left the catalog cannot be ended in the store; it is tried again", "error", err)
+	}
+}
 
 // buildSignIn lets people sign in by a link sent through a mail channel of the
 // configuration in force.

@@ -164,6 +164,12 @@ func TestAPersonSignsInByALinkInTheirMail(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, ada.open(t, "/incidents").Status)
 		s.write("catalog.yaml", signinCatalog)
 		s.reload(t, http.StatusOK)
+		require.Equal(t, http.StatusSeeOther, ada.open(t, "/incidents").Status, "for good: the id may be somebody else's now")
+		before := len(s.mail.Messages(t))
+		ada.ask(t, "ada@example.com")
+		next := s.link(t, before+1)
+		ada.open(t, next)
+		require.Equal(t, http.StatusSeeOther, ada.press(t, next).Status)
 		require.Equal(t, http.StatusOK, ada.open(t, "/incidents").Status)
 	})
 	t.Run("signed out", func(t *testing.T) {

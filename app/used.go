@@ -7,11 +7,13 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api"
 )
 
-// keepUse makes durable now and then when tokens were used.
+// keepUse makes durable now and then when tokens were used, and that sessions of
+// people who left have ended.
 func (a *App) keepUse(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
+		a.endGone(ctx)
 		select {
 		case <-ctx.Done():
 			return

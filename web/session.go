@@ -40,18 +40,18 @@ func SessionID(subject string) string {
 
 // TokenSession is the subject of the cookie of a session opened with a token.
 func TokenSession(tokenID string, opened time.Time) string {
-	return tokenID + "/" + strconv.FormatInt(opened.UnixMilli(), 10)
+	return tokenID + "/" + strconv.FormatInt(opened.UnixNano(), 10)
 }
 
 // ParseTokenSession gives back what TokenSession was made of. A cookie of before
 // sessions had a time counts as the oldest.
 func ParseTokenSession(subject string) (tokenID string, opened time.Time) {
 	tokenID, at, _ := strings.Cut(subject, "/")
-	ms, err := strconv.ParseInt(at, 10, 64)
+	ns, err := strconv.ParseInt(at, 10, 64)
 	if err != nil {
-		ms = 0
+		ns = 0
 	}
-	return tokenID, time.UnixMilli(ms)
+	return tokenID, time.Unix(0, ns)
 }
 
 // Session is who a session stands for that was opened with the token.

@@ -112,8 +112,8 @@ func (a *Access) forget(tx *partition.Tx) error {
 	return nil
 }
 
-// EndSessions ends those of a person that end says.
-func (a *Access) EndSessions(ctx context.Context, owner *partition.Owner, person, reason string, end func(web.Session) bool) error {
+// EndSessions ends those of a person that end says; by is who wants it.
+func (a *Access) EndSessions(ctx context.Context, owner *partition.Owner, person, by, reason string, end func(web.Session) bool) error {
 	return owner.Call(ctx, func(tx *partition.Tx) error {
 		list, err := tx.List(sessions)
 		if err != nil {
@@ -133,9 +133,31 @@ func (a *Access) EndSessions(ctx context.Context, owner *partition.Owner, person
 			}
 			tx.After(func() { a.setSession(v) })
 		}
-		tx.Log(ledger.Entry{Subject: "person/" + person, Kind: "session.ended", Actor: "person:" + person, Reason: "person " + person + " " + reason})
+		tx.Log(ledger.Entry{Subject: "person/" + person, Kind: "session.ended", Actor: by, Reason: "person " + person + " " + reason})
 		return nil
 	})
+}
+
+// EndGone ends for good the sessions of people who are not in the catalog any more:
+// an id that comes back may be somebody else's.
+func (a *Access) EndGone(ctx context.Context, owner *partition.Owner) error {
+	c, gone := a.Catalog(), map[string]bool{}
+	a.mu.RLock()
+	for _, v := range a.open {
+		if _, ok := c.Person(catalog.PersonID(v.Person)); !ok && v.Live(a.now()) {
+			gone[v.Person] = true
+		}
+	}
+	a.mu.RUnlock()
+	if !owner.Served() {
+		return nil
+	}
+	for person := range gone {
+		if err := a.EndSessions(ctx, owner, person, "tocsin", "is not in the catalog any more", func(web.Session) bool { return true }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EndTokenSessions ends every session that was opened with a token until now; the

@@ -162,13 +162,13 @@ func (s *Server) endSessions(r *http.Request, p web.Principal, everywhere bool) 
 		return s.Access.EndTokenSessions(r.Context(), owner, p.TokenID, p.Name)
 	}
 	if everywhere {
-		return s.Access.EndSessions(r.Context(), owner, p.Person, "signed out everywhere", func(web.Session) bool { return true })
+		return s.Access.EndSessions(r.Context(), owner, p.Person, p.Name, "signed out everywhere", func(web.Session) bool { return true })
 	}
 	subject, err := s.Signer.Open(web.SessionPurpose, p.Session, s.Now())
 	if err != nil {
 		return err
 	}
-	return s.Access.EndSessions(r.Context(), owner, p.Person, "signed out", func(v web.Session) bool { return v.ID == web.SessionID(subject) })
+	return s.Access.EndSessions(r.Context(), owner, p.Person, p.Name, "signed out", func(v web.Session) bool { return v.ID == web.SessionID(subject) })
 }
 
 // viewer is the name shown of who looks.
