@@ -33,6 +33,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/selfobs"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -64,6 +65,7 @@ type App struct {
 
 	store    store.Store
 	journal  *journal.Journal
+	tracer   *selfobs.Tracer // nil: no traces of our own
 	blobs    *blob.Dir
 	shared   *flow.Shared
 	sender   *send.Sender
@@ -106,7 +108,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, build := range []func(context.Context) error{a.listen, a.listenOTLP, a.openStorage, a.buildRules, a.buildAccess, a.buildDoor, a.buildSpans, a.buildEffects, a.buildFlow, a.buildEdge} {
+	for _, build := range []func(context.Context) error{a.buildTracing, a.listen, a.listenOTLP, a.openStorage, a.buildRules, a.buildAccess, a.buildDoor, a.buildSpans, a.buildEffects, a.buildFlow, a.buildEdge} {
 		if err := build(ctx); err != nil {
 			return nil, err
 		}
@@ -358,7 +360,7 @@ func (a *App) routes() []web.Route { return slices.Concat(a.server.Routes(), a.v
 
 func (a *App) buildEdge(context.Context) error {
 	edge := web.Edge{Replica: a.replicas.knows(), Forward: a.replicas.forwards(), Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe, BodyTime: a.o.Config.Limits.RequestTime}
-	routes := a.routes()
+	routes := a.traced(a.routes())
 	a.otlp.server = edge.RPC(routes, int(a.o.Config.Limits.BodyBytes))
 	a.http = &http.Server{Handler: edge.Mux(routes), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}

@@ -160,7 +160,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.sender = send.New(send.Options{Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.targets.Load().systems, Channels: channels, Links: links, Pictures: artist,
+	a.sender = send.New(send.Options{Tracer: a.tracer, Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.targets.Load().systems, Channels: channels, Links: links, Pictures: artist,
 		Live: func(t catalog.TeamID) bool { return a.shared.Live(t) }, Now: a.o.Now, Logger: a.log})
 	a.buildSignIn()
 	return nil
@@ -270,6 +270,7 @@ func (a *App) buildFlow(context.Context) error {
 	c, s := a.o.Config, a.shared
 	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry, a.o.Now)
 	a.registry.MustRegister(newBacklog(a))
+	s.Tracer = a.tracer
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
 	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt
 	if a.replicated() {

@@ -58,8 +58,7 @@ func (a *App) append(ctx context.Context, r journal.Record, b any) error {
 	if a.intake.waiting.Load() > int64(a.o.Config.Limits.WaitingSamples) {
 		return problem.New(problem.Unavailable, "what evaluates the samples lags behind").WithHint("try again later; if it lasts, give tocsin more CPU").WithRetryAfter(time.Second)
 	}
-	_, err := a.journal.Append(ctx, r, b)
-	return err
+	return a.appendTraced(ctx, r, b)
 }
 
 // Journal implements api.Cluster.

@@ -80,6 +80,11 @@ func (a *App) ingest(committed []journal.Committed) {
 
 // handOn posts each partition's part of a batch and writes the history.
 func (a *App) handOn(b *samples.Batch, at journal.Position) {
+	if b.Trace != "" {
+		span := a.tracer.After(b.Trace, "hand on", time.Now())
+		defer span.End()
+		b.Trace = span.Traceparent()
+	}
 	for p, series := range a.parts(b) {
 		if seat, ok := a.shared.Seat(p); ok && !seat.Handler.Ends() { // else another process serves it, from its own journal
 			a.handTo(seat.Owner, seat.Handler, series, b, at)

@@ -35,6 +35,7 @@ type Config struct {
 	// manual (default) lists them, automatic onboards them as they are.
 	Onboarding string    `yaml:"onboarding"`
 	Heartbeat  Heartbeat `yaml:"heartbeat"`
+	Tracing    Tracing   `yaml:"tracing"`
 
 	dir string
 	doc *fault.Document // nil: no file, or an empty one
@@ -196,6 +197,9 @@ func (c *Config) fill() {
 		c.Retention.Ledger = 400 * 24 * time.Hour
 	}
 	c.Limits.fill()
+	if c.Tracing.Sample == 0 {
+		c.Tracing.Sample = 1
+	}
 	if c.Heartbeat.Every == 0 {
 		c.Heartbeat.Every = time.Minute
 	}
@@ -253,6 +257,7 @@ func (c *Config) check() (faults []string) {
 		fault("limits.query: every bound must be positive")
 	}
 	c.Heartbeat.check(fault)
+	c.Tracing.check(fault)
 	names := map[string]bool{}
 	for i, s := range c.ITSM.Systems {
 		where := fmt.Sprintf("itsm.systems[%d] (%s)", i, s.Name)

@@ -33,6 +33,7 @@ type Delivery struct {
 	Verb        string          `json:"verb"`               // "page", "ticket", "dashboard"
 	Subject     string          `json:"subject"`            // who is told the outcome
 	Ref         string          `json:"ref"`                // the incident or page it is for
+	Trace       string          `json:"trace,omitempty"`    // W3C traceparent of what asked for it
 	Incident    int             `json:"incident,omitempty"` // its number, for people; 0: none, or an older release's
 	Version     uint64          `json:"version"`            // of a mirror's document
 	Payload     json.RawMessage `json:"payload"`
@@ -102,7 +103,7 @@ func Accept(old *Delivery, in Delivery, now time.Time) (d Delivery, changed bool
 		return *old, false
 	}
 	d = *old
-	d.Version, d.Payload = in.Version, in.Payload
+	d.Version, d.Payload, d.Trace = in.Version, in.Payload, in.Trace
 	d.Attempts = 0
 	if d.NextAt.After(now) && d.LastError == "" {
 		d.NextAt = now

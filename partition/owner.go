@@ -316,6 +316,7 @@ func (w *Owner) did() {
 func (w *Owner) input(ctx context.Context, in store.Input) (blocked bool, err error) {
 	var refused error
 	err = w.decide(ctx, []store.Input{in}, func(tx *Tx) error {
+		tx.trace = in.Trace
 		refused = w.o.Handler.Input(tx, in)
 		if refused != nil {
 			return errDiscard

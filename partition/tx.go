@@ -23,6 +23,7 @@ type Tx struct {
 	batch     store.Batch
 	pending   map[store.RecordKey]*store.Record // nil value: deleted
 	after     []func()
+	trace     string
 }
 
 // Context bounds reads made while deciding.
@@ -30,6 +31,12 @@ func (tx *Tx) Context() context.Context { return tx.ctx }
 
 // Now is the decision's time; it does not move within a Tx.
 func (tx *Tx) Now() time.Time { return tx.now }
+
+// Trace is the W3C traceparent of what the Tx decides on; empty: none.
+func (tx *Tx) Trace() string { return tx.trace }
+
+// SetTrace says what the messages and effects from here on follow from.
+func (tx *Tx) SetTrace(parent string) { tx.trace = parent }
 
 // Partition says where the Tx decides.
 func (tx *Tx) Partition() store.Partition { return tx.partition }
@@ -120,13 +127,13 @@ func (tx *Tx) SetTimer(t store.Timer) { tx.batch.Timers = append(tx.batch.Timers
 
 // Send offers an input to the partition of its subject with this commit.
 func (tx *Tx) Send(in store.Input) {
-	in.At = tx.now
+	in.At, in.Trace = tx.now, tx.trace
 	tx.batch.Messages = append(tx.batch.Messages, store.Message{To: store.PartitionOf(in.Subject), Input: in})
 }
 
 // Effect asks for something outside, through the destination's partition.
 func (tx *Tx) Effect(e store.Effect) {
-	e.Input.At = tx.now
+	e.Input.At, e.Input.Trace = tx.now, tx.trace
 	e.Input.Subject = store.DestinationSubject(e.Destination)
 	tx.batch.Effects = append(tx.batch.Effects, e)
 }

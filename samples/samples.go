@@ -70,6 +70,7 @@ type Batch struct {
 	Sender     string // the name of the credential it came by
 	Histograms int
 	Exemplars  int
+	Trace      string // W3C traceparent of the request in this process; never journaled
 }
 
 // Record is what the journal keeps of one request.

@@ -108,6 +108,9 @@ type Input struct {
 	Subject string          `json:"subject"` // who in the partition it concerns
 	At      time.Time       `json:"at"`      // when it was offered, by the offerer's clock
 	Payload json.RawMessage `json:"payload"`
+	// Trace is the W3C traceparent of what brought it; empty: none, or not traced.
+	// Nothing is decided by it.
+	Trace string `json:"trace,omitempty"`
 	// Seq orders inputs within the partition; set by the store.
 	Seq uint64 `json:"seq"`
 }

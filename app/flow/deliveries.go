@@ -82,7 +82,7 @@ func (h *Handler) askCall(tx *partition.Tx, c oncall.Call, p oncall.Page) {
 }
 
 func (h *Handler) ask(tx *partition.Tx, destination string, d delivery.Delivery) {
-	d.Destination = destination
+	d.Destination, d.Trace = destination, tx.Trace()
 	tx.Effect(store.Effect{Destination: destination, Input: store.Input{ID: fmt.Sprintf("%s/%d", d.Key, d.Version), Kind: inputEffect, Version: 1, Payload: partition.Payload(d)}})
 }
 

@@ -60,6 +60,7 @@ func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Se
 			for _, p := range s.Samples {
 				h.points = append(h.points, evaluate.Sample(p))
 			}
+			h.causes.note(b, s.Tenant)
 			h.engine.Add(b.ReceivedAt, s.Tenant, s.Labels, h.points)
 		}
 	}
@@ -69,7 +70,11 @@ func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Se
 // evaluate closes the steps that are over and passes on what they brought.
 func (h *Handler) evaluate(tx *partition.Tx, now time.Time) error {
 	began := time.Now()
-	defer func() { h.s.Metrics.Evaluation.Observe(time.Since(began).Seconds()) }()
+	h.causes.began = began
+	defer func() {
+		h.s.Metrics.Evaluation.Observe(time.Since(began).Seconds())
+		h.causes.began = time.Time{}
+	}()
 	return h.evaluated(tx, h.engine.Advance(now))
 }
 
@@ -126,6 +131,7 @@ func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
 	if exists && !a.Newer(&old) {
 		return nil
 	}
+	h.traceRaise(tx, a)
 	h.illustrate(&a, old)
 	if err := tx.Put(alerts, string(a.ID), "alert", 1, a); err != nil {
 		return err
@@ -135,6 +141,7 @@ func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
 		h.s.Metrics.Alerts.WithLabelValues(string(a.State)).Inc()
 	}
 	tx.Send(store.Input{ID: fmt.Sprintf("%s/%s/%d", a.ID, a.State, a.AsOf.UnixMilli()), Kind: inputAlert, Version: 1, Subject: IncidentsSubject(a.Environment), Payload: partition.Payload(a)})
+	tx.SetTrace("") // what else this Tx decides does not follow from the alert
 	return nil
 }
 
@@ -162,7 +169,9 @@ func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	d := router.Route(Candidates(open), a, tx.Now())
+	h.traceRoute(tx, began, d.Ignore)
 	i := slices.IndexFunc(open, func(i incident.Incident) bool { return string(i.ID) == d.Incident })
 	switch {
 	case d.Ignore:
@@ -207,6 +216,7 @@ func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router
 
 // apply stores what an incident decided and asks for what it wants done.
 func (h *Handler) apply(tx *partition.Tx, c incident.Change) error {
+	h.traceIncident(tx, c.Incident)
 	for _, t := range c.Timers {
 		tx.SetTimer(t)
 	}

@@ -30,7 +30,8 @@ type Handler struct {
 	needs   *time.Time         // the earliest time at which a loaded state was written, less the edge
 	blind   map[tenant.ID]bool // said to be blind in this life
 	sending map[string]bool    // deliveries handed to the Sender in this life
-	woken   bool               // deliveries left by an earlier life were taken up
+	causes  causes
+	woken   bool // deliveries left by an earlier life were taken up
 	points  []evaluate.Sample
 	// Waiting counts samples posted to the owner and not ingested yet.
 	Waiting atomic.Int64

@@ -21,6 +21,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rota"
+	"github.com/tocsin-alerting/tocsin/selfobs"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tracing/hops"
 )
@@ -66,6 +67,8 @@ type Shared struct {
 	Evaluate evaluate.Options
 	Sender   Sender
 	Metrics  *Metrics
+	// Tracer makes traces of the way from a request to a page; nil: none.
+	Tracer *selfobs.Tracer
 	// JournalEnd is how far the journal was handed on: a new tenant's state begins
 	// there, and what drains stands there.
 	JournalEnd func() journal.Position

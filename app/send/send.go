@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -24,6 +26,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/selfobs"
 	"github.com/tocsin-alerting/tocsin/store"
 )
 
@@ -41,6 +44,7 @@ type Pictures interface {
 
 // Options of a Sender.
 type Options struct {
+	Tracer   *selfobs.Tracer // nil: no traces
 	Store    store.Store
 	Blobs    *blob.Dir
 	Systems  map[string]itsm.System     // until Serve names others
@@ -126,11 +130,22 @@ func (s *Sender) Send(d delivery.Delivery, done func(delivery.Result)) {
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
 		defer cancel()
+		span := s.span(d)
+		defer span.End()
 		r, ok := s.attempt(ctx, d)
+		span.Set(attribute.Bool("ok", r.OK), attribute.Bool("withdrawn", r.Withdrawn))
 		if ok {
 			done(r)
 		}
 	}()
+}
+
+// span is the stage of an attempt, when a trace led to it. No person is named in it.
+func (s *Sender) span(d delivery.Delivery) selfobs.Span {
+	if d.Trace == "" {
+		return selfobs.Span{}
+	}
+	return s.o.Tracer.After(d.Trace, "deliver "+d.Verb, time.Now(), attribute.Int(logkey.Incident, d.Incident), attribute.Int("attempt", d.Attempts))
 }
 
 // Stop lets attempts under way finish until ctx ends, then cuts them short.
