@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/blob"
@@ -75,6 +76,7 @@ type Sender struct {
 	done  bool
 
 	targets atomic.Pointer[targets]
+	drawing singleflight.Group // by blob
 }
 
 // targets are where deliveries go.
@@ -252,16 +254,24 @@ func (s *Sender) picture(ctx context.Context, d delivery.Delivery) (any, error) 
 // BlobID names the picture of an incident's present opening.
 func BlobID(i incident.Incident) string { return flow.Picture(i.ID, i.Openings) }
 
-// draw gives the opening's picture, drawn once.
+// draw gives the opening's picture, drawn once: ticket and page ask for it at the
+// same time, and a second drawing, made a moment later, would differ from what the
+// ticket has.
 func (s *Sender) draw(ctx context.Context, i incident.Incident) ([]byte, error) {
-	if png, err := s.o.Blobs.Get(BlobID(i)); err == nil {
-		return png, nil
-	}
-	png, err := s.o.Pictures.Draw(ctx, i)
+	png, err, _ := s.drawing.Do(BlobID(i), func() (any, error) {
+		if png, err := s.o.Blobs.Get(BlobID(i)); err == nil {
+			return png, nil
+		}
+		png, err := s.o.Pictures.Draw(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		return png, s.o.Blobs.Put(BlobID(i), png)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return png, s.o.Blobs.Put(BlobID(i), png)
+	return png.([]byte), nil
 }
 
 // page sends one page. withheld says why it was not sent.
