@@ -44,13 +44,8 @@ type Wish struct {
 	By      string    // who makes it
 }
 
-// NewToken makes a credential with 256 random bits and returns the text that is
-// shown once.
-func NewToken(name string, role Role, tenants []string, expires, now time.Time, by string) (Token, string, error) {
-	return Wish{Name: name, Role: role, Tenants: tenants, Expires: expires, By: by}.Token(now)
-}
-
-// Token makes the credential.
+// Token makes a credential with 256 random bits and returns the text that is shown
+// once.
 func (w Wish) Token(now time.Time) (Token, string, error) {
 	tenants := w.Tenants
 	switch {

@@ -38,7 +38,7 @@ func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) 
 	if err != nil || p.Place.Drill != "" {
 		return p, incident.Incident{Environment: env}, err
 	}
-	i, err := s.find(r.Context(), p.Incident, web.Principal{Any: true})
+	i, err := s.Incident(r.Context(), p.Incident, web.Principal{Any: true})
 	return p, i, err
 }
 
@@ -57,7 +57,7 @@ func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page,
 	}
 	lead, _ := send.Lead(i)
 	n, k, usual, share, _ := i.Counts()
-	f := s.frame(web.Principal{})
+	f := s.Frame(web.Principal{})
 	f.CSRF = s.Signer.FormToken(r.PathValue("token"))
 	if zone, err := time.LoadLocation(p.TimeZone); err == nil {
 		f.Zone = zone
@@ -65,7 +65,7 @@ func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page,
 	page := view.AckPage{Frame: f, Person: p.PersonName, Number: strconv.Itoa(i.Number), Headline: i.Title, Severity: string(i.Severity), State: view.State(i.State),
 		OnsetAt: i.OnsetAt, FiredAt: lead.StartsAt, Numbers: view.Numbers{What: i.Measure(), N: n, K: k, Usual: usual, Share: share, ShareOf: "the volume of " + i.Service},
 		Links: []view.Link{{Name: "Incident", URL: s.Links.Incident(string(i.ID))}, {Name: "Dashboard", URL: s.Links.Dashboard(i)}}}
-	if t := ticketOf(i); t != nil {
+	if t := TicketOf(i); t != nil {
 		page.Links = append(page.Links, view.Link{Name: "Ticket " + t.Number, URL: t.URL})
 	}
 	if i.RunbookURL != "" {
@@ -84,7 +84,7 @@ func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page,
 	default:
 		page.Take = &view.Form{Path: r.URL.Path}
 	}
-	return s.Views.Ack(html(w, http.StatusOK), page)
+	return s.Views.Ack(HTML(w, http.StatusOK), page)
 }
 
 // ackPress is the button.
@@ -96,7 +96,7 @@ func (s *Server) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principa
 	if !hmac.Equal([]byte(r.FormValue("csrf")), []byte(s.Signer.FormToken(r.PathValue("token")))) {
 		return problem.New(problem.Forbidden, "this is not the button of the page").WithHint("open the link and press the button")
 	}
-	err = s.decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) error {
+	err = s.Decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) error {
 		_, err := h.AcknowledgePage(tx, string(p.ID))
 		return err
 	})

@@ -35,7 +35,7 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request, p web.Princi
 	if state != "" && state != string(alert.Firing) && state != string(alert.Resolved) {
 		return problem.New(problem.Malformed, "state must be firing or resolved")
 	}
-	list, err := s.incidents(r.Context(), web.Principal{Any: true, Role: web.Admin})
+	list, err := s.Incidents(r.Context(), web.Principal{Any: true, Role: web.Admin})
 	if err != nil {
 		return err
 	}
@@ -105,8 +105,8 @@ func touched(i incident.Incident) []tenant.ID {
 	return out
 }
 
-// incidents reads all that the caller may see, the newest first.
-func (s *Server) incidents(ctx context.Context, p web.Principal) ([]incident.Incident, error) {
+// Incidents reads all that the caller may see, the newest first.
+func (s *Server) Incidents(ctx context.Context, p web.Principal) ([]incident.Incident, error) {
 	var out []incident.Incident
 	for _, env := range s.Environments() {
 		list, err := all[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents)
@@ -123,9 +123,9 @@ func (s *Server) incidents(ctx context.Context, p web.Principal) ([]incident.Inc
 	return out, nil
 }
 
-// find reads one incident by id or number. One that the caller may not see is
+// Incident reads one incident by id or number. One that the caller may not see is
 // forbidden whether it exists or not.
-func (s *Server) find(ctx context.Context, id string, p web.Principal) (incident.Incident, error) {
+func (s *Server) Incident(ctx context.Context, id string, p web.Principal) (incident.Incident, error) {
 	for _, env := range s.Environments() {
 		r, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(env)), flow.Incidents, id)
 		if err != nil {
@@ -140,7 +140,7 @@ func (s *Server) find(ctx context.Context, id string, p web.Principal) (incident
 		}
 	}
 	if n, err := strconv.Atoi(id); err == nil {
-		list, err := s.incidents(ctx, p)
+		list, err := s.Incidents(ctx, p)
 		if err != nil {
 			return incident.Incident{}, err
 		}
@@ -163,7 +163,7 @@ func (s *Server) listIncidents(w http.ResponseWriter, r *http.Request, p web.Pri
 	if state != "" && !slices.Contains([]incident.State{incident.StateOpen, incident.StateAcknowledged, incident.StateResolved}, incident.State(state)) {
 		return problem.New(problem.Malformed, "state must be open, acknowledged or resolved")
 	}
-	list, err := s.incidents(r.Context(), p)
+	list, err := s.Incidents(r.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *Server) listIncidents(w http.ResponseWriter, r *http.Request, p web.Pri
 }
 
 func (s *Server) getIncident(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	i, err := s.find(r.Context(), r.PathValue("id"), p)
+	i, err := s.Incident(r.Context(), r.PathValue("id"), p)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (s *Server) getIncident(w http.ResponseWriter, r *http.Request, p web.Princ
 }
 
 func (s *Server) getPicture(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	i, err := s.find(r.Context(), r.PathValue("id"), p)
+	i, err := s.Incident(r.Context(), r.PathValue("id"), p)
 	if err != nil {
 		return err
 	}
@@ -201,10 +201,11 @@ func (s *Server) getPicture(w http.ResponseWriter, r *http.Request, p web.Princi
 	if err != nil {
 		return err
 	}
-	return writePNG(w, png)
+	return WritePNG(w, png)
 }
 
-func writePNG(w http.ResponseWriter, png []byte) error {
+// WritePNG answers with a picture.
+func WritePNG(w http.ResponseWriter, png []byte) error {
 	w.Header().Set("Content-Type", "image/png")
 	w.Header().Set("Cache-Control", "private, max-age=60")
 	w.Header().Set("Content-Length", strconv.Itoa(len(png)))
@@ -253,7 +254,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, p web.Principal, do
 			return err
 		}
 	}
-	i, err := s.find(r.Context(), r.PathValue("id"), p)
+	i, err := s.Incident(r.Context(), r.PathValue("id"), p)
 	if err != nil {
 		return err
 	}
@@ -265,7 +266,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, p web.Principal, do
 		return err
 	}
 	var out any
-	err = s.decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) (err error) {
+	err = s.Decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) (err error) {
 		out, err = do(tx, h, string(i.ID), by, in)
 		return err
 	})
@@ -273,7 +274,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, p web.Principal, do
 		return err
 	}
 	if out == nil {
-		if i, err = s.find(r.Context(), string(i.ID), p); err != nil {
+		if i, err = s.Incident(r.Context(), string(i.ID), p); err != nil {
 			return err
 		}
 		out = s.answer(i, p)

@@ -156,7 +156,7 @@ func (s *Server) Escalation(ctx context.Context, i incident.Incident) (Escalatio
 }
 
 func (s *Server) getEscalation(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	i, err := s.find(r.Context(), r.PathValue("id"), p)
+	i, err := s.Incident(r.Context(), r.PathValue("id"), p)
 	if err != nil {
 		return err
 	}
@@ -324,7 +324,7 @@ func (s *Server) addOverride(w http.ResponseWriter, r *http.Request, p web.Princ
 	if o.To, err = parseTime(in.To, "to"); err != nil {
 		return err
 	}
-	err = s.decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
+	err = s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
 		o, err = s.Flow.AddOverride(tx, o, p.Name)
 		return err
 	})
@@ -335,7 +335,7 @@ func (s *Server) addOverride(w http.ResponseWriter, r *http.Request, p web.Princ
 }
 
 func (s *Server) removeOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	err := s.decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) error {
+	err := s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) error {
 		return s.Flow.RemoveOverride(tx, r.PathValue("id"), p.Name)
 	})
 	if err != nil {

@@ -42,9 +42,9 @@ func (s *Server) homes(subject string) []store.Partition {
 	return out
 }
 
-// entries collects the ledger's entries of a subject over all partitions, in
+// Entries collects the ledger's entries of a subject over all partitions, in
 // order of time.
-func (s *Server) entries(ctx context.Context, subject string) ([]ledger.Entry, error) {
+func (s *Server) Entries(ctx context.Context, subject string) ([]ledger.Entry, error) {
 	var out []ledger.Entry
 	read := func(p store.Partition) error {
 		for after := uint64(0); ; {
@@ -83,7 +83,7 @@ func (s *Server) getLedger(w http.ResponseWriter, r *http.Request, _ web.Princip
 	if subject == "" {
 		return problem.New(problem.Malformed, "subject is missing").WithHint("for example ?subject=tenant/acme or ?subject=incident/inc_…")
 	}
-	list, err := s.entries(r.Context(), subject)
+	list, err := s.Entries(r.Context(), subject)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request, p web.Principal) er
 	case strings.HasPrefix(id, "ovr_"):
 		a.Subject = "override/" + id
 	default:
-		i, ferr := s.find(r.Context(), id, p)
+		i, ferr := s.Incident(r.Context(), id, p)
 		switch {
 		case ferr == nil:
 			a.Subject, a.Title = i.ID.Subject(), i.Title
@@ -123,7 +123,7 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request, p web.Principal) er
 			a.Subject = flow.TenantSubject("") + id
 		}
 	}
-	if a.Entries, err = s.entries(r.Context(), a.Subject); err != nil {
+	if a.Entries, err = s.Entries(r.Context(), a.Subject); err != nil {
 		return err
 	}
 	if len(a.Entries) == 0 {

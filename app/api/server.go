@@ -134,7 +134,8 @@ func (l Links) Acknowledge(p oncall.Page) string {
 	return l.at("/p/"+l.Signer.Sign("page", p.Environment+"/"+string(p.ID), p.RequestedAt.Add(ackAge)), nil)
 }
 
-func (s *Server) rule(name string) (rule.Rule, bool) {
+// Rule finds a rule of the policy in force.
+func (s *Server) Rule(name string) (rule.Rule, bool) {
 	for _, r := range s.policyRules() {
 		if r.Name == name {
 			return r, true
@@ -156,8 +157,8 @@ func PolicyRules(p *profiles.Policy) []rule.Rule {
 	return rules
 }
 
-// decide runs f in the owner of a subject's partition.
-func (s *Server) decide(ctx context.Context, subject string, f func(tx *partition.Tx, h *flow.Handler) error) error {
+// Decide runs f in the owner of a subject's partition.
+func (s *Server) Decide(ctx context.Context, subject string, f func(tx *partition.Tx, h *flow.Handler) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := s.Here(ctx, subject); err != nil {

@@ -42,7 +42,7 @@ func (s *Server) keepBrowser(w http.ResponseWriter, value string) {
 
 // loginPage is the sign-in form; links are offered where a mail channel is.
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, next string) view.LoginPage {
-	page := view.LoginPage{Frame: s.frame(web.Principal{}), Path: "/login", Next: next}
+	page := view.LoginPage{Frame: s.Frame(web.Principal{}), Path: "/login", Next: next}
 	if s.SignIn == nil || !s.Mails() {
 		return page
 	}
@@ -79,7 +79,7 @@ func (s *Server) askLink(w http.ResponseWriter, r *http.Request, _ web.Principal
 		return err
 	}
 	s.keepBrowser(w, b)
-	return s.Views.Message(html(w, http.StatusOK), view.MessagePage{Frame: s.frame(web.Principal{}), Title: "Look at your mail",
+	return s.Views.Message(HTML(w, http.StatusOK), view.MessagePage{Frame: s.Frame(web.Principal{}), Title: "Look at your mail",
 		Text:  "If exactly one person of the catalog has this mail address, a link to sign in is on its way. It works once, within 15 minutes, in this browser.",
 		Hint:  "If nothing comes, ask whoever keeps the catalog for your address in it, or sign in with a token.",
 		Links: []view.Link{{Name: "Sign in", URL: "/login"}}})
@@ -92,9 +92,9 @@ func (s *Server) linkView(w http.ResponseWriter, r *http.Request, _ web.Principa
 	if err != nil {
 		return err
 	}
-	f := s.frame(web.Principal{})
+	f := s.Frame(web.Principal{})
 	f.CSRF = s.Signer.FormToken("link/" + l.ID + "/" + browser(r))
-	return s.Views.SignIn(html(w, http.StatusOK), view.SignInPage{Frame: f, Path: r.URL.Path, Name: p.Name})
+	return s.Views.SignIn(HTML(w, http.StatusOK), view.SignInPage{Frame: f, Path: r.URL.Path, Name: p.Name})
 }
 
 func (s *Server) link(r *http.Request) (signin.Link, catalog.Person, error) {

@@ -177,7 +177,7 @@ func (s *Server) tenantStatus(w http.ResponseWriter, r *http.Request, _ web.Prin
 		return problem.New(problem.NotFound, "there is no such tenant").WithHint("tocsin tenant unknown lists those that send and were never onboarded")
 	}
 	a := TenantStatus{State: t.State, Usage: s.Door.Usage(id)}
-	err := s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
 		a.Status = h.Status(id, tx.Now())
 		return nil
 	})

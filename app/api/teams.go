@@ -101,7 +101,7 @@ func (s *Server) setMode(live bool) web.Handler {
 		if len(in.Reason) > 500 {
 			return problem.New(problem.Invalid, "the reason is longer than 500 bytes").WithHint("shorten it")
 		}
-		err := s.decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
+		err := s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
 			if live {
 				_, err = s.Flow.GoLive(tx, id, in.Force, in.Reason, p.Name)
 			} else {
@@ -123,7 +123,7 @@ func (s *Server) setMode(live bool) web.Handler {
 
 func (s *Server) startDrill(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var d oncall.Drill
-	err := s.decide(r.Context(), flow.IncidentsSubject(s.Flow.Settings.Environment), func(tx *partition.Tx, h *flow.Handler) (err error) {
+	err := s.Decide(r.Context(), flow.IncidentsSubject(s.Flow.Settings.Environment), func(tx *partition.Tx, h *flow.Handler) (err error) {
 		d, err = h.StartDrill(tx, catalog.TeamID(r.PathValue("id")), p.Name)
 		return err
 	})
@@ -181,7 +181,7 @@ func (s *Server) writeDrill(w http.ResponseWriter, r *http.Request, p oncall.Pag
 	if err != nil {
 		return err
 	}
-	f := s.frame(web.Principal{})
+	f := s.Frame(web.Principal{})
 	f.CSRF = s.Signer.FormToken(r.PathValue("token"))
 	if zone, err := time.LoadLocation(p.TimeZone); err == nil {
 		f.Zone = zone
@@ -195,5 +195,5 @@ func (s *Server) writeDrill(w http.ResponseWriter, r *http.Request, p oncall.Pag
 	default:
 		page.Take = &view.Form{Path: r.URL.Path}
 	}
-	return s.Views.Ack(html(w, http.StatusOK), page)
+	return s.Views.Ack(HTML(w, http.StatusOK), page)
 }

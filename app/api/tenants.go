@@ -70,7 +70,7 @@ func (s *Server) putTenant(w http.ResponseWriter, r *http.Request, p web.Princip
 	}
 	var a TenantAnswer
 	var created bool
-	err = s.decide(r.Context(), flow.TenantSubject(t.ID), func(tx *partition.Tx, h *flow.Handler) error {
+	err = s.Decide(r.Context(), flow.TenantSubject(t.ID), func(tx *partition.Tx, h *flow.Handler) error {
 		profile, stored, fresh, err := s.Flow.PutTenant(tx, h, t, match, p.Name)
 		a, created = TenantAnswer{Tenant: stored, Profile: profileAnswer(profile)}, fresh
 		return err
@@ -96,7 +96,7 @@ func (s *Server) getTenant(w http.ResponseWriter, r *http.Request, _ web.Princip
 		return problem.New(problem.NotFound, "there is no such tenant")
 	}
 	var profile profiles.Profile
-	err := s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
 		profile, err = s.Flow.Profile(tx, id)
 		return err
 	})
@@ -125,7 +125,7 @@ func (s *Server) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Prin
 		}
 		return web.WriteJSON(w, http.StatusOK, erased)
 	}
-	err = s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+	err = s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
 		return s.Flow.DeleteTenant(tx, h, id, match, p.Name)
 	})
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *Server) listTenants(w http.ResponseWriter, r *http.Request, p web.Princ
 func (s *Server) getProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	var profile profiles.Profile
-	err := s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
 		profile, err = s.Flow.Profile(tx, id)
 		return err
 	})
@@ -164,7 +164,7 @@ func (s *Server) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Prin
 		return err
 	}
 	var revisions []profiles.Triple
-	err = s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+	err = s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
 		revisions, err = flow.Revisions(tx, id)
 		return err
 	})
@@ -187,7 +187,7 @@ func (s *Server) feature(in bool) web.Handler {
 			return err
 		}
 		var a TenantAnswer
-		err = s.decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+		err = s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
 			profile, stored, err := s.Flow.OptIn(tx, h, id, feature, in, match, p.Name)
 			a = TenantAnswer{Tenant: stored, Profile: profileAnswer(profile)}
 			return err

@@ -14,7 +14,8 @@ import (
 
 const sessionAge = 12 * time.Hour
 
-func (s *Server) frame(p web.Principal) view.Frame {
+// Frame is what every page carries for a viewer.
+func (s *Server) Frame(p web.Principal) view.Frame {
 	f := view.Frame{Environment: s.Environments()[0], Now: s.Now(), Zone: time.UTC, Anonymous: p.Role == web.Link || p.Name == ""}
 	if p.Role != web.Link {
 		f.Viewer = s.viewer(p)
@@ -25,8 +26,8 @@ func (s *Server) frame(p web.Principal) view.Frame {
 	return f
 }
 
-// html starts an answer that is a page.
-func html(w http.ResponseWriter, status int) http.ResponseWriter {
+// HTML starts an answer that is a page.
+func HTML(w http.ResponseWriter, status int) http.ResponseWriter {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -41,8 +42,8 @@ func (s *Server) FailView(w http.ResponseWriter, r *http.Request, e *problem.Err
 		return
 	}
 	title := http.StatusText(e.Kind.Status())
-	_ = s.Views.Message(html(w, e.Kind.Status()), view.MessagePage{Frame: s.frame(web.Principal{}), Status: e.Kind.Status(), Title: title,
-		Text: sentence(e.Message), Hint: sentence(e.Hint), Links: []view.Link{{Name: "Sign in", URL: "/login"}}})
+	_ = s.Views.Message(HTML(w, e.Kind.Status()), view.MessagePage{Frame: s.Frame(web.Principal{}), Status: e.Kind.Status(), Title: title,
+		Text: Sentence(e.Message), Hint: Sentence(e.Hint), Links: []view.Link{{Name: "Sign in", URL: "/login"}}})
 }
 
 func withoutCap(u *url.URL) string {
@@ -51,7 +52,8 @@ func withoutCap(u *url.URL) string {
 	return (&url.URL{Path: u.Path, RawQuery: q.Encode()}).String()
 }
 
-func sentence(s string) string {
+// Sentence makes one of a message: a capital letter and a full stop.
+func Sentence(s string) string {
 	if s == "" {
 		return ""
 	}
@@ -60,7 +62,7 @@ func sentence(s string) string {
 
 func (s *Server) loginView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	page := s.loginPage(w, r, localPath(r.URL.Query().Get("next")))
-	return s.Views.Login(html(w, http.StatusOK), page)
+	return s.Views.Login(HTML(w, http.StatusOK), page)
 }
 
 // localPath keeps a path of our own; anything else becomes the start page.
@@ -80,8 +82,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, _ web.Principal) 
 	}
 	if err != nil {
 		page := s.loginPage(w, r, next)
-		page.Error = sentence(problem.From(err).Message)
-		return s.Views.Login(html(w, http.StatusUnauthorized), page)
+		page.Error = Sentence(problem.From(err).Message)
+		return s.Views.Login(HTML(w, http.StatusUnauthorized), page)
 	}
 	now := s.Now()
 	s.signedIn(w, web.TokenSession(p.TokenID, now), now.Add(sessionAge))
@@ -89,7 +91,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, _ web.Principal) 
 	return nil
 }
 
-func ticketOf(i incident.Incident) *view.Ticket {
+// TicketOf is an incident's ticket as pages show it; nil: there is none.
+func TicketOf(i incident.Incident) *view.Ticket {
 	if i.Mirror.Ref.ID == "" {
 		return nil
 	}
