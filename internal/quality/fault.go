@@ -66,7 +66,7 @@ func (f *Fault) grown(at time.Time) float64 {
 
 // harm adds what one step of a fault cost a cell, and how much of it could be seen.
 func (w *World) harm(f *Fault, i int, c *Cell, usual, errors, grown float64) {
-	id := w.People[i].ID
+	id := w.Customers[i].ID
 	lost := usual * f.Lost * grown
 	nats := 0.0
 	if f.Errors > 0 {
@@ -120,7 +120,7 @@ func (w *World) plan() {
 			add(Fault{Name: "country_down", Truth: true, Country: countries[w.src.IntN(len(countries))], Errors: 0.8}, minutes(10, 60))
 		}
 	}
-	for _, t := range w.People {
+	for _, t := range w.Customers {
 		c := t.cells[w.src.IntN(len(t.cells))]
 		for range events(w, days/7) { // a fault of its own a week
 			switch w.src.IntN(4) {

@@ -137,7 +137,7 @@ func hourOfWeek(at time.Time) int { return int(at.Weekday())*24 + at.Hour() }
 
 func (p *peer) start(w *World) {
 	p.w = w
-	n := len(w.People)
+	n := len(w.Customers)
 	if p.pooled {
 		n = len(acquirers)
 	}
@@ -191,7 +191,7 @@ func (p *peer) move(i int, at time.Time, critical, holds bool) {
 	if s.firing == 0 && at.Sub(s.since) >= p.held {
 		who := string(tenant.Product)
 		if !p.pooled {
-			who = p.w.People[i].ID
+			who = p.w.Customers[i].ID
 		}
 		p.alerts = append(p.alerts, Alert{Tenant: who, At: at, Pages: true})
 		s.firing = len(p.alerts)

@@ -88,7 +88,7 @@ func TestReFiringIsTheSameAlert(t *testing.T) {
 // failure of everything, which none of them may miss.
 func TestPeersRingWhenTheyShould(t *testing.T) {
 	for _, p := range peers() {
-		w := &World{Config: Config{Start: start, Learn: days(8), Score: days(1)}, People: []*Tenant{{ID: "a"}, {ID: "b"}}}
+		w := &World{Config: Config{Start: start, Learn: days(8), Score: days(1)}, Customers: []*Tenant{{ID: "a"}, {ID: "b"}}}
 		p.start(w)
 		subjects := len(p.states)
 		for at := start; at.Before(w.End()); at = at.Add(time.Minute) {

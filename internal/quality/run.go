@@ -19,7 +19,7 @@ func Run(c Config, policy *profiles.Policy, cat *catalog.Catalog) (*World, []Res
 		return nil, nil, err
 	}
 	o := backtest.Options{Policy: policy, Catalog: cat}
-	for _, t := range w.People {
+	for _, t := range w.Customers {
 		o.Tenants = append(o.Tenants, tenant.Tenant{ID: tenant.ID(t.ID), Timezone: t.zone.String(), Countries: []string{t.Country}, OnboardedAt: c.Start})
 	}
 	ours, err := backtest.New(o, c.Start)
@@ -30,7 +30,7 @@ func Run(c Config, policy *profiles.Policy, cat *catalog.Catalog) (*World, []Res
 	for _, p := range others {
 		p.start(w)
 	}
-	byTenant, byAcquirer := make([]minute, len(w.People)), make([]minute, len(acquirers))
+	byTenant, byAcquirer := make([]minute, len(w.Customers)), make([]minute, len(acquirers))
 	for w.Pass() {
 		for _, x := range w.Cells {
 			m := minute{float64(x.N), float64(x.Errors)}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/backtest"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -93,7 +94,7 @@ func (w *World) Judge(name string, all []Alert) Result {
 			}
 		}
 	}
-	months := float64(len(w.People)) * float64(w.Score) / float64(month)
+	months := float64(len(w.Customers)) * float64(w.Score) / float64(month)
 	r.FalsePerTenantMonth = float64(r.FalseAlerts) / months
 	r.FalsePagesPerWeek = float64(r.FalsePages) / (w.Score.Hours() / (24 * 7))
 	for band, n := range w.bands() {
@@ -137,7 +138,7 @@ func (w *World) wrong(r *Result, a Alert) {
 		}
 	}
 	r.ByCause[cause]++
-	for _, t := range w.People {
+	for _, t := range w.Customers {
 		if t.ID == a.Tenant {
 			r.Bands[band(t)]++
 		}
@@ -156,7 +157,7 @@ func band(t *Tenant) string {
 
 func (w *World) bands() map[string]int {
 	out := map[string]int{}
-	for _, t := range w.People {
+	for _, t := range w.Customers {
 		out[band(t)]++
 	}
 	return out
@@ -209,9 +210,6 @@ func (w *World) recall(r *Result, first, paged map[*Fault]time.Time, calls map[*
 }
 
 func quantile(ds []time.Duration, q float64) time.Duration {
-	if len(ds) == 0 {
-		return 0
-	}
 	slices.Sort(ds)
-	return ds[min(len(ds)-1, int(q*float64(len(ds))))]
+	return backtest.Quantile(ds, q)
 }

@@ -41,14 +41,14 @@ type late struct {
 }
 
 func newStreams(w *World) *streams {
-	s := &streams{w: w, src: rand.New(rand.NewPCG(w.Seed, 0x7363726170)), gap: make([]time.Time, len(w.People))}
+	s := &streams{w: w, src: rand.New(rand.NewPCG(w.Seed, 0x7363726170)), gap: make([]time.Time, len(w.Customers))}
 	index := 0
 	for _, c := range w.Cells {
 		k := &counters{tenant: c.Tenant}
 		for r, name := range resultNames {
 			k.series[r] = &recorded.Series{Index: index, Labels: labels.FromStrings("__name__", "payment_transactions_total", "environment", "production",
-				"tenant", w.People[c.Tenant].ID, "service", "payments", "method", c.Method, "country", c.Country, "acquirer", c.Acquirer,
-				"result", name, "job", "gateway", "instance", "gw-"+w.People[c.Tenant].ID)}
+				"tenant", w.Customers[c.Tenant].ID, "service", "payments", "method", c.Method, "country", c.Country, "acquirer", c.Acquirer,
+				"result", name, "job", "gateway", "instance", "gw-"+w.Customers[c.Tenant].ID)}
 			index++
 		}
 		s.series = append(s.series, k)
@@ -123,7 +123,7 @@ func (s *streams) deliver(to *backtest.Replay) error {
 func (s *streams) mishaps() (restarted, missed map[int]bool) {
 	restarted, missed = map[int]bool{}, map[int]bool{}
 	week := float64(7 * 24 * time.Hour / Step)
-	for i := range s.w.People {
+	for i := range s.w.Customers {
 		x := s.src.Float64()
 		if x < 1/week {
 			restarted[i] = true

@@ -62,17 +62,17 @@ type Cell struct {
 // World passes in steps of 15 s.
 type World struct {
 	Config
-	People   []*Tenant
-	Cells    []*Cell
-	Faults   []*Fault
-	Benign   []*Fault // what looks like a fault and is none
-	Now      time.Time
-	src      *rand.Rand
-	active   []*Fault
-	upcoming []*Fault
-	minute   int64
-	spread   []float64 // of this minute, by tenant
-	holiday  map[string]map[string]bool
+	Customers []*Tenant
+	Cells     []*Cell
+	Faults    []*Fault
+	Benign    []*Fault // what looks like a fault and is none
+	Now       time.Time
+	src       *rand.Rand
+	active    []*Fault
+	upcoming  []*Fault
+	minute    int64
+	spread    []float64 // of this minute, by tenant
+	holiday   map[string]map[string]bool
 }
 
 // walk is a slow swing around 0: an Ornstein-Uhlenbeck process.
@@ -92,7 +92,7 @@ func NewWorld(c Config) (*World, error) {
 			return nil, err
 		}
 	}
-	w.spread = make([]float64, len(w.People))
+	w.spread = make([]float64, len(w.Customers))
 	for _, country := range countries { // one bank holiday in three weeks, common to a country
 		days := map[string]bool{}
 		for day := 0; day < int((c.Learn+c.Score).Hours()/24); day += 21 {
@@ -142,7 +142,7 @@ func (w *World) addTenant(i int) error {
 	for _, c := range t.cells {
 		c.share /= total
 	}
-	w.People = append(w.People, t)
+	w.Customers = append(w.Customers, t)
 	w.Cells = append(w.Cells, t.cells...)
 	return nil
 }
@@ -183,14 +183,14 @@ func (w *World) Pass() bool {
 	w.active = kept
 	if m := at.Unix() / 60; m != w.minute { // over-dispersion is drawn by the minute
 		w.minute = m
-		for i, t := range w.People {
+		for i, t := range w.Customers {
 			w.spread[i] = t.volume.step(w.src, time.Minute) * math.Exp(0.08*w.src.NormFloat64())
 			for _, c := range t.cells {
 				c.quality.step(w.src, time.Minute)
 			}
 		}
 	}
-	for i, t := range w.People {
+	for i, t := range w.Customers {
 		w.passTenant(i, t, at)
 	}
 	return true
