@@ -200,7 +200,12 @@ func (p *Pool) close(s *stream, b bucket) {
 			s.active[id] = true
 		}
 	}
-	fade := math.Exp(-float64(max(0, b.end-s.closed)) / volumeFades)
+	// The volume counts whether or not there are tenants enough to judge: it is what
+	// the share of other slices is measured by.
+	s.volume *= math.Exp(-float64(max(0, b.end-s.closed)) / volumeFades)
+	for _, id := range slices.Sorted(maps.Keys(b.parts)) {
+		s.volume += b.parts[id].n
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.carry.parts)) {
 		b.add(id, s.carry.parts[id])
 		b.start = min(b.start, s.carry.start)
@@ -213,7 +218,6 @@ func (p *Pool) close(s *stream, b bucket) {
 		s.carry = b
 		return
 	}
-	s.volume = s.volume*fade + step.N
 	p.judge(s, b, step)
 }
 

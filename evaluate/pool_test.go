@@ -99,6 +99,31 @@ func TestPoolSeesWhatNoTenantCan(t *testing.T) {
 	require.NotNil(t, c.alerts[len(c.alerts)-1].EndsAt)
 }
 
+// TestPoolKnowsTheVolumeItCannotJudge: the other half of the volume goes through an
+// acquirer that two tenants use, too few to be judged together.
+func TestPoolKnowsTheVolumeItCannotJudge(t *testing.T) {
+	c := newCrowd(5, many(20, 1)...)
+	beta := func() {
+		for _, id := range []tenant.ID{"big", "other"} {
+			c.p.Contribute(Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: sli.Slice{{Label: "acquirer", Value: "beta"}}, Tenant: id,
+				Step: detect.Step{Start: c.now.Add(-15 * time.Second).UnixMilli(), End: c.now.UnixMilli(), N: 150, K: 1, Coverage: 1}, Usual: .01, Live: true})
+		}
+	}
+	for range 240 {
+		c.run(15 * time.Second)
+		beta()
+	}
+	c.fail = func(int) float64 { return 1 }
+	for range 8 {
+		c.run(15 * time.Second)
+		beta()
+	}
+	fired := firing(c.alerts)
+	require.NotEmpty(t, fired)
+	require.Equal(t, alpha, fired[0].Slice)
+	require.InDelta(t, .5, fired[0].Evidence.Share, .1)
+}
+
 func TestPoolIsNotOneTenantsFault(t *testing.T) {
 	for name, tps := range map[string][]float64{"one of many": many(20, .2), "a giant": append(many(20, .2), 50), "two tenants": {5, 5}, "one": {5}} {
 		c := newCrowd(2, tps...)
