@@ -85,25 +85,26 @@ func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, author, cause string)
 	if err != nil {
 		return profiles.Profile{}, err
 	}
-	r := s.Rules()
-	triple := profiles.Triple{Number: len(revisions) + 1, PolicyRevision: r.Revision, PolicySha: r.Policy.Sha, TenantRevision: t.Revision,
-		Observation: s.observation(), At: tx.Now(), Author: author, Cause: cause, Document: &t}
+	p, number := s.Rules().Of(t.ID)
+	triple := profiles.Triple{Number: len(revisions) + 1, PolicyRevision: number, PolicySha: p.Sha, TenantRevision: t.Revision,
+		Observation: s.observe(p), At: tx.Now(), Author: author, Cause: cause, Document: &t}
 	if err := tx.Put(profileRevisions, profileKey(t.ID, triple.Number), "profile", profileVersion, triple); err != nil {
 		return profiles.Profile{}, err
 	}
-	p := s.profile(t, triple)
+	made := s.profile(t, triple)
 	tx.Log(ledger.Entry{Subject: TenantSubject(t.ID), Kind: "profile.assigned", Actor: author,
-		Reason: fmt.Sprintf("profile revision %d of %d rule(s), because %s: %s", triple.Number, len(p.Rules), cause, strings.Join(p.Reasons, "; ")),
+		Reason: fmt.Sprintf("profile revision %d of %d rule(s), because %s: %s", triple.Number, len(made.Rules), cause, strings.Join(made.Reasons, "; ")),
 		Data:   partition.Payload(triple)})
-	return p, nil
+	return made, nil
 }
 
 func (s *Shared) profile(t tenant.Tenant, triple profiles.Triple) profiles.Profile {
-	rules, reasons := profiles.Compile(s.Rules().Policy, t, triple.Observation)
+	policy, _ := s.Rules().Of(t.ID)
+	rules, reasons := profiles.Compile(policy, t, triple.Observation)
 	if rules == nil {
 		rules = []rule.Rule{}
 	}
-	for _, f := range profiles.Unruled(s.Rules().Policy, t) {
+	for _, f := range profiles.Unruled(policy, t) {
 		reasons = append(reasons, "no rule follows from the feature "+f+": the policy does not know it")
 	}
 	triple.Document = nil // the answer has it as the tenant
@@ -115,9 +116,9 @@ func (s *Shared) currentProfile(tx *partition.Tx, t tenant.Tenant) (profiles.Pro
 	if err != nil {
 		return profiles.Profile{}, err
 	}
-	r := s.Rules()
-	if len(revisions) == 0 || revisions[len(revisions)-1].PolicySha != r.Policy.Sha {
-		return s.assign(tx, t, "tocsin", "the policy is at revision "+fmt.Sprint(r.Revision))
+	p, number := s.Rules().Of(t.ID)
+	if len(revisions) == 0 || revisions[len(revisions)-1].PolicySha != p.Sha {
+		return s.assign(tx, t, "tocsin", "the policy is at revision "+fmt.Sprint(number))
 	}
 	return s.profile(t, revisions[len(revisions)-1]), nil
 }
@@ -148,7 +149,6 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 	if err != nil {
 		return err
 	}
-	now := h.s.observation()
 	for _, r := range records {
 		t, err := decode[tenant.Tenant](r)
 		if err != nil {
@@ -159,9 +159,11 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 			return err
 		}
 		cause := ""
+		policy, number := h.s.Rules().Of(t.ID)
+		now := h.s.observe(policy)
 		switch last := len(revisions) - 1; {
-		case last < 0 || revisions[last].PolicySha != h.s.Rules().Policy.Sha:
-			cause = fmt.Sprintf("the policy is at revision %d", h.s.Rules().Revision)
+		case last < 0 || revisions[last].PolicySha != policy.Sha:
+			cause = fmt.Sprintf("the policy is at revision %d", number)
 		case !revisions[last].Observation.Equal(now):
 			cause = fmt.Sprintf("the team's budget is shared by up to %d tenants now, before: %d", now.Tenants, revisions[last].Observation.Tenants)
 		case h.woken:
@@ -179,7 +181,7 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 	}
 	for subject, pool := range h.pools {
 		_, service, _ := cutPool(subject)
-		pool.SetRules(profiles.Pooled(h.s.Rules().Policy, service, now))
+		pool.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation()))
 	}
 	return nil
 }
@@ -187,7 +189,8 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 // storedRules compiles the profile a tenant had when the process stopped; at the
 // first start of a changed policy that is the new one.
 func (s *Shared) storedRules(ctx context.Context, p store.Partition, t tenant.Tenant) ([]rule.Rule, error) {
-	o := s.observation()
+	policy, _ := s.Rules().Of(t.ID)
+	o := s.observe(policy)
 	records, err := partition.All(ctx, s.Store, p, profileRevisions)
 	if err != nil {
 		return nil, err
@@ -201,7 +204,7 @@ func (s *Shared) storedRules(ctx context.Context, p store.Partition, t tenant.Te
 			o = triple.Observation
 		}
 	}
-	rules, _ := profiles.Compile(s.Rules().Policy, t, o)
+	rules, _ := profiles.Compile(policy, t, o)
 	return rules, nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/selfobs"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing/hops"
 )
 
@@ -32,6 +33,9 @@ type Rules struct {
 	Revision int
 	Catalog  *catalog.Catalog
 }
+
+// Of is the policy that a tenant has, with its revision.
+func (r Rules) Of(tenant.ID) (*profiles.Policy, int) { return r.Policy, r.Revision }
 
 // Settings say what may leave and where to.
 type Settings struct {
@@ -179,10 +183,12 @@ func (s *Shared) saw(environment string) {
 	}
 }
 
-// observation is what all tenants' profiles depend on besides themselves.
-func (s *Shared) observation() profiles.Observation {
-	r := s.Rules()
-	return Observe(r.Policy, r.Catalog, s.directory.Watched())
+// observation is what the profiles of all tenants depend on besides themselves.
+func (s *Shared) observation() profiles.Observation { return s.observe(s.Rules().Policy) }
+
+// observe is observation under a policy, which may be one that only some have.
+func (s *Shared) observe(p *profiles.Policy) profiles.Observation {
+	return Observe(p, s.Rules().Catalog, s.directory.Watched())
 }
 
 // Observe sums up what all profiles depend on besides their tenants' documents:
