@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -33,13 +34,20 @@ type Policy struct {
 	// Features says what opting in brings besides the rules that name the feature.
 	// A name that ends in .* stands for every feature that begins so.
 	Features map[string]Feature `yaml:"features"`
+	// Announced is what the calendar says of promotions, holidays, maintenance and
+	// freezes; of two entries with one effect the first listed counts.
+	Announced []calendar.Entry `yaml:"calendar"`
 	// Sha identifies the text the policy was read from.
 	Sha string `yaml:"-"`
 	// Text is what was read, for the stored revision.
 	Text []byte `yaml:"-"`
 
-	doc *fault.Document
+	doc      *fault.Document
+	calendar calendar.Calendar
 }
+
+// Calendar is what was announced; empty when nothing was.
+func (p *Policy) Calendar() calendar.Calendar { return p.calendar }
 
 // Volume names what is counted as a tenant's traffic.
 type Volume struct {
@@ -197,7 +205,10 @@ func (p *Policy) check() (faults []string) {
 			fault("%s: runbook_url is missing", where)
 		}
 	}
-	return append(faults, p.checkFeatures()...)
+	faults = append(faults, p.checkFeatures()...)
+	announced, wrong := calendar.New(p.Announced)
+	p.calendar = announced
+	return append(faults, wrong...)
 }
 
 // checkCounts checks what the SLI counts.

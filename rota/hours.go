@@ -32,7 +32,7 @@ func Within(hours []catalog.Hours, zone *time.Location, at time.Time) (in bool, 
 			if to <= from {
 				to += 24 * time.Hour
 			}
-			all = append(all, stretch{wall(day.Add(from), 0, zone), wall(day.Add(to), 0, zone)})
+			all = append(all, stretch{Wall(day.Add(from), 0, zone), Wall(day.Add(to), 0, zone)})
 		}
 	}
 	slices.SortFunc(all, func(a, b stretch) int { return a.from.Compare(b.from) })

@@ -101,7 +101,7 @@ func (r Roster) Of(schedule catalog.ScheduleID) []Override {
 				continue // the catalog was checked when it was read
 			}
 			out = append(out, Override{ID: fmt.Sprintf("catalog/%s/%d", schedule, n+1), Schedule: schedule, Person: o.Person, Instead: o.Instead,
-				From: wall(from, 0, zone).UTC(), To: wall(to, 0, zone).UTC(), Reason: o.Reason, Author: "catalog"})
+				From: Wall(from, 0, zone).UTC(), To: Wall(to, 0, zone).UTC(), Reason: o.Reason, Author: "catalog"})
 		}
 	}
 	for _, o := range r.Overrides {

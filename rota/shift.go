@@ -11,7 +11,7 @@ import (
 // only). Before the beginning only that is given.
 func rotate(l catalog.Layer, zone *time.Location, at time.Time) (begin time.Time, turn int, until time.Time) {
 	start, _ := time.Parse(catalog.StartLayout, l.Start) // checked by the plan
-	begin = wall(start, 0, zone)
+	begin = Wall(start, 0, zone)
 	if at.Before(begin) || len(l.Members) == 1 {
 		return begin, 0, until
 	}
@@ -26,7 +26,7 @@ func rotate(l catalog.Layer, zone *time.Location, at time.Time) (begin time.Time
 			days *= 7
 		}
 		turn = daysBetween(start, zone, at) / days
-		return begin, turn, wall(start, (turn+1)*days, zone)
+		return begin, turn, Wall(start, (turn+1)*days, zone)
 	}
 }
 
@@ -37,16 +37,16 @@ func daysBetween(start time.Time, zone *time.Location, at time.Time) int {
 	date := time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, time.UTC)
 	first := time.Date(start.Year(), start.Month(), start.Day(), 0, 0, 0, 0, time.UTC)
 	days := int(date.Sub(first) / (24 * time.Hour))
-	if at.Before(wall(start, days, zone)) {
+	if at.Before(Wall(start, days, zone)) {
 		days--
 	}
 	return max(days, 0)
 }
 
-// wall is the instant at which clocks of the zone show start's time of day, so
+// Wall is the instant at which clocks of the zone show start's time of day, so
 // many days after start's date. A time that is skipped in spring is the moment
 // of the change; one that comes twice in autumn is the first of the two.
-func wall(start time.Time, days int, zone *time.Location) time.Time {
+func Wall(start time.Time, days int, zone *time.Location) time.Time {
 	want := time.Date(start.Year(), start.Month(), start.Day()+days, start.Hour(), start.Minute(), 0, 0, time.UTC)
 	t := time.Date(want.Year(), want.Month(), want.Day(), want.Hour(), want.Minute(), 0, 0, zone)
 	from, to := t.ZoneBounds()
