@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -31,83 +30,33 @@ import (
 	"github.com/tocsin-alerting/tocsin/itsm/register"
 	"github.com/tocsin-alerting/tocsin/itsm/rt"
 	"github.com/tocsin-alerting/tocsin/journal"
-	"github.com/tocsin-alerting/tocsin/ledger"
-	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/quota"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
 	"github.com/tocsin-alerting/tocsin/web/view"
 )
 
-// buildRules reads policy and catalog and gives a changed policy its number.
+// buildRules reads policy and catalog, and finds which policy is in force.
 func (a *App) buildRules(ctx context.Context) error {
 	p, c, err := LoadRules(a.o.Config)
 	if err != nil {
 		return err
 	}
-	revision, err := a.policyRevision(ctx, p)
-	if err != nil {
+	if err := a.readPolicy(ctx, p); err != nil {
 		return err
 	}
-	a.shared = &flow.Shared{}
-	a.shared.SetRules(flow.Rules{Policy: p, Revision: revision, Catalog: c})
-	return nil
+	a.shared = &flow.Shared{Store: a.store}
+	a.shared.SetRules(flow.Rules{})
+	return a.shared.FollowPolicy(ctx, c)
 }
 
 // LoadRules reads the policy and the catalog that a configuration names, or the
 // built-in ones. It checks everything and changes nothing.
 func LoadRules(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) { return check.Rules(c) }
-
-const policySubject = "policy"
-
-type policyRecord struct {
-	Number int       `json:"number"`
-	Sha    string    `json:"sha"`
-	Text   string    `json:"text"`
-	At     time.Time `json:"at"`
-}
-
-// policyRevision finds the policy among the stored revisions or adds it.
-func (a *App) policyRevision(ctx context.Context, p *profiles.Policy) (int, error) {
-	home := store.PartitionOf(policySubject)
-	records, err := partition.All(ctx, a.store, home, policySubject)
-	if err != nil {
-		return 0, err
-	}
-	var last policyRecord
-	if len(records) > 0 {
-		if err := json.Unmarshal(records[len(records)-1].Value, &last); err != nil {
-			return 0, problem.Wrap(err, problem.Internal, "a stored policy revision cannot be read")
-		}
-	}
-	if last.Sha == p.Sha {
-		return last.Number, nil
-	}
-	next := policyRecord{Number: last.Number + 1, Sha: p.Sha, Text: string(p.Text), At: a.o.Now().UTC()}
-	raw, err := json.Marshal(next)
-	if err != nil {
-		return 0, err
-	}
-	record := store.Record{Collection: policySubject, Key: fmt.Sprintf("%08d", next.Number), Kind: "policy", Version: 1, Value: raw}
-	entry := ledger.Entry{At: next.At, Subject: policySubject, Kind: "policy.changed", Actor: "tocsin", Reason: fmt.Sprintf("policy revision %d (%s) was read at the start", next.Number, p.Sha)}
-	lease, err := a.store.Acquire(ctx, home)
-	if errors.Is(err, store.ErrHeld) && a.replicated() {
-		return a.offerPolicy(ctx, p, record, entry)
-	}
-	if err != nil {
-		return 0, err
-	}
-	err = lease.Commit(ctx, store.Batch{Puts: []store.Record{record}, Ledger: []ledger.Entry{entry}})
-	if err != nil {
-		return 0, err
-	}
-	return next.Number, lease.Release(ctx)
-}
 
 func (a *App) buildDoor(context.Context) error {
 	c := a.o.Config
@@ -273,6 +222,7 @@ func (a *App) buildFlow(context.Context) error {
 	s.Tracer = a.tracer
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
 	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt
+	s.Followed = func(r flow.Rules) { a.spans.door.SetSlices(spanSlices(r.Policies()...)) }
 	if a.replicated() {
 		s.Journal, s.Contribute, s.GlanceElsewhere = a.replicas.self.ID, a.replicas.contribute, a.replicas.glances
 	}
@@ -307,14 +257,7 @@ func (a *App) buildFlow(context.Context) error {
 	return nil
 }
 
-func (a *App) rule(name string) (rule.Rule, bool) {
-	for _, r := range api.PolicyRules(a.shared.Rules().Policy) {
-		if r.Name == name {
-			return r, true
-		}
-	}
-	return rule.Rule{}, false
-}
+func (a *App) rule(name string) (rule.Rule, bool) { return api.FindRule(a.shared.Rules(), name) }
 
 // environments lists those that can have incidents: the default one, then the
 // policy's others, then what samples named besides.

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -16,9 +14,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -107,19 +103,6 @@ func (a *App) unpurged(b *samples.Batch, end journal.Position) *samples.Batch {
 		return kept
 	}
 	return b
-}
-
-// policyAt reads a stored revision of the policy.
-func (a *App) policyAt(ctx context.Context, revision int) (*profiles.Policy, error) {
-	r, ok, err := a.store.Record(ctx, store.PartitionOf(policySubject), policySubject, fmt.Sprintf("%08d", revision))
-	if err != nil {
-		return nil, err
-	}
-	var rec policyRecord
-	if !ok || json.Unmarshal(r.Value, &rec) != nil {
-		return nil, problem.New(problem.NotFound, "policy revision %d is not kept", revision)
-	}
-	return profiles.Parse(fmt.Sprintf("policy revision %d", revision), []byte(rec.Text))
 }
 
 // unpurgedExemplars leaves out the exemplars of purged tenants: the TSDB deletes

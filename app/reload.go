@@ -21,7 +21,8 @@ import (
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/store"
 )
 
 // targets is the configuration in force with what was made of it. Immutable; a
@@ -107,7 +108,8 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 	before := a.shared.Rules()
 	changed = append(changed, compared(before.Catalog, owners)...)
 	// Whoever asks may leave; then what is durable must be in force all the same.
-	revision, err := a.recordReload(context.WithoutCancel(ctx), p, before, changed, by)
+	ctx = context.WithoutCancel(ctx)
+	revision, err := a.recordReload(ctx, a.reading(p, next.PolicyFiles, by, "it was read by a reload"), changed, by)
 	if err != nil {
 		return api.ReloadAnswer{}, err
 	}
@@ -115,15 +117,16 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 		changed = append(changed, fmt.Sprintf("policy revision %d", revision))
 	}
 
-	// Nothing below can fail.
+	// Nothing below can fail, but for reading what was written a moment ago.
 	a.targets.Store(&targets{config: next, systems: systems})
 	a.sender.Serve(systems, channels)
 	if db := a.history.Load(); db != nil {
 		a.openQueries(db)
 	}
-	a.spans.door.SetSlices(spanSlices(p))
-	a.shared.Swap(flow.Rules{Policy: p, Revision: revision, Catalog: owners})
-	a.endGone(context.WithoutCancel(ctx))
+	if err := a.shared.FollowPolicy(ctx, owners); err != nil {
+		return api.ReloadAnswer{}, err
+	}
+	a.endGone(ctx)
 	select {
 	case a.reload.done <- struct{}{}:
 	default: // it will look once more anyway
@@ -134,21 +137,26 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 	return api.ReloadAnswer{Changed: changed, PolicyRevision: revision}, nil
 }
 
-// recordReload makes the new policy and what changed durable, in one commit.
-func (a *App) recordReload(ctx context.Context, p *profiles.Policy, before flow.Rules, changed []string, by string) (revision int, err error) {
-	revision = before.Revision
-	if p.Sha == before.Policy.Sha && len(changed) == 0 {
-		return revision, nil
-	}
-	err = a.shared.Owner(policySubject).Call(ctx, func(tx *partition.Tx) error {
-		if p.Sha != before.Policy.Sha {
-			revision = before.Revision + 1
-			record := policyRecord{Number: revision, Sha: p.Sha, Text: string(p.Text), At: tx.Now().UTC()}
-			if err := tx.Put(policySubject, fmt.Sprintf("%08d", revision), "policy", 1, record); err != nil {
+// recordReload makes the policy that was read and what changed durable, in one
+// commit. revision is the one in force after it.
+func (a *App) recordReload(ctx context.Context, read flow.PolicyRead, changed []string, by string) (revision int, err error) {
+	err = a.shared.Owner(rollout.Subject).Call(ctx, func(tx *partition.Tx) error {
+		state, err := flow.PolicyState(tx)
+		if err != nil {
+			return err
+		}
+		c, ok, err := flow.Read(state, read, tx.Now(), tx.Raw, func() ([]store.Record, error) { return tx.List(rollout.Revisions) })
+		if err != nil {
+			return err
+		}
+		if ok {
+			if err := busy(state); err != nil {
 				return err
 			}
-			tx.Log(ledger.Entry{Subject: policySubject, Kind: "policy.changed", Actor: by, Reason: fmt.Sprintf("policy revision %d (%s) was read by a reload", revision, p.Sha)})
+			flow.ChangePolicy(tx, c)
 		}
+		revision = c.Standing.InForce
+		tx.PutRaw(flow.FileRecord(read.Who, read.Revision.Sha))
 		if len(changed) > 0 {
 			tx.Log(ledger.Entry{Subject: "config", Kind: "config.reloaded", Actor: by, Reason: "a reload changed " + strings.Join(changed, ", ")})
 		}

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"net"
@@ -22,13 +21,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/cluster"
 	"github.com/tocsin-alerting/tocsin/journal"
-	"github.com/tocsin-alerting/tocsin/ledger"
-	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -237,8 +232,8 @@ func (r *replicas) look(ctx context.Context) error {
 	return err
 }
 
-// reload reads again what other replicas may have changed: tokens and who is on
-// call every two seconds, tenants as often as it costs a twentieth of the time.
+// reload reads again what other replicas may have changed: tokens, who is on call
+// and the policy every two seconds, tenants as often as it costs a twentieth of the time.
 func (r *replicas) reload(ctx context.Context) {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
@@ -249,7 +244,7 @@ func (r *replicas) reload(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := errors.Join(r.a.access.Load(ctx), r.a.shared.LoadDuty(ctx))
+		err := errors.Join(r.a.access.Load(ctx), r.a.shared.LoadDuty(ctx), r.a.shared.FollowPolicy(ctx, nil))
 		if began := r.a.o.Now(); !began.Before(next) {
 			err = errors.Join(err, r.a.shared.LoadDirectory(ctx))
 			ended := r.a.o.Now()
@@ -333,34 +328,6 @@ func (a *App) known() func(tenant.ID) bool {
 		defer cancel()
 		return a.shared.Known(ctx, id)
 	}
-}
-
-// offerPolicy has whoever serves the policy's partition write its next revision,
-// or writes it itself once nobody does.
-func (a *App) offerPolicy(ctx context.Context, p *profiles.Policy, r store.Record, entry ledger.Entry) (number int, err error) {
-	home := store.PartitionOf(policySubject)
-	job := flow.RecordJob{Collection: r.Collection, Key: r.Key, Kind: r.Kind, Version: r.Version, Value: r.Value, Entry: entry}
-	if err := a.store.Offer(ctx, home, flow.RecordInput(policySubject, "policy/"+r.Key+"/"+p.Sha, job, a.o.Now())); err != nil {
-		return 0, err
-	}
-	var last policyRecord
-	free := false
-	err = api.Await(ctx, func() (bool, error) {
-		records, err := partition.All(ctx, a.store, home, policySubject)
-		if err != nil || len(records) == 0 {
-			return false, err
-		}
-		if err := json.Unmarshal(records[len(records)-1].Value, &last); err != nil || last.Sha == p.Sha {
-			return true, err
-		}
-		holder, err := a.replicas.members.Holder(ctx, home)
-		free = err == nil && (holder == "" || records[len(records)-1].Key >= r.Key) // another policy took the number: once more
-		return free, err
-	})
-	if err != nil || !free {
-		return last.Number, err
-	}
-	return a.policyRevision(ctx, p)
 }
 
 // Status implements api.Cluster.

@@ -67,7 +67,7 @@ func (a *App) buildSpans(context.Context) error {
 		Journal: func(ctx context.Context, r tracing.Record, b *tracing.Batch) error {
 			return a.keep(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Body: r.Body}, b)
 		},
-		Known: a.known(), Stranger: a.door.Saw, Customer: customers.Name, Slices: spanSlices(a.shared.Rules().Policy),
+		Known: a.known(), Stranger: a.door.Saw, Customer: customers.Name, Slices: spanSlices(a.shared.Rules().Policies()...),
 		Limits: spans.Limits{Body: int(c.Limits.UnpackedBytes)},
 		Now:    a.o.Now, Logger: a.log, Registerer: a.registry,
 		TenantLabel: c.Labels.Tenant, TenantAttribute: c.Labels.TenantAttribute, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
@@ -75,10 +75,16 @@ func (a *App) buildSpans(context.Context) error {
 	return err
 }
 
-func spanSlices(p *profiles.Policy) []tracing.Slice {
+// spanSlices is what spans are cut by: what the first policy says, and what others
+// that some tenants have say besides.
+func spanSlices(policies ...*profiles.Policy) []tracing.Slice {
 	var out []tracing.Slice
-	for _, l := range p.SpanLabels() {
-		out = append(out, tracing.Slice(l))
+	for _, p := range policies {
+		for _, l := range p.SpanLabels() {
+			if !slices.ContainsFunc(out, func(s tracing.Slice) bool { return s.Label == l.Label }) {
+				out = append(out, tracing.Slice(l))
+			}
+		}
 	}
 	return out
 }

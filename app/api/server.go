@@ -134,18 +134,23 @@ func (l Links) Acknowledge(p oncall.Page) string {
 	return l.at("/p/"+l.Signer.Sign("page", p.Environment+"/"+string(p.ID), p.RequestedAt.Add(ackAge)), nil)
 }
 
-// Rule finds a rule of the policy in force.
+// Rule finds a rule of the policy in force, or of one that some tenants have.
 func (s *Server) Rule(name string) (rule.Rule, bool) {
-	for _, r := range s.policyRules() {
-		if r.Name == name {
-			return r, true
+	return FindRule(s.Flow.Rules(), name)
+}
+
+// FindRule finds a rule by its name in the policies that any tenant has, the one in
+// force first.
+func FindRule(rules flow.Rules, name string) (rule.Rule, bool) {
+	for _, p := range rules.Policies() {
+		for _, r := range PolicyRules(p) {
+			if r.Name == name {
+				return r, true
+			}
 		}
 	}
 	return rule.Rule{}, false
 }
-
-// policyRules compiles every rule of the policy in force.
-func (s *Server) policyRules() []rule.Rule { return PolicyRules(s.Flow.Rules().Policy) }
 
 // PolicyRules lists every rule of a policy, whichever tenants have it.
 func PolicyRules(p *profiles.Policy) []rule.Rule {

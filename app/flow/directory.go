@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -52,6 +53,13 @@ func (d *Directory) List() []tenant.Tenant {
 		return 0
 	})
 	return out
+}
+
+// IDs lists all tenants, in no order.
+func (d *Directory) IDs() []tenant.ID {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Collect(maps.Keys(d.tenants))
 }
 
 // Count is how many tenants there are.

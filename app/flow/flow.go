@@ -41,6 +41,8 @@ const (
 	inputAlive    = "alive"    // 1: sourceAlive, for a tenant
 	inputObserved = "observed" // 1: itsm.Observed, for an environment's incidents
 	inputRecord   = "record"   // 1: RecordJob, for whoever's record it is
+
+	inputPolicyRead = "policy_read" // 1: PolicyRead, for the policy's home
 )
 
 // IncidentsSubject names an environment's incidents as a subject.

@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -172,14 +173,19 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.record(tx, in)
 	case inputAlive:
 		return h.sourceAlive(in)
+	case inputPolicyRead:
+		return h.policyRead(tx, in)
 	}
 	return unknownInput(in)
 }
 
 // Timer implements partition.Handler.
 func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
-	if t.Kind == timerDelivery {
+	switch t.Kind {
+	case timerDelivery:
 		return h.due(tx, t.Subject)
+	case rollout.StageTimer:
+		return h.stageOver(tx)
 	}
 	return h.incidentTimer(tx, t)
 }

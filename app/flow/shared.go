@@ -23,7 +23,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/selfobs"
 	"github.com/tocsin-alerting/tocsin/store"
-	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing/hops"
 )
 
@@ -32,10 +31,11 @@ type Rules struct {
 	Policy   *profiles.Policy
 	Revision int
 	Catalog  *catalog.Catalog
+	// Next is the policy that is being rolled out beside it; nil: none is.
+	Next *Next
+	// Version is that of the rollout.Standing it was made of.
+	Version int
 }
-
-// Of is the policy that a tenant has, with its revision.
-func (r Rules) Of(tenant.ID) (*profiles.Policy, int) { return r.Policy, r.Revision }
 
 // Settings say what may leave and where to.
 type Settings struct {
@@ -89,7 +89,11 @@ type Shared struct {
 	// Traces finds traces worth looking at; nil where none are remembered.
 	Traces func(hops.Question) hops.Answer
 
+	// Followed is told of rules that came in force by FollowPolicy; nil: nobody is.
+	Followed func(Rules)
+
 	rules     atomic.Pointer[Rules]
+	following sync.Mutex // one change of rules at a time
 	directory Directory
 	names     names                                   // of sources
 	modes     atomic.Pointer[map[catalog.TeamID]Mode] // decided of teams; changed by the owner of DutySubject
@@ -153,13 +157,6 @@ func (s *Shared) HandlerOf(subject string) *Handler {
 
 // SetRules puts a policy and catalog in force for decisions from now on.
 func (s *Shared) SetRules(r Rules) { s.rules.Store(&r) }
-
-// Swap puts other rules in force while the partitions run, and gives every
-// tenant the profile that follows.
-func (s *Shared) Swap(r Rules) {
-	s.SetRules(r)
-	s.refreshAll()
-}
 
 // Rules is what is in force.
 func (s *Shared) Rules() Rules { return *s.rules.Load() }

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// fileReader names this process among those that read policies from files.
+func (a *App) fileReader() string {
+	if a.replicated() {
+		return a.replicas.self.ID
+	}
+	return "self"
+}
+
+// reading is a policy of the files as the policy's home takes it.
+func (a *App) reading(p *profiles.Policy, files []string, by, reason string) flow.PolicyRead {
+	r := rollout.Revision{Sha: p.Sha, Text: string(p.Text), Author: by, Reason: reason, Origin: rollout.FromFile}
+	if len(files) == 0 {
+		r.Origin = rollout.BuiltIn
+	}
+	return flow.PolicyRead{Who: a.fileReader(), Joins: a.replicated(), Revision: r}
+}
+
+// readPolicy hands the policy of the files to the store, before anything is
+// served. Whoever serves the policy's partition takes it up, or this process
+// once nobody does.
+func (a *App) readPolicy(ctx context.Context, p *profiles.Policy) error {
+	home := store.PartitionOf(rollout.Subject)
+	j := a.reading(p, a.o.Config.PolicyFiles, "tocsin", "it was read at the start")
+	for {
+		lease, err := a.store.Acquire(ctx, home)
+		if err == nil {
+			return errors.Join(a.takeUpPolicy(ctx, lease, j), lease.Release(context.WithoutCancel(ctx)))
+		}
+		if !errors.Is(err, store.ErrHeld) || !a.replicated() {
+			return err
+		}
+		if done, err := a.offerPolicy(ctx, home, j); done || err != nil {
+			return err
+		}
+	}
+}
+
+func (a *App) takeUpPolicy(ctx context.Context, lease store.Lease, j flow.PolicyRead) error {
+	state, err := flow.ReadPolicy(ctx, a.store)
+	if err != nil {
+		return err
+	}
+	now := a.o.Now()
+	c, ok, err := flow.Read(state, j, now,
+		func(collection, key string) (store.Record, bool, error) {
+			return a.store.Record(ctx, lease.Partition(), collection, key)
+		},
+		func() ([]store.Record, error) {
+			return partition.All(ctx, a.store, lease.Partition(), rollout.Revisions)
+		})
+	if err != nil {
+		return err
+	}
+	var b store.Batch
+	if ok {
+		b = flow.PolicyBatch(c)
+	}
+	for i := range b.Ledger {
+		b.Ledger[i].At = now.UTC()
+	}
+	b.Puts = append(b.Puts, flow.FileRecord(j.Who, j.Revision.Sha))
+	return lease.Commit(ctx, b)
+}
+
+// offerPolicy has whoever serves the policy's partition take it up; done is false
+// when nobody serves it any more.
+func (a *App) offerPolicy(ctx context.Context, home store.Partition, j flow.PolicyRead) (done bool, err error) {
+	if err := a.store.Offer(ctx, home, flow.PolicyReadInput(j, a.o.Now())); err != nil {
+		return false, err
+	}
+	err = api.Await(ctx, func() (bool, error) {
+		r, ok, err := a.store.Record(ctx, home, rollout.Files, j.Who)
+		if err != nil {
+			return false, err
+		}
+		var f rollout.File
+		if ok && json.Unmarshal(r.Value, &f) == nil && f.Sha == j.Revision.Sha {
+			done = true
+			return true, nil
+		}
+		holder, err := a.replicas.members.Holder(ctx, home)
+		return holder == "", err
+	})
+	return done, err
+}
+
+// policyAt reads a stored revision of the policy.
+func (a *App) policyAt(ctx context.Context, revision int) (*profiles.Policy, error) {
+	return flow.ParseRevision(ctx, a.store, revision)
+}
+
+// busy refuses what would change the policy while another is being rolled out.
+func busy(s rollout.State) error {
+	if !s.Rollout.Open() {
+		return nil
+	}
+	p := problem.From(rollout.Busy(s.Rollout))
+	return problem.New(problem.Conflict, "the policy file changed, and %s", p.Message).WithHint("wait for its end (tocsin policy status) or take it back (tocsin policy rollback); until then put the old file back")
+}
