@@ -321,15 +321,3 @@ func (e *Engine) Advance(now time.Time) Output {
 
 // Tenants lists the tenants, sorted.
 func (e *Engine) Tenants() []tenant.ID { return slices.Clone(e.ids) }
-
-// drain hands out the alerts: in the order of time, then the most evidence first.
-func (ts *tenantState) drain() []alert.Alert {
-	out := ts.alerts
-	ts.alerts = nil
-	slices.SortStableFunc(out, func(a, b alert.Alert) int {
-		return cmp.Or(a.AsOf.Compare(b.AsOf), cmp.Compare(b.Evidence.Score, a.Evidence.Score),
-			cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Service, b.Service),
-			cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Slice.Key(), b.Slice.Key()))
-	})
-	return out
-}

@@ -27,6 +27,7 @@ const Window = 15 * time.Minute
 // older ones do no harm.
 type Candidate struct {
 	Incident   string
+	Number     int // grows with every opening
 	Service    string
 	Slice      sli.Slice
 	OnsetAt    time.Time
@@ -47,6 +48,17 @@ type Candidate struct {
 	Source, Absent bool
 	// Failing is the failure ratio in its slice, 0..1; 0 when not known.
 	Failing float64
+	// Parts are its alerts' views of the fault; nil: nothing but Slice is known.
+	Parts []Part
+	// Taken says that a person has it: it is merged into no other. Called says that
+	// somebody was called for it: others are merged into it.
+	Taken, Called bool
+}
+
+// Part is one tenant's view of the fault, or that over all tenants.
+type Part struct {
+	Tenant tenant.ID
+	Slice  sli.Slice
 }
 
 // Decision says where an alert goes, and why.
@@ -54,6 +66,7 @@ type Decision struct {
 	Incident string    // empty: open a new one, unless Ignore
 	Reopen   bool      // the incident was over and comes back
 	Narrow   sli.Slice // not empty: the incident is about this slice from now on
+	Merge    []string  // younger incidents that turn out to be part of it
 	Ignore   bool      // nothing to do: an alert that is over and that no incident holds
 	Reason   string
 }
@@ -76,7 +89,7 @@ func Route(open []Candidate, a alert.Alert, now time.Time) Decision {
 		return Decision{Incident: back.Incident, Reason: "its incident was resolved while it went on firing; the same firing does not reopen it"}
 	}
 	if c, why, ok := explains(ranked, a); ok {
-		return join(c, a, why)
+		return gather(ranked, c, a, why)
 	}
 	if next, ok := successor(ranked, back); returns && ok {
 		return Decision{Reason: fmt.Sprintf("its former incident lives on in %s, which does not explain it, and is not reopened", next)}
@@ -145,7 +158,7 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 		if !c.Open || c.Service != a.Service || !c.Slice.Related(a.Slice) {
 			continue
 		}
-		if apart := a.OnsetAt.Sub(c.OnsetAt).Abs(); apart <= Window {
+		if apart := a.OnsetAt.Sub(c.OnsetAt).Abs(); apart <= window(c, a) {
 			return c, relation(c.Slice, a.Slice) + ", and the onsets are " + rounded(apart) + " apart", true
 		}
 	}
@@ -154,17 +167,14 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 			return c, why, true
 		}
 	}
-	if a.Tenant == tenant.Product {
-		return Candidate{}, "", false
+	for _, c := range ranked {
+		if why, ok := shares(c, a); ok {
+			return c, why, true
+		}
 	}
 	for _, c := range ranked {
-		if !c.Open || c.Service != a.Service {
-			continue
-		}
-		for _, ring := range c.Rings {
-			if len(ring) > 0 && ring.Covers(a.Slice) {
-				return c, "over all tenants together " + name(ring) + " is failing, which explains it", true
-			}
+		if why, ok := rings(c, a); ok {
+			return c, why, true
 		}
 	}
 	return Candidate{}, "", false
@@ -175,14 +185,11 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 // the same tenant at the same time. Such a pair has events in common, and an
 // outage of the one shows as a fault of the other.
 func crosses(c Candidate, a alert.Alert) (string, bool) {
-	if !c.Open || c.Service != a.Service || len(c.Slice) == 0 || len(a.Slice) == 0 || a.OnsetAt.Sub(c.OnsetAt).Abs() > Window {
+	if !c.Open || c.Service != a.Service || len(c.Slice) == 0 || len(a.Slice) == 0 || a.OnsetAt.Sub(c.OnsetAt).Abs() > window(c, a) {
 		return "", false
 	}
-	labels := c.Slice.Map()
-	for _, d := range a.Slice {
-		if _, same := labels[d.Label]; same {
-			return "", false // acquirer x and acquirer y share nothing
-		}
+	if apart(c.Slice, a.Slice) || c.Slice.Related(a.Slice) {
+		return "", false // acquirer x and acquirer y share nothing
 	}
 	switch {
 	case slices.Contains(c.Tenants, a.Tenant):
@@ -191,25 +198,6 @@ func crosses(c Candidate, a alert.Alert) (string, bool) {
 		return fmt.Sprintf("%s and %s are failing over all tenants at the same time and share their traffic", name(c.Slice), name(a.Slice)), true
 	}
 	return "", false
-}
-
-// muchWorse is by how much the failure ratio of a crossing slice must be higher
-// for the incident to be about that slice instead.
-const muchWorse = 0.1
-
-func join(c Candidate, a alert.Alert, why string) Decision {
-	d := Decision{Incident: c.Incident, Reason: why}
-	k, n := a.Bad()
-	if _, ok := crosses(c, a); ok && a.State == alert.Firing && n > 0 && k/n > c.Failing+muchWorse {
-		d.Narrow = slices.Clone(a.Slice)
-		d.Reason += fmt.Sprintf("; more of %s fails, so the incident is about that", name(a.Slice))
-		return d
-	}
-	if a.State == alert.Firing && len(a.Slice) > len(c.Slice) && c.Slice.Covers(a.Slice) {
-		d.Narrow = slices.Clone(a.Slice)
-		d.Reason += fmt.Sprintf("; the incident narrows from %s to %s", name(c.Slice), name(a.Slice))
-	}
-	return d
 }
 
 func relation(incident, alert sli.Slice) string {

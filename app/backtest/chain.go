@@ -82,6 +82,23 @@ func (c *chain) route(a alert.Alert, now time.Time) {
 		c.apply(incident.Reopen(list[i], a, d.Narrow, d.Reason, 0, now), a.ID, now)
 	default:
 		c.apply(incident.WithAlert(list[i], a, d.Narrow, d.Reason, now), a.ID, now)
+		c.merge(a, d, now)
+	}
+}
+
+// merge makes incidents that turned out to be one fault one.
+func (c *chain) merge(a alert.Alert, d router.Decision, now time.Time) {
+	for _, id := range d.Merge {
+		list := c.incidents[a.Environment]
+		into := slices.IndexFunc(list, func(x incident.Incident) bool { return string(x.ID) == d.Incident })
+		from := slices.IndexFunc(list, func(x incident.Incident) bool { return string(x.ID) == id })
+		if into < 0 || from < 0 {
+			continue
+		}
+		if elder, younger, ok := incident.Merge(list[into], list[from], d.Reason, now); ok {
+			c.apply(younger, a.ID, now)
+			c.apply(elder, a.ID, now)
+		}
 	}
 }
 

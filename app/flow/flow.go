@@ -183,7 +183,10 @@ func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
 	case d.Reopen:
 		return h.apply(tx, incident.Reopen(open[i], a, d.Narrow, d.Reason, h.s.Settings.Settle, tx.Now()))
 	}
-	return h.apply(tx, incident.WithAlert(open[i], a, d.Narrow, d.Reason, tx.Now()))
+	if err := h.apply(tx, incident.WithAlert(open[i], a, d.Narrow, d.Reason, tx.Now())); err != nil {
+		return err
+	}
+	return h.merge(tx, d)
 }
 
 // open gives a new incident its number and its owner.
@@ -253,11 +256,13 @@ func Candidates(open []incident.Incident) []router.Candidate {
 	out := make([]router.Candidate, 0, len(open))
 	for _, i := range open {
 		all, firing := i.AlertIDs()
-		c := router.Candidate{Incident: string(i.ID), Service: i.Service, Slice: i.Slice, OnsetAt: i.OnsetAt,
-			Open: i.State != incident.StateResolved, Alerts: all, Firing: firing, Rings: i.Rings()}
+		c := router.Candidate{Incident: string(i.ID), Number: i.Number, Service: i.Service, Slice: i.Slice, OnsetAt: i.OnsetAt,
+			Open: i.State != incident.StateResolved, Alerts: all, Firing: firing, Rings: i.Rings(),
+			Taken: i.State == incident.StateAcknowledged, Called: i.PagedUrgent, Parts: make([]router.Part, 0, len(i.Alerts))}
 		c.Source, c.Absent = i.Kind() == rule.Source, len(i.Alerts) > 0
 		for _, a := range i.Alerts {
 			c.Absent = c.Absent && a.Kind == rule.Absent
+			c.Parts = append(c.Parts, router.Part{Tenant: a.Tenant, Slice: a.Slice})
 			if !slices.Contains(c.Tenants, a.Tenant) {
 				c.Tenants = append(c.Tenants, a.Tenant)
 			}

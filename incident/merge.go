@@ -1,0 +1,31 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+)
+
+// Merge makes the younger of two incidents part of the elder, because they turned out
+// to be one fault: the elder takes its alerts, the younger is over as its duplicate, and
+// what it would have called somebody for is called for by the elder alone. An incident
+// that is over or that a person has is merged into nothing: ok is false.
+func Merge(elder, younger Incident, reason string, now time.Time) (e, y Change, ok bool) {
+	if elder.State == StateResolved || younger.State != StateOpen || elder.ID == younger.ID {
+		return begin(elder, now).done(), begin(younger, now).done(), false
+	}
+	into := begin(elder, now)
+	for _, a := range younger.Alerts {
+		into.put(a)
+	}
+	into.log("merged", "tocsin", fmt.Sprintf("%s is part of this: %s", younger.label(), reason), younger.ID.Subject())
+	into.note("merged/"+string(younger.ID), fmt.Sprintf("%s is part of this: %s.", younger.label(), reason), nil)
+	if nobody := into.consider(); nobody != "" {
+		into.log("no_page", "tocsin", "nobody is paged for what joined: "+nobody)
+	}
+	from := begin(younger, now)
+	why := fmt.Sprintf("duplicate of %s: %s", elder.label(), reason)
+	from.resolve(Actor{}, why)
+	from.log("duplicate", "tocsin", why+from.unsent(), elder.ID.Subject())
+	from.note(fmt.Sprintf("resolved/%d", younger.Openings), "Closed as a d"+why[1:]+".", nil)
+	return into.done(), from.done(), true
+}

@@ -1,0 +1,175 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// A fault that many tenants share rings in many places at once: in each tenant's total
+// and slices, and over all tenants by acquirer, method and country. What ties them
+// together is traffic in common, and an alarm over all tenants explains what a tenant
+// sees of it in another dimension, diluted.
+
+// muchWorse is by how much the failure ratio of an alert must be higher than the
+// incident's for the incident to be about that instead, or not to explain it.
+const muchWorse = 0.1
+
+// Together is how far the onsets of a fault over all tenants and of what single tenants
+// saw of it may be apart. Who was called for one tenant's fault must hear of one that
+// concerns all: only what began with that is the same.
+const Together = 3 * time.Minute
+
+// window is how far the onsets of an incident and an alert may be apart.
+func window(c Candidate, a alert.Alert) time.Duration {
+	if a.Tenant == tenant.Product && a.Kind != rule.Source && !c.pooled() {
+		return Together
+	}
+	return Window
+}
+
+// pooled says that an alarm over all tenants rings in the incident.
+func (c Candidate) pooled() bool {
+	return slices.ContainsFunc(c.Rings, func(r sli.Slice) bool { return len(r) > 0 })
+}
+
+// apart says whether two slices have no events in common: acquirer x and acquirer y.
+func apart(x, y sli.Slice) bool {
+	labels := x.Map()
+	for _, d := range y {
+		if v, same := labels[d.Label]; same && v != d.Value {
+			return true
+		}
+	}
+	return false
+}
+
+// shares says whether an alert of the incident and this one see the same traffic at the
+// same time, whatever the incident is about by now.
+func shares(c Candidate, a alert.Alert) (string, bool) {
+	if !c.Open || c.Service != a.Service || a.OnsetAt.Sub(c.OnsetAt).Abs() > window(c, a) {
+		return "", false
+	}
+	for _, p := range c.Parts {
+		switch {
+		case len(a.Slice) > 0 && p.Slice.Equal(a.Slice):
+			return fmt.Sprintf("%s is failing for %s too, which is part of the incident", name(a.Slice), who(p.Tenant)), true
+		case p.Tenant == a.Tenant && a.Tenant != tenant.Product && !apart(p.Slice, a.Slice):
+			return fmt.Sprintf("%s and %s share traffic of %s, and began together", name(p.Slice), name(a.Slice), a.Tenant), true
+		}
+	}
+	return "", false
+}
+
+// rings says whether an alarm over all tenants that rings in the incident explains the
+// alert: one in its slice whenever it began; one in another dimension when it began no
+// earlier and no more of it fails than in the slice that rings.
+func rings(c Candidate, a alert.Alert) (string, bool) {
+	if !c.Open || c.Service != a.Service {
+		return "", false
+	}
+	for _, ring := range c.Rings {
+		switch {
+		case len(ring) == 0 || apart(ring, a.Slice):
+		case a.Tenant != tenant.Product && ring.Covers(a.Slice):
+			return "over all tenants together " + name(ring) + " is failing, which explains it", true
+		case !a.OnsetAt.Before(c.OnsetAt.Add(-Window)) && explained(c, a):
+			return fmt.Sprintf("over all tenants together %s is failing meanwhile, and no more of %s fails than of that", name(ring), name(a.Slice)), true
+		}
+	}
+	return "", false
+}
+
+// explained says whether no more of the alert's events are bad than the incident's
+// fault would make them.
+func explained(c Candidate, a alert.Alert) bool {
+	k, n := a.Bad()
+	return n > 0 && c.Failing > 0 && k/n <= c.Failing+muchWorse
+}
+
+// gather joins the alert to c. An alarm over all tenants also gathers what had opened
+// incidents of their own before it rang: all become part of one.
+func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision {
+	if a.Tenant != tenant.Product || len(a.Slice) == 0 || c.Source || c.Absent {
+		return join(c, a, why)
+	}
+	k, n := a.Bad()
+	all := []Candidate{c}
+	for _, o := range ranked {
+		if o.Incident == c.Incident || !o.Open || o.Source || o.Absent || o.Service != a.Service || a.OnsetAt.Sub(o.OnsetAt).Abs() > window(o, a) {
+			continue
+		}
+		within := a.Slice.Covers(o.Slice)
+		if !within && (apart(a.Slice, o.Slice) && !hasPart(o, a.Slice) || n <= 0 || o.Failing > k/n+muchWorse) {
+			continue
+		}
+		all = append(all, o)
+	}
+	elder := slices.MinFunc(all, elderly)
+	d := join(elder, a, why)
+	for _, o := range all {
+		if o.Incident != elder.Incident && !o.Taken {
+			d.Merge = append(d.Merge, o.Incident)
+		}
+	}
+	if slices.Sort(d.Merge); len(d.Merge) > 0 {
+		d.Reason += "; what else began with it is part of that"
+	}
+	return d
+}
+
+// elderly puts the one first that goes on: whoever has one keeps it, nobody is called
+// twice, and else it is the elder.
+func elderly(x, y Candidate) int {
+	first := func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(first(x.Taken, y.Taken), first(x.Called, y.Called), cmp.Compare(x.Number, y.Number), strings.Compare(x.Incident, y.Incident))
+}
+
+func hasPart(c Candidate, s sli.Slice) bool {
+	return slices.ContainsFunc(c.Parts, func(p Part) bool { return p.Slice.Equal(s) })
+}
+
+func join(c Candidate, a alert.Alert, why string) Decision {
+	d := Decision{Incident: c.Incident, Reason: why}
+	if a.State != alert.Firing {
+		return d
+	}
+	k, n := a.Bad()
+	_, across := crosses(c, a)
+	pooled := c.pooled()
+	switch {
+	case pooled && a.Tenant != tenant.Product: // it is known what all have in common
+	case !pooled && a.Tenant == tenant.Product && n > 0 && len(a.Slice) > 0 && !a.Slice.Covers(c.Slice):
+		d.Narrow = slices.Clone(a.Slice)
+		d.Reason += fmt.Sprintf("; it fails over all tenants, so the incident is about %s", name(a.Slice))
+	case across && n > 0 && k/n > c.Failing+muchWorse:
+		d.Narrow = slices.Clone(a.Slice)
+		d.Reason += fmt.Sprintf("; more of %s fails, so the incident is about that", name(a.Slice))
+	case !across && len(a.Slice) > len(c.Slice) && c.Slice.Covers(a.Slice):
+		d.Narrow = slices.Clone(a.Slice)
+		d.Reason += fmt.Sprintf("; the incident narrows from %s to %s", name(c.Slice), name(a.Slice))
+	}
+	return d
+}
+
+func who(id tenant.ID) string {
+	if id == tenant.Product {
+		return "all tenants"
+	}
+	return string(id)
+}
