@@ -138,7 +138,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 			}
 		}
 	}
-	m.rebalance(end, ts.o.MaxSlices)
+	m.rebalance(end, ts.judged)
 }
 
 // judge moves the detectors of every rule and slice by the step.

@@ -350,11 +350,13 @@ func (m *meter) rebalanceLabel(label string, maxSlices int) {
 	}
 	slices.SortFunc(in, most)
 	slices.SortFunc(out, most)
+	in, room := m.atMost(in, maxSlices)
 	for _, c := range out {
-		if len(in) < maxSlices {
+		if room > 0 {
 			m.judge(c)
 			in = append(in, c)
 			slices.SortFunc(in, most)
+			room--
 			continue
 		}
 		i := len(in) - 1
@@ -364,11 +366,31 @@ func (m *meter) rebalanceLabel(label string, maxSlices int) {
 		if i < 0 || c.volume < challenge*in[i].volume {
 			return
 		}
-		in[i].judged, in[i].base, in[i].watches, in[i].latency, in[i].share = false, nil, nil, nil, nil
+		in[i].giveUp()
 		m.judge(c)
 		in = append(slices.Delete(in, i, i+1), c)
 		slices.SortFunc(in, most)
 	}
+}
+
+// atMost gives up the judged cells of a label that are too many since the tenant's
+// rules allow fewer: the smallest first, none that fires. Those that a feature names
+// do not count. It says how many more there may be.
+func (m *meter) atMost(in []*cell, most int) (kept []*cell, room int) {
+	free := slices.DeleteFunc(slices.Clone(in), func(c *cell) bool { return m.always(c.slice[0]) })
+	room = most - len(free)
+	for i := len(free) - 1; i >= 0 && room < 0; i-- {
+		if !free[i].busy() {
+			free[i].giveUp()
+			room++
+		}
+	}
+	return slices.DeleteFunc(in, func(c *cell) bool { return !c.judged }), room
+}
+
+// giveUp ends that a cell is judged.
+func (c *cell) giveUp() {
+	c.judged, c.base, c.watches, c.latency, c.share = false, nil, nil, nil, nil
 }
 
 // busy says whether an alert of the cell stands or is about to.

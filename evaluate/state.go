@@ -31,6 +31,7 @@ type tenantState struct {
 	zone      *time.Location // its day follows
 	promised  float64        // events a minute, at onboarding; 0: nothing was said
 	live      bool           // it trades: not merely onboarding
+	judged    int            // values of one label at most
 	rules     []rule.Rule
 	specs     []sli.Spec // of the rules, one per SLI, sorted by id, slices merged
 
@@ -60,7 +61,7 @@ type tenantState struct {
 }
 
 func newTenantState(o Options, id tenant.ID) *tenantState {
-	return &tenantState{o: o, id: id, zone: time.UTC, byHash: map[uint64][]*series{}, targets: map[string]*target{}, due: never}
+	return &tenantState{o: o, id: id, zone: time.UTC, judged: o.MaxSlices, byHash: map[uint64][]*series{}, targets: map[string]*target{}, due: never}
 }
 
 func (s *series) lastAtOrZero() int64 {
@@ -143,7 +144,7 @@ func (ts *tenantState) resolve(s *series) {
 		u := &use{m: m, bad: spec.IsBad(s.ls.Get), cells: []int{0}}
 		for _, label := range spec.Slices {
 			if v := s.ls.Get(label); v != "" {
-				u.cells = append(u.cells, m.cellFor(sli.Dim{Label: label, Value: v}, ts.o.MaxSlices))
+				u.cells = append(u.cells, m.cellFor(sli.Dim{Label: label, Value: v}, ts.judged))
 			}
 		}
 		if spec.Histogram != "" && !m.bucketUse(s, u) {
@@ -197,6 +198,7 @@ func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
 		return
 	}
 	ts.rules, ts.specs = kept, mergedSpecs(kept)
+	ts.judged = judgedAtMost(kept, ts.o.MaxSlices)
 	ts.meters = slices.DeleteFunc(ts.meters, func(m *meter) bool {
 		if i := slices.IndexFunc(ts.specs, func(s sli.Spec) bool { return s.ID() == m.id }); i >= 0 {
 			m.setSpec(ts.specs[i], ts.o.baseOf(ts.specs[i]))

@@ -67,6 +67,7 @@ func ruleWords(a, b rule.Rule) (out []string) {
 	}
 	say("SLI", a.SLI.Name, b.SLI.Name)
 	say("cut by", list(a.SLI.Slices), list(b.SLI.Slices))
+	say("values of each label judged at most", atMost(a.Slices), atMost(b.Slices))
 	say("always judges", dims(a.Always), dims(b.Always))
 	say("false alarms a month at most", fmt.Sprintf("%.2g", a.FalseAlarms), fmt.Sprintf("%.2g", b.FalseAlarms))
 	say("assumed failure ratio before anything is learned", a.Prior, b.Prior)
@@ -74,6 +75,13 @@ func ruleWords(a, b rule.Rule) (out []string) {
 		out = append(out, "other words for the person paged")
 	}
 	return out
+}
+
+func atMost(n int) string {
+	if n == 0 {
+		return "as many as usual"
+	}
+	return fmt.Sprint(n)
 }
 
 func list(s []string) string {

@@ -17,6 +17,8 @@ type Feature struct {
 	// tenant that opted in to country.de has the slice country=de judged by every
 	// rule that is cut by country, whatever its volume.
 	Slice string `yaml:"slice"`
+	// Implies lists features that a tenant has with this one.
+	Implies []string `yaml:"implies"`
 }
 
 func (p *Policy) checkFeatures() (faults []string) {
@@ -26,14 +28,14 @@ func (p *Policy) checkFeatures() (faults []string) {
 		if !featureName(stem) {
 			faults = append(faults, where+": a feature is lower-case letters, digits, _ and ., for example refunds or country.*")
 		}
-		switch named := slices.ContainsFunc(p.Rules, func(r RuleDoc) bool { return slices.Contains(r.Features, name) }); {
+		switch {
 		case f.Slice != "" && !family:
 			faults = append(faults, where+": slice needs a name that ends in .*, whose rest is the label's value")
 		case f.Slice != "" && !slices.ContainsFunc(p.SLIs, func(s SLI) bool { return slices.Contains(s.Slices, f.Slice) }):
 			faults = append(faults, where+": slice is no slice of any SLI")
 		case f.Slice == "" && family:
 			faults = append(faults, where+": slice is missing: say which label the rest of the name is a value of")
-		case f.Slice == "" && !named:
+		case f.Slice == "" && len(f.Implies) == 0 && !p.listed(name):
 			faults = append(faults, where+": no rule lists it under features, so that opting in would bring nothing")
 		}
 	}
@@ -41,10 +43,12 @@ func (p *Policy) checkFeatures() (faults []string) {
 		for _, f := range r.Features {
 			if !featureName(f) {
 				faults = append(faults, fmt.Sprintf("rules[%d] (%s): a feature is lower-case letters, digits, _ and .", i, r.Name))
+			} else if _, ok := p.featureOf(f); len(p.Features) > 0 && !ok {
+				faults = append(faults, fmt.Sprintf("rules[%d] (%s): features names one that is not under features; add it or correct the name", i, r.Name))
 			}
 		}
 	}
-	return faults
+	return append(faults, p.checkImplied()...)
 }
 
 func featureName(s string) bool {
@@ -65,7 +69,8 @@ func alwaysJudged(p *Policy, t tenant.Tenant, kind rule.Kind, spec sli.Spec) (ou
 	if kind == rule.Absent { // it is about series, not about slices
 		return nil
 	}
-	for _, f := range t.Features { // sorted
+	features, _ := p.withImplied(t.Features)
+	for _, f := range features {
 		for _, name := range featureNames(p.Features) {
 			stem, family := strings.CutSuffix(name, "*")
 			value, is := strings.CutPrefix(f, stem)
@@ -101,12 +106,8 @@ func soften(s rule.Severity, t tenant.Tenant) (rule.Severity, string) {
 // Unruled lists the tenant's features that bring nothing under the policy.
 func Unruled(p *Policy, t tenant.Tenant) (out []string) {
 	for _, f := range t.Features {
-		brings := slices.ContainsFunc(p.Rules, func(r RuleDoc) bool { return slices.Contains(r.Features, f) })
-		for name, of := range p.Features {
-			stem, family := strings.CutSuffix(name, "*")
-			brings = brings || family && of.Slice != "" && strings.HasPrefix(f, stem) && f != stem
-		}
-		if !brings {
+		of, _ := p.featureOf(f)
+		if of.Slice == "" && len(of.Implies) == 0 && !p.listed(f) {
 			out = append(out, f)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add(builtIn)
 	f.Add([]byte(twoTeams))
+	f.Add([]byte(base + sizes + "features: {refunds: {implies: [a.x]}, a.*: {slice: country, implies: [refunds]}}\n"))
+	f.Add([]byte(base + sizes + "overrides: [{tenant: acme, off: true, until: 2026-06-01, reason: r, by: b}]\npins: [{tenant: acme, tier: small, reason: r, by: b}]\n"))
 	for _, seed := range []string{"", "version: 2\nrules: [{name: r, kind: magic}]", "slis: [{total: {match: {a: [*x]}}}]", "features: {a.*: {slice: b}, '*': {}, '': {title: x}}", "version: 1\n<<: [*a]\n", "environments: {a: b}"} {
 		f.Add([]byte(seed))
 	}

@@ -34,6 +34,12 @@ type Policy struct {
 	// Features says what opting in brings besides the rules that name the feature.
 	// A name that ends in .* stands for every feature that begins so.
 	Features map[string]Feature `yaml:"features"`
+	// Tiers are classes of tenants by volume; without any all tenants are alike.
+	Tiers     []Tier     `yaml:"tiers"`
+	Evolution Evolution  `yaml:"evolution"`
+	Impact    Impact     `yaml:"impact"`
+	Overrides []Override `yaml:"overrides"`
+	Pins      []Pin      `yaml:"pins"`
 	// Announced is what the calendar says of promotions, holidays, maintenance and
 	// freezes; of two entries with one effect the first listed counts.
 	Announced []calendar.Entry `yaml:"calendar"`
@@ -92,6 +98,7 @@ type RuleDoc struct {
 	Summary    string   `yaml:"summary"`
 	RunbookURL string   `yaml:"runbook_url"`
 	Features   []string `yaml:"features"` // only for tenants with one of them; empty: all
+	Tiers      []string `yaml:"tiers"`    // only for tenants in one of them; empty: all
 }
 
 //go:embed payments.yaml
@@ -119,6 +126,8 @@ func Check(name string, text []byte) (*Policy, fault.List) {
 		return nil, faults
 	}
 	sum := sha256.Sum256(text)
+	p.Evolution.fill()
+	p.Impact.fill()
 	p.Sha, p.Text, p.doc = hex.EncodeToString(sum[:8]), text, doc
 	return p, doc.SayAll(p.check())
 }
@@ -205,7 +214,7 @@ func (p *Policy) check() (faults []string) {
 			fault("%s: runbook_url is missing", where)
 		}
 	}
-	faults = append(faults, p.checkFeatures()...)
+	faults = slices.Concat(faults, p.checkFeatures(), p.checkTiers(), p.Evolution.check(), p.Impact.check(), p.checkOverrides())
 	announced, wrong := calendar.New(p.Announced)
 	p.calendar = announced
 	return append(faults, wrong...)

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/bits"
@@ -21,6 +22,11 @@ type Observation struct {
 	Tenants int `json:"tenants"`
 	// Budgets is, by service, the budget of the team that owns it.
 	Budgets map[string]Budget `json:"budgets"`
+	// Tier is the tenant's class by its observed volume; empty: that of the volume it
+	// was promised to have.
+	Tier string `json:"tier,omitempty"`
+	// Overrides are those of the tenant that have not ended.
+	Overrides []Override `json:"overrides,omitempty"`
 }
 
 // Budget is how many false pages a week a team bears, over all tenants and
@@ -36,7 +42,12 @@ func Rounded(tenants int) int { return 1 << bits.Len(uint(max(tenants, 1))) }
 
 // Equal says whether two observations make the same profile.
 func (o Observation) Equal(p Observation) bool {
-	return o.Tenants == p.Tenants && maps.Equal(o.Budgets, p.Budgets)
+	return o.Tenants == p.Tenants && maps.Equal(o.Budgets, p.Budgets) && o.Tier == p.Tier &&
+		slices.EqualFunc(o.Overrides, p.Overrides, func(a, b Override) bool {
+			same := a.Until.Equal(b.Until)
+			a.Until, b.Until = time.Time{}, time.Time{}
+			return same && a == b
+		})
 }
 
 // Triple is what is stored of a profile: everything it is a function of.
@@ -79,22 +90,28 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 	}
 	var rules []rule.Rule
 	reasons := []string{}
+	tier := p.tier(t, o)
 	for _, d := range p.Rules {
-		why, ok := applies(d, t)
+		why, ok := p.applies(d, t, o)
 		if !ok {
 			continue
 		}
 		s := specs[d.SLI]
 		spec := s.spec()
-		severity, calmed := soften(rule.Severity(d.Severity), t)
 		always := alwaysJudged(p, t, rule.Kind(d.Kind), spec)
-		rules = append(rules, rule.Rule{
+		r, off, changed := overridden(o.Overrides, t.ID, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
-			Severity: severity, Summary: d.Summary, RunbookURL: d.RunbookURL,
-			Prior: prior(s), Sensitivity: rule.Sensitivity(d.Sensitivity), Always: always,
-			Direction: rule.Direction(d.Direction),
+			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL,
+			Prior: prior(s), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
+			Direction: rule.Direction(d.Direction), Slices: tier.Slices,
 		})
-		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s", d.Name, why, calmed, alsoJudged(always)))
+		if off {
+			continue
+		}
+		severity, calmed := soften(r.Severity, t)
+		r.Severity = severity
+		rules = append(rules, r)
+		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s%s", d.Name, why, changed, calmed, alsoJudged(always)))
 	}
 	team := func(service string) string { return o.Budgets[service].Team }
 	of := map[string]int{} // rules that can page each team
@@ -127,19 +144,44 @@ func features(p *Policy) []string {
 	return out
 }
 
-func applies(d RuleDoc, t tenant.Tenant) (string, bool) {
+// applies says whether the tenant has the rule, and why.
+func (p *Policy) applies(d RuleDoc, t tenant.Tenant, o Observation) (string, bool) {
 	if len(t.Services) > 0 && !slices.Contains(t.Services, d.Service) {
 		return "", false
 	}
-	if len(d.Features) == 0 {
-		return "every tenant of service " + d.Service + " has it", true
-	}
-	for _, f := range d.Features {
-		if slices.Contains(t.Features, f) {
-			return "the tenant opted in to " + f, true
+	of := ""
+	if tier := p.tier(t, o); len(d.Tiers) > 0 && t.ID != tenant.Product {
+		if !slices.Contains(d.Tiers, tier.Name) {
+			return "", false
 		}
+		of = " in tier " + tier.Name
+	}
+	if len(d.Features) == 0 {
+		return "every tenant of service " + d.Service + of + " has it", true
+	}
+	features, via := p.withImplied(t.Features)
+	for _, f := range d.Features {
+		if !slices.Contains(features, f) {
+			continue
+		}
+		if from := via[f]; from != "" {
+			return "the tenant opted in to " + from + ", which implies " + f + of, true
+		}
+		return "the tenant opted in to " + f + of, true
 	}
 	return "", false
+}
+
+// tier is the tenant's: the observed one, else that of the volume it was promised to
+// have. What is judged over all tenants is in none.
+func (p *Policy) tier(t tenant.Tenant, o Observation) Tier {
+	if t.ID == tenant.Product {
+		return Tier{}
+	}
+	if v, ok := p.Tier(o.Tier); ok {
+		return v
+	}
+	return p.TierOf(t.ExpectedTPM)
 }
 
 func prior(s SLI) float64 {

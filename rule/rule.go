@@ -51,4 +51,7 @@ type Rule struct {
 	// Always are slices that are judged whatever their volume; values are compared
 	// without regard to case.
 	Always []sli.Dim `json:"always,omitempty"`
+	// Slices is how many values of each label are judged at most, the largest first;
+	// 0: as many as the engine's default. The most of a tenant's rules counts.
+	Slices int `json:"slices_at_most,omitempty"`
 }

@@ -1,0 +1,96 @@
+package profiles
+
+import (
+	"slices"
+	"time"
+)
+
+// Evolution says how profiles follow what is observed, and how a changed policy
+// reaches everybody.
+type Evolution struct {
+	// GrowAfter is how long the volume must be in a higher tier before it is proposed;
+	// default 24h.
+	GrowAfter time.Duration `yaml:"grow_after"`
+	// ShrinkAfter is the same for a lower tier; default 168h.
+	ShrinkAfter time.Duration `yaml:"shrink_after"`
+	// Margin is the part of a tier's bound by which the volume must be beyond it;
+	// default 0.2.
+	Margin float64 `yaml:"margin"`
+	// ShadowFor is how long a proposed revision runs beside the active one; default 24h.
+	ShadowFor time.Duration `yaml:"shadow_for"`
+	// Promote says who puts a revision in force: record (default), when what it would
+	// have paged is within the budget, or person.
+	Promote string `yaml:"promote"`
+	// AcceptAfter is how long a lasting change fires before it is taken as the usual;
+	// default 168h.
+	AcceptAfter time.Duration `yaml:"accept_after"`
+	// Stages are the percentages of tenants that get a changed policy, one after the
+	// other; default 1, 10, 100.
+	Stages []float64 `yaml:"stages"`
+	// StageFor is how long each stage runs in shadow; default 24h.
+	StageFor time.Duration `yaml:"stage_for"`
+	// ShadowPagesPerWeek is how many pages a week more than the policy in force a
+	// changed one may have called for in shadow, over all tenants of a team; a stage
+	// with more is halted. Default: the team's budget of false pages.
+	ShadowPagesPerWeek float64 `yaml:"shadow_pages_per_week"`
+}
+
+// Who promotes.
+const (
+	ByRecord = "record"
+	ByPerson = "person"
+)
+
+func (e *Evolution) fill() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	const day = 24 * time.Hour
+	def(&e.GrowAfter, day)
+	def(&e.ShrinkAfter, 7*day)
+	def(&e.ShadowFor, day)
+	def(&e.AcceptAfter, 7*day)
+	def(&e.StageFor, day)
+	if e.Margin == 0 {
+		e.Margin = 0.2
+	}
+	if e.Promote == "" {
+		e.Promote = ByRecord
+	}
+	if len(e.Stages) == 0 {
+		e.Stages = []float64{1, 10, 100}
+	}
+}
+
+// check names what is wrong with filled settings.
+func (e Evolution) check() (faults []string) {
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+		least time.Duration
+	}{{"grow_after", e.GrowAfter, time.Hour}, {"shrink_after", e.ShrinkAfter, time.Hour}, {"shadow_for", e.ShadowFor, time.Minute},
+		{"accept_after", e.AcceptAfter, 24 * time.Hour}, {"stage_for", e.StageFor, time.Minute}} {
+		if d.value < d.least {
+			faults = append(faults, "evolution."+d.key+" must be at least "+d.least.String())
+		}
+	}
+	if !(e.Margin >= 0 && e.Margin < 1) {
+		faults = append(faults, "evolution.margin must be at least 0 and below 1, for example 0.2")
+	}
+	if e.Promote != ByRecord && e.Promote != ByPerson {
+		faults = append(faults, "evolution.promote must be record or person")
+	}
+	sound := e.Stages[len(e.Stages)-1] == 100 && slices.IsSorted(e.Stages)
+	for i, s := range e.Stages {
+		sound = sound && s > 0 && s <= 100 && (i == 0 || s > e.Stages[i-1])
+	}
+	if !sound {
+		faults = append(faults, "evolution.stages must be percentages that grow and end with 100, for example [1, 10, 100]")
+	}
+	if !(e.ShadowPagesPerWeek >= 0) {
+		faults = append(faults, "evolution.shadow_pages_per_week must not be negative")
+	}
+	return faults
+}

@@ -1,0 +1,72 @@
+package profiles
+
+import "github.com/tocsin-alerting/tocsin/catalog"
+
+// Impact says what must be at stake before somebody is called; what is certain and
+// smaller is a ticket. A tenant marked priority is enough by itself.
+type Impact struct {
+	Day   Floor `yaml:"day"`
+	Night Night `yaml:"night"`
+	// LeastWeight is the share of its team's budget that the smallest tenant's rules
+	// have at least, as a part of an equal share; default 0.1.
+	LeastWeight float64 `yaml:"least_weight"`
+}
+
+// Floor is reached by any one of its parts; what is 0 or left out has a default.
+type Floor struct {
+	Share         float64 `yaml:"share"`           // of the service's volume that is affected, 0 to 1
+	LossPerMinute float64 `yaml:"loss_per_minute"` // what fails and usually does not, in value_per_transaction's unit
+	Tenants       int     `yaml:"tenants"`         // that are affected
+}
+
+// Night is a part of every day, in wall-clock time of the zone of the team's working
+// hours, with the floor that counts then.
+type Night struct {
+	From          string  `yaml:"from"`            // default 22:00
+	To            string  `yaml:"to"`              // default 07:00
+	Share         float64 `yaml:"share"`           // as by day
+	LossPerMinute float64 `yaml:"loss_per_minute"` // as by day
+	Tenants       int     `yaml:"tenants"`         // as by day
+}
+
+// Floor is what must be at stake at night.
+func (n Night) Floor() Floor {
+	return Floor{Share: n.Share, LossPerMinute: n.LossPerMinute, Tenants: n.Tenants}
+}
+
+func (i *Impact) fill() {
+	if i.Night.From == "" && i.Night.To == "" {
+		i.Night.From, i.Night.To = "22:00", "07:00"
+	}
+	if i.LeastWeight == 0 {
+		i.LeastWeight = 0.1
+	}
+}
+
+// check names what is wrong with filled settings.
+func (i Impact) check() (faults []string) {
+	if _, ok := catalog.ClockTime(i.Night.From); !ok || i.Night.From == "24:00" {
+		faults = append(faults, "impact.night.from must be a time of day like 22:00")
+	}
+	if _, ok := catalog.ClockTime(i.Night.To); !ok {
+		faults = append(faults, "impact.night.to must be a time of day like 07:00")
+	}
+	for _, f := range []struct {
+		at string
+		Floor
+	}{{"impact.day", i.Day}, {"impact.night", i.Night.Floor()}} {
+		if !(f.Share >= 0 && f.Share <= 1) {
+			faults = append(faults, f.at+".share must be between 0 and 1: it is a part of the service's volume")
+		}
+		if !(f.LossPerMinute >= 0) {
+			faults = append(faults, f.at+".loss_per_minute must not be negative")
+		}
+		if f.Tenants < 0 {
+			faults = append(faults, f.at+".tenants must not be negative")
+		}
+	}
+	if !(i.LeastWeight > 0 && i.LeastWeight <= 1) {
+		faults = append(faults, "impact.least_weight must be above 0 and at most 1")
+	}
+	return faults
+}
