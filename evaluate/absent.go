@@ -65,10 +65,11 @@ type absentRule struct {
 // counts says whether m counts the rule's SLI, by either source.
 func (r *absentRule) counts(m *meter) bool { return m.id == r.id || r.beside != "" && m.id == r.beside }
 
-func absentRules(all []rule.Rule) (out []*absentRule) {
+func absentRules(all []placed) (out []*absentRule) {
 	for _, r := range all {
-		if r.Kind == rule.Absent {
-			a := &absentRule{ruleState: ruleState{Rule: r}, id: r.SLI.ID()}
+		if same := func(a *absentRule) bool { return a.Name == r.Name && a.Service == r.Service }; r.Kind == rule.Absent && !slices.ContainsFunc(out, same) { // not once more for the other source
+
+			a := &absentRule{ruleState: ruleState{Rule: r.Rule}, id: r.SLI.ID()}
 			if r.SLI.Beside != nil {
 				a.beside = r.SLI.Beside.ID()
 			}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 
@@ -20,12 +19,14 @@ func (m *meter) always(d sli.Dim) bool {
 	return false
 }
 
-// judgedAtMost is how many values of a label the rules allow: the most that one of
-// them names, else what is usual.
-func judgedAtMost(rules []rule.Rule, usual int) int {
+// judgedAtMost is how many values of a label the rules in force allow: the most that
+// one of them names, else what is usual.
+func judgedAtMost(rules []placed, usual int) int {
 	most := 0
 	for _, r := range rules {
-		most = max(most, r.Slices)
+		if r.place != inShadow {
+			most = max(most, r.Slices)
+		}
 	}
 	return cmp.Or(most, usual)
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// Records start with (kind, version); readers take this version and the one
-// before. Version 2 added the severity of what stands and the evidence of the kinds
+// Records start with (kind, version); readers take every version so far. Version 2 added the severity of what stands and the evidence of the kinds
 // of rules that are not about failures, and what is kept of events that carry
-// their own time.
+// their own time. Version 3 added which rules are in shadow.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 2
+	checkpointVersion = 3
+	checkpointOldest  = 1
 )
 
 // Checkpoint returns the tenant's state: series with their last values, open
@@ -57,7 +57,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 	if c.err != nil {
 		return c.err
 	}
-	ts.rules = []rule.Rule{{}} // never equal: every series is resolved anew
+	ts.rules = []placed{{}} // never equal: every series is resolved anew
 	ts.setRules(old.rules, 0, ruleGone)
 	for _, m := range ts.meters {
 		m.reweigh()
@@ -71,7 +71,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 	}
 	e.dirty = append(e.dirty, ts)
 	e.tenants[id] = ts
-	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
+	ts.drain(&e.queued)
 	return nil
 }
 
@@ -79,9 +79,9 @@ func open(data []byte, kind byte) (*coder, error) {
 	if len(data) < 2 || data[0] != kind {
 		return nil, problem.New(problem.Malformed, "this is no checkpoint of the kind that was expected")
 	}
-	if v := data[1]; v != checkpointVersion && v != checkpointVersion-1 {
+	if v := data[1]; v < checkpointOldest || v > checkpointVersion {
 		return nil, problem.New(problem.Invalid, "the checkpoint has version %d", v).
-			WithHint("this program reads versions %d and %d", checkpointVersion-1, checkpointVersion)
+			WithHint("this program reads versions %d to %d", checkpointOldest, checkpointVersion)
 	}
 	return &coder{data: data[2:], reading: true, version: data[1]}, nil
 }
@@ -151,7 +151,7 @@ func (c *coder) meter(m *meter) {
 		if c.reading {
 			*r = &ruleState{}
 		}
-		c.rule(&(*r).Rule)
+		c.rule(*r)
 	})
 	list(c, &m.cells, func(cl **cell) {
 		if c.reading {
@@ -193,7 +193,7 @@ func (c *coder) meter(m *meter) {
 }
 
 // rule codes what a resolved alert of a rule that is gone must still say.
-func (c *coder) rule(r *rule.Rule) {
+func (c *coder) rule(r *ruleState) {
 	severity := string(r.Severity)
 	for _, v := range []*string{&r.Name, &r.Service, &severity, &r.Summary, &r.RunbookURL} {
 		c.text(v)
@@ -202,6 +202,14 @@ func (c *coder) rule(r *rule.Rule) {
 	if c.version >= 2 {
 		c.text((*string)(&r.Kind))
 	}
+	if c.version >= 3 {
+		where := int(r.place)
+		c.small(&where)
+		if r.place = place(where); r.place > inShadow {
+			c.fail()
+		}
+	}
+	r.partial = r.partial || c.reading
 }
 
 func (c *coder) cell(m *meter, cl *cell) {
@@ -234,6 +242,12 @@ func (c *coder) cell(m *meter, cl *cell) {
 	})
 	if c.reading && len(cl.watches) != len(m.rules) {
 		c.fail()
+		return
+	}
+	for i, w := range cl.watches {
+		if w != nil {
+			w.trial = m.rules[i].place == inShadow
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor
 func (ts *tenantState) contributions(m *meter, done closed, out []Contribution) []Contribution {
 	out = slices.Grow(out, len(done.cells)*len(m.rules))
 	for _, r := range m.rules {
-		if !r.Kind.Ratio() || ts.unjudged(m, r) != "" {
+		if !r.Kind.Ratio() || r.place == inShadow || ts.unjudged(m, r) != "" {
 			continue
 		}
 		for _, c := range done.cells {

@@ -84,6 +84,7 @@ type Sample struct {
 // then the most evidence first, contributions and blind changes by tenant.
 type Output struct {
 	Alerts        []alert.Alert // new states: firing, resolved, and newer evidence at most once a minute
+	Shadow        []alert.Alert // the same of the rules in shadow; those in force too, where both have the very same rule
 	Contributions []Contribution
 	Blind         []BlindChange
 }
@@ -147,6 +148,7 @@ type SLIStatus struct {
 	// CannotJudge says why the SLI's ratio is no evidence; empty when it is.
 	CannotJudge string        `json:"cannot_judge,omitempty"`
 	Slices      []SliceStatus `json:"slices"`
+	Shadow      []SliceStatus `json:"shadow"` // of the rules that are in shadow only
 }
 
 // SliceStatus is one rule's view of one slice.
@@ -203,14 +205,16 @@ func New(o Options) *Engine {
 // Advance. A tenant that is not watched (paused, retired) keeps what it learned
 // and is not evaluated. Rules of kinds the engine does not know are left out.
 func (e *Engine) SetTenant(t tenant.Tenant, rules []rule.Rule, now time.Time) {
-	e.Change(t, rules, now, ruleGone)
+	e.Change(t, rules, nil, now, ruleGone)
 }
 
 const ruleGone = "the rule no longer applies"
 
-// Change is SetTenant with the reason that alerts of rules that are gone are
-// resolved with.
-func (e *Engine) Change(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
+// Change is SetTenant with the rules that run in shadow beside those in force (nil:
+// none do), and with the reason that alerts of rules that are gone are resolved
+// with. A rule that comes from the shadow into force goes on with what it has seen
+// there; one that was in force under the same name, and asks the same, with its own.
+func (e *Engine) Change(t tenant.Tenant, rules, shadow []rule.Rule, now time.Time, why string) {
 	ts := e.tenants[t.ID]
 	if ts == nil {
 		ts = newTenantState(e.o, t.ID)
@@ -226,12 +230,12 @@ func (e *Engine) Change(t tenant.Tenant, rules []rule.Rule, now time.Time, why s
 		ts.onboarded = 0
 	}
 	ts.zone, ts.promised, ts.live = e.zone(t.Timezone), t.ExpectedTPM, t.State == tenant.Live
-	ts.setRules(rules, now.UnixMilli(), why)
+	ts.setRules(arrange(rules, shadow), now.UnixMilli(), why)
 	if !ts.watched {
 		ts.resolveAll(now.UnixMilli(), "the tenant is "+string(t.State))
 	}
 	e.touch(ts) // it may be due although nothing comes of it
-	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
+	ts.drain(&e.queued)
 }
 
 // zone finds a time zone; UTC when there is no such.
@@ -254,7 +258,7 @@ func (e *Engine) RemoveTenant(id tenant.ID) {
 		return
 	}
 	ts.resolveAll(0, "the tenant was removed")
-	e.queued.Alerts = append(e.queued.Alerts, ts.drain()...)
+	ts.drain(&e.queued)
 	delete(e.tenants, id)
 	e.ids = slices.DeleteFunc(e.ids, func(other tenant.ID) bool { return other == id })
 	e.dirty = slices.DeleteFunc(e.dirty, func(d *tenantState) bool { return d == ts })

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -24,7 +25,7 @@ func TestAStateWithAbsurdCountsIsReadAgain(t *testing.T) {
 		data, err := r.e.Checkpoint("shop")
 		require.NoError(t, err)
 		e := New(Options{})
-		e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, OnboardedAt: epoch.Add(-time.Hour)}, r.tenant().rules, epoch)
+		e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, OnboardedAt: epoch.Add(-time.Hour)}, []rule.Rule{failing()}, epoch)
 		require.NoError(t, e.Restore("shop", data), "%g", each)
 	}
 }

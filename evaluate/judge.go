@@ -20,7 +20,9 @@ const (
 // ruleState is a rule of a meter.
 type ruleState struct {
 	rule.Rule
-	slices float64 // the prior of the slices, as of the newest step; derived
+	slices  float64 // the prior of the slices, as of the newest step; derived
+	place   place
+	partial bool // read from a checkpoint, which holds what a resolved alert must say
 }
 
 // cuts says whether the rule judges the slice.
@@ -40,6 +42,7 @@ type watch struct {
 	rest    rest    // of a slice's traffic
 	rate    float64 // events a minute that are usual now; of traffic, derived
 	unseen  bool    // this hour was never seen before; of traffic, derived
+	trial   bool    // of a rule that is in shadow only
 	raised  *raised // what was said; nil while nothing stands
 	score   float64
 	needed  float64
@@ -61,12 +64,12 @@ type contributed struct {
 
 // setRules replaces the rules of m and keeps the detectors of those that stay.
 // It returns the watches that are gone although an alert of theirs stands.
-func (m *meter) setRules(all []rule.Rule) (gone []standing) {
+func (m *meter) setRules(all []placed) (gone []standing) {
 	old := m.rules
 	m.rules = nil
 	for _, r := range all {
 		if r.SLI.ID() == m.id {
-			m.rules = append(m.rules, &ruleState{Rule: r})
+			m.rules = append(m.rules, &ruleState{Rule: r.Rule, place: r.place})
 		}
 	}
 	m.wantFlow()
@@ -78,18 +81,18 @@ func (m *meter) setRules(all []rule.Rule) (gone []standing) {
 		if !c.judged {
 			continue
 		}
+		h := heir{old: old, watches: c.watches, taken: map[*watch]bool{}}
 		watches := make([]*watch, len(m.rules))
-		for i, r := range m.rules {
-			if !r.cuts(c.slice) {
-				continue
-			}
-			watches[i] = &watch{}
-			if j := indexRule(old, r); j >= 0 && c.watches[j] != nil {
-				watches[i] = c.watches[j]
+		for i, r := range m.rules { // those in force come first
+			if r.cuts(c.slice) {
+				watches[i] = h.next(r)
 			}
 		}
 		for j, w := range c.watches {
-			if w != nil && w.raised != nil && !slices.Contains(watches, w) {
+			if w == nil || w.raised == nil || old[j].place == inShadow || slices.Contains(watches, w) {
+				continue
+			}
+			if i := indexRule(m.rules, old[j]); i < 0 || !inherit(w, watches[i]) {
 				gone = append(gone, standing{old[j], c, w})
 			}
 		}
@@ -173,7 +176,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			if r.Kind == rule.Declines {
 				w.late.follow(s)
 			}
-			if d.Changed && d.Firing {
+			if d.Changed && d.Firing && !w.trial {
 				c.base.Retract(d.Onset, step.End)
 				m.cells[0].base.Retract(d.Onset, step.End)
 			}

@@ -1,10 +1,6 @@
 package evaluate
 
-import (
-	"slices"
-
-	"github.com/tocsin-alerting/tocsin/detect"
-)
+import "github.com/tocsin-alerting/tocsin/detect"
 
 // prior is what a cell is thought to do before it has its own ratio: the
 // rule's word, or for a slice the tenant's own total once that is known.
@@ -34,7 +30,7 @@ func (m *meter) learn(step detect.Step, n, k []float64) {
 		if !c.judged {
 			continue
 		}
-		fires := slices.ContainsFunc(c.watches, func(w *watch) bool { return w != nil && w.firing })
+		fires := c.ringing()
 		ringing = ringing || fires
 		if fires || ci == 0 && ringing || c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
 			continue

@@ -156,7 +156,7 @@ func (m *meter) judge(c *cell) {
 	c.watches = make([]*watch, len(m.rules))
 	for i, r := range m.rules {
 		if r.cuts(c.slice) {
-			c.watches[i] = &watch{}
+			c.watches[i] = &watch{trial: r.place == inShadow}
 		}
 	}
 }
@@ -396,7 +396,7 @@ func (c *cell) giveUp() {
 // busy says whether an alert of the cell stands or is about to.
 func (c *cell) busy() bool {
 	for _, w := range c.watches {
-		if w != nil && (w.firing || w.raised != nil) {
+		if w.rings() || w != nil && !w.trial && w.raised != nil {
 			return true
 		}
 	}

@@ -12,12 +12,16 @@ import (
 // total to be told first: then the slices show no more than it does.
 const asMuch = 0.8
 
-// drain hands out the alerts in the order of time. Of what fires at the same moment the
+// drain hands out the alerts, and those of the shadow.
+func (ts *tenantState) drain(out *Output) {
+	out.Alerts, out.Shadow = append(out.Alerts, ordered(ts.alerts)...), append(out.Shadow, ordered(ts.shadow)...)
+	ts.alerts, ts.shadow = nil, nil
+}
+
+// ordered puts alerts in the order of time. Of what fires at the same moment the
 // slice of which most fails comes first: that is what the fault is about. Where as much
 // fails of everything the total does, for it says what the slices have in common.
-func (ts *tenantState) drain() []alert.Alert {
-	out := ts.alerts
-	ts.alerts = nil
+func ordered(out []alert.Alert) []alert.Alert {
 	if len(out) < 2 {
 		return out
 	}

@@ -178,9 +178,9 @@ func (p *Pool) Advance(now time.Time) []alert.Alert {
 			p.close(s, b)
 		}
 	}
-	ts := tenantState{alerts: p.alerts}
+	out := ordered(p.alerts)
 	p.alerts = nil
-	return ts.drain()
+	return out
 }
 
 func (s *stream) complete(end int64) bool {

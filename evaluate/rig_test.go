@@ -57,6 +57,7 @@ func (r *rig) advance(now time.Time) {
 	out := r.e.Advance(now)
 	r.out.Alerts = append(r.out.Alerts, out.Alerts...)
 	r.out.Contributions = append(r.out.Contributions, out.Contributions...)
+	r.out.Shadow = append(r.out.Shadow, out.Shadow...)
 	r.out.Blind = append(r.out.Blind, out.Blind...)
 }
 

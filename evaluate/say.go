@@ -51,7 +51,7 @@ func (ts *tenantState) end(m *meter, g standing, when int64, why string) {
 	ends := at(when)
 	a.State, a.EndsAt, a.Reason = alert.Resolved, &ends, "no longer evaluated: "+why
 	g.w.raised = nil
-	ts.alerts = append(ts.alerts, a)
+	ts.tell(g.r, a)
 }
 
 // say raises, renews or resolves the alert of a watch after a live step.
@@ -76,7 +76,7 @@ func (ts *tenantState) say(m *meter, g standing, d detect.Decision, step detect.
 	if !w.firing {
 		a = over(a, w)
 	}
-	ts.alerts = append(ts.alerts, a)
+	ts.tell(g.r, a)
 }
 
 // grade is how severe what w sees is, by its evidence since the onset, and why that is

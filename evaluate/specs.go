@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 // mergedSpecs lists each SLI once, with the slices of all rules that count it.
-func mergedSpecs(rules []rule.Rule) []sli.Spec {
+func mergedSpecs(rules []placed) []sli.Spec {
 	var out []sli.Spec
 	for _, r := range rules {
 		i := slices.IndexFunc(out, func(s sli.Spec) bool { return s.ID() == r.SLI.ID() })

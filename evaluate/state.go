@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -32,7 +31,7 @@ type tenantState struct {
 	promised  float64        // events a minute, at onboarding; 0: nothing was said
 	live      bool           // it trades: not merely onboarding
 	judged    int            // values of one label at most
-	rules     []rule.Rule
+	rules     []placed
 	specs     []sli.Spec // of the rules, one per SLI, sorted by id, slices merged
 
 	byHash  map[uint64][]*series
@@ -57,7 +56,7 @@ type tenantState struct {
 	rivalSamples                int64
 	resend, dirty               bool
 	due                         int64
-	alerts                      []alert.Alert // not handed out yet
+	alerts, shadow              []alert.Alert // not handed out yet
 }
 
 func newTenantState(o Options, id tenant.ID) *tenantState {
@@ -180,20 +179,9 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 
 // setRules replaces the rules and resolves every series anew when they differ.
 // why says what ends the alerts of rules that are gone.
-func (ts *tenantState) setRules(rules []rule.Rule, now int64, why string) {
-	kept := make([]rule.Rule, 0, len(rules))
-	for _, r := range rules {
-		if r.Kind.Ratio() || r.Kind == rule.Traffic || r.Kind == rule.Absent {
-			kept = append(kept, r)
-		}
-	}
-	slices.SortStableFunc(kept, func(a, b rule.Rule) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name))
-	})
-	kept = slices.CompactFunc(kept, func(a, b rule.Rule) bool { return a.Service == b.Service && a.Name == b.Name })
+func (ts *tenantState) setRules(kept []placed, now int64, why string) {
 	ts.absents = absentRules(kept)
 	ts.dropAbsences(now, false, why)
-	kept = withBeside(kept)
 	if reflect.DeepEqual(kept, ts.rules) {
 		return
 	}
@@ -314,7 +302,7 @@ func (ts *tenantState) advance(now int64, out *Output) {
 		ts.lookAbsent(now)
 		ts.sweep()
 	}
-	out.Alerts = append(out.Alerts, ts.drain()...)
+	ts.drain(out)
 }
 
 // look notices that the tenant went blind or came back.

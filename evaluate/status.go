@@ -51,24 +51,27 @@ func when(ms int64) *time.Time {
 }
 
 func (ts *tenantState) sliStatus(m *meter) SLIStatus {
-	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, CannotJudge: ts.cannotJudge(m)}
+	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, Shadow: []SliceStatus{}, CannotJudge: ts.cannotJudge(m)}
 	if st.Source == "" {
 		st.Source = sli.Metrics
 	}
 	st.RatePerMinute, st.FailureRatio = m.pace()
 	m.setPriors()
 	for ri, r := range m.rules {
-		p := ts.parameters(m, ri)
+		p, list := ts.parameters(m, ri), &st.Slices
+		if r.place == inShadow {
+			list = &st.Shadow
+		}
 		for ci, c := range m.cells {
 			if !c.judged || c.watches[ri] == nil {
 				continue
 			}
 			p.Prior, p.Alternative, p.Young = m.prior(r, ci), c.alternative(), ts.young(m, c)
 			if r.Kind == rule.Traffic {
-				st.Slices = append(st.Slices, ts.flowStatus(m, r, c, c.watches[ri], p))
+				*list = append(*list, ts.flowStatus(m, r, c, c.watches[ri], p))
 				continue
 			}
-			st.Slices = append(st.Slices, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
+			*list = append(*list, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
 		}
 	}
 	return st

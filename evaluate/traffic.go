@@ -91,7 +91,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !m.flow.season.Seen(now.Slot)
 		w.rate = v.Expected / minutes
-		if d.Changed && d.Firing && !p.Young { // a young mean may have nothing else to stand on
+		if d.Changed && d.Firing && !p.Young && !w.trial { // a young mean may have nothing else to stand on
 			m.unlearn(ci, d.Onset)
 		}
 		if live {
@@ -148,9 +148,11 @@ func (m *meter) fresh(ci int, a, b int64) bool {
 
 // accept takes the cell's new volume as the usual one: it is learned anew.
 func (m *meter) accept(ci int, w *watch) detect.Decision {
-	if ci == 0 {
+	switch {
+	case w.trial: // it waits for those in force
+	case ci == 0:
 		m.flow.season, m.flow.minute = season.Season{}, 0
-	} else {
+	default:
 		m.cells[ci].share = nil
 	}
 	w.vol = nil
@@ -189,7 +191,7 @@ func (m *meter) learnFlow(zone *time.Location, step detect.Step, n []float64) {
 }
 
 func (c *cell) ringing() bool {
-	return slices.ContainsFunc(c.watches, func(w *watch) bool { return w != nil && w.firing })
+	return slices.ContainsFunc(c.watches, (*watch).rings)
 }
 
 // rest is what the total had, and should have had, since a slice's suspicion began.

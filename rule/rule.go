@@ -3,7 +3,11 @@
 // profiles and read by evaluate; neither knows the other.
 package rule
 
-import "github.com/tocsin-alerting/tocsin/sli"
+import (
+	"reflect"
+
+	"github.com/tocsin-alerting/tocsin/sli"
+)
 
 // Severity says who may be disturbed and when.
 type Severity string
@@ -54,4 +58,13 @@ type Rule struct {
 	// Slices is how many values of each label are judged at most, the largest first;
 	// 0: as many as the engine's default. The most of a tenant's rules counts.
 	Slices int `json:"slices_at_most,omitempty"`
+}
+
+// SameTest says whether two rules of one SLI ask the same of it, so that one's
+// detector can go on as the other's: only how much evidence is needed, and what
+// follows from it, may differ.
+func (r Rule) SameTest(o Rule) bool {
+	o.Severity, o.Summary, o.RunbookURL, o.Prior = r.Severity, r.Summary, r.RunbookURL, r.Prior
+	o.Sensitivity, o.FalseAlarms, o.Slices, o.Always, o.SLI = r.Sensitivity, r.FalseAlarms, r.Slices, r.Always, r.SLI
+	return reflect.DeepEqual(r, o)
 }

@@ -117,7 +117,7 @@ const edge = 30 * time.Second
 // which keeps what it learned and evaluates nothing of it.
 // why is the reason that alerts of rules that are gone end with.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
-	h.engine.Change(t, rules, now, why)
+	h.engine.Change(t, rules, nil, now, why)
 }
 
 // need notes that a state was written at a time; zero: nobody knows when.
