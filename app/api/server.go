@@ -143,23 +143,13 @@ func (s *Server) Rule(name string) (rule.Rule, bool) {
 // force first.
 func FindRule(rules flow.Rules, name string) (rule.Rule, bool) {
 	for _, p := range rules.Policies() {
-		for _, r := range PolicyRules(p) {
+		for _, r := range profiles.All(p) {
 			if r.Name == name {
 				return r, true
 			}
 		}
 	}
 	return rule.Rule{}, false
-}
-
-// PolicyRules lists every rule of a policy, whichever tenants have it.
-func PolicyRules(p *profiles.Policy) []rule.Rule {
-	t := tenant.Tenant{ID: tenant.Product}
-	for _, r := range p.Rules {
-		t.Features = append(t.Features, r.Features...)
-	}
-	rules, _ := profiles.Compile(p, t, profiles.Observation{})
-	return rules
 }
 
 // Decide runs f in the owner of a subject's partition.

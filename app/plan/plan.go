@@ -1,0 +1,327 @@
+// Package plan says what another policy would change, before it does: for how many
+// tenants, in which way, and for the largest by name.
+//
+// It compiles both policies for every tenant and keeps the differences only, so
+// that a hundred thousand tenants need little memory. It stores nothing.
+package plan
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+const (
+	largest      = 10     // tenants told by name
+	maxSentences = 100    // told
+	maxDistinct  = 20_000 // kept while counting
+	maxKnown     = 50_000 // pairs of profiles whose difference is remembered
+)
+
+// Input is what a plan is made of.
+type Input struct {
+	Before, After *profiles.Policy
+	Tenants       []tenant.Tenant
+	// Observe is what a tenant's profile depends on besides policy and document.
+	Observe func(*profiles.Policy, tenant.Tenant) profiles.Observation
+	// Volume is transactions a minute of those tenants that are known to have some.
+	Volume map[tenant.ID]float64
+	// Firing are the alerts that fire now.
+	Firing []alert.Key
+}
+
+// Plan is who gets what.
+type Plan struct {
+	Tenants  int      `json:"tenants"`
+	Changed  int      `json:"changed"` // of those, with a profile that differs
+	Rules    []string `json:"rules"`   // how the policies' rules differ, one sentence each
+	Changes  []Count  `json:"changes"` // what tenants' profiles would say, the most tenants first
+	More     int      `json:"more"`    // sentences that are left out of Changes
+	Largest  []Tenant `json:"largest"` // the largest tenants, whether they change or not
+	Ends     []Ending `json:"ends"`    // alerts that fire and would end
+	Warnings []string `json:"warnings"`
+}
+
+// Count is one sentence of how profiles differ, and of how many tenants it is true.
+type Count struct {
+	Words   string `json:"words"`
+	Tenants int    `json:"tenants"`
+}
+
+// Tenant is what changes for one tenant.
+type Tenant struct {
+	ID    tenant.ID `json:"id"`
+	Name  string    `json:"name"`
+	TPM   float64   `json:"tpm"`   // transactions a minute; what was promised, where none are known
+	Words []string  `json:"words"` // empty: nothing changes
+}
+
+// Ending is an alert that fires and whose rule the tenant would not have.
+type Ending struct {
+	Tenant tenant.ID `json:"tenant"`
+	Rule   string    `json:"rule"`
+	Slice  sli.Slice `json:"slice"`
+}
+
+// Make makes the plan.
+func Make(in Input) Plan {
+	p := Plan{Tenants: len(in.Tenants), Rules: Rules(in.Before, in.After), Changes: []Count{}, Largest: []Tenant{}, Ends: in.ends(), Warnings: in.warnings()}
+	all := in.count()
+	p.Changed = all.changed
+	for words, n := range all.sentences {
+		p.Changes = append(p.Changes, Count{Words: words, Tenants: n})
+	}
+	slices.SortFunc(p.Changes, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(b.Tenants, a.Tenants), strings.Compare(a.Words, b.Words))
+	})
+	p.More = all.more
+	if n := len(p.Changes) - maxSentences; n > 0 {
+		p.More += n
+		p.Changes = p.Changes[:maxSentences]
+	}
+	for _, t := range Largest(in.Tenants, in.Volume) {
+		p.Largest = append(p.Largest, Tenant{ID: t.ID, Name: t.Name, TPM: volume(t, in.Volume), Words: in.diff(t).Words})
+	}
+	p.Warnings = append(p.Warnings, all.warnings()...)
+	return p
+}
+
+// Largest lists the largest tenants, the largest first.
+func Largest(tenants []tenant.Tenant, by map[tenant.ID]float64) []tenant.Tenant {
+	var out []tenant.Tenant
+	order := func(a, b tenant.Tenant) int {
+		return cmp.Or(cmp.Compare(volume(b, by), volume(a, by)), strings.Compare(string(a.ID), string(b.ID)))
+	}
+	for _, t := range tenants {
+		at, _ := slices.BinarySearchFunc(out, t, order)
+		if at < largest {
+			out = slices.Insert(out, at, t)
+			out = out[:min(len(out), largest)]
+		}
+	}
+	return out
+}
+
+func volume(t tenant.Tenant, by map[tenant.ID]float64) float64 {
+	if v := by[t.ID]; v > 0 {
+		return v
+	}
+	return t.ExpectedTPM
+}
+
+// Rules says how the rules of two policies differ, whichever tenants have them.
+func Rules(before, after *profiles.Policy) []string {
+	of := func(p *profiles.Policy) []rule.Rule {
+		rules := profiles.All(p)
+		for i := range rules { // shares of a budget are the tenants' affair
+			rules[i].FalseAlarms = 0
+		}
+		return rules
+	}
+	return profiles.Compare(of(before), of(after)).Words
+}
+
+func (in Input) compile(t tenant.Tenant) (before, after []rule.Rule) {
+	before, _ = profiles.Compile(in.Before, t, in.Observe(in.Before, t))
+	after, _ = profiles.Compile(in.After, t, in.Observe(in.After, t))
+	return before, after
+}
+
+func (in Input) diff(t tenant.Tenant) profiles.Diff { return profiles.Compare(in.compile(t)) }
+
+// tally is what many tenants' differences add up to.
+type tally struct {
+	changed   int
+	sentences map[string]int
+	more      int            // sentences beyond maxDistinct
+	anew      map[string]int // tenants by rule that would learn anew
+	bare      int            // tenants that would have no rule
+	unruled   map[string]int // tenants by feature that would bring nothing any more
+}
+
+func newTally() *tally {
+	return &tally{sentences: map[string]int{}, anew: map[string]int{}, unruled: map[string]int{}}
+}
+
+// effect is what one pair of profiles adds to the tally.
+type effect struct {
+	words []string
+	anew  []string
+	bare  bool
+}
+
+// count compiles every tenant, a part on each processor.
+func (in Input) count() *tally {
+	parts := slices.Collect(slices.Chunk(in.Tenants, max(1, (len(in.Tenants)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))))
+	made := make([]*tally, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() { made[i] = in.countPart(part) })
+	}
+	wg.Wait()
+	all := newTally()
+	for _, t := range made {
+		all.changed, all.bare, all.more = all.changed+t.changed, all.bare+t.bare, all.more+t.more
+		for _, pair := range []struct{ to, from map[string]int }{{all.sentences, t.sentences}, {all.anew, t.anew}, {all.unruled, t.unruled}} {
+			for k, n := range pair.from {
+				pair.to[k] += n
+			}
+		}
+	}
+	return all
+}
+
+func (in Input) countPart(tenants []tenant.Tenant) *tally {
+	t := newTally()
+	known := map[[32]byte]effect{}
+	for _, doc := range tenants {
+		before, after := in.compile(doc)
+		key := fingerprint(before, after)
+		e, ok := known[key]
+		if !ok {
+			e = compare(before, after)
+			if len(known) < maxKnown {
+				known[key] = e
+			}
+		}
+		t.add(e)
+		now := profiles.Unruled(in.Before, doc)
+		for _, f := range profiles.Unruled(in.After, doc) {
+			if !slices.Contains(now, f) {
+				t.unruled[f]++
+			}
+		}
+	}
+	return t
+}
+
+// fingerprint tells pairs of profiles apart.
+func fingerprint(before, after []rule.Rule) (key [32]byte) {
+	raw, err := json.Marshal([2][]rule.Rule{before, after})
+	if err != nil {
+		panic(problem.Wrap(err, problem.Internal, "a rule cannot be encoded"))
+	}
+	return sha256.Sum256(raw)
+}
+
+func compare(before, after []rule.Rule) (e effect) {
+	d := profiles.Compare(before, after)
+	e.words, e.bare = d.Words, len(after) == 0 && len(before) > 0
+	counts := profiles.SLIs(before)
+	learned := func(r rule.Rule) bool {
+		return slices.ContainsFunc(counts, func(s sli.Spec) bool { return s.ID() == r.SLI.ID() })
+	}
+	for _, c := range d.Changed {
+		if c.Before.SLI.ID() != c.After.SLI.ID() && !learned(c.After) {
+			e.anew = append(e.anew, c.After.Name)
+		}
+	}
+	for _, r := range d.Added {
+		if !learned(r) {
+			e.anew = append(e.anew, r.Name)
+		}
+	}
+	return e
+}
+
+func (t *tally) add(e effect) {
+	if len(e.words) > 0 {
+		t.changed++
+	}
+	for _, w := range e.words {
+		if _, known := t.sentences[w]; !known && len(t.sentences) == maxDistinct {
+			t.more++
+			continue
+		}
+		t.sentences[w]++
+	}
+	for _, r := range e.anew {
+		t.anew[r]++
+	}
+	if e.bare {
+		t.bare++
+	}
+}
+
+func (t *tally) warnings() (out []string) {
+	for _, r := range sorted(t.anew) {
+		out = append(out, fmt.Sprintf("%s counts what was not counted before: it learns from nothing for %d tenant(s), and raises only hard faults until it has seen a day", r, t.anew[r]))
+	}
+	if t.bare > 0 {
+		out = append(out, fmt.Sprintf("%d tenant(s) would have no rule at all, and be watched for nothing", t.bare))
+	}
+	for _, f := range sorted(t.unruled) {
+		out = append(out, fmt.Sprintf("the feature %s would bring nothing any more to %d tenant(s) that opted in", f, t.unruled[f]))
+	}
+	return out
+}
+
+func sorted(m map[string]int) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ends lists the firing alerts whose rules are gone.
+func (in Input) ends() []Ending {
+	out := []Ending{}
+	for _, a := range in.Firing {
+		if a.Tenant == tenant.Product { // of pooled streams: those of the policy as a whole
+			if !hasRule(profiles.All(in.After), a) && hasRule(profiles.All(in.Before), a) {
+				out = append(out, Ending{Tenant: a.Tenant, Rule: a.Rule, Slice: a.Slice})
+			}
+			continue
+		}
+		i := slices.IndexFunc(in.Tenants, func(t tenant.Tenant) bool { return t.ID == a.Tenant })
+		if i < 0 {
+			continue
+		}
+		if before, after := in.compile(in.Tenants[i]); hasRule(before, a) && !hasRule(after, a) {
+			out = append(out, Ending{Tenant: a.Tenant, Rule: a.Rule, Slice: a.Slice})
+		}
+	}
+	return out
+}
+
+func hasRule(rules []rule.Rule, a alert.Key) bool {
+	return slices.ContainsFunc(rules, func(r rule.Rule) bool { return r.Name == a.Rule && r.Service == a.Service })
+}
+
+// warnings are about the policies themselves.
+func (in Input) warnings() []string {
+	out := []string{}
+	for _, e := range in.Before.Environments {
+		if !in.After.MayPage(e) {
+			out = append(out, "environment "+e+" may page no longer, for any tenant")
+		}
+	}
+	for _, e := range in.After.Environments {
+		if !in.Before.MayPage(e) {
+			out = append(out, "environment "+e+" may page from now on")
+		}
+	}
+	if in.Before.Volume != in.After.Volume {
+		out = append(out, "another SLI is the tenants' volume")
+	}
+	if !slices.EqualFunc(in.Before.SpanLabels(), in.After.SpanLabels(), func(a, b profiles.SpanLabel) bool {
+		return a.Label == b.Label && slices.Equal(a.Attributes, b.Attributes)
+	}) {
+		out = append(out, "spans are cut by other labels: what is counted of them learns anew")
+	}
+	return out
+}

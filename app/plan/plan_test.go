@@ -1,0 +1,123 @@
+package plan_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/plan"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+func builtIn(t testing.TB) *profiles.Policy {
+	t.Helper()
+	p, err := profiles.Default()
+	require.NoError(t, err)
+	return p
+}
+
+// edited is the built-in policy with texts replaced, each of which must be there.
+func edited(t testing.TB, pairs ...string) *profiles.Policy {
+	t.Helper()
+	text := string(builtIn(t).Text)
+	for i := 0; i < len(pairs); i += 2 {
+		require.Contains(t, text, pairs[i])
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	p, err := profiles.Parse("edited", []byte(text))
+	require.NoError(t, err)
+	return p
+}
+
+// gateway is many tenants, every third with refunds.
+func gateway(n int) []tenant.Tenant {
+	out := make([]tenant.Tenant, n)
+	for i := range out {
+		out[i] = tenant.Tenant{ID: tenant.ID(fmt.Sprintf("t%05d", i)), Name: fmt.Sprintf("Shop %d", i), State: tenant.Live, ExpectedTPM: float64(i % 1000), Revision: 1}
+		if i%3 == 0 {
+			out[i].Features = []string{"refunds"}
+		}
+		if i%50 == 0 {
+			out[i].Features = append(out[i].Features, "country.de")
+		}
+	}
+	return out
+}
+
+func input(before, after *profiles.Policy, tenants []tenant.Tenant) plan.Input {
+	c := catalog.Default()
+	return plan.Input{Before: before, After: after, Tenants: tenants, Observe: func(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
+		return flow.Observe(p, c, len(tenants))
+	}}
+}
+
+func TestTheSamePolicyChangesNothing(t *testing.T) {
+	got := plan.Make(input(builtIn(t), edited(t), gateway(300)))
+	require.Equal(t, 300, got.Tenants)
+	require.Zero(t, got.Changed)
+	require.Empty(t, got.Rules)
+	require.Empty(t, got.Changes)
+	require.Empty(t, got.Warnings)
+	require.Len(t, got.Largest, 10, "they are told all the same")
+}
+
+func TestAPlanSaysWhoGetsWhat(t *testing.T) {
+	before := builtIn(t)
+	refunds := before.Rules[0]
+	for _, r := range before.Rules {
+		if len(r.Features) > 0 && r.Features[0] == "refunds" {
+			refunds = r
+		}
+	}
+	require.Equal(t, []string{"refunds"}, refunds.Features)
+	after := edited(t, "name: "+refunds.Name+"\n", "name: money_back\n")
+	in := input(before, after, gateway(900))
+	in.Volume = map[tenant.ID]float64{"t00300": 50_000}
+	in.Firing = []alert.Key{
+		{Tenant: "t00300", Service: refunds.Service, Rule: refunds.Name, Slice: sli.Slice{{Label: "method", Value: "card"}}},
+		{Tenant: "t00300", Service: before.Rules[0].Service, Rule: before.Rules[0].Name},
+		{Tenant: "gone", Service: refunds.Service, Rule: refunds.Name},
+	}
+	got := plan.Make(in)
+	require.Equal(t, 300, got.Changed, "those that opted in")
+	require.Len(t, got.Rules, 2)
+	require.Contains(t, got.Rules[0], "money_back is added")
+	require.Equal(t, 300, got.Changes[0].Tenants)
+	require.Len(t, got.Changes, 2)
+	require.Equal(t, "Shop 300", got.Largest[0].Name)
+	require.Equal(t, 50_000.0, got.Largest[0].TPM)
+	require.Len(t, got.Largest[0].Words, 2)
+	require.Equal(t, []plan.Ending{{Tenant: "t00300", Rule: refunds.Name, Slice: sli.Slice{{Label: "method", Value: "card"}}}}, got.Ends)
+	require.Empty(t, got.Warnings, "it counts the same as before: nothing is learned anew")
+}
+
+func TestAPlanWarns(t *testing.T) {
+	before := builtIn(t)
+	after := edited(t, "environments: [production]", "environments: [staging]", "result: [error]", "result: [error, abandoned]")
+	got := plan.Make(input(before, after, gateway(60)))
+	all := strings.Join(got.Warnings, "\n")
+	require.Contains(t, all, "environment production may page no longer, for any tenant")
+	require.Contains(t, all, "environment staging may page from now on")
+	require.Contains(t, all, "it learns from nothing for 60 tenant(s)")
+}
+
+func BenchmarkPlan(b *testing.B) {
+	before := builtIn(b)
+	after := edited(b, "environments: [production]", "environments: [staging]", "result: [error]", "result: [error, abandoned]")
+	for _, n := range []int{1, 100, 10_000, 100_000} {
+		in := input(before, after, gateway(n))
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				plan.Make(in)
+			}
+		})
+	}
+}
