@@ -103,7 +103,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 		return err
 	}
 	a.server.Systems = func() map[string]itsm.System { return a.targets.Load().systems }
-	a.server.Reload = a.Reload
+	a.server.Reload, a.server.CheckPolicy = a.Reload, a.checkPolicy
 	a.views = views.New(a.server)
 	channels, err := a.channels(a.o.Config)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"errors"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -103,6 +105,11 @@ func (a *App) offerPolicy(ctx context.Context, home store.Partition, j flow.Poli
 // policyAt reads a stored revision of the policy.
 func (a *App) policyAt(ctx context.Context, revision int) (*profiles.Policy, error) {
 	return flow.ParseRevision(ctx, a.store, revision)
+}
+
+// checkPolicy reads a policy that came by the API.
+func (a *App) checkPolicy(text []byte) (*profiles.Policy, fault.List) {
+	return check.Policy("policy", text, a.config(), a.shared.Rules().Catalog)
 }
 
 // busy refuses what would change the policy while another is being rolled out.

@@ -197,11 +197,7 @@ func prior(s SLI) float64 {
 // share gives one rule of one tenant its part of its team's weekly budget, as
 // false alarms a month.
 func share(o Observation, service string, rules int) float64 {
-	week := o.Budgets[service].FalsePagesPerWeek
-	if week <= 0 {
-		week = 2
-	}
-	return week * daysPerMonth / 7 / float64(max(o.Tenants, Rounded(1))) / float64(max(rules, 1))
+	return o.Budgets[service].Weekly() * daysPerMonth / 7 / float64(max(o.Tenants, Rounded(1))) / float64(max(rules, 1))
 }
 
 // Describe says what the profile watches, one line per rule.

@@ -87,7 +87,7 @@ func Paged(s State, p Page, now time.Time) Change {
 func (r Rollout) allowed(now time.Time) int {
 	s := r.Stages[r.Stage]
 	span := max(r.stageFor(), now.Sub(*s.StartedAt)) // a hold makes it longer
-	mean := r.PagesPerWeek * float64(span) / float64(week) * float64(s.Percent) / 100
+	mean := r.PagesPerWeek * float64(span) / float64(week) * s.Percent / 100
 	if mean > 500 { // exp would be nothing
 		return int(math.Ceil(mean + 2.33*math.Sqrt(mean)))
 	}

@@ -26,7 +26,7 @@ const (
 
 // Settings are what a policy says of how its successor is rolled out.
 type Settings struct {
-	Stages   []int         // percent of the tenants, growing, the last 100; empty: 1, 10, 100
+	Stages   []float64     // percent of the tenants, growing, the last 100; empty: 1, 10, 100
 	StageFor time.Duration // how long each stage is run in shadow; default 24 h
 	// PagesPerWeek is how many more pages than the policy in force the new one may
 	// bring, over all tenants.
@@ -35,7 +35,7 @@ type Settings struct {
 
 func (s Settings) withDefaults() Settings {
 	if len(s.Stages) == 0 {
-		s.Stages = []int{1, 10, 100}
+		s.Stages = []float64{1, 10, 100}
 	}
 	if s.StageFor <= 0 {
 		s.StageFor = defaultStageTime
@@ -45,7 +45,7 @@ func (s Settings) withDefaults() Settings {
 
 // Stage is a part of the tenants that gets the new policy together.
 type Stage struct {
-	Percent   int        `json:"percent"` // of all tenants, with those of the stages before
+	Percent   float64    `json:"percent"` // of all tenants, with those of the stages before
 	Tenants   int        `json:"tenants"` // that this stage adds, when it began
 	StartedAt *time.Time `json:"started_at"`
 	EndedAt   *time.Time `json:"ended_at"` // when its tenants got the policy
@@ -118,11 +118,20 @@ func (r Rollout) stageOf(id tenant.ID) int {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d/%s", r.To, id))
 	at := float64(binary.BigEndian.Uint64(sum[:8])) / math.MaxUint64 * 100
 	for i, s := range r.Stages {
-		if at < float64(s.Percent) {
+		if at < s.Percent {
 			return i
 		}
 	}
 	return len(r.Stages) - 1
+}
+
+// Adds is how many of the tenants each stage adds.
+func (r Rollout) Adds(tenants []tenant.ID) []int {
+	out := make([]int, len(r.Stages))
+	for _, id := range tenants {
+		out[r.stageOf(id)]++
+	}
+	return out
 }
 
 // Beginning is what a rollout starts from.
@@ -131,6 +140,17 @@ type Beginning struct {
 	Settings Settings
 	Tenants  []tenant.ID // all of them
 	Last     []tenant.ID // the largest of them
+}
+
+// Draft is the rollout that the next revision would have, before anything has begun.
+func Draft(s State, set Settings, last []tenant.ID) Rollout {
+	set = set.withDefaults()
+	r := Rollout{Number: s.Standing.Rollout + 1, From: s.Standing.InForce, To: s.Standing.Newest + 1, State: Shadow,
+		StageFor: set.StageFor.Seconds(), PagesPerWeek: set.PagesPerWeek, Last: append([]tenant.ID{}, last...), Pages: []Page{}}
+	for _, p := range set.Stages {
+		r.Stages = append(r.Stages, Stage{Percent: p})
+	}
+	return r
 }
 
 // Begin starts a rollout of a new revision.
@@ -143,14 +163,10 @@ func Begin(s State, b Beginning, now time.Time) (Change, error) {
 	}
 	c := Change{State: s}
 	c.store(b.Revision, now)
-	set := b.Settings.withDefaults()
-	r := Rollout{Number: s.Standing.Rollout + 1, From: s.Standing.InForce, To: c.Revision.Number, State: Shadow, Author: b.Revision.Author, Reason: b.Revision.Reason,
-		StartedAt: now.UTC(), StageFor: set.StageFor.Seconds(), PagesPerWeek: set.PagesPerWeek, Last: append([]tenant.ID{}, b.Last...), Pages: []Page{}}
-	for _, p := range set.Stages {
-		r.Stages = append(r.Stages, Stage{Percent: p})
-	}
+	r := Draft(s, b.Settings, b.Last)
+	r.Author, r.Reason, r.StartedAt = b.Revision.Author, b.Revision.Reason, now.UTC()
 	c.Standing.Rollout, c.Rollout = r.Number, r
-	c.log("policy.rollout_began", r.Author, "policy revision %d (%s) follows revision %d in %d stage(s), each in shadow for %s first: %s", r.To, c.Revision.Sha, r.From, len(r.Stages), set.StageFor, r.Reason)
+	c.log("policy.rollout_began", r.Author, "policy revision %d (%s) follows revision %d in %d stage(s), each in shadow for %s first: %s", r.To, c.Revision.Sha, r.From, len(r.Stages), r.stageFor(), r.Reason)
 	c.enter(0, b.Tenants, now)
 	return c.sealed(), nil
 }
@@ -166,10 +182,7 @@ func (c *Change) enter(i int, tenants []tenant.ID, now time.Time) {
 	r := &c.Rollout
 	r.Stages = slices.Clone(r.Stages)
 	at := now.UTC()
-	adds := make([]int, len(r.Stages))
-	for _, id := range tenants {
-		adds[r.stageOf(id)]++
-	}
+	adds := r.Adds(tenants)
 	for ; i < len(r.Stages); i++ {
 		r.Stage = i
 		s := &r.Stages[i]
@@ -186,7 +199,7 @@ func (c *Change) enter(i int, tenants []tenant.ID, now time.Time) {
 	r.State, r.Held, r.NextAt = Shadow, "", at.Add(r.stageFor())
 	r.Stages[i].Extra, r.Stages[i].Agreed, r.Stages[i].Gone = 0, 0, 0
 	r.Stages[i].Allowed = r.allowed(now)
-	r.Why = fmt.Sprintf("%d tenant(s), up to %d%% of all, run it in shadow until %s; more than %d page(s) beyond those of revision %d halt it",
+	r.Why = fmt.Sprintf("%d tenant(s), up to %g%% of all, run it in shadow until %s; more than %d page(s) beyond those of revision %d halt it",
 		r.Stages[i].Tenants, r.Stages[i].Percent, clock(r.NextAt), r.Stages[i].Allowed, r.From)
 	c.log("policy.stage_began", "", "policy revision %d, stage %d of %d: %s", r.To, i+1, len(r.Stages), r.Why)
 }
@@ -235,7 +248,7 @@ func Due(s State, hold *Hold, tenants []tenant.ID, now time.Time) Change {
 	r.Stages = slices.Clone(r.Stages)
 	stage := &r.Stages[r.Stage]
 	stage.EndedAt = &at
-	c.log("policy.stage_promoted", "", "policy revision %d is in force for %d tenant(s) more, up to %d%% of all: in shadow it made %d page(s) beyond those of revision %d, of %d allowed; %d page(s) were the same, %d were only the old one's",
+	c.log("policy.stage_promoted", "", "policy revision %d is in force for %d tenant(s) more, up to %g%% of all: in shadow it made %d page(s) beyond those of revision %d, of %d allowed; %d page(s) were the same, %d were only the old one's",
 		r.To, stage.Tenants, stage.Percent, stage.Extra, r.From, stage.Allowed, stage.Agreed, stage.Gone)
 	c.enter(r.Stage+1, tenants, now)
 	return c.sealed()

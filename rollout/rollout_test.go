@@ -97,7 +97,7 @@ func TestAStageWithoutTenantsTakesNoTime(t *testing.T) {
 
 func TestTheLargestComeLast(t *testing.T) {
 	ids := tenants(500)
-	c := begin(t, settled(), rollout.Settings{Stages: []int{50, 100}}, ids, ids[:10]...)
+	c := begin(t, settled(), rollout.Settings{Stages: []float64{50, 100}}, ids, ids[:10]...)
 	for _, id := range ids[:10] {
 		require.Equal(t, rollout.Old, c.Rollout.Place(id))
 	}
@@ -168,10 +168,10 @@ func TestTheBudgetGrowsWithTimeAndTenants(t *testing.T) {
 	ids := tenants(1000)
 	for _, c := range []struct {
 		days    int
-		stages  []int
+		stages  []float64
 		perWeek float64
 		allowed int
-	}{{1, []int{100}, 0, 0}, {7, []int{100}, 2, 6}, {7, []int{10, 100}, 2, 2}, {7, []int{100}, 100, 124}, {7, []int{100}, 1000, 1074}} {
+	}{{1, []float64{100}, 0, 0}, {7, []float64{100}, 2, 6}, {7, []float64{10, 100}, 2, 2}, {7, []float64{100}, 100, 124}, {7, []float64{100}, 1000, 1074}} {
 		got := begin(t, settled(), rollout.Settings{Stages: c.stages, StageFor: time.Duration(c.days) * 24 * time.Hour, PagesPerWeek: c.perWeek}, ids)
 		require.Equal(t, c.allowed, got.Rollout.Stages[0].Allowed, "%+v", c)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/dashboards"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
@@ -60,8 +61,10 @@ type Server struct {
 	Logger   *slog.Logger
 	Ready    func() error
 	// Reload reads the configuration anew; by is who asked.
-	Reload   func(ctx context.Context, by string) (ReloadAnswer, error)
-	BodySize int64 // of a remote-write request
+	Reload func(ctx context.Context, by string) (ReloadAnswer, error)
+	// CheckPolicy reads a policy as the files' are read, with the catalog in force.
+	CheckPolicy func(text []byte) (*profiles.Policy, fault.List)
+	BodySize    int64 // of a remote-write request
 	// SignIn sends people links to sign in; Mails says whether a mail channel is
 	// configured that could.
 	SignIn *signin.Desk

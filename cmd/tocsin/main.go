@@ -40,6 +40,7 @@ type cli struct {
 	Check    checkCmd    `cmd:"" help:"Say everything that is wrong or unwise in configuration, policy and catalog."`
 	Reload   reloadCmd   `cmd:"" help:"Have the daemon read configuration, policy and catalog anew, all or nothing."`
 	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
+	Policy   policyCmd   `cmd:"" help:"Plan, roll out and take back the policy."`
 	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
 	Cluster  clusterCmd  `cmd:"" help:"Look at the replicas."`
@@ -96,8 +97,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 
 // report prints an error for a person and gives the exit code.
 func report(w io.Writer, err error) int {
-	if errors.Is(err, errSaid) {
+	switch {
+	case errors.Is(err, errSaid):
 		return exitFailure
+	case errors.Is(err, errChanges):
+		return exitChanges
 	}
 	var p *problem.Error
 	if !errors.As(err, &p) {

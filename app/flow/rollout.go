@@ -1,0 +1,149 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/calendar"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// PolicyEdit is a policy that somebody wants in force.
+type PolicyEdit struct {
+	Policy *profiles.Policy
+	Match  int // the revision in force that the edit is of; 0: any
+	Now    bool
+	By     string
+	Reason string
+	Last   []tenant.ID // the largest tenants
+}
+
+// EditPolicy begins to roll a policy out, or puts it in force at once. changed is
+// false when it is in force already.
+func (s *Shared) EditPolicy(tx *partition.Tx, e PolicyEdit) (out rollout.State, changed bool, err error) {
+	state, err := PolicyState(tx)
+	if err != nil {
+		return state, false, err
+	}
+	if err := MatchesPolicy(state, e.Match); err != nil {
+		return state, false, err
+	}
+	r := rollout.Revision{Sha: e.Policy.Sha, Text: string(e.Policy.Text), Author: e.By, Reason: e.Reason, Origin: rollout.FromAPI}
+	now, rules := tx.Now(), s.Rules()
+	var c rollout.Change
+	switch open := state.Rollout.Open(); {
+	case !open && rules.Revision == state.Standing.InForce && rules.Policy.Sha == r.Sha:
+		return state, false, nil
+	case !e.Now:
+		c, err = rollout.Begin(state, rollout.Beginning{Revision: r, Settings: RolloutSettings(rules.Policy, rules.Catalog), Tenants: s.directory.IDs(), Last: e.Last}, now)
+	case e.Reason == "":
+		err = problem.New(problem.Invalid, "a reason is missing: whoever reads the ledger wants to know why it could not wait")
+	case open && rules.Next != nil && rules.Next.Policy.Sha == r.Sha:
+		c, err = rollout.Hurry(state, e.By, e.Reason, now)
+	default:
+		c = rollout.Put(state, r, now)
+	}
+	if err != nil {
+		return state, false, err
+	}
+	s.changePolicy(tx, c)
+	return c.State, true, nil
+}
+
+// MatchesPolicy refuses an edit of a revision that is in force no longer.
+func MatchesPolicy(s rollout.State, match int) error {
+	if match == 0 || match == s.Standing.InForce {
+		return nil
+	}
+	return problem.New(problem.Conflict, "the policy was changed meanwhile: revision %d is in force", s.Standing.InForce).
+		WithHint("plan again against it: tocsin policy plan")
+}
+
+// RollBackPolicy puts an earlier revision in force for every tenant at once; to 0 is
+// the one before.
+func (s *Shared) RollBackPolicy(tx *partition.Tx, to int, by, reason string) (rollout.State, error) {
+	state, err := PolicyState(tx)
+	if err != nil {
+		return state, err
+	}
+	c, err := rollout.RollBack(state, to, by, reason, tx.Now())
+	if err != nil {
+		return state, err
+	}
+	if _, err := s.policyOf(tx.Context(), c.Standing.InForce); err != nil { // one that this release cannot use
+		return state, err
+	}
+	s.changePolicy(tx, c)
+	return c.State, nil
+}
+
+// ResumeRollout goes on with a halted rollout.
+func (s *Shared) ResumeRollout(tx *partition.Tx, by, reason string) (rollout.State, error) {
+	state, err := PolicyState(tx)
+	if err != nil {
+		return state, err
+	}
+	c, err := rollout.Resume(state, by, reason, s.directory.IDs(), tx.Now())
+	if err != nil {
+		return state, err
+	}
+	s.changePolicy(tx, c)
+	return c.State, nil
+}
+
+// RolloutSettings are what the policy in force says of how its successor is rolled
+// out, so that no edit can shorten its own trial.
+func RolloutSettings(p *profiles.Policy, c *catalog.Catalog) rollout.Settings {
+	set := rollout.Settings{Stages: p.Evolution.Stages, StageFor: p.Evolution.StageFor}
+	var seen []string
+	for _, d := range p.Rules {
+		team, _ := c.Owner(catalog.ServiceID(d.Service))
+		if id := string(team.ID); !slices.Contains(seen, id) {
+			seen = append(seen, id)
+			set.PagesPerWeek += cmp.Or(p.Evolution.ShadowPagesPerWeek, profiles.Budget{FalsePagesPerWeek: team.FalsePagesPerWeek}.Weekly())
+		}
+	}
+	return set
+}
+
+// holdsRevisions is the calendar entry that lets no policy go on.
+func (s *Shared) holdsRevisions(now time.Time) *rollout.Hold {
+	c := s.Rules().Policy.Calendar()
+	e, held := c.Active(now, calendar.HoldRevisions, calendar.Scope{Environment: s.Settings.Environment})
+	if !held {
+		return nil
+	}
+	_, until := c.Holds(e.Name, now)
+	return &rollout.Hold{Name: e.Name, Until: until}
+}
+
+// ObserveUnder is what a tenant's profile under a policy depends on besides its
+// document.
+func (s *Shared) ObserveUnder(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
+	return s.observe(p)
+}
+
+// Volumes are the transactions a minute of those tenants that have some now, by the
+// SLI that the policy calls their volume.
+func (s *Shared) Volumes(ctx context.Context) (map[tenant.ID]float64, error) {
+	all, err := s.Glance(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, name := map[tenant.ID]float64{}, s.Rules().Policy.Volume.SLI
+	for _, g := range all {
+		for _, f := range g.Flows {
+			if f.SLI == name {
+				out[g.Tenant] += f.RatePerMinute
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/check"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/plan"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// exitChanges tells scripts that a planned policy changes something.
+const exitChanges = 3
+
+var errChanges = errors.New("changes")
+
+type policyPlan struct {
+	File     string `short:"f" required:"" help:"The policy; - reads standard input." placeholder:"FILE"`
+	ExitCode bool   `name:"exit-code" help:"Exit with 3 when a tenant's profile would change."`
+	Tenants  string `help:"Without a daemon: a YAML list of tenants." placeholder:"FILE"`
+	Against  string `help:"With --tenants: the policy to compare with; without it the built-in one." placeholder:"FILE"`
+	Config   string `name:"config.file" aliases:"config" help:"With --tenants: a configuration, for its catalog." placeholder:"FILE"`
+}
+
+func (k policyPlan) Run(ctx context.Context, c *client) error {
+	text, err := policyText(k.File)
+	if err != nil {
+		return err
+	}
+	if k.Tenants == "" && (k.Against != "" || k.Config != "") {
+		return errUsageOf(problem.New(problem.Invalid, "--against and --config.file are for plans without a daemon").WithHint("say with --tenants which tenants there are"))
+	}
+	var a api.PlanAnswer
+	if k.Tenants == "" {
+		err = c.call(ctx, http.MethodPost, "/api/v1/policy/plan", api.PolicyRequest{Policy: string(text)}, &a)
+	} else {
+		a.Plan, err = k.offline(text)
+	}
+	if err != nil {
+		return err
+	}
+	if c.json {
+		err = c.print(a, nil, nil)
+	} else {
+		err = c.showPlan(a, k.Tenants == "")
+	}
+	if err == nil && k.ExitCode && a.Changed > 0 {
+		return errChanges
+	}
+	return err
+}
+
+// offline plans without a daemon: by files alone.
+func (k policyPlan) offline(text []byte) (plan.Plan, error) {
+	after, err := profiles.Parse(k.File, text)
+	if err != nil {
+		return plan.Plan{}, errUsageOf(err)
+	}
+	before, err := profiles.Default()
+	if k.Against != "" {
+		var old []byte
+		if old, err = policyText(k.Against); err == nil {
+			before, err = profiles.Parse(k.Against, old)
+		}
+	}
+	if err != nil {
+		return plan.Plan{}, errUsageOf(err)
+	}
+	owners := catalog.Default()
+	if k.Config != "" {
+		files, faults := check.File(k.Config)
+		if err := faults.Problem("the configuration", "correct them all"); err != nil {
+			return plan.Plan{}, errUsageOf(err)
+		}
+		owners = files.Catalog
+	}
+	tenants, err := readTenants(k.Tenants)
+	if err != nil {
+		return plan.Plan{}, errUsageOf(err)
+	}
+	return plan.Make(plan.Input{Before: before, After: after, Tenants: tenants,
+		Observe: func(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
+			return flow.Observe(p, owners, len(tenants))
+		}}), nil
+}
+
+// showPlan prints a plan for people.
+func (c *client) showPlan(a api.PlanAnswer, served bool) error {
+	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
+	against := ""
+	if served {
+		against = fmt.Sprintf(", against policy revision %d", a.Against)
+	}
+	fmt.Fprintf(w, "%d of %d tenant(s) would have another profile%s\n", a.Changed, a.Tenants, against)
+	block(w, "RULES", a.Rules)
+	if len(a.Changes) > 0 {
+		fmt.Fprintln(w, "\nTENANTS\tWHAT CHANGES")
+		for _, ch := range a.Changes {
+			fmt.Fprintf(w, "%d\t%s\n", ch.Tenants, ch.Words)
+		}
+		if a.More > 0 {
+			fmt.Fprintf(w, "\tand %d more\n", a.More)
+		}
+	}
+	if len(a.Largest) > 0 {
+		fmt.Fprintln(w, "\nLARGEST\tNAME\tA MINUTE\tWHAT CHANGES")
+		for _, t := range a.Largest {
+			words := t.Words
+			if len(words) == 0 {
+				words = []string{"nothing"}
+			}
+			for i, what := range words {
+				if i == 0 {
+					fmt.Fprintf(w, "%s\t%s\t%.4g\t%s\n", t.ID, t.Name, t.TPM, what)
+				} else {
+					fmt.Fprintf(w, "\t\t\t%s\n", what)
+				}
+			}
+		}
+	}
+	var ends []string
+	for _, e := range a.Ends {
+		ends = append(ends, strings.TrimSpace(fmt.Sprintf("%s of %s %s", e.Rule, e.Tenant, e.Slice.Key())))
+	}
+	block(w, "ENDS, THOUGH IT FIRES NOW", ends)
+	block(w, "WARNINGS", a.Warnings)
+	if len(a.Stages) > 0 {
+		var stages []string
+		for _, s := range a.Stages {
+			stages = append(stages, fmt.Sprintf("up to %g%%: %d tenant(s)", s.Percent, s.Tenants))
+		}
+		block(w, fmt.Sprintf("STAGES, EACH IN SHADOW FOR %s FIRST", time.Duration(a.StageFor*float64(time.Second))), stages)
+	}
+	return w.Flush()
+}
+
+// block prints lines below a heading; nothing when there are none.
+func block(w *tabwriter.Writer, heading string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\n"+heading)
+	for _, l := range lines {
+		fmt.Fprintln(w, l)
+	}
+}

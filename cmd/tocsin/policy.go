@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rollout"
+)
+
+type policyCmd struct {
+	Plan      policyPlan      `cmd:"" help:"Say what a policy would change: for how many tenants, in which way, and for the largest by name. Nothing is stored."`
+	Apply     policyApply     `cmd:"" help:"Roll a policy out in stages, each of which is run in shadow first; --now puts it in force at once."`
+	Status    policyStatus    `cmd:"" help:"Show the newest rollout: its stages, and the pages that it would have made."`
+	Rollback  policyRollback  `cmd:"" help:"Put the policy before, or a named revision, in force for every tenant at once."`
+	Resume    policyResume    `cmd:"" help:"Go on with a halted rollout, because its pages are right."`
+	Revisions policyRevisions `cmd:"" help:"List the revisions of the policy."`
+	Show      policyShow      `cmd:"" help:"Print the text of the policy in force, or of a revision."`
+}
+
+// policyText reads a policy's text; - is standard input.
+func policyText(file string) (text []byte, err error) {
+	if file == "-" {
+		text, err = io.ReadAll(os.Stdin)
+	} else {
+		text, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, errUsageOf(problem.Wrap(err, problem.Invalid, "the policy's file cannot be read"))
+	}
+	return text, nil
+}
+
+type policyApply struct {
+	File   string        `short:"f" required:"" help:"The policy; - reads standard input." placeholder:"FILE"`
+	Reason string        `required:"" help:"Why; it stands in the ledger." placeholder:"TEXT"`
+	Now    bool          `help:"For every tenant at once, without stages and shadow."`
+	Wait   bool          `help:"Wait until every tenant has it, saying how it goes; fails when it is halted or taken back."`
+	Every  time.Duration `help:"How often --wait looks." default:"2s" hidden:""`
+}
+
+func (k policyApply) Run(ctx context.Context, c *client) error {
+	text, err := policyText(k.File)
+	if err != nil {
+		return err
+	}
+	var was api.PolicyAnswer
+	if err := c.call(ctx, http.MethodGet, "/api/v1/policy", nil, &was); err != nil {
+		return err
+	}
+	var a api.RolloutAnswer
+	if err := c.callIf(ctx, http.MethodPost, "/api/v1/policy", was.Number, api.PolicyEditRequest{Policy: string(text), Reason: k.Reason, Now: k.Now}, &a); err != nil {
+		return err
+	}
+	switch {
+	case !a.Changed:
+		return c.say(a, "policy revision %d is this text, and in force already", a.InForce)
+	case k.Now:
+		return c.say(a, "policy revision %d is in force for every tenant; tocsin policy rollback takes it back", a.InForce)
+	case !k.Wait:
+		return c.tell(a)
+	}
+	return k.follow(ctx, c, a)
+}
+
+// follow says every change of the rollout until its end.
+func (k policyApply) follow(ctx context.Context, c *client, a api.RolloutAnswer) error {
+	tick := time.NewTicker(k.Every)
+	defer tick.Stop()
+	number, last := a.Rollout.Number, ""
+	for {
+		if why := fmt.Sprintf("%s: %s", a.Rollout.State, a.Rollout.Why); why != last && !c.json {
+			fmt.Fprintln(c.out, why)
+			last = why
+		}
+		switch s := a.Rollout.State; {
+		case a.Rollout.Number != number:
+			return problem.New(problem.Conflict, "another rollout has begun meanwhile").WithHint("tocsin policy status")
+		case s != rollout.Shadow:
+			if c.json {
+				if err := c.print(a, nil, nil); err != nil {
+					return err
+				}
+			}
+			if s == rollout.Done {
+				return nil
+			}
+			return problem.New(problem.Conflict, "the rollout of policy revision %d is %s", a.Rollout.To, strings.ReplaceAll(string(s), "_", " ")).WithHint("%s", after(s))
+		}
+		select {
+		case <-ctx.Done():
+			return problem.New(problem.Unavailable, "the wait was ended; the rollout goes on").WithHint("tocsin policy status")
+		case <-tick.C:
+		}
+		if err := c.call(ctx, http.MethodGet, "/api/v1/policy/rollout", nil, &a); err != nil {
+			return err
+		}
+	}
+}
+
+// after is what can be done about a rollout that stands.
+func after(s rollout.Status) string {
+	if s == rollout.Halted {
+		return "tocsin policy status shows the pages; tocsin policy resume goes on, tocsin policy rollback takes it back"
+	}
+	return "tocsin policy status, tocsin why policy"
+}
+
+type policyStatus struct{}
+
+func (policyStatus) Run(ctx context.Context, c *client) error {
+	var a api.RolloutAnswer
+	if err := c.call(ctx, http.MethodGet, "/api/v1/policy/rollout", nil, &a); err != nil {
+		return err
+	}
+	return c.tell(a)
+}
+
+// tell shows a rollout.
+func (c *client) tell(a api.RolloutAnswer) error {
+	if c.json {
+		return c.print(a, nil, nil)
+	}
+	fmt.Fprintf(c.out, "policy revision %d is in force\n", a.InForce)
+	r := a.Rollout
+	if r == nil {
+		return nil
+	}
+	fmt.Fprintf(c.out, "revision %d, begun %s by %s (%s): %s\n  %s\n\n", r.To, r.StartedAt.UTC().Format(time.RFC3339), r.Author, r.Reason, strings.ReplaceAll(string(r.State), "_", " "), r.Why)
+	var rows [][]string
+	for i, s := range r.Stages {
+		state := "waits"
+		switch {
+		case s.EndedAt != nil:
+			state = "in force since " + s.EndedAt.UTC().Format(time.RFC3339)
+		case i == r.Stage && r.Open():
+			state = string(r.State)
+		}
+		row := []string{fmt.Sprintf("%g%%", s.Percent), "", "", "", "", state}
+		if s.StartedAt != nil {
+			row = []string{row[0], fmt.Sprint(s.Tenants), fmt.Sprintf("%d of %d", s.Extra, s.Allowed), fmt.Sprint(s.Agreed), fmt.Sprint(s.Gone), state}
+		}
+		rows = append(rows, row)
+	}
+	if err := c.print(nil, []string{"STAGE", "TENANTS", "EXTRA PAGES", "SAME", "ONLY THE OLD", "STATE"}, rows); err != nil || len(r.Pages) == 0 {
+		return err
+	}
+	rows = nil
+	for _, p := range r.Pages {
+		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), string(p.Tenant), fmt.Sprint(p.Tenants), p.Rule, p.Slice.Key(), p.Reason})
+	}
+	fmt.Fprintln(c.out)
+	return c.print(nil, []string{"PAGE", "AT", "TENANT", "TENANTS", "RULE", "SLICE", "BECAUSE"}, rows)
+}
+
+// say prints an answer for programs, or a sentence for people.
+func (c *client) say(v any, format string, args ...any) error {
+	if c.json {
+		return c.print(v, nil, nil)
+	}
+	_, err := fmt.Fprintf(c.out, format+"\n", args...)
+	return err
+}
+
+type policyRollback struct {
+	To     int    `help:"The revision to go back to; without it the one before." placeholder:"N"`
+	Reason string `required:"" help:"Why; it stands in the ledger." placeholder:"TEXT"`
+}
+
+func (k policyRollback) Run(ctx context.Context, c *client) error {
+	var a api.RolloutAnswer
+	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollback", api.RollbackRequest{To: k.To, Reason: k.Reason}, &a); err != nil {
+		return err
+	}
+	return c.say(a, "policy revision %d is in force for every tenant", a.InForce)
+}
+
+type policyResume struct {
+	Reason string `required:"" help:"Why its pages are right; it stands in the ledger." placeholder:"TEXT"`
+}
+
+func (k policyResume) Run(ctx context.Context, c *client) error {
+	var a api.RolloutAnswer
+	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollout/resume", api.ReasonRequest{Reason: k.Reason}, &a); err != nil {
+		return err
+	}
+	return c.tell(a)
+}
+
+type policyRevisions struct{}
+
+func (policyRevisions) Run(ctx context.Context, c *client) error {
+	list, err := all[rollout.Revision](ctx, c, "/api/v1/policy/revisions")
+	if err != nil {
+		return err
+	}
+	var now api.PolicyAnswer
+	if err := c.call(ctx, http.MethodGet, "/api/v1/policy", nil, &now); err != nil {
+		return err
+	}
+	rows := make([][]string, len(list))
+	for i, r := range list {
+		mark := ""
+		if r.Number == now.Number {
+			mark = "in force"
+		} else if now.Rollout != nil && r.Number == now.Rollout.To {
+			mark = "being rolled out"
+		}
+		rows[i] = []string{fmt.Sprint(r.Number), r.Sha, r.At.UTC().Format(time.RFC3339), string(r.Origin), r.Author, mark, r.Reason}
+	}
+	return c.print(list, []string{"REVISION", "SHA", "AT", "FROM", "BY", "", "BECAUSE"}, rows)
+}
+
+type policyShow struct {
+	Revision int `help:"Of which revision; without it that in force." placeholder:"N"`
+}
+
+func (k policyShow) Run(ctx context.Context, c *client) error {
+	path := "/api/v1/policy"
+	if k.Revision > 0 {
+		path = fmt.Sprintf("/api/v1/policy/revisions/%d", k.Revision)
+	}
+	var r rollout.Revision
+	if err := c.call(ctx, http.MethodGet, path, nil, &r); err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(r, nil, nil)
+	}
+	_, err := io.WriteString(c.out, r.Text)
+	return err
+}
