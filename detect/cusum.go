@@ -34,6 +34,17 @@ type cusum struct {
 // span is how long the bad evidence lasts, from the first to the last bad step, in ms.
 func (c *cusum) span() int64 { return c.lastBad - c.onset }
 
+// guards are how long bad evidence must last, in ms of true time: that of a fault, and
+// that of a total failure.
+type guards struct{ slow, hard int64 }
+
+// guarded is what closed steps of a length must show so that the evidence lasted for
+// the guards. When between two scrapes a counter grew nobody knows, and a step that a
+// burst merely touches is bad from its start to its end: a burst of 45 s touches up to
+// two steps more than it fills. Of a total failure one step more is asked for: where
+// 60% of all events since the onset failed, most of that time was bad.
+func guarded(length int64) guards { return guards{slowGuard + 2*length, hardGuard + length} }
+
 // add moves the test by a step whose evidence is x. A burst is held down twice: a
 // step adds at most half of what is needed, and the score cannot rise above the
 // share of the guard's time that bad evidence spans. So no burst shorter than the

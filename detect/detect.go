@@ -70,7 +70,7 @@ const (
 
 	minCoverage = 0.5 // below, a step is no evidence either way
 
-	slowGuard  = 45_000  // ms that evidence for a fault must span
+	slowGuard  = 45_000  // ms that evidence for a fault must span, in true time (guarded)
 	hardGuard  = 20_000  // ms, when at least hardRatio fail
 	clearGuard = 120_000 // ms of healthy evidence before anything clears
 	clearSure  = 75_000  // ms of healthy evidence that end a fault against which all of h speaks

@@ -121,11 +121,12 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 	if s.N > 1 {
 		share = 1 / (1 + dispersion*(s.N-1))
 	}
-	d.hard.add(s, share*d.memo.hard.evidence(s.N, s.K), d.memo.h+hardCost, hardGuard)
+	guard := guarded(s.End - s.Start)
+	d.hard.add(s, share*d.memo.hard.evidence(s.N, s.K), d.memo.h+hardCost, guard.hard)
 	if p.Young { // a prior is not known well enough for small faults: they must not wait for the day when they may fire
 		d.slow, d.short, d.long = cusum{}, window{}, window{}
 	} else {
-		d.slow.add(s, share*d.memo.slow.evidence(s.N, s.K), d.memo.h+slowCost, slowGuard)
+		d.slow.add(s, share*d.memo.slow.evidence(s.N, s.K), d.memo.h+slowCost, guard.slow)
 	}
 	if d.alarm.by != none {
 		d.ring(p, s, share, u, out)
@@ -140,7 +141,7 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 // fires says which test has enough, if any, and how many nats it has.
 func (d *ErrorRatio) fires(p *Parameters, s *Step, share float64, u *usual) (test, float64) {
 	if d.hard.score >= d.memo.h+hardCost {
-		if d.hard.total() || !p.Young && d.hard.span() >= slowGuard {
+		if d.hard.total() || !p.Young && d.hard.span() >= guarded(s.End-s.Start).slow {
 			return hard, d.hard.score
 		}
 	}
@@ -166,7 +167,7 @@ func (d *ErrorRatio) windows(s *Step, share float64, u *usual) (test, float64) {
 	}
 	d.short.add(s, n, k, shortBlock)
 	d.long.add(s, n, k, longBlock)
-	if k == 0 || d.slow.score == 0 || d.slow.span() < slowGuard {
+	if k == 0 || d.slow.score == 0 || d.slow.span() < guarded(s.End-s.Start).slow {
 		return none, 0
 	}
 	for _, c := range [...]struct {

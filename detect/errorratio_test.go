@@ -61,7 +61,7 @@ func TestThreshold(t *testing.T) {
 }
 
 // A total outage is seen within eight failed transactions, or, where those are quick,
-// within the guard of 20 s and one step.
+// within the guard of 20 s, the step by which counters blur it and one step.
 func TestTotalOutageIsFoundInTime(t *testing.T) {
 	for _, rate := range []float64{0.01, 0.1, 1, 10, 100} {
 		for offset := 0; offset < 15; offset += 2 {
@@ -73,7 +73,7 @@ func TestTotalOutageIsFoundInTime(t *testing.T) {
 					end := float64(i+1) * 15
 					require.Greater(t, end, begins)
 					failed := math.Floor((end-begins)*rate) + 1
-					require.True(t, failed <= 8 || end-begins <= 35, "%g tps + %d s: %g s, %g failed", rate, offset, end-begins, failed)
+					require.True(t, failed <= 8 || end-begins <= 50, "%g tps + %d s: %g s, %g failed", rate, offset, end-begins, failed)
 					require.True(t, decision.Hard)
 					require.InDelta(t, begins, float64(decision.Onset-testStart)/1000, 30+1.5/rate, "onset at %g tps", rate)
 					break
@@ -115,18 +115,32 @@ func TestBlipOfOneStepDoesNotFire(t *testing.T) {
 	}
 }
 
-// 30 s of a third failing are a blip too: 45 s are asked for.
+// 45 s of a third failing are a blip, wherever in the steps they fall: of 45 s and two
+// steps something is bad throughout.
 func TestGuardIsInTime(t *testing.T) {
 	for _, length := range []int64{10_000, 15_000, 60_000} {
 		d, b := &ErrorRatio{}, taught(100, 0.01)
 		for i := int64(0); ; i++ {
 			step := Step{Start: testStart + i*length, End: testStart + (i+1)*length, N: 1000, K: 330, Coverage: 1}
 			if d.Step(at16(), b, step).Firing {
-				require.GreaterOrEqual(t, (i+1)*length, int64(45_000))
-				require.LessOrEqual(t, (i+1)*length, max(60_000, 2*length))
+				require.GreaterOrEqual(t, (i+1)*length, 45_000+2*length)
+				require.Less(t, (i+1)*length, 45_000+3*length)
 				break
 			}
 			require.Less(t, i, int64(10))
+		}
+	}
+}
+
+// A blip of 42 s that scrapes cut as badly as can be fires nowhere.
+func TestABlipFiresAtNoOffset(t *testing.T) {
+	for offset := 0.0; offset < 15; offset++ {
+		d, b := &ErrorRatio{}, taught(100, 0.01)
+		for i := int64(0); i < 100; i++ {
+			from, to := float64(i)*15, float64(i+1)*15
+			bad := math.Max(0, math.Min(to, 600+offset+42)-math.Max(from, 600+offset))
+			step := Step{Start: testStart + i*stepMillis, End: testStart + (i+1)*stepMillis, N: 1500, K: 15 + 30*bad, Coverage: 1}
+			require.False(t, d.Step(at16(), b, step).Firing, "offset %g s, step %d", offset, i)
 		}
 	}
 }
@@ -158,7 +172,7 @@ func TestPartialRecoveryGoesOnFiring(t *testing.T) {
 			step.K = 0.9 // six percent
 		}
 		decision := d.Step(at16(), b, step)
-		require.Equal(t, i >= 1, decision.Firing, "step %d", i)
+		require.Equal(t, i >= 2, decision.Firing, "step %d", i)
 	}
 }
 

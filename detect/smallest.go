@@ -21,23 +21,24 @@ func SmallestFault(p Parameters, ratio, ratePerMinute, delta float64) (time.Dura
 	design := 1 + dispersion*math.Max(0, ratePerMinute*step-1)
 	best := math.Inf(1)
 	total := q >= hardRatio
-	try := func(needed, perEvent float64, guard float64) {
+	guard := guarded(int64(step * 60_000))
+	try := func(needed, perEvent float64, guard int64) {
 		if perEvent <= 0 {
 			return
 		}
 		minutes := needed * design / (perEvent * ratePerMinute)
-		least := math.Max(math.Ceil(guard/60_000/step), 2) * step // a step adds at most half
+		least := math.Max(math.Ceil(float64(guard)/60_000/step), 2) * step // a step adds at most half
 		best = math.Min(best, math.Max(minutes, least))
 	}
 	hardNats := against(p0, hardAlternative(p0)).evidence(1, q)
 	switch {
 	case total:
-		try(h+hardCost, hardNats, hardGuard)
+		try(h+hardCost, hardNats, guard.hard)
 	case !p.Young:
-		try(h+hardCost, hardNats, slowGuard)
+		try(h+hardCost, hardNats, guard.slow)
 	}
 	if !p.Young {
-		try(h+slowCost, against(p0, slowAlternative(p0, p.Alternative)).evidence(1, q), slowGuard)
+		try(h+slowCost, against(p0, slowAlternative(p0, p.Alternative)).evidence(1, q), guard.slow)
 	}
 	if math.IsInf(best, 1) || best*float64(time.Minute) > math.MaxInt64/2 {
 		return 0, math.Inf(1)
