@@ -45,6 +45,23 @@ func (p Page) same(q Page) bool {
 	return p.Verdict == q.Verdict && p.Service == q.Service && p.Slice.Key() == q.Slice.Key() && p.At.Sub(q.At).Abs() <= together
 }
 
+func extras(pages []Page) (out []Page) {
+	for _, p := range pages {
+		if p.Verdict == Extra {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// accepted says whether somebody has called the page right: a fault that lasts is
+// seen again when a halted stage begins anew.
+func (r Rollout) accepted(p Page) bool {
+	return p.Verdict == Extra && p.At.Sub(*r.Stages[r.Stage].StartedAt) <= together && slices.ContainsFunc(r.Accepted, func(q Page) bool {
+		return p.Service == q.Service && p.Rule == q.Rule && p.Slice.Key() == q.Slice.Key()
+	})
+}
+
 // Paged counts a page of a tenant in shadow, once per incident that it would have
 // been, and halts the rollout when the new policy makes too many.
 func Paged(s State, p Page, now time.Time) Change {
@@ -52,6 +69,9 @@ func Paged(s State, p Page, now time.Time) Change {
 	r := &c.Rollout
 	if r.State != Shadow || r.Place(p.Tenant) != Beside || p.At.Before(*r.Stages[r.Stage].StartedAt) {
 		return c // of a stage that is over, or of another rollout
+	}
+	if r.accepted(p) {
+		return c
 	}
 	r.Stages, r.Pages = slices.Clone(r.Stages), slices.Clone(r.Pages)
 	stage := &r.Stages[r.Stage]

@@ -73,7 +73,9 @@ type Rollout struct {
 	StageFor     float64     `json:"stage_for_seconds"`
 	PagesPerWeek float64     `json:"pages_per_week"`
 	Last         []tenant.ID `json:"last"`  // the largest tenants: they come with the last stage
-	Pages        []Page      `json:"pages"` // the extra ones, the oldest first, at most maxPages of them
+	Pages        []Page      `json:"pages"` // of the stage under way, the oldest first, at most maxPages
+	// Accepted are the extra pages that somebody has said are right.
+	Accepted []Page `json:"accepted"`
 }
 
 // Open says whether the rollout is under way.
@@ -146,7 +148,7 @@ type Beginning struct {
 func Draft(s State, set Settings, last []tenant.ID) Rollout {
 	set = set.withDefaults()
 	r := Rollout{Number: s.Standing.Rollout + 1, From: s.Standing.InForce, To: s.Standing.Newest + 1, State: Shadow,
-		StageFor: set.StageFor.Seconds(), PagesPerWeek: set.PagesPerWeek, Last: append([]tenant.ID{}, last...), Pages: []Page{}}
+		StageFor: set.StageFor.Seconds(), PagesPerWeek: set.PagesPerWeek, Last: append([]tenant.ID{}, last...), Pages: []Page{}, Accepted: []Page{}}
 	for _, p := range set.Stages {
 		r.Stages = append(r.Stages, Stage{Percent: p})
 	}
@@ -197,7 +199,7 @@ func (c *Change) enter(i int, tenants []tenant.ID, now time.Time) {
 		return
 	}
 	r.State, r.Held, r.NextAt = Shadow, "", at.Add(r.stageFor())
-	r.Stages[i].Extra, r.Stages[i].Agreed, r.Stages[i].Gone = 0, 0, 0
+	r.Stages[i].Extra, r.Stages[i].Agreed, r.Stages[i].Gone, r.Pages = 0, 0, 0, []Page{}
 	r.Stages[i].Allowed = r.allowed(now)
 	r.Why = fmt.Sprintf("%d tenant(s), up to %g%% of all, run it in shadow until %s; more than %d page(s) beyond those of revision %d halt it",
 		r.Stages[i].Tenants, r.Stages[i].Percent, clock(r.NextAt), r.Stages[i].Allowed, r.From)
@@ -265,7 +267,8 @@ func Resume(s State, by, reason string, tenants []tenant.ID, now time.Time) (Cha
 	}
 	c := Change{State: s}
 	c.log("policy.rollout_resumed", by, "the rollout of policy revision %d goes on with stage %d of %d: %s", s.Rollout.To, s.Rollout.Stage+1, len(s.Rollout.Stages), reason)
-	c.Rollout.Pages = []Page{}
+	c.Rollout.Accepted = append(slices.Clone(s.Rollout.Accepted), extras(s.Rollout.Pages)...)
+	c.Rollout.Accepted = c.Rollout.Accepted[max(0, len(c.Rollout.Accepted)-maxPages):]
 	c.enter(s.Rollout.Stage, tenants, now)
 	return c.sealed(), nil
 }

@@ -154,6 +154,10 @@ func TestPagesOverTheBudgetHaltIt(t *testing.T) {
 	require.Equal(t, rollout.Shadow, again.Rollout.State)
 	require.Zero(t, again.Rollout.Stages[0].Extra)
 	require.Equal(t, at.Add(2*time.Hour), again.Timer)
+	lasts := rollout.Paged(again.State, page(shadow[0], rollout.Extra, "wallet", at.Add(61*time.Minute)), at.Add(2*time.Hour))
+	require.Equal(t, again.State, lasts.State, "the fault that was said to be right lasts")
+	later := rollout.Paged(again.State, page(shadow[0], rollout.Extra, "wallet", at.Add(90*time.Minute)), at.Add(2*time.Hour))
+	require.Equal(t, rollout.Halted, later.Rollout.State, "another one is another one")
 	old := rollout.Paged(again.State, page(shadow[0], rollout.Extra, "wallet", at), at.Add(time.Hour))
 	require.Equal(t, again.State, old.State, "a page from before counts no more")
 

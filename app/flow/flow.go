@@ -43,6 +43,7 @@ const (
 	inputRecord   = "record"   // 1: RecordJob, for whoever's record it is
 
 	inputPolicyRead = "policy_read" // 1: PolicyRead, for the policy's home
+	inputPolicyPage = "policy_page" // 1: policyPage, for the policy's home
 )
 
 // IncidentsSubject names an environment's incidents as a subject.
@@ -83,6 +84,7 @@ func (h *Handler) evaluate(tx *partition.Tx, now time.Time) error {
 // evaluated passes on what closing steps brought.
 func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
 	h.raiseAll(tx, out.Alerts)
+	h.tryAll(tx, out.Alerts, out.Shadow)
 	h.contribute(out.Contributions)
 	for _, b := range out.Blind {
 		h.countBlind(b.Tenant, b.Blind)

@@ -39,13 +39,16 @@ type Handler struct {
 	until   atomic.Pointer[journal.Position] // where the state stands when it drains
 	events  [1]evaluate.Event
 	buckets map[uint64]buckets
-	// unraised are alerts that could not be stored when they came.
+	// unraised are alerts that could not be stored when they came, untried those that
+	// could not be noted.
 	unraised []alert.Alert
+	untried  []sided
+	trying   map[tenant.ID]int // the policy that each has in shadow; 0: none
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}}
+	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]int{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -84,7 +87,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 }
 
 func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record, ok bool) error {
-	h.engine.SetTenant(t, rules, t.OnboardedAt)
+	h.watch(t, rules, t.OnboardedAt, "the profile changed")
 	if !ok {
 		return nil
 	}
@@ -117,7 +120,8 @@ const edge = 30 * time.Second
 // which keeps what it learned and evaluates nothing of it.
 // why is the reason that alerts of rules that are gone end with.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
-	h.engine.Change(t, rules, nil, now, why)
+	h.trying[t.ID] = h.s.tried(t.ID)
+	h.engine.Change(t, rules, h.s.shadow(t), now, why)
 }
 
 // need notes that a state was written at a time; zero: nobody knows when.
@@ -175,6 +179,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.sourceAlive(in)
 	case inputPolicyRead:
 		return h.policyRead(tx, in)
+	case inputPolicyPage:
+		return h.paged(tx, in)
 	}
 	return unknownInput(in)
 }
@@ -186,6 +192,8 @@ func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 		return h.due(tx, t.Subject)
 	case rollout.StageTimer:
 		return h.stageOver(tx)
+	case timerTrial:
+		return h.compare(tx, t.Subject)
 	}
 	return h.incidentTimer(tx, t)
 }

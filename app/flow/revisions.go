@@ -166,7 +166,7 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 			cause = fmt.Sprintf("the policy is at revision %d", number)
 		case !revisions[last].Observation.Equal(now):
 			cause = fmt.Sprintf("the team's budget is shared by up to %d tenants now, before: %d", now.Tenants, revisions[last].Observation.Tenants)
-		case h.woken:
+		case h.woken && h.trying[t.ID] == h.s.tried(t.ID):
 			continue
 		default: // whoever asked for the profile before this first look may have assigned it
 			p := h.s.profile(t, revisions[last])

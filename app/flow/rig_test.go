@@ -55,6 +55,7 @@ type world struct {
 	// youngFor is how long a tenant is young; 0: as always.
 	youngFor time.Duration
 	journal  string // the name of the process's journal
+	follows  bool   // the policy in force is the store's
 }
 
 func newWorld(t *testing.T) *world {
@@ -169,6 +170,9 @@ func (w *world) begin(t *testing.T) *life {
 		Ticket:      func(catalog.Team) (string, string, bool) { return "register", "", true },
 		IncidentURL: links{}.Incident}
 	require.NoError(t, s.LoadDirectory(t.Context()))
+	if w.follows {
+		l.follow(t)
+	}
 	owners := make([]*partition.Owner, store.Partitions)
 	for p := range store.Partitions {
 		h := flow.NewHandler(s)

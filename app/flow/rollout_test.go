@@ -1,0 +1,226 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// staged is the built-in policy, whose successor comes in two stages of an hour.
+func staged(t *testing.T, extra string, edits ...string) *profiles.Policy {
+	t.Helper()
+	p, err := profiles.Default()
+	require.NoError(t, err)
+	text := string(p.Text) + "\nevolution: {stages: [50, 100], stage_for: 1h}\n" + extra
+	for i := 0; i < len(edits); i += 2 {
+		require.Contains(t, text, edits[i])
+		text = strings.Replace(text, edits[i], edits[i+1], 1)
+	}
+	p, err = profiles.Parse("test", []byte(text))
+	require.NoError(t, err)
+	return p
+}
+
+const refundsWarn = "  - name: refund_errors\n    kind: errors\n    sli: refunds\n    service: payments\n    severity: warning\n"
+
+// home runs f at the policy's home.
+func (l *life) home(t *testing.T, f func(tx *partition.Tx) (rollout.State, error)) (s rollout.State, err error) {
+	t.Helper()
+	err = l.shared.Owner(rollout.Subject).Call(t.Context(), func(tx *partition.Tx) (err error) {
+		s, err = f(tx)
+		return err
+	})
+	synctest.Wait()
+	return s, err
+}
+
+// follow puts in force what the store says, as a start does.
+func (l *life) follow(t *testing.T) {
+	t.Helper()
+	c := l.shared.Rules().Catalog
+	l.shared.SetRules(flow.Rules{})
+	l.shared.PolicyAt = func(ctx context.Context, n int) (*profiles.Policy, error) {
+		return flow.ParseRevision(ctx, l.store, n)
+	}
+	require.NoError(t, l.shared.FollowPolicy(t.Context(), c))
+}
+
+func (l *life) edit(t *testing.T, p *profiles.Policy, now bool) (rollout.State, error) {
+	t.Helper()
+	return l.home(t, func(tx *partition.Tx) (rollout.State, error) {
+		s, _, err := l.shared.EditPolicy(tx, flow.PolicyEdit{Policy: p, Now: now, By: "ada", Reason: "a test"})
+		return s, err
+	})
+}
+
+func (l *life) standing(t *testing.T) rollout.State {
+	t.Helper()
+	s, err := flow.ReadPolicy(t.Context(), l.store)
+	require.NoError(t, err)
+	return s
+}
+
+// newStage is a market with a policy in force and two tenants, the first of which
+// comes with the first stage of the next one.
+func newStage(t *testing.T, in *profiles.Policy) (w *world, l *life, first, second *shop) {
+	t.Helper()
+	w = newMarket(t)
+	first2, second2 := tenant.ID("acme"), tenant.ID("bolt")
+	draft := rollout.Draft(rollout.State{Standing: rollout.Standing{Newest: 1}}, rollout.Settings{Stages: []float64{50, 100}}, nil)
+	for n := 0; draft.Adds([]tenant.ID{first2})[0] == 0 || draft.Adds([]tenant.ID{second2})[0] == 1; n++ {
+		first2, second2 = tenant.ID(fmt.Sprintf("acme-%d", n)), tenant.ID(fmt.Sprintf("bolt-%d", n/7))
+	}
+	w.only = append(w.only, rollout.Subject, flow.TenantSubject(first2), flow.TenantSubject(second2))
+	l = w.begin(t)
+	_, err := l.home(t, func(tx *partition.Tx) (rollout.State, error) {
+		c := rollout.Put(rollout.State{}, rollout.Revision{Sha: in.Sha, Text: string(in.Text), Author: "tocsin", Reason: "it was read at the start", Origin: rollout.FromFile}, tx.Now())
+		flow.ChangePolicy(tx, c)
+		return c.State, nil
+	})
+	require.NoError(t, err)
+	l.follow(t)
+	w.follows = true
+	first, second = l.shop(first2), l.shop(second2)
+	for _, s := range []*shop{first, second} {
+		_, _, err := s.put(t, tenant.Tenant{Features: []string{"refunds"}}, 0)
+		require.NoError(t, err)
+		s.line(150)
+	}
+	return w, l, first, second
+}
+
+func (s *shop) policy(t *testing.T) int {
+	t.Helper()
+	all := s.revisions(t)
+	return all[len(all)-1].PolicyRevision
+}
+
+// TestAPolicyComesInStages: what fires goes on firing under the new policy, and
+// nothing that was learned is forgotten.
+func TestAPolicyComesInStages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, l, first, second := newStage(t, staged(t, ""))
+		trade(t, 10*time.Minute, first, second)
+		s, err := l.edit(t, staged(t, "", "name: payment_errors\n", "name: payment_errors\n    sensitivity: early\n"), false)
+		require.NoError(t, err)
+		require.Equal(t, [2]any{rollout.Shadow, 0}, [2]any{s.Rollout.State, s.Rollout.Stage})
+		_, err = l.edit(t, staged(t, "# another\n"), false)
+		require.Equal(t, problem.Conflict, problem.From(err).Kind)
+
+		first.lines[0].share = 0.9
+		trade(t, 5*time.Minute, first, second)
+		require.Equal(t, []string{"payment_errors "}, first.firing(t))
+		began := first.alerts(t)["payment_errors "].StartsAt
+		pages := len(l.mail.carried())
+		trade(t, 30*time.Minute, first, second)
+		require.Equal(t, 1, first.policy(t), "it is in shadow still")
+
+		for _, s := range []*shop{first, second} {
+			subject := flow.TenantSubject(s.id)
+			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Checkpoint(tx, s.end) }))
+		}
+		l.end() // in the middle of a stage
+		l = w.begin(t)
+		first.life, second.life = l, l
+		trade(t, 20*time.Minute, first, second)
+		s = l.standing(t)
+		require.Equal(t, 1, s.Rollout.Stages[0].Agreed, "both policies page the fault: %+v", s.Rollout)
+		require.Zero(t, s.Rollout.Stages[0].Extra)
+		trade(t, 10*time.Minute, first, second)
+		require.Equal(t, [2]int{2, 1}, [2]int{first.policy(t), second.policy(t)})
+		require.Equal(t, 1, l.standing(t).Standing.InForce)
+		require.Equal(t, []string{"payment_errors "}, first.firing(t))
+		require.Equal(t, began, first.alerts(t)["payment_errors "].StartsAt, "it is the same firing")
+		require.Len(t, l.mail.carried(), pages, "nobody is called again")
+
+		first.lines[0].share = 0
+		trade(t, 65*time.Minute, first, second)
+		s = l.standing(t)
+		require.Equal(t, [2]any{rollout.Done, 2}, [2]any{s.Rollout.State, s.Standing.InForce})
+		require.Equal(t, 2, second.policy(t))
+		require.Empty(t, first.firing(t))
+
+		s, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
+			return l.shared.RollBackPolicy(tx, 0, "ada", "too early")
+		})
+		require.NoError(t, err)
+		after(5 * time.Second)
+		require.Equal(t, 1, s.Standing.InForce)
+		require.Equal(t, [2]int{1, 1}, [2]int{first.policy(t), second.policy(t)})
+		all := first.revisions(t)
+		require.Contains(t, strings.Join(all[len(all)-1].Diff.Words, ";"), "sensitivity balanced, before: early")
+		l.end()
+	})
+}
+
+// TestPagesInShadowHaltARollout: the new policy would wake somebody for refunds.
+func TestPagesInShadowHaltARollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l, first, second := newStage(t, staged(t, ""))
+		refunds := first.line(60, "operation", "refund")
+		trade(t, 10*time.Minute, first, second)
+		loud := staged(t, "", refundsWarn, strings.Replace(refundsWarn, "warning", "critical", 1))
+		_, err := l.edit(t, loud, false)
+		require.NoError(t, err)
+		trade(t, 5*time.Minute, first, second)
+		refunds.share = 0.9
+		trade(t, 10*time.Minute, first, second)
+		require.Equal(t, rule.Warning, first.alerts(t)["refund_errors "].Severity, "what is in force warns only")
+		require.Empty(t, l.mail.carried(), "a shadow pages nobody")
+		require.Equal(t, rollout.Shadow, l.standing(t).Rollout.State, "the other policy has some time to see it too")
+		trade(t, 10*time.Minute, first, second)
+		s := l.standing(t)
+		require.Equal(t, rollout.Halted, s.Rollout.State)
+		require.Contains(t, s.Rollout.Why, "1 page(s) beyond those of revision 1, of 0 allowed")
+		require.Equal(t, [2]any{"refund_errors", first.id}, [2]any{s.Rollout.Pages[0].Rule, s.Rollout.Pages[0].Tenant})
+		trade(t, time.Hour, first, second)
+		require.Equal(t, 1, first.policy(t), "nothing goes on by itself")
+
+		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
+			return l.shared.ResumeRollout(tx, "ada", "refunds are worth a night")
+		})
+		require.NoError(t, err)
+		refunds.share = 0
+		trade(t, 65*time.Minute, first, second)
+		require.Equal(t, 2, first.policy(t), "%+v", l.standing(t).Rollout)
+		require.Equal(t, alert.Resolved, first.alerts(t)["refund_errors "].State)
+		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) { return l.shared.RollBackPolicy(tx, 0, "ada", "no") })
+		require.NoError(t, err)
+		after(5 * time.Second)
+		require.Equal(t, [2]int{1, 1}, [2]int{first.policy(t), second.policy(t)})
+		require.Equal(t, rollout.RolledBack, l.standing(t).Rollout.State)
+		l.end()
+	})
+}
+
+// TestACalendarHoldsARollout: while revisions are held nobody gets the new policy.
+func TestACalendarHoldsARollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until := time.Now().UTC().Add(3 * time.Hour).Format(time.RFC3339)
+		p := staged(t, "calendar: [{name: sales, effect: hold_revisions, starts_at: 2000-01-01T00:00:00Z, ends_at: "+until+", why: peak, by: ada}]\n")
+		_, l, first, _ := newStage(t, p)
+		_, err := l.edit(t, staged(t, ""), false)
+		require.NoError(t, err)
+		after(2 * time.Hour)
+		s := l.standing(t)
+		require.Equal(t, "sales", s.Rollout.Held)
+		require.Equal(t, 1, first.policy(t))
+		after(62 * time.Minute)
+		require.Equal(t, 2, first.policy(t))
+		l.end()
+	})
+}
