@@ -5,7 +5,9 @@ import "math"
 // What is tested for in volumes.
 const (
 	lostTo    = 0.1  // lost traffic is a tenth of what the null allows
-	nullLess  = 0.4  // the null allows this part of what is expected: less is no fault yet
+	nullLess  = 0.4  // the null allows this part of what is expected: less is no fault yet,
+	rarely    = 6.0  // or, where the hours are known, what one hour in many years brings: so many standard deviations below
+	turning   = 0.39 // part of what the null allows below which steps are evidence: (1-lostTo)/ln(1/lostTo)
 	nullMore  = 2.5  // and this multiple
 	surgeTo   = 2.0  // a surge is twice that
 	youngLess = 0.02 // of a tenant whose hours are not known the null allows this part
@@ -19,6 +21,18 @@ type Volume struct {
 	Low, High  float64 // the least and the most that can be expected around this hour; 0: Expected
 	Size       float64 // r of the negative binomial that counts follow; the larger the nearer to Poisson
 	Less, More bool    // which sides are watched
+	// Known says that what is expected of this hour of the week was learned from it.
+	Known bool
+}
+
+// allowed is the part of the expectation that is no fault: the less the hours were seen to
+// swing the more of it. Swings of an hour and the scatter of its steps are two things:
+// the size of thin steps' counts guards against the second only.
+func (v Volume) allowed() float64 {
+	if !v.Known || !(v.Size > 0) {
+		return nullLess
+	}
+	return math.Max(nullLess, math.Min(math.Exp(-rarely/math.Sqrt(v.Size))/turning, 1))
 }
 
 // Traffic is the state of one stream's detector of volume: a CUSUM test for each side
@@ -92,7 +106,7 @@ func (d *Traffic) move(p *Parameters, v *Volume, s *Step, needed float64, out *D
 // lost is the evidence of a step for lost traffic.
 func (d *Traffic) lost(p *Parameters, v *Volume, s *Step, needed float64) float64 {
 	if !p.Young {
-		return volumeEvidence(s.N, nullLess*v.Low*s.Coverage, v.Size, lostTo)
+		return volumeEvidence(s.N, v.allowed()*v.Low*s.Coverage, v.Size, lostTo)
 	}
 	if s.N > 0 {
 		return -needed // something comes
@@ -153,18 +167,18 @@ func (d *Traffic) describe(needed float64, out *Decision) {
 	}
 }
 
-// LostSeen is how many minutes a total loss lasts until it is seen, where so many
+// LostSeen is how many minutes a total loss lasts until it is seen, where v.Expected
 // events a minute are expected; +Inf when it never is.
-func LostSeen(p Parameters, perMinute, size float64) float64 {
+func LostSeen(p Parameters, v Volume) float64 {
 	p.fill()
-	if !(perMinute > 0) {
+	if !(v.Expected > 0) {
 		return math.Inf(1)
 	}
 	step := Month.Minutes() / p.LooksPerMonth
-	part := nullLess
+	part := v.allowed()
 	if p.Young {
 		part = youngLess
 	}
-	each := volumeEvidence(0, part*perMinute*step, size, lostTo)
+	each := volumeEvidence(0, part*v.Expected*step, v.Size, lostTo)
 	return math.Max(math.Max(math.Ceil(p.H()/each), 2)*step, slowGuard/60_000.)
 }

@@ -66,6 +66,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		now.Expected, now.Low, now.High = rate, rate, rate
 	}
 	v := detect.Volume{Size: m.flow.season.Size(), Less: r.Direction != rule.More, More: r.Direction == rule.More || r.Direction == rule.Both}
+	v.Known = !p.Young && m.flow.season.Seen(now.Slot)
 	all := now.Expected * minutes
 	for ci, c := range m.cells {
 		if !c.judged || c.watches[ri] == nil || ci > 0 && p.Young {
@@ -89,7 +90,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		}
 		w.follow(d, s)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
-		w.unseen = !p.Young && !m.flow.season.Seen(now.Slot)
+		w.unseen = !p.Young && !v.Known
 		w.rate = v.Expected / minutes
 		if d.Changed && d.Firing && !p.Young && !w.trial { // a young mean may have nothing else to stand on
 			m.unlearn(ci, d.Onset)
@@ -229,7 +230,7 @@ func (ts *tenantState) flowStatus(m *meter, r *ruleState, c *cell, w *watch, p d
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}
 	}
-	if minutes := detect.LostSeen(p, w.rate, m.flow.season.Size()); !math.IsInf(minutes, 1) && r.Direction != rule.More {
+	if minutes := detect.LostSeen(p, detect.Volume{Expected: w.rate, Size: m.flow.season.Size(), Known: !w.unseen}); !math.IsInf(minutes, 1) && r.Direction != rule.More {
 		seconds := minutes * 60
 		s.OutageSeenSeconds = &seconds
 	}

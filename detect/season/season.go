@@ -31,9 +31,9 @@ const (
 	leastSpread = 0.01      // variance of an hour's true volume beside what is expected: at least
 	mostSpread  = 0.5       // and at most this, as a share squared
 	firstSpread = 0.1
-	spreadKeeps = 0.98 // of what was known of the spread an hour ago
-	spreadFrom  = 20.0 // events that an hour must promise to tell of the spread
-	mostStep    = 1e9  // events of one step: what is above is no count
+	spreadKeeps = 0.985 // of what was known of the spread an hour ago
+	spreadFrom  = 8.0   // events that an hour must promise to tell of the spread
+	mostStep    = 1e9   // events of one step: what is above is no count
 )
 
 // Slots of a week.
@@ -157,7 +157,7 @@ func (s *Season) merge(p past) {
 		if s.spread == 0 {
 			s.spread = firstSpread
 		}
-		s.spread = s.spread*spreadKeeps + math.Min(math.Max(beyond, 0), 1)*(1-spreadKeeps)
+		s.spread = math.Max(s.spread*spreadKeeps+math.Max(math.Min(beyond, 1), -1)*(1-spreadKeeps), leastSpread)
 	}
 }
 
