@@ -61,8 +61,8 @@ fuzz: ## Fuzz every parser by name, for FUZZTIME each.
 	$(FUZZ) '^FuzzDashboardQuery$$' ./internal/fuzz
 	$(FUZZ) '^FuzzQueryParameters$$' ./internal/fuzz
 
-quality: ## Score tocsin beside its peers on a world never seen before (some minutes); writes docs/QUALITY.md.
-	TOCSIN_LONG=1 $(GO) test -count=1 -run TestQualityLong -v -timeout 120m ./internal/quality
+quality: ## Score tocsin beside its peers on worlds never seen before (some minutes); writes docs/QUALITY.md.
+	TOCSIN_LONG=1 TOCSIN_QUALITY_WRITE=1 $(GO) test -count=1 -run TestQualityLong -v -timeout 180m ./internal/quality
 
 quality-long: ## Null tenant-months in great numbers with a fresh seed, for every kind of rule (some minutes).
 	TOCSIN_LONG=1 $(GO) test -run TestNullMonths -v -timeout 60m ./detect ./detect/season

@@ -35,6 +35,9 @@ type Options struct {
 	Environment      string // of series that name none; default production
 	TenantLabel      string // default tenant
 	EnvironmentLabel string // default environment
+	// Watched is how many tenants share the teams' budgets, when Tenants are only a
+	// sample of them; 0: as many as there are.
+	Watched int
 }
 
 // Line is one alert that would have been raised.
@@ -51,6 +54,7 @@ type Line struct {
 	Incident int               `json:"incident"`
 	Reason   string            `json:"reason"`
 	Hop      *Hop              `json:"hop"`
+	PagedAt  time.Time         `json:"-"` // when that call was; zero when there was none
 }
 
 // Hop is the failing hop, where traces name it.
@@ -185,6 +189,9 @@ func (r *Replay) live(now time.Time) {
 }
 
 func (r *Replay) observation() profiles.Observation {
+	if r.o.Watched > 0 {
+		return flow.Observe(r.o.Policy, r.o.Catalog, r.o.Watched)
+	}
 	watched := 0
 	for _, t := range r.tenants {
 		if t.Watched() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,15 @@ func replay(t testing.TB, src recorded.Source, o ...backtest.Options) []*backtes
 	return rs
 }
 
+// working gives the team of payments working hours from then until the evening.
+func working(o backtest.Options, from string) backtest.Options {
+	c := *o.Catalog
+	c.Teams = slices.Clone(c.Teams)
+	c.Teams[0].WorkingHours = catalog.WorkingHours{TimeZone: "UTC", Hours: []catalog.Hours{{From: from, To: "17:00"}}}
+	o.Catalog = &c
+	return o
+}
+
 func TestAnAcquirerFailsInTheRecording(t *testing.T) {
 	src := recording(t)
 	strict := options(t)
@@ -87,7 +97,7 @@ func TestAnAcquirerFailsInTheRecording(t *testing.T) {
 	var err error
 	strict.Policy, err = profiles.Parse("nothing pages", []byte(text))
 	require.NoError(t, err)
-	rs := replay(t, src, options(t), options(t), strict)
+	rs := replay(t, src, options(t), options(t), strict, working(strict, "05:00"), working(strict, "06:10"), working(strict, "09:00"))
 
 	lines := rs[0].Lines()
 	require.Equal(t, lines, rs[1].Lines(), "the same input gives the same lines")
@@ -107,6 +117,17 @@ func TestAnAcquirerFailsInTheRecording(t *testing.T) {
 	require.False(t, touched["late"], "who is onboarded after the fault has no alert")
 	require.Empty(t, backtest.Pages(rs[2].Lines()), "warnings page nobody")
 	require.NotEmpty(t, rs[2].Lines())
+
+	// In working hours warnings call too; at night they wait, and what is over then calls nobody.
+	for i, want := range []time.Time{pages[0].At, broke.Add(10 * time.Minute), {}} {
+		got := backtest.Pages(rs[3+i].Lines())
+		if want.IsZero() {
+			require.Empty(t, got)
+			continue
+		}
+		require.Len(t, got, 1, "%v", got)
+		require.WithinRange(t, got[0].At, want, want.Add(time.Minute))
+	}
 
 	d := backtest.Compare(pages, backtest.Pages(rs[2].Lines()))
 	require.Equal(t, backtest.Difference{Added: pages}, d)

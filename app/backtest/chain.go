@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/router"
 	"github.com/tocsin-alerting/tocsin/store"
 
@@ -24,6 +25,14 @@ type chain struct {
 	timers    map[string]waiting             // by timer id
 	firing    map[alert.ID]*Line
 	lines     []*Line
+	held      []hold // warnings that call when the team's working hours begin
+}
+
+// hold is an incident whose team is called later, if it is still open then.
+type hold struct {
+	at          time.Time
+	number      int
+	environment string
 }
 
 type waiting struct {
@@ -105,7 +114,8 @@ func (c *chain) merge(a alert.Alert, d router.Decision, now time.Time) {
 func (c *chain) opening(a alert.Alert, d router.Decision, now time.Time) incident.Opening {
 	c.number++
 	team, why := c.o.Catalog.Owner(catalog.ServiceID(a.Service))
-	o := incident.Opening{ID: incident.NewID(now, fmt.Sprintf("%s/%d", a.ID, c.number)), Number: c.number, Team: team.ID, OwnerReason: why, Reason: d.Reason, Live: true}
+	o := incident.Opening{ID: incident.NewID(now, fmt.Sprintf("%s/%d", a.ID, c.number)), Number: c.number, Team: team.ID, OwnerReason: why, Reason: d.Reason, Live: true,
+		WarningPages: len(team.WorkingHours.Hours) > 0}
 	if !c.o.Policy.MayPage(a.Environment) {
 		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
 	}
@@ -138,12 +148,43 @@ func (c *chain) apply(ch incident.Change, cause alert.ID, now time.Time) {
 	if ch.Page == nil {
 		return
 	}
+	if !ch.Page.Urgent {
+		team, _ := c.o.Catalog.Team(ch.Page.Team)
+		in, begin, _ := rota.Working(team.WorkingHours, now)
+		if !in {
+			if !begin.IsZero() {
+				c.held = append(c.held, hold{begin, n.Number, n.Environment})
+			}
+			return
+		}
+	}
+	c.call(n, cause, now)
+}
+
+// call says that somebody is called for the incident.
+func (c *chain) call(n incident.Incident, cause alert.ID, now time.Time) {
 	if cause == "" {
 		cause = worst(n)
 	}
-	if l := c.firing[cause]; l != nil {
-		l.Pages = true
+	if l := c.firing[cause]; l != nil && !l.Pages {
+		l.Pages, l.PagedAt = true, now.UTC()
 	}
+}
+
+// begin calls for what waited for working hours: of an incident that is over, or that
+// became urgent and has called since, nobody hears again.
+func (c *chain) begin(now time.Time) {
+	c.held = slices.DeleteFunc(c.held, func(h hold) bool {
+		if h.at.After(now) {
+			return false
+		}
+		for _, i := range c.incidents[h.environment] {
+			if i.Number == h.number && i.State == incident.StateOpen && !i.PagedUrgent {
+				c.call(i, "", now)
+			}
+		}
+		return true
+	})
 }
 
 // worst is the alert that a page after the settling time is about.
@@ -159,6 +200,7 @@ func worst(i incident.Incident) (id alert.ID) {
 
 // due fires timers, the earliest first.
 func (c *chain) due(now time.Time) {
+	c.begin(now)
 	var list []waiting
 	for _, t := range c.timers {
 		if !t.At.After(now) {

@@ -36,7 +36,7 @@ func Pages(lines []Line) []Page {
 	var out []Page
 	for _, l := range lines {
 		if l.Pages {
-			out = append(out, Page{At: l.StartsAt, Tenant: l.Tenant, Service: l.Service, Rule: l.Rule, Incident: l.Incident, Reason: l.Reason})
+			out = append(out, Page{At: l.PagedAt, Tenant: l.Tenant, Service: l.Service, Rule: l.Rule, Incident: l.Incident, Reason: l.Reason})
 		}
 	}
 	return out

@@ -1,93 +1,121 @@
+// Package quality measures detection: tocsin and what users would run instead on
+// the same streams of a simulated world, and a score.
 package quality
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/backtest"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/internal/quality/world"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
+// Config of a run.
+type Config struct {
+	World   world.Config
+	Policy  *profiles.Policy
+	Catalog *catalog.Catalog
+	// Teams are the numbers of tenants among which a team's budget is shared; one
+	// tocsin runs for each. The world may hold fewer: then each of its tenants
+	// stands for several.
+	Teams    []int
+	Progress func(share float64) // may be nil
+}
+
 // Run lets a world pass before tocsin and its peers, and scores them. The first
-// result is tocsin's.
-func Run(c Config, policy *profiles.Policy, cat *catalog.Catalog) (*World, []Result, error) {
-	w, err := NewWorld(c)
+// results are tocsin's, one for each team.
+func Run(c Config) (*world.World, []Result, error) {
+	w, err := world.New(c.World)
 	if err != nil {
 		return nil, nil, err
 	}
-	o := backtest.Options{Policy: policy, Catalog: cat}
-	for _, t := range w.Customers {
-		o.Tenants = append(o.Tenants, tenant.Tenant{ID: tenant.ID(t.ID), Timezone: t.zone.String(), Countries: []string{t.Country}, OnboardedAt: c.Start})
-	}
-	ours, err := backtest.New(o, c.Start)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, others := newStreams(w), peers()
-	for _, p := range others {
-		p.start(w)
-	}
-	byTenant, byAcquirer := make([]minute, len(w.Customers)), make([]minute, len(acquirers))
-	for w.Pass() {
-		for _, x := range w.Cells {
-			m := minute{float64(x.N), float64(x.Errors)}
-			add(&byTenant[x.Tenant], m)
-			add(&byAcquirer[slices.Index(acquirers, x.Acquirer)], m)
-		}
-		if err := s.deliver(ours); err != nil {
+	var ours replays
+	for _, team := range c.Teams {
+		r, err := backtest.New(backtest.Options{Policy: c.Policy, Catalog: c.Catalog, Tenants: documents(w), Watched: team}, w.Start)
+		if err != nil {
 			return nil, nil, err
 		}
-		if w.Now.Unix()%60 != 0 {
-			continue
-		}
-		for _, p := range others {
-			if p.pooled {
-				p.take(w.Now, byAcquirer)
-			} else {
-				p.take(w.Now, byTenant)
-			}
-		}
-		clear(byTenant)
-		clear(byAcquirer)
+		ours = append(ours, r)
 	}
-	var alerts []Alert
-	for _, l := range ours.Lines() {
-		end := w.Now
-		if l.EndsAt != nil {
-			end = *l.EndsAt
+	s, others := world.NewStreams(w), newField(w, peers())
+	for told := w.Start; w.Pass(); {
+		others.pass()
+		if err := s.Deliver(ours); err != nil {
+			return nil, nil, err
 		}
-		alerts = append(alerts, Alert{Tenant: l.Tenant, At: l.StartsAt, End: end, Critical: l.Severity == "critical", Pages: l.Pages, Reason: l.Rule + ": " + l.Reason})
+		if c.Progress != nil && w.Now.Sub(told) >= 6*time.Hour {
+			told = w.Now
+			c.Progress(float64(w.Now.Sub(w.Start)) / float64(w.End().Sub(w.Start)))
+		}
 	}
-	out := []Result{w.Judge("tocsin", alerts)}
-	for _, p := range others {
-		out = append(out, w.Judge(p.name, p.alerts))
+	court := newCourt(w)
+	var out []Result
+	for i, r := range ours {
+		out = append(out, court.judge("tocsin", alerts(r.Lines(), w.Now), c.Teams[i]))
+	}
+	for _, p := range others.peers {
+		out = append(out, court.judge(p.name, p.alerts, c.Teams[0]))
 	}
 	return w, out, nil
 }
 
-func add(m *minute, x minute) { m.n, m.k = m.n+x.n, m.k+x.k }
-
-// Table is the results for people, in Markdown.
-func Table(rs []Result) string {
-	out := "| detector | false alerts per tenant-month | false pages a week, one team | recall | critical | delay p50 | critical p95 | shared faults: page p95, pages each | lost in faults paged within 5 min, seen within 1 h |\n|---|---|---|---|---|---|---|---|---|\n"
-	for _, r := range rs {
-		out += fmt.Sprintf("| %s | %.2f | %.1f | %s | %s | %s | %s | %s, %.2f | %s, %s |\n", r.Name, r.FalsePerTenantMonth, r.FalsePagesPerWeek,
-			share(r.Found, r.Detectable), share(r.CriticalOK, r.Critical), minutes(r.DelayP50), minutes(r.CriticalP95), minutes(r.SharedP95), r.PagesPerShared,
-			percent(r.LostPagedIn5), percent(r.LostSeenIn60))
+// documents are what a user would say of the tenants.
+func documents(w *world.World) (out []tenant.Tenant) {
+	for _, t := range w.Tenants {
+		doc := tenant.Tenant{ID: tenant.ID(t.ID), Timezone: t.Zone.String(), OnboardedAt: t.Born}
+		seen := map[string]bool{}
+		for _, c := range t.Cells {
+			if !seen[c.Country] {
+				seen[c.Country] = true
+				doc.Countries = append(doc.Countries, c.Country)
+			}
+			if !c.Opens.IsZero() && !seen[c.Method] {
+				seen[c.Method] = true
+				doc.OptIns = append(doc.OptIns, tenant.OptIn{Feature: "method." + c.Method, At: c.Opens})
+			}
+		}
+		out = append(out, doc)
 	}
 	return out
 }
 
-func share(a, b int) string {
-	if b == 0 {
-		return "-"
+// alerts are the lines that somebody sees: what is only recorded is none.
+func alerts(lines []backtest.Line, end time.Time) (out []Alert) {
+	for _, l := range lines {
+		if l.Severity == "info" {
+			continue
+		}
+		a := Alert{Tenant: l.Tenant, Rule: l.Rule, Slice: l.Slice, At: l.StartsAt, End: end, Critical: l.Severity == "critical", Incident: l.Incident, Reason: l.Reason}
+		if l.EndsAt != nil {
+			a.End = *l.EndsAt
+		}
+		if l.Pages {
+			a.Paged = l.PagedAt
+		}
+		out = append(out, a)
 	}
-	return fmt.Sprintf("%.0f%% of %d", 100*float64(a)/float64(b), b)
+	return out
 }
 
-func percent(x float64) string { return fmt.Sprintf("%.0f%%", 100*x) }
+// replays hear the same streams.
+type replays []*backtest.Replay
 
-func minutes(d time.Duration) string { return fmt.Sprintf("%.1f min", d.Minutes()) }
+// Window implements world.Taker.
+func (rs replays) Window(end time.Time) error {
+	for _, r := range rs {
+		if err := r.Window(end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Take implements world.Taker.
+func (rs replays) Take(s *recorded.Series, xs []recorded.Sample) {
+	for _, r := range rs {
+		r.Take(s, xs)
+	}
+}

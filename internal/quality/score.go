@@ -5,38 +5,30 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/backtest"
+	"github.com/tocsin-alerting/tocsin/internal/quality/world"
+	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Alert is one thing a detector raised.
 type Alert struct {
 	Tenant   string // tenant.Product: over all tenants
+	Rule     string
+	Slice    map[string]string
 	At, End  time.Time
 	Critical bool
-	Pages    bool
+	Paged    time.Time // somebody was called for it then; zero: nobody was
+	Incident int       // 0: it knows none
 	Reason   string
 }
 
-// Result is a detector's score.
-type Result struct {
-	Name                 string
-	Alerts, Pages        int
-	FalseAlerts          int
-	FalsePages           int
-	FalsePerTenantMonth  float64 // alerts
-	FalsePagesPerWeek    float64 // of the one team
-	Wrong                []Alert
-	ByCause              map[string]int
-	Bands                map[string]float64 // false alerts per tenant-month by volume
-	Detectable, Found    int
-	Critical, CriticalOK int
-	DelayP50             time.Duration // to the first alert
-	CriticalP95          time.Duration
-	SharedP95            time.Duration // to the first page, of faults that 20 and more tenants share
-	PagesPerShared       float64
-	LostPagedIn5         float64 // share of the lost transactions that are in faults paged within 5 min
-	LostSeenIn60         float64
+func (a Alert) product() bool { return a.Tenant == string(tenant.Product) }
+
+// Wrong is an alert that is about no fault.
+type Wrong struct {
+	Alert
+	Cause string  // what was going on
+	TPS   float64 // of the tenant; 0: all of them
 }
 
 const (
@@ -45,171 +37,185 @@ const (
 	month       = 30 * 24 * time.Hour
 )
 
-// merged makes one alert of those of one tenant that follow each other.
+// merged makes one alert of those of one tenant that follow each other, whatever
+// their rules. Over all tenants it is the slice that keeps them apart.
 func merged(all []Alert) []Alert {
-	slices.SortStableFunc(all, func(a, b Alert) int { return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), a.At.Compare(b.At)) })
+	group := func(a Alert) string {
+		if a.product() {
+			return a.Tenant + "\xff" + key(a.Slice)
+		}
+		return a.Tenant
+	}
+	slices.SortStableFunc(all, func(a, b Alert) int { return cmp.Or(cmp.Compare(group(a), group(b)), a.At.Compare(b.At)) })
 	var out []Alert
 	for _, a := range all {
-		if n := len(out); n > 0 && out[n-1].Tenant == a.Tenant && a.At.Sub(out[n-1].End) <= again {
-			out[n-1].Critical = out[n-1].Critical || a.Critical
-			out[n-1].Pages = out[n-1].Pages || a.Pages
-			if a.End.After(out[n-1].End) {
-				out[n-1].End = a.End
-			}
-		} else {
+		n := len(out)
+		if n == 0 || group(out[n-1]) != group(a) || a.At.Sub(out[n-1].End) > again {
 			out = append(out, a)
+			continue
+		}
+		last := &out[n-1]
+		last.Critical = last.Critical || a.Critical
+		if last.Paged.IsZero() || !a.Paged.IsZero() && a.Paged.Before(last.Paged) {
+			last.Paged = a.Paged
+		}
+		if a.End.After(last.End) {
+			last.End = a.End
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Alert) int { return a.At.Compare(b.At) })
 	return out
 }
 
-// Judge scores alerts by the world's truth.
-func (w *World) Judge(name string, all []Alert) Result {
-	all = slices.DeleteFunc(slices.Clone(all), func(a Alert) bool { return a.At.Before(w.Scored()) })
-	all = merged(all)
-	r := Result{Name: name, Alerts: len(all), ByCause: map[string]int{}, Bands: map[string]float64{}}
-	first := map[*Fault]time.Time{}
-	paged := map[*Fault]time.Time{}
-	calls := map[*Fault]int{}
-	for _, a := range all {
-		var about []*Fault
-		for _, f := range w.Faults {
-			if w.counts(a, f) {
-				about = append(about, f)
-			}
-		}
-		if a.Pages {
-			r.Pages++
-		}
-		if len(about) == 0 {
-			w.wrong(&r, a)
-			continue
-		}
-		for _, f := range about {
-			earliest(first, f, a.At)
-			if a.Pages {
-				earliest(paged, f, a.At)
-				calls[f]++
-			}
-		}
+func key(slice map[string]string) string {
+	s := make(sli.Slice, 0, len(slice))
+	for l, v := range slice {
+		s = append(s, sli.Dim{Label: l, Value: v})
 	}
-	months := float64(len(w.Customers)) * float64(w.Score) / float64(month)
-	r.FalsePerTenantMonth = float64(r.FalseAlerts) / months
-	r.FalsePagesPerWeek = float64(r.FalsePages) / (w.Score.Hours() / (24 * 7))
-	for band, n := range w.bands() {
-		if n > 0 {
-			r.Bands[band] /= float64(n) * float64(w.Score) / float64(month)
-		}
-	}
-	w.recall(&r, first, paged, calls)
-	return r
+	slices.SortFunc(s, func(a, b sli.Dim) int { return cmp.Compare(a.Label, b.Label) })
+	return s.Key()
 }
 
-func earliest(m map[*Fault]time.Time, f *Fault, at time.Time) {
-	if old, ok := m[f]; !ok || at.Before(old) {
-		m[f] = at
-	}
+// court knows the truth of a world that has passed.
+type court struct {
+	w       *world.World
+	tenants map[string]*world.Tenant
+	benign  map[string][]*world.Fault // by tenant
+	own     map[string][]*world.Fault // true ones
+	single  []*world.Fault            // of one tenant, all of them
+	shared  []*world.Fault
 }
 
-// counts says whether an alert may be about a fault.
-func (w *World) counts(a Alert, f *Fault) bool {
-	if a.At.Before(f.From) || a.At.After(f.To.Add(countsAfter)) {
-		return false
+func newCourt(w *world.World) *court {
+	c := &court{w: w, tenants: map[string]*world.Tenant{}, benign: map[string][]*world.Fault{}, own: map[string][]*world.Fault{}}
+	for _, t := range w.Tenants {
+		c.tenants[t.ID] = t
 	}
-	if a.Tenant == string(tenant.Product) {
-		return true
-	}
-	_, touched := f.Evidence[a.Tenant]
-	return touched
-}
-
-// wrong files a false alert under what was going on.
-func (w *World) wrong(r *Result, a Alert) {
-	r.FalseAlerts++
-	r.Wrong = append(r.Wrong, a)
-	if a.Pages {
-		r.FalsePages++
-	}
-	cause := "nothing"
 	for _, f := range w.Benign {
-		if f.Tenant == a.Tenant && !a.At.Before(f.From) && !a.At.After(f.To.Add(countsAfter)) {
-			cause = f.Name
+		c.benign[f.Tenant] = append(c.benign[f.Tenant], f)
+	}
+	for _, f := range w.Faults {
+		if f.Shared() {
+			c.shared = append(c.shared, f)
+		} else {
+			c.own[f.Tenant] = append(c.own[f.Tenant], f)
+			c.single = append(c.single, f)
 		}
 	}
-	r.ByCause[cause]++
-	for _, t := range w.Customers {
-		if t.ID == a.Tenant {
-			r.Bands[band(t)]++
+	return c
+}
+
+// about lists the faults that an alert may be about, the tenant's own first.
+func (c *court) about(a Alert) (out []*world.Fault) {
+	during := func(f *world.Fault) bool { return !a.At.Before(f.From) && !a.At.After(f.To.Add(countsAfter)) }
+	product := a.product()
+	own := c.own[a.Tenant]
+	if product {
+		own = c.single
+	}
+	for _, f := range own {
+		if during(f) && (!product || agrees(f, a.Slice) && c.weighs(f.Tenant, a.Slice)) {
+			out = append(out, f)
 		}
 	}
-}
-
-func band(t *Tenant) string {
-	switch {
-	case t.TPS < 0.1:
-		return "under 0.1 tps"
-	case t.TPS < 10:
-		return "0.1 to 10 tps"
-	}
-	return "over 10 tps"
-}
-
-func (w *World) bands() map[string]int {
-	out := map[string]int{}
-	for _, t := range w.Customers {
-		out[band(t)]++
+	for _, f := range c.shared {
+		_, touched := f.Evidence[a.Tenant]
+		if during(f) && (touched || product && agrees(f, a.Slice)) {
+			out = append(out, f)
+		}
 	}
 	return out
 }
 
-func (w *World) recall(r *Result, first, paged map[*Fault]time.Time, calls map[*Fault]int) {
-	var delays, critical, shared []time.Duration
-	var lost, in5, in60 float64
-	wide, rang := 0, 0
-	for _, f := range w.Faults {
-		if !f.Detectable() {
-			continue
-		}
-		r.Detectable++
-		lost += f.Transacts
-		at, found := first[f]
-		if found {
-			r.Found++
-			delays = append(delays, at.Sub(f.From))
-			if at.Sub(f.From) <= time.Hour {
-				in60 += f.Transacts
-			}
-		}
-		call, called := paged[f]
-		if called && call.Sub(f.From) <= 5*time.Minute {
-			in5 += f.Transacts
-		}
-		if f.Critical() {
-			r.Critical++
-			if found {
-				r.CriticalOK++
-				critical = append(critical, at.Sub(f.From))
-			}
-		}
-		if len(f.Evidence) >= 20 {
-			wide++
-			rang += calls[f]
-			if called {
-				shared = append(shared, call.Sub(f.From))
-			}
-		}
-	}
-	r.DelayP50, r.CriticalP95, r.SharedP95 = quantile(delays, 0.5), quantile(critical, 0.95), quantile(shared, 0.95)
-	if lost > 0 {
-		r.LostPagedIn5, r.LostSeenIn60 = in5/lost, in60/lost
-	}
-	if wide > 0 {
-		r.PagesPerShared = float64(rang) / float64(wide)
-	}
+// agrees says whether what is said of all tenants may be about the fault: of another
+// acquirer it is not.
+func agrees(f *world.Fault, slice map[string]string) bool {
+	other := func(label, is string) bool { v, ok := slice[label]; return ok && is != "" && v != is }
+	return !other("acquirer", f.Acquirer) && !other("country", f.Country)
 }
 
-func quantile(ds []time.Duration, q float64) time.Duration {
-	slices.Sort(ds)
-	return backtest.Quantile(ds, q)
+// weighs says whether a tenant is so large a part of a slice over all tenants that what
+// happens to it happens to the slice: a tenth.
+func (c *court) weighs(id string, slice map[string]string) bool {
+	all, its := 0.0, 0.0
+	for _, t := range c.w.Tenants {
+		for _, x := range t.Cells {
+			if in(x, slice) {
+				all += t.TPS * x.Share()
+				if t.ID == id {
+					its += t.TPS * x.Share()
+				}
+			}
+		}
+	}
+	return its > all/10
+}
+
+func in(x *world.Cell, slice map[string]string) bool {
+	is := func(label, v string) bool { want, ok := slice[label]; return !ok || want == v }
+	return is("acquirer", x.Acquirer) && is("country", x.Country) && is("method", x.Method)
+}
+
+// aftermath is how long after a fault its end may still raise something.
+const aftermath = 6 * time.Hour
+
+// cause files a false alert under what was going on. What is short and rare comes
+// first: that something happened to be going on as well proves little.
+func (c *court) cause(a Alert) string {
+	if a.product() {
+		return c.pooledCause(a)
+	}
+	for _, name := range []string{"retries", "blip", "dead_source", "gap", "restart", "opt_in"} {
+		for _, f := range c.benign[a.Tenant] {
+			if f.Name == name && !a.At.Before(f.From) && !a.At.After(f.To.Add(countsAfter)) {
+				return name
+			}
+		}
+	}
+	for _, f := range append(slices.Clone(c.own[a.Tenant]), c.shared...) {
+		_, touched := f.Evidence[a.Tenant]
+		if touched && a.At.After(f.To) && a.At.Before(f.To.Add(aftermath)) {
+			return "after a fault"
+		}
+	}
+	t := c.tenants[a.Tenant]
+	switch {
+	case t == nil:
+		return "nothing"
+	case c.w.Batch(t, a.At) || c.w.Batch(t, a.At.Add(-15*time.Minute)) || c.w.Batch(t, a.At.Add(-7*time.Minute)):
+		return "batch"
+	case t.Ramps(a.At):
+		return "ramp"
+	case c.w.Holiday(t, a.At) || c.w.Holiday(t, a.At.AddDate(0, 0, -1)):
+		return "holiday"
+	case world.ClocksChange(a.At):
+		return "clocks"
+	}
+	return "nothing"
+}
+
+// pooledCause is the same of an alert over all tenants, in which something is always
+// going on: only what has just begun at one that weighs.
+func (c *court) pooledCause(a Alert) string {
+	for _, f := range c.w.Benign {
+		if (f.Name == "blip" || f.Name == "dead_source") && !a.At.Before(f.From) && a.At.Before(f.To.Add(2*time.Minute)) && c.weighs(f.Tenant, a.Slice) {
+			return "pooled " + f.Name
+		}
+	}
+	for _, f := range c.shared {
+		if a.At.After(f.To) && a.At.Before(f.To.Add(aftermath)) && agrees(f, a.Slice) {
+			return "pooled after a fault"
+		}
+	}
+	return "pooled nothing"
+}
+
+func band(tps float64) string {
+	switch {
+	case tps < 0.1:
+		return "under 0.1 tps"
+	case tps < 10:
+		return "0.1 to 10 tps"
+	}
+	return "over 10 tps"
 }

@@ -1,0 +1,99 @@
+package world
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// plan draws what will happen in the scored time: every kind of fault about as often
+// as every other one, for one tenant or for all that an acquirer or a country carries.
+func (w *World) plan() {
+	days := w.Score.Hours() / 24
+	for i := range int(math.Ceil(days / 2)) { // shared
+		w.addFault(Kinds[(i+int(w.Seed%6))%len(Kinds)], nil)
+	}
+	own := w.src.IntN(len(Kinds))
+	for _, t := range w.Tenants {
+		left := w.End().Sub(w.earliest(t)).Hours() / 24
+		for range poisson(w.src, left/7) { // a fault of its own a week
+			w.addFault(Kinds[own%len(Kinds)], t)
+			own++
+		}
+		for range poisson(w.src, days/10) { // one customer tries again and again
+			w.add(&Fault{Name: "retries", Tenant: t.ID, cell: t.Cells[w.src.IntN(len(t.Cells))], Retries: 2 + 18*w.src.Float64()}, w.Scored(), w.minutes(3, 40))
+		}
+		for range poisson(w.src, days/5) { // a deployment
+			w.add(&Fault{Name: "blip", Tenant: t.ID, Errors: 0.3, Slower: 1.5}, w.Scored(), w.minutes(0.3, 0.7))
+		}
+		for _, c := range t.Cells {
+			if !c.Opens.IsZero() {
+				w.Benign = append(w.Benign, &Fault{Name: "opt_in", Tenant: t.ID, From: c.Opens, To: c.Opens.AddDate(0, 0, 2)})
+			}
+		}
+	}
+	slices.SortStableFunc(w.upcoming, func(a, b *Fault) int { return a.From.Compare(b.From) })
+	slices.SortStableFunc(w.Faults, func(a, b *Fault) int { return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.Tenant, b.Tenant)) })
+}
+
+// earliest is from when on a tenant has faults of its own: in its first day it has
+// nothing that it could be compared with.
+func (w *World) earliest(t *Tenant) time.Time {
+	if grown := t.Born.Add(24 * time.Hour); grown.After(w.Scored()) {
+		return grown
+	}
+	return w.Scored()
+}
+
+func (w *World) minutes(low, high float64) time.Duration {
+	return time.Duration((low + (high-low)*w.src.Float64()) * float64(time.Minute))
+}
+
+// addFault draws a true one; t is nil for one that is shared.
+func (w *World) addFault(kind string, t *Tenant) {
+	f := &Fault{Name: kind, Truth: true, Evidence: map[string]float64{}, LostBy: map[string]float64{}}
+	from := w.Scored()
+	if t != nil {
+		f.Tenant, from = t.ID, w.earliest(t)
+		c := t.Cells[w.src.IntN(len(t.Cells))]
+		f.Acquirer, f.Country = c.Acquirer, c.Country
+	} else {
+		f.Acquirer, f.Country = Acquirers[w.src.IntN(len(Acquirers))], countries[w.src.IntN(len(countries))]
+	}
+	length := w.minutes(10, 90)
+	switch kind {
+	case "acquirer_down":
+		f.Country, f.Errors = "", 0.9
+	case "five_points":
+		f.Country, f.Errors, length = "", 0.05, w.minutes(60, 360)
+	case "latency":
+		f.Country, f.Slower, length = "", 3, w.minutes(20, 180)
+	case "traffic_lost":
+		f.Acquirer, f.Lost, length = "", 0.95, w.minutes(15, 120)
+	case "leak":
+		f.Country, f.Errors, f.Grows, length = "", 0.15, 3*time.Hour, w.minutes(240, 480)
+	case "country_down":
+		f.Acquirer, f.Errors = "", 0.8
+	}
+	if whole := w.src.IntN(2) == 0; t != nil && whole && f.Acquirer != "" && kind != "acquirer_down" {
+		f.Acquirer = "" // the tenant's own systems
+	}
+	w.add(f, from, length)
+}
+
+// add gives it a time between from and the end of the world.
+func (w *World) add(f *Fault, from time.Time, length time.Duration) {
+	room := w.End().Sub(from) - length - time.Hour
+	if room <= 0 {
+		return
+	}
+	f.From = from.Add(time.Duration(w.src.Float64() * float64(room))).Truncate(time.Second)
+	f.To = f.From.Add(length)
+	if f.Truth {
+		w.Faults = append(w.Faults, f)
+	} else {
+		w.Benign = append(w.Benign, f)
+	}
+	w.upcoming = append(w.upcoming, f)
+}
