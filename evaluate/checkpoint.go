@@ -14,7 +14,7 @@ import (
 
 // Records start with (kind, version); readers take every version so far. Version 2 added the severity of what stands and the evidence of the kinds
 // of rules that are not about failures, and what is kept of events that carry
-// their own time. Version 3 added which rules are in shadow.
+// their own time. Version 3 added which rules are in shadow, and the volume of the last day.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
@@ -186,6 +186,9 @@ func (c *coder) meter(m *meter) {
 			}
 			c.state(&m.flow.season)
 		}
+	}
+	if c.version >= 3 {
+		c.day(&m.day)
 	}
 	if c.reading && c.err == nil {
 		m.reindex(c)

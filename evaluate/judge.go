@@ -134,6 +134,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 			m.liveSeen = true
 		}
 		spent := int64(share * float64(end-start))
+		m.day.add(start, n[0], float64(spent)/1000)
 		m.learned += spent
 		for _, c := range m.cells {
 			if c.judged {

@@ -50,6 +50,7 @@ type meter struct {
 	lastClose int64 // end of the newest closed step
 	kept      kept  // of events that stand for more than themselves
 	recent    []closed
+	day       lastDay // of the total's events
 	sumN      []float64
 	sumK      []float64
 }

@@ -21,7 +21,7 @@ const module = "github.com/tocsin-alerting/tocsin/"
 var layers = map[string][]string{
 	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "config", "rota", "calendar", "fault", "logkey", "docs/schemas"},
 	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition", "cluster"},
-	"decide":  {"profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery", "rollout"},
+	"decide":  {"profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery", "rollout", "evolution"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards", "selfobs"},
 	"doors":   {"samples", "samples/remotewrite", "samples/quota", "samples/history", "samples/history/param", "samples/native", "samples/otelmetrics", "samples/recorded", "otlp", "tracing", "tracing/otlp", "tracing/private", "tracing/hops", "tracing/red", "web", "web/view"},
@@ -79,7 +79,7 @@ var heavy = []struct {
 }
 
 // pure packages read no clock and do no I/O.
-var pure = []string{"tenant", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery", "rota", "calendar", "rollout"}
+var pure = []string{"tenant", "sli", "rule", "alert", "detect", "detect/season", "detect/histogram", "profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery", "rota", "calendar", "rollout", "evolution"}
 
 func imports(t *testing.T) map[string][]string {
 	t.Helper()

@@ -1,0 +1,11 @@
+package detect
+
+// Sum is how many events the baseline rests on and how many of them failed, older
+// ones counting less.
+func (b *Baseline) Sum() (events, failed float64) {
+	if b == nil {
+		return 0, 0
+	}
+	sum := b.learned()
+	return sum.n, sum.k
+}
