@@ -33,8 +33,6 @@ func (f *feed) counter(rate func(time.Time) float64, kv ...string) *grower {
 	return g
 }
 
-func always(rate float64) func(time.Time) float64 { return func(time.Time) float64 { return rate } }
-
 // live runs and scrapes from from to to; each scrape is received a second later.
 func (f *feed) live(r *rig, from, to time.Time) { f.send(r, "shop", from, to, time.Second) }
 

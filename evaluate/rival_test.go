@@ -6,14 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counted is the events of all steps that closed.
-func (r *rig) counted() (n float64) {
-	for _, s := range r.steps() {
-		n += s.n
-	}
-	return n
-}
-
 // TestTwoSendersOfOneSeries: whatever the lower one counted so far is no event.
 func TestTwoSendersOfOneSeries(t *testing.T) {
 	for name, low := range map[string]float64{"far below": 3, "near": 900_000, "a little below": 999_990} {

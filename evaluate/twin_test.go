@@ -136,7 +136,7 @@ func (w *twin) query(ng *promql.Engine, q string, ts int64) float64 {
 func (w *twin) simulate(rng *rand.Rand, scrape time.Duration, hours float64, calm bool) {
 	type state struct {
 		v           float64
-		born, gone  bool
+		born        bool
 		lastT       int64
 		lastV       float64
 		silentUntil int64

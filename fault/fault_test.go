@@ -26,8 +26,8 @@ type outer struct {
 	Inner  inner            `yaml:"inner"`
 	List   []inner          `yaml:"list"`
 	ByName map[string]inner `yaml:"by_name"`
-	hidden int
-	Skip   int `yaml:"-"`
+	hidden int              //nolint:unused // it must be passed over
+	Skip   int              `yaml:"-"`
 }
 
 func read(t *testing.T, text string) (outer, *fault.Document, []string) {

@@ -36,7 +36,7 @@ func (d Door) HTTP(w http.ResponseWriter, r *http.Request, p web.Principal) erro
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != mediaProto && media != mediaJSON {
 		unsupported(w, "send Content-Type: application/x-protobuf or application/json")
-		return nil
+		return nil //nolint:nilerr // it was answered
 	}
 	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
 	switch encoding {

@@ -110,7 +110,7 @@ func (w *Owner) Call(ctx context.Context, f func(*Tx) error) error {
 	ok := w.Post(func(tx *Tx) error {
 		if err := ctx.Err(); err != nil {
 			done <- err
-			return nil
+			return nil //nolint:nilerr // the caller has it
 		}
 		if err := f(tx); err != nil {
 			done <- err

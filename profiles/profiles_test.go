@@ -134,9 +134,9 @@ rules:
 func TestRenamingAnSLIKeepsItsIdentity(t *testing.T) {
 	p, err := Parse("p", []byte(twoTeams))
 	require.NoError(t, err)
-	q, err := Parse("p", []byte(strings.ReplaceAll(twoTeams, "name: payments,", "name: renamed,")+"\n"))
+	_, err = Parse("p", []byte(strings.ReplaceAll(twoTeams, "name: payments,", "name: renamed,")+"\n"))
 	require.Error(t, err, "the references still name the old one")
-	q, err = Parse("p", []byte(strings.NewReplacer("name: payments,", "name: renamed,", "sli: payments", "sli: renamed").Replace(twoTeams)))
+	q, err := Parse("p", []byte(strings.NewReplacer("name: payments,", "name: renamed,", "sli: payments", "sli: renamed").Replace(twoTeams)))
 	require.NoError(t, err)
 	id := func(p *Policy) sli.ID {
 		rules, _ := Compile(p, tenant.Tenant{ID: "a"}, Observation{})

@@ -121,7 +121,7 @@ func (e Edge) handler(rt Route) http.Handler {
 			}
 		}()
 		defer func() {
-			if x := recover(); x != nil && x != http.ErrAbortHandler { // one bad request must not look like a broken network
+			if x := recover(); x != nil && x != http.ErrAbortHandler { //nolint:errorlint // a panic is no chain of errors; one bad request must not look like a broken network
 				e.Logger.Error("a request made the program fail", "method", rt.Method, "route", rt.Path, "panic", x, "stack", string(debug.Stack()))
 				if rec.status != 0 { // half an answer must not look like a whole one
 					panic(http.ErrAbortHandler)

@@ -93,7 +93,7 @@ func working(o backtest.Options, from string) backtest.Options {
 func TestAnAcquirerFailsInTheRecording(t *testing.T) {
 	src := recording(t)
 	strict := options(t)
-	text := strings.Replace(string(strict.Policy.Text), "severity: critical", "severity: warning", -1)
+	text := strings.ReplaceAll(string(strict.Policy.Text), "severity: critical", "severity: warning")
 	var err error
 	strict.Policy, err = profiles.Parse("nothing pages", []byte(text))
 	require.NoError(t, err)

@@ -210,7 +210,7 @@ func TestADeadSourceIsOneIncidentAndItsBacklogPagesNobody(t *testing.T) {
 
 		// A restart forgets nothing of it.
 		l.end()
-		l = l.world.begin(t)
+		l = l.begin(t)
 		p.life = l
 		require.Equal(t, 50, p.sources(t)[0].Tenants)
 		p.runs(time.Minute)

@@ -129,7 +129,7 @@ func line(s string) string {
 // atom keeps what a message id may hold; anything else becomes a hash.
 func atom(s string) string {
 	ok := s != "" && len(s) <= 100 && !strings.ContainsFunc(s, func(r rune) bool {
-		return r > 0x7e || !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
 	})
 	if ok {
 		return s

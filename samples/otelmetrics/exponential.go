@@ -77,7 +77,7 @@ func (r *Request) exponential(msg []byte) error {
 	h := p.histogram()
 	if h.Validate() != nil {
 		r.Invalid++
-		return nil
+		return nil //nolint:nilerr // counted, and the rest kept
 	}
 	s, _, err := r.add(p.attributes)
 	if err != nil {

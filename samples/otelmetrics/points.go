@@ -64,19 +64,19 @@ func (p *point) read(msg []byte, attributes, flags, exemplars uint32, rest func(
 	return fields(msg, "data point", func(fc *easyproto.FieldContext) error {
 		ok := true
 		var err error
-		switch n := fc.FieldNum; {
-		case n == attributes:
+		switch fc.FieldNum {
+		case attributes:
 			var pair []byte
 			if pair, ok = fc.MessageData(); ok {
 				p.attributes = appendField(p.attributes, 7, pair)
 			}
-		case n == 2:
+		case 2:
 			p.start, ok = fc.Fixed64()
-		case n == 3:
+		case 3:
 			p.time, ok = fc.Fixed64()
-		case n == flags:
+		case flags:
 			p.flags, ok = fc.Uint32()
-		case n == exemplars:
+		case exemplars:
 			err = message(fc, p.exemplar)
 		default:
 			ok, err = rest(fc)

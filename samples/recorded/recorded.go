@@ -97,9 +97,6 @@ type stepper interface {
 
 // pieces calls read for one piece of q after the other.
 func (q Query) pieces(ctx context.Context, read func(from, to int64) error) error {
-	if q.Window <= 0 {
-		q.Window = defaultWindow
-	}
 	for at := q.From; at.Before(q.To); {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -127,7 +127,7 @@ func newSpoolFile(dir string, start int64) (*spoolFile, error) {
 	return &spoolFile{f, bufio.NewWriterSize(f, 32<<10)}, nil
 }
 
-func (f *spoolFile) close() error { return errors.Join(f.w.Flush(), f.File.Close()) }
+func (f *spoolFile) close() error { return errors.Join(f.w.Flush(), f.Close()) }
 
 // Read implements Source.
 func (t *text) Read(ctx context.Context, q Query, to Taker) error {

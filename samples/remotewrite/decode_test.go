@@ -299,7 +299,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{1<<3 | 2, 2, 1<<3 | 2, 0}, false)
 	f.Add([]byte{5<<3 | 2, 4, 1 << 3, 0, 1 << 3, 0, 4<<3 | 2, 0}, true)
 	f.Fuzz(func(t *testing.T, raw []byte, two bool) {
-		v, want, peerErr := Version(V1), []plain(nil), error(nil)
+		v, want := V1, []plain(nil)
+		var peerErr error
 		var again []byte
 		if two {
 			var w writev2.Request

@@ -74,7 +74,7 @@ const (
 
 // Present says whether the value can be used: lists, maps and bytes cannot.
 func (v Value) Present() bool {
-	return v.kind != absent && v.kind != other && !(v.kind == text && len(v.text) == 0)
+	return v.kind != absent && v.kind != other && (v.kind != text || len(v.text) > 0)
 }
 
 // Append adds the value's text to b.
