@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -112,6 +113,8 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request, p web.Principal) er
 		a.Subject = "drill/" + id
 	case strings.HasPrefix(id, "ovr_"):
 		a.Subject = "override/" + id
+	case id == rollout.Subject: // a tenant of that name has its own view
+		a.Subject, a.Title = rollout.Subject, "The policy"
 	default:
 		i, ferr := s.Incident(r.Context(), id, p)
 		switch {
@@ -127,7 +130,7 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request, p web.Principal) er
 		return err
 	}
 	if len(a.Entries) == 0 {
-		return problem.New(problem.NotFound, "nothing is recorded under this id").WithHint("give the id or number of an incident, or the id of an alert, page or tenant")
+		return problem.New(problem.NotFound, "nothing is recorded under this id").WithHint("give the id or number of an incident, or the id of an alert, page or tenant, or policy")
 	}
 	return web.WriteJSON(w, http.StatusOK, a)
 }

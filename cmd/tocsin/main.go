@@ -44,7 +44,7 @@ type cli struct {
 	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
 	Cluster  clusterCmd  `cmd:"" help:"Look at the replicas."`
-	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant."`
+	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`
 	Backtest backtestCmd `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
 	OnCall   oncallCmd   `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`
 	Drill    drillCmd    `cmd:"" help:"Send a test page to whoever is on call and wait for the acknowledgement."`

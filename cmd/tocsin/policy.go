@@ -137,10 +137,16 @@ func (c *client) tell(a api.RolloutAnswer) error {
 	for i, s := range r.Stages {
 		state := "waits"
 		switch {
-		case s.EndedAt != nil:
+		case s.StartedAt != nil && s.Tenants == 0:
+			state = "no tenant falls in it"
+		case s.EndedAt != nil && r.Open():
 			state = "in force since " + s.EndedAt.UTC().Format(time.RFC3339)
+		case s.EndedAt != nil:
+			state = "over since " + s.EndedAt.UTC().Format(time.RFC3339)
 		case i == r.Stage && r.Open():
 			state = string(r.State)
+		case !r.Open():
+			state = "did not come to its end"
 		}
 		row := []string{fmt.Sprintf("%g%%", s.Percent), "", "", "", "", state}
 		if s.StartedAt != nil {

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/profiles"
+)
+
+// TestAPolicyIsRolledOutFromTheCommandLine does as somebody who changes the policy:
+// plan, apply and wait, look, take back.
+func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
+	d := start(t)
+	tenants := file(t, "- {id: acme, name: Acme Travel, expected_tpm: 500, features: [refunds]}\n- {id: bolt, expected_tpm: 5}\n")
+	d.ok(t, "tenant", "apply", "-f", tenants)
+	shown := d.ok(t, "policy", "show")
+	builtIn, err := profiles.Default()
+	require.NoError(t, err)
+	require.Equal(t, string(builtIn.Text), shown)
+
+	quick := shown + "\nevolution: {stages: [50, 100], stage_for: 1m}\n"
+	require.Contains(t, d.ok(t, "policy", "apply", "-f", file(t, quick), "--reason", "quicker rollouts", "--now"), "policy revision 2 is in force for every tenant")
+	require.Contains(t, d.ok(t, "policy", "apply", "-f", file(t, quick), "--reason", "again"), "in force already")
+
+	next := file(t, strings.Replace(quick, "name: refund_errors\n", "name: refund_errors\n    sensitivity: quiet\n", 1))
+	out, _, code := d.run(t, "policy", "plan", "-f", next, "--exit-code")
+	require.Equal(t, exitChanges, code, "a script can ask whether anything changes")
+	require.Contains(t, out, "1 of 2 tenant(s) would have another profile, against policy revision 2")
+	require.Regexp(t, `acme +Acme Travel +500 +refund_errors: sensitivity quiet, before: balanced`, out)
+	require.Regexp(t, `bolt +5 +nothing`, out)
+	require.Contains(t, out, "STAGES, EACH IN SHADOW FOR 1m FIRST")
+	require.Contains(t, d.ok(t, "policy", "plan", "-f", next, "--tenants", tenants), "1 of 2 tenant(s) would have another profile\n")
+	_, errOut, code := d.run(t, "policy", "plan", "-f", next, "--against", next)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--tenants")
+	_, errOut, code = d.run(t, "policy", "plan", "-f", file(t, strings.ReplaceAll(quick, "kind: errors", "kind: magic")))
+	require.Equal(t, exitFailure, code)
+	require.Greater(t, strings.Count(errOut, "kind must be"), 3, "all faults at once")
+
+	var said bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(t.Context(), []string{"policy", "apply", "-f", next, "--reason", "fewer pages", "--wait", "--every", "20ms", "--server", d.url, "--token-file", filepath.Join(d.dir, "admin.token")}, &said, &said)
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(d.ok(t, "policy", "status"), "revision 3") }, 30*time.Second, 20*time.Millisecond)
+	_, errOut, code = d.run(t, "policy", "apply", "-f", file(t, quick+"# another\n"), "--reason", "x")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errOut, "tocsin policy rollback")
+	require.Contains(t, d.ok(t, "policy", "apply", "-f", next, "--reason", "it cannot wait", "--now"), "policy revision 3 is in force")
+	require.Zero(t, <-done, said.String())
+	require.Contains(t, said.String(), "run it in shadow until")
+	require.Contains(t, said.String(), "done: every tenant has policy revision 3")
+	require.Contains(t, d.ok(t, "policy", "status"), "policy revision 3 is in force")
+	require.Regexp(t, `3 .* api .* in force +fewer pages`, d.ok(t, "policy", "revisions"))
+
+	_, errOut, code = d.run(t, "policy", "rollback", "--reason", "x", "--to", "9")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errOut, "tocsin policy revisions")
+	require.Contains(t, d.ok(t, "policy", "rollback", "--reason", "too quiet"), "policy revision 2 is in force for every tenant")
+	require.Contains(t, d.ok(t, "why", "policy"), "too quiet")
+	require.NotContains(t, d.ok(t, "policy", "show"), "sensitivity: quiet")
+	require.Contains(t, d.ok(t, "policy", "show", "--revision", "3"), "sensitivity: quiet")
+}
