@@ -28,7 +28,7 @@ live_teams: [payments]
 `
 
 const reloadCatalog = `teams: [{id: payments, oncall: [ada]}]
-services: [{id: payments, team: payments}]
+services: [{id: payments, team: payments, dashboard: 'https://grafana.example.com/d/service'}]
 people: [{id: ada, contacts: [{channel: log}]}]
 `
 
@@ -84,7 +84,7 @@ func TestAReloadSwapsPolicyCatalogAndConfiguration(t *testing.T) {
 	write("tocsin.yaml", strings.Replace(reloadConfig, "[payments]", "[]", 1)+"limits: {query: {points: 50}}\nchannels: [{name: hook, kind: webhook, url: 'http://127.0.0.1:1', secret_file: s}]\n")
 	write("catalog.yaml", strings.Replace(reloadCatalog, "oncall: [ada]", "oncall: [bo]", 1)+"  - {id: bo, contacts: [{channel: hook, to: bo}, {channel: log}]}\n")
 	write("policy.yaml", strings.Replace(reloadPolicy, "rules:\n", "rules:\n  - {name: more_errors, kind: errors, sli: payments, service: payments, severity: warning, summary: s, runbook_url: r}\n", 1))
-	write("catalog.yaml", "teams: [{id: payments, oncall: [bo]}]\nservices: [{id: payments, team: payments}]\npeople:\n  - {id: ada, contacts: [{channel: log}]}\n  - {id: bo, contacts: [{channel: hook, to: bo}, {channel: log}]}\n")
+	write("catalog.yaml", "teams: [{id: payments, oncall: [bo]}]\nservices: [{id: payments, team: payments, dashboard: 'https://grafana.example.com/d/service'}]\npeople:\n  - {id: ada, contacts: [{channel: log}]}\n  - {id: bo, contacts: [{channel: hook, to: bo}, {channel: log}]}\n")
 	got := r.reload(t, http.StatusOK)
 	require.Equal(t, []string{"channels", "limits.query.points", "live_teams", "team payments", "person bo (new)", "policy revision 2"}, got.Changed)
 	require.Equal(t, 2, got.PolicyRevision)

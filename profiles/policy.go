@@ -94,11 +94,13 @@ type RuleDoc struct {
 	// Sensitivity is quiet, balanced (also when empty) or early.
 	Sensitivity string `yaml:"sensitivity"`
 	// Direction of a traffic rule: less (also when empty), more or both.
-	Direction  string   `yaml:"direction"`
-	Summary    string   `yaml:"summary"`
-	RunbookURL string   `yaml:"runbook_url"`
-	Features   []string `yaml:"features"` // only for tenants with one of them; empty: all
-	Tiers      []string `yaml:"tiers"`    // only for tenants in one of them; empty: all
+	Direction  string `yaml:"direction"`
+	Summary    string `yaml:"summary"`
+	RunbookURL string `yaml:"runbook_url"`
+	// DashboardURL is a dashboard of your own; empty: the service's.
+	DashboardURL string   `yaml:"dashboard_url"`
+	Features     []string `yaml:"features"` // only for tenants with one of them; empty: all
+	Tiers        []string `yaml:"tiers"`    // only for tenants in one of them; empty: all
 }
 
 //go:embed payments.yaml

@@ -101,7 +101,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		always := alwaysJudged(p, t, rule.Kind(d.Kind), spec)
 		r, off, changed := overridden(o.Overrides, t.ID, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
-			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL,
+			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL, DashboardURL: d.DashboardURL,
 			Prior: prior(s), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
 			Direction: rule.Direction(d.Direction), Slices: tier.Slices,
 		})

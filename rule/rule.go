@@ -42,6 +42,8 @@ type Rule struct {
 	Severity   Severity `json:"severity"`
 	Summary    string   `json:"summary"`
 	RunbookURL string   `json:"runbook_url"`
+	// DashboardURL is a dashboard of the team's own; empty: its service's.
+	DashboardURL string `json:"dashboard_url,omitempty"`
 	// Prior is the failure ratio assumed before anything was learned.
 	Prior float64 `json:"prior"`
 	// Direction says which changes of traffic are watched; empty is Less.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/config"
@@ -81,7 +82,7 @@ func All(c *config.Config) (Files, fault.List) {
 		faults = append(faults, unwise(c, f.Catalog)...)
 	}
 	if f.Policy != nil && f.Catalog != nil {
-		faults = append(faults, unruled(c, f.Policy, f.Catalog)...)
+		faults = append(faults, unruled(c, f.Policy, f.Catalog, time.Now())...)
 	}
 	return f, faults
 }

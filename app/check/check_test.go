@@ -25,7 +25,7 @@ channels:
 const owners = `teams:
   - {id: payments, schedule: rota, escalation: [{after: 5m, person: cleo}], last_resort: {person: ada}}
 services:
-  - {id: payments, team: payments, runbook: https://wiki.example.com}
+  - {id: payments, team: payments, runbook: https://wiki.example.com, dashboard: https://grafana.example.com/d/p}
 people:
   - {id: ada, contacts: [{channel: mail, to: ada@example.com}]}
   - {id: bo, contacts: [{channel: mail, to: bo@example.com}]}
@@ -95,7 +95,11 @@ func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 		{edit{"catalog.yaml", "ada, bo, cleo", "ada, bo"}, "catalog.yaml:10: warning: schedule rota: 2 on a rota"},
 		{edit{"catalog.yaml", "schedule: rota", "oncall: [ada, bo]"}, "catalog.yaml:10: warning: schedule rota: no team names it"},
 		{edit{"policy.yaml", "[production]", "[staging]"}, "policy.yaml:2: warning: environments does not list the environment of tocsin.yaml"},
-		{edit{"policy.yaml", "service: payments", "service: paymetns"}, "policy.yaml:6: warning: rule a: its service is not in the catalog"},
+		{edit{"policy.yaml", "service: payments", "service: paymetns"}, "policy.yaml:6: rule a: nobody owns it: its service is not in the catalog"},
+		{edit{"catalog.yaml", ", dashboard: https://grafana.example.com/d/p", ""}, "policy.yaml:6: rule a: it has no dashboard"},
+		{edit{"policy.yaml", "version: 1\n", "version: 1\noverrides: [{tenant: a, off: true, until: 2026-01-01T00:00:00Z, reason: r, by: b}]\n"}, "policy.yaml:2: warning: the override of tenant a has ended and is not applied"},
+		{edit{"policy.yaml", "version: 1\n", "version: 1\npins: [{tenant: a, revision: 1, until: 2026-01-01T00:00:00Z, reason: r, by: b}]\n"}, "policy.yaml:2: warning: the pin of tenant a has ended"},
+		{edit{"policy.yaml", "version: 1\n", "version: 1\ncalendar: [{name: a, effect: hold_pages, starts_at: 2025-01-01T00:00:00Z, ends_at: 2025-01-02T00:00:00Z, why: w, by: b}]\n"}, "policy.yaml:2: warning: the entry a is over"},
 		{edit{"policy.yaml", "kind: errors", "kind: magic"}, "policy.yaml:6: rules[0] (a): kind must be one of"},
 	} {
 		got := run(t, c.edit)

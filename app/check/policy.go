@@ -1,6 +1,8 @@
 package check
 
 import (
+	"time"
+
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/fault"
@@ -17,5 +19,5 @@ func Policy(name string, text []byte, c *config.Config, cat *catalog.Catalog) (*
 	}
 	named := *c
 	named.PolicyFiles = []string{name}
-	return p, ordered(append(faults, unruled(&named, p, cat)...))
+	return p, ordered(append(faults, unruled(&named, p, cat, time.Now())...))
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/fault"
-	"github.com/tocsin-alerting/tocsin/profiles"
 )
 
 // leastRota is how many people a rota needs so that each has two weeks off after
@@ -141,21 +140,4 @@ func callable(cat *catalog.Catalog, id catalog.PersonID) bool {
 	}) || slices.ContainsFunc(cat.Schedules, func(s catalog.Schedule) bool {
 		return slices.ContainsFunc(s.Layers, func(l catalog.Layer) bool { return slices.Contains(l.Members, id) })
 	})
-}
-
-// unruled is what policy, catalog and configuration may say of each other and
-// should not.
-func unruled(c *config.Config, p *profiles.Policy, cat *catalog.Catalog) (faults fault.List) {
-	if len(c.PolicyFiles)+len(c.CatalogFiles) == 0 {
-		return nil
-	}
-	if !p.MayPage(c.Environment) {
-		faults = append(faults, p.Fault(fault.Warning, "environments", "environments does not list the environment of tocsin.yaml: nothing in it pages"))
-	}
-	for i, r := range p.Rules {
-		if _, ok := cat.Service(catalog.ServiceID(r.Service)); !ok {
-			faults = append(faults, p.Fault(fault.Warning, index("rules", i)+".service", "rule "+r.Name+": its service is not in the catalog, so that the first team listed gets its incidents; add the service or correct the name"))
-		}
-	}
-	return faults
 }

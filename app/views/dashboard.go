@@ -11,6 +11,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -91,6 +92,9 @@ func (v *Views) dashboardView(w http.ResponseWriter, r *http.Request, p web.Prin
 			page.Queries = append(page.Queries, view.Query{Title: panel.Title + " (" + q.Legend + ")", PromQL: q.PromQL})
 		}
 	}
+	if own := v.ownDashboard(r.PathValue("rule")); own != "" && p.Role != web.Link {
+		page.Links = append(page.Links, view.Link{Name: "The team's own dashboard", URL: own})
+	}
 	if id := r.URL.Query().Get("incident"); id != "" {
 		q := url.Values{}
 		if c := r.URL.Query().Get("cap"); c != "" {
@@ -99,6 +103,17 @@ func (v *Views) dashboardView(w http.ResponseWriter, r *http.Request, p web.Prin
 		page.Links = append(page.Links, view.Link{Name: "Incident", URL: (&url.URL{Path: "/incidents/" + id, RawQuery: q.Encode()}).String()})
 	}
 	return v.api.Views.Dashboard(api.HTML(w, http.StatusOK), page)
+}
+
+// ownDashboard is where the rule's team looks besides: what the rule names, else its
+// service in the catalog.
+func (v *Views) ownDashboard(name string) string {
+	r, _ := v.api.Rule(name)
+	if r.DashboardURL != "" {
+		return r.DashboardURL
+	}
+	s, _ := v.api.Flow.Rules().Catalog.Service(catalog.ServiceID(r.Service))
+	return s.Dashboard
 }
 
 // drawn is a picture of our own by its address, in both colour schemes.

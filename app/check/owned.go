@@ -1,0 +1,63 @@
+package check
+
+import (
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/fault"
+	"github.com/tocsin-alerting/tocsin/profiles"
+)
+
+// unruled is what policy, catalog and configuration may say of each other and should
+// not.
+func unruled(c *config.Config, p *profiles.Policy, cat *catalog.Catalog, now time.Time) (faults fault.List) {
+	if len(c.PolicyFiles)+len(c.CatalogFiles) == 0 {
+		return nil
+	}
+	if !p.MayPage(c.Environment) {
+		faults = append(faults, p.Fault(fault.Warning, "environments", "environments does not list the environment of tocsin.yaml: nothing in it pages"))
+	}
+	return append(append(faults, owned(p, cat, len(c.CatalogFiles) > 0)...), over(p, now)...)
+}
+
+// owned finds rules that nobody owns and those without a dashboard of the people
+// who are called for them: whoever is woken needs both. The built-in catalog, which is
+// nobody's own, needs no dashboard: tocsin draws one of every rule.
+func owned(p *profiles.Policy, cat *catalog.Catalog, own bool) (faults fault.List) {
+	for i, r := range p.Rules {
+		s, ok := cat.Service(catalog.ServiceID(r.Service))
+		switch {
+		case r.Service == "": // said already
+		case !ok:
+			faults = append(faults, p.Fault(fault.Error, index("rules", i)+".service", "rule "+r.Name+": nobody owns it: its service is not in the catalog, so that the first team listed would get its incidents; add the service or correct the name"))
+		case own && s.Dashboard == "" && r.DashboardURL == "":
+			faults = append(faults, p.Fault(fault.Error, index("rules", i), "rule "+r.Name+": it has no dashboard; give its service one in the catalog (dashboard), or the rule (dashboard_url)"))
+		}
+	}
+	return faults
+}
+
+// over finds what has ended and stands there still: whoever reads it may think that
+// it holds.
+func over(p *profiles.Policy, now time.Time) (faults fault.List) {
+	warn := func(list string, i int, key, message string) {
+		faults = append(faults, p.Fault(fault.Warning, index(list, i)+"."+key, message))
+	}
+	for i, o := range p.Overrides {
+		if !now.Before(o.Until) {
+			warn("overrides", i, "until", "the override of tenant "+o.Tenant+" has ended and is not applied; take it out")
+		}
+	}
+	for i, n := range p.Pins {
+		if !n.Until.IsZero() && !now.Before(n.Until) {
+			warn("pins", i, "until", "the pin of tenant "+n.Tenant+" has ended and is not applied; take it out")
+		}
+	}
+	for i, e := range p.Announced {
+		if !e.EndsAt.IsZero() && !now.Before(e.EndsAt) {
+			warn("calendar", i, "ends_at", "the entry "+e.Name+" is over; take it out")
+		}
+	}
+	return faults
+}
