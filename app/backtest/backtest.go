@@ -38,6 +38,7 @@ type Options struct {
 	// Watched is how many tenants share the teams' budgets, when Tenants are only a
 	// sample of them; 0: as many as there are.
 	Watched int
+	Course  *Course // follows the same samples, for a picture; may be nil
 }
 
 // Line is one alert that would have been raised.
@@ -297,6 +298,9 @@ func (t *reading) Window(end time.Time) error {
 func (t *reading) Samples(s *recorded.Series, xs []recorded.Sample) {
 	t.samples += int64(len(xs))
 	for _, r := range t.replays {
+		if r.o.Course != nil {
+			r.o.Course.take(s, xs)
+		}
 		r.Take(s, xs)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -29,6 +31,7 @@ type backtestCmd struct {
 	To         time.Time `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"End here; default: the last sample."`
 	Against    string    `placeholder:"FILE" help:"Another policy: say which pages it would add and which would be gone."`
 	Rules      string    `placeholder:"FILE" help:"A Prometheus rule file: say which of its pages are gone and which are new."`
+	Picture    string    `placeholder:"FILE" help:"Draw the tenants' lines with alerts, pages, known faults and the other rules' pages: a file that ends in .png or .svg."`
 	Incidents  string    `placeholder:"CSV" help:"Faults that happened (start,end,name,tenant,service): say which pages were false and which faults were missed."`
 }
 
@@ -57,10 +60,15 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 		return err
 	}
 	o := backtest.Options{Policy: policy, Catalog: cat, Tenants: list, Environment: cfg.Environment, TenantLabel: cfg.Labels.Tenant, EnvironmentLabel: cfg.Labels.Environment}
+	if b.Picture != "" {
+		o.Course = backtest.NewCourse(policy, cfg.Labels.Tenant, from, to)
+	}
 	ours, err := backtest.New(o, from)
 	if err != nil {
 		return err
 	}
+	picture := backtest.Picture{Course: o.Course, Incidents: incidents, From: from, To: to}
+	o.Course = nil
 	replays := []*backtest.Replay{ours}
 	if b.Against != "" {
 		if o.Policy, err = readPolicy(b.Against); err != nil {
@@ -85,19 +93,51 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 	pages := backtest.Pages(ours.Lines())
 	fmt.Fprintf(w, "from %s to %s: %d alerts, %d pages\n", from.Format(time.RFC3339), to.Format(time.RFC3339), len(ours.Lines()), len(pages))
 	if b.Against != "" {
-		against(w, b.Against, pages, backtest.Pages(replays[1].Lines()), incidents)
+		picture.Others = backtest.Pages(replays[1].Lines())
+		against(w, b.Against, pages, picture.Others, incidents)
 	}
 	if b.Rules != "" {
 		theirs, err := b.theirs(ctx, w, src, cfg, from, to)
 		if err != nil {
 			return err
 		}
+		picture.Others = append(picture.Others, theirs...)
 		against(w, b.Rules, pages, theirs, incidents)
 	}
 	if incidents != nil {
 		verdict(w, "this policy", backtest.Judge(pages, incidents), len(incidents))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || b.Picture == "" {
+		return err
+	}
+	picture.Lines = ours.Lines()
+	return b.draw(picture, t.err)
+}
+
+// draw writes the picture in the form that the file's name says.
+func (b backtestCmd) draw(p backtest.Picture, out io.Writer) error {
+	p.SVG = strings.HasSuffix(b.Picture, ".svg")
+	p.Title = "What would have rung"
+	if against := strings.Join(slices.DeleteFunc([]string{b.Against, b.Rules}, func(s string) bool { return s == "" }), ", "); against != "" {
+		p.Title += ", beside " + filepath.Base(against)
+	}
+	raw, err := p.Draw()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(b.Picture, raw, 0o600); err != nil {
+		return problem.Wrap(err, problem.Invalid, "the picture cannot be written").WithHint("check --picture")
+	}
+	_, err = fmt.Fprintf(out, "the picture is %s\n", b.Picture)
+	return err
+}
+
+// Validate checks what the flags' types do not: before hours of reading.
+func (b backtestCmd) Validate() error {
+	if b.Picture != "" && !strings.HasSuffix(b.Picture, ".png") && !strings.HasSuffix(b.Picture, ".svg") {
+		return errors.New("--picture: the file's name ends in .png or .svg")
+	}
+	return nil
 }
 
 func (b backtestCmd) load() (*config.Config, *profiles.Policy, *catalog.Catalog, error) {

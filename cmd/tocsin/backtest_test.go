@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,8 +61,14 @@ func TestABacktestTellsWhatWouldHaveRung(t *testing.T) {
 		broke.Format(time.RFC3339), broke.Add(20*time.Minute).Format(time.RFC3339), begin.Format(time.RFC3339), begin.Add(time.Minute).Format(time.RFC3339)))
 
 	var out, errOut bytes.Buffer
-	code := run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--rules", rules, "--incidents", faults, "--output", "jsonl"}, &out, &errOut)
+	drawn := filepath.Join(dir, "picture.png")
+	code := run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--rules", rules, "--incidents", faults, "--picture", drawn, "--output", "jsonl"}, &out, &errOut)
 	require.Equal(t, exitOK, code, errOut.String())
+	raw, err := os.ReadFile(drawn)
+	require.NoError(t, err)
+	picture, err := png.Decode(bytes.NewReader(raw))
+	require.NoError(t, err)
+	require.Equal(t, 2800, picture.Bounds().Dx())
 	pages := 0
 	for line := range strings.Lines(out.String()) {
 		var l struct {
@@ -94,4 +101,6 @@ func TestABacktestTellsWhatWouldHaveRung(t *testing.T) {
 	require.Contains(t, errOut.String(), "nothing between")
 	require.Equal(t, exitFailure, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", filepath.Join(dir, "nowhere")}, &out, &errOut))
 	require.Contains(t, errOut.String(), "OpenMetrics text")
+	require.Equal(t, exitUsage, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--picture", "picture.gif"}, &out, &errOut))
+	require.Contains(t, errOut.String(), ".png or .svg")
 }
