@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/internal/peer"
 	"github.com/tocsin-alerting/tocsin/internal/simulate"
 )
@@ -32,6 +33,8 @@ func town(t *testing.T) (*rig, incidentDoc) {
 	for _, id := range []string{"acme", "bolt", "calm", "stranger"} {
 		require.Equal(t, http.StatusNoContent, r.push(t, sender, "", traffic(id, now)...).Status)
 	}
+	builtIn := r.policy(t).Text
+	r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: builtIn + "# another\n", Reason: "fewer pages"}))
 	return r, r.incident(t)
 }
 
@@ -128,7 +131,7 @@ func TestPeopleFindTheirWay(t *testing.T) {
 	see[bool](p, `document.getElementById('token').value = `+fmt.Sprintf("%q", r.admin)+`; true`)
 	p.press(`document.querySelector('main form').submit()`)
 	require.Contains(t, see[string](p, `location.pathname`), "/alerts", "and goes where it wanted to")
-	require.Equal(t, []string{"/", "/incidents", "/alerts", "/tenants", "/oncall", "/sources", "/ledger"}, see[[]string](p, `[...document.querySelectorAll('nav[aria-label=Main] a')].map(a => a.getAttribute('href'))`))
+	require.Equal(t, []string{"/", "/incidents", "/alerts", "/tenants", "/oncall", "/sources", "/policy", "/ledger"}, see[[]string](p, `[...document.querySelectorAll('nav[aria-label=Main] a')].map(a => a.getAttribute('href'))`))
 
 	number := fmt.Sprint(in.Number)
 	for _, c := range []struct {
@@ -151,6 +154,7 @@ func TestPeopleFindTheirWay(t *testing.T) {
 		{"incident", "/incidents/" + in.ID, []string{"Nobody has it yet", "Timeline", "Why did it fire?", "Add the note", "Call it over"}, nil},
 		{"oncall", "/oncall", []string{"On call", "Payments", "First under oncall of team payments"}, nil},
 		{"sources", "/sources", []string{"sender", "samples a second", "stranger", "1,920 samples"}, []string{"acme"}},
+		{"policy", "/policy", []string{"Policy revision 1", "In force since", "Revision 2: in shadow", "up to 100%", "tocsin policy rollback", "being rolled out", "Fewer pages"}, nil},
 		{"ledger", "/ledger", []string{"tenant.onboarded", "tenant/acme", "page.sent", "decisions from"}, nil},
 		{"ledger-subject", "/ledger?subject=incident/" + number, []string{"incident.opened"}, []string{"tenant.onboarded"}},
 		{"ledger-kind", "/ledger?kind=tenant.&text=paused+gone", []string{"tenant/gone", "1 decision "}, []string{"tenant/acme"}},

@@ -86,6 +86,27 @@ func (r *Rollout) close(s Status, why string, now time.Time) {
 	r.State, r.Why, r.EndedAt, r.NextAt, r.Held = s, why, &at, time.Time{}, ""
 }
 
+// Says tells how a stage stands.
+func (r Rollout) Says(stage int) string {
+	switch s := r.Stages[stage]; {
+	case s.StartedAt != nil && s.Tenants == 0:
+		return "no tenant falls in it"
+	case s.EndedAt != nil && (r.Open() || r.State == Done):
+		return "in force since " + clock(*s.EndedAt)
+	case s.EndedAt != nil:
+		return "over since " + clock(*s.EndedAt)
+	case stage == r.Stage && r.Held != "":
+		return "waits for the calendar entry " + r.Held
+	case stage == r.Stage && r.State == Shadow:
+		return "in shadow until " + clock(r.NextAt)
+	case stage == r.Stage && r.State == Halted:
+		return "halted"
+	case stage > r.Stage && r.Open():
+		return "waits"
+	}
+	return "did not come to its end"
+}
+
 // Place is which policy a tenant has while a rollout is under way.
 type Place int
 

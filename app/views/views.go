@@ -56,6 +56,7 @@ func (v *Views) table() []web.Route {
 		{Method: "POST", Path: "/incidents/{id}/resolve", Summary: "Call it over", Kind: web.View, Roles: responders, Handle: v.act(resolve)},
 		{Method: "GET", Path: "/oncall", Summary: "Who is called", Kind: web.View, Roles: people, Handle: v.onCall},
 		{Method: "GET", Path: "/sources", Summary: "What sends", Kind: web.View, Roles: people, Handle: v.sources},
+		{Method: "GET", Path: "/policy", Summary: "The policy and its rollout", Kind: web.View, Roles: people, Handle: v.policy},
 		{Method: "GET", Path: "/ledger", Summary: "Decisions", Kind: web.View, Roles: people, Handle: v.ledger},
 		{Method: "GET", Path: "/dashboards/{rule}", Summary: "A rule's dashboard", Kind: web.View, Roles: linked, Handle: v.dashboardView},
 		{Method: "GET", Path: "/dashboards/{rule}/picture", Summary: "Its chart", Kind: web.View, Roles: linked, Handle: v.dashboardPicture},
@@ -66,7 +67,7 @@ func (v *Views) table() []web.Route {
 // navigation in the order it is shown.
 var navigation = []view.NavItem{
 	{Name: "Overview", URL: "/"}, {Name: "Incidents", URL: "/incidents"}, {Name: "Alerts", URL: "/alerts"}, {Name: "Tenants", URL: "/tenants"},
-	{Name: "On call", URL: "/oncall"}, {Name: "Sources", URL: "/sources"}, {Name: "Ledger", URL: "/ledger"},
+	{Name: "On call", URL: "/oncall"}, {Name: "Sources", URL: "/sources"}, {Name: "Policy", URL: "/policy"}, {Name: "Ledger", URL: "/ledger"},
 }
 
 // may says whether the viewer's role has the route.

@@ -135,22 +135,9 @@ func (c *client) tell(a api.RolloutAnswer) error {
 	fmt.Fprintf(c.out, "revision %d, begun %s by %s (%s): %s\n  %s\n\n", r.To, r.StartedAt.UTC().Format(time.RFC3339), r.Author, r.Reason, strings.ReplaceAll(string(r.State), "_", " "), r.Why)
 	var rows [][]string
 	for i, s := range r.Stages {
-		state := "waits"
-		switch {
-		case s.StartedAt != nil && s.Tenants == 0:
-			state = "no tenant falls in it"
-		case s.EndedAt != nil && r.Open():
-			state = "in force since " + s.EndedAt.UTC().Format(time.RFC3339)
-		case s.EndedAt != nil:
-			state = "over since " + s.EndedAt.UTC().Format(time.RFC3339)
-		case i == r.Stage && r.Open():
-			state = string(r.State)
-		case !r.Open():
-			state = "did not come to its end"
-		}
-		row := []string{fmt.Sprintf("%g%%", s.Percent), "", "", "", "", state}
+		row := []string{fmt.Sprintf("%g%%", s.Percent), "", "", "", "", r.Says(i)}
 		if s.StartedAt != nil {
-			row = []string{row[0], fmt.Sprint(s.Tenants), fmt.Sprintf("%d of %d", s.Extra, s.Allowed), fmt.Sprint(s.Agreed), fmt.Sprint(s.Gone), state}
+			row = []string{row[0], fmt.Sprint(s.Tenants), fmt.Sprintf("%d of %d", s.Extra, s.Allowed), fmt.Sprint(s.Agreed), fmt.Sprint(s.Gone), row[5]}
 		}
 		rows = append(rows, row)
 	}

@@ -12,7 +12,7 @@ import (
 func signedIn(t *testing.T, here string) view.Frame {
 	f := frame(t)
 	f.Live = true
-	for _, n := range [][2]string{{"Overview", "/"}, {"Incidents", "/incidents"}, {"Alerts", "/alerts"}, {"Tenants", "/tenants"}, {"On call", "/oncall"}, {"Sources", "/sources"}, {"Ledger", "/ledger"}} {
+	for _, n := range [][2]string{{"Overview", "/"}, {"Incidents", "/incidents"}, {"Alerts", "/alerts"}, {"Tenants", "/tenants"}, {"On call", "/oncall"}, {"Sources", "/sources"}, {"Policy", "/policy"}, {"Ledger", "/ledger"}} {
 		f.Nav = append(f.Nav, view.NavItem{Name: n[0], URL: n[1], Here: n[0] == here})
 	}
 	return f
@@ -130,4 +130,13 @@ func anywhere(t *testing.T) view.DashboardPage {
 	p.Presets = []view.NavItem{{Name: "1 hour", URL: "/d?1"}, {Name: "6 hours", URL: "/d?6", Here: true}, {Name: "1 day", URL: "/d?24"}, {Name: "7 days", URL: "/d?7"}}
 	p.Choose = &view.DashboardForm{Path: "/dashboards/payment-errors", Tenant: "acme", From: "2026-03-03T01:09", To: "2026-03-03T02:40", Tenants: []string{"acme", "bolt"}, Slices: []view.Choice{{Value: "acquirer=alpha", Name: "acquirer alpha", Chosen: true}}}
 	return p
+}
+
+func policy(t *testing.T) view.PolicyPage {
+	return view.PolicyPage{Frame: signedIn(t, "Policy"), Number: 4, Sha: "08f57ce846db2640", Since: after(-9000), By: "token:ci", Because: "Payouts page too late.", Ledger: "/ledger?subject=policy",
+		Rollout: &view.Rollout{To: 5, State: "halted", Tone: view.Degraded, Why: "In shadow at 412 tenant(s) it made 2 page(s) beyond those of revision 4, of 1 allowed (2 a week over all tenants).", By: "token:ci", Because: "Refunds wake somebody.", StartedAt: after(-7200),
+			Stages:   []view.Stage{{Name: "up to 1%", Tenants: 41, Began: true, Agreed: 1, Say: "in force since 2026-03-02 08:00 UTC"}, {Name: "up to 10%", Tenants: 412, Began: true, Extra: 2, Allowed: 1, Agreed: 3, Gone: 1, Say: "halted"}, {Name: "up to 100%", Say: "waits"}},
+			Pages:    []view.TrialPage{{Verdict: "Only the new one", At: after(-600), Tenant: "lumen", TenantURL: "/tenants/lumen", More: 3, Rule: "refund_errors", Slice: []view.Dim{{Label: "method", Value: "card"}}, Reason: "40 of 50 refunds failed since 08:51:00 UTC; usual is 1.0%."}},
+			Commands: []view.Watched{{What: "tocsin policy resume --reason TEXT", Why: "goes on: its pages were right"}, {What: "tocsin policy rollback --reason TEXT", Why: "puts revision 4 in force for every tenant, at once"}}},
+		Revisions: []view.PolicyRow{{Number: 5, At: after(-7200), From: "the API", By: "token:ci", Because: "Refunds wake somebody.", Say: "being rolled out"}, {Number: 4, At: after(-9000), From: "a file", By: "tocsin", Because: "It was read by a reload.", Say: "in force"}}}
 }

@@ -247,6 +247,10 @@ func TestHostileText(t *testing.T) {
 			monday := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 			return v.OnCall(w, view.OnCallPage{Teams: []view.DutyCard{{ID: evil, Name: evil, Who: evil, Next: evil, Rota: view.NewRota([]view.Shift{{Who: evil, From: monday, To: monday.AddDate(0, 0, 5)}}, monday, 1, time.UTC, monday)}}})
 		},
+		"policy": func(w io.Writer) error {
+			return v.Policy(w, view.PolicyPage{By: evil, Because: evil, Ledger: "javascript:alert(1)", Revisions: []view.PolicyRow{{By: evil, Because: evil}},
+				Rollout: &view.Rollout{Why: evil, Because: evil, Stages: []view.Stage{{Name: evil, Say: evil}}, Pages: []view.TrialPage{{Tenant: evil, TenantURL: "javascript:alert(1)", Rule: evil, Reason: evil}}}})
+		},
 		"ledger": func(w io.Writer) error {
 			return v.Ledger(w, view.LedgerPage{Subject: evil, Text: evil, Rows: []view.EntryRow{{Kind: evil, Subject: evil, SubjectURL: "javascript:alert(1)", Reason: evil, Data: evil}}})
 		},
@@ -283,6 +287,7 @@ func TestPagesKeepThePolicy(t *testing.T) {
 		func(w io.Writer) error { return v.Tenants(w, tenants(t)) }, func(w io.Writer) error { return v.Tenant(w, tenant(t)) },
 		func(w io.Writer) error { return v.Alerts(w, alerts(t)) }, func(w io.Writer) error { return v.OnCall(w, onCall(t)) },
 		func(w io.Writer) error { return v.Sources(w, sources(t)) }, func(w io.Writer) error { return v.Ledger(w, records(t)) },
+		func(w io.Writer) error { return v.Policy(w, policy(t)) },
 		func(w io.Writer) error { return v.Incident(w, full(t)) }, func(w io.Writer) error { return v.Dashboard(w, anywhere(t)) },
 	} {
 		doc := page(t, render)

@@ -1,0 +1,78 @@
+package views
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/web"
+	"github.com/tocsin-alerting/tocsin/web/view"
+)
+
+const revisionsShown = 50
+
+// policy shows what is in force, how one policy follows another, and those before.
+func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	a, err := v.api.Policy(r.Context())
+	if err != nil {
+		return err
+	}
+	state, err := flow.ReadPolicy(r.Context(), v.api.Store)
+	if err != nil {
+		return err
+	}
+	revisions, err := flow.PolicyRevisions(r.Context(), v.api.Store)
+	if err != nil {
+		return err
+	}
+	page := view.PolicyPage{Frame: v.frame(r, p), Number: a.Number, Sha: a.Sha, Since: a.Since, By: a.By, Because: api.Sentence(a.Because),
+		Ledger: v.to(p, "/ledger", "/ledger", url.Values{"subject": {rollout.Subject}})}
+	if state.Rollout.Number > 0 {
+		page.Rollout = v.rollout(p, state.Rollout)
+	}
+	slices.Reverse(revisions)
+	for _, x := range revisions[:min(len(revisions), revisionsShown)] {
+		row := view.PolicyRow{Number: x.Number, At: x.At, By: x.Author, Because: api.Sentence(x.Reason),
+			From: map[rollout.Origin]string{rollout.FromFile: "a file", rollout.FromAPI: "the API", rollout.BuiltIn: "this release"}[x.Origin]}
+		switch {
+		case x.Number == state.Standing.InForce:
+			row.Say = "in force"
+		case state.Rollout.Open() && x.Number == state.Rollout.To:
+			row.Say = "being rolled out"
+		}
+		page.Revisions = append(page.Revisions, row)
+	}
+	return v.api.Views.Policy(api.HTML(w, http.StatusOK), page)
+}
+
+func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
+	out := &view.Rollout{To: r.To, State: strings.ReplaceAll(string(r.State), "_", " "), Tone: view.Fine, Why: api.Sentence(r.Why), By: r.Author, Because: api.Sentence(r.Reason), StartedAt: r.StartedAt}
+	back := view.Watched{What: "tocsin policy rollback --reason TEXT", Why: fmt.Sprintf("puts revision %d in force for every tenant, at once", r.From)}
+	switch r.State {
+	case rollout.Shadow:
+		out.State, out.Tone = "in shadow", view.Learning
+		out.Commands = []view.Watched{back}
+	case rollout.Halted:
+		out.Tone = view.Degraded
+		out.Commands = []view.Watched{{What: "tocsin policy resume --reason TEXT", Why: "goes on: its pages were right"}, back}
+	case rollout.RolledBack, rollout.Superseded:
+		out.Tone = view.Off
+	}
+	if r.EndedAt != nil {
+		out.EndedAt = *r.EndedAt
+	}
+	for i, s := range r.Stages {
+		out.Stages = append(out.Stages, view.Stage{Name: fmt.Sprintf("up to %g%%", s.Percent), Tenants: s.Tenants, Began: s.StartedAt != nil, Extra: s.Extra, Allowed: s.Allowed, Agreed: s.Agreed, Gone: s.Gone, Say: r.Says(i)})
+	}
+	for _, x := range slices.Backward(r.Pages) {
+		out.Pages = append(out.Pages, view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: api.Sentence(x.Reason)})
+	}
+	return out
+}
+
+var trialWords = map[rollout.Verdict]string{rollout.Extra: "Only the new one", rollout.Agreed: "Both", rollout.Gone: "Only the old one"}
