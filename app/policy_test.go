@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app"
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/internal/peer"
 	"github.com/tocsin-alerting/tocsin/rollout"
 )
 
@@ -192,4 +193,55 @@ func TestWhatIsInForceStaysInForce(t *testing.T) {
 	require.Equal(t, 6, r.policy(t).Number, "a start cannot be refused: the file wins")
 	require.Nil(t, r.policy(t).Rollout)
 	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/policy/rollout", "").Body, "superseded")
+}
+
+// TestReplicasFollowThePolicy: one decides, whoever is asked, and all follow; each has
+// files of its own.
+func TestReplicasFollowThePolicy(t *testing.T) {
+	server, secret, dir := peer.StartRedis(t), clusterSecret(t), t.TempDir()
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte(text), 0o600))
+	}
+	write(reloadPolicy)
+	begin := func(data string) *rig {
+		t.Helper()
+		return replicaOf(t, data, secret, func(c *config.Config) { c.PolicyFiles = []string{filepath.Join(dir, "policy.yaml")} }, server)
+	}
+	one := begin(t.TempDir())
+	one.shared(t, 1)
+	two := begin(t.TempDir())
+	one.shared(t, 2)
+	both := []*rig{one, two}
+	var ids []string
+	for n := range 6 {
+		ids = append(ids, fmt.Sprintf("tenant-%d", n))
+		one.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/"+ids[n], `{}`)
+	}
+	follow := func(revision, rules int) {
+		t.Helper()
+		for n, id := range ids {
+			require.Len(t, both[n%2].rules(t, id, revision), rules)
+		}
+		for _, r := range both {
+			require.Equal(t, revision, r.policy(t).Number)
+		}
+	}
+	follow(1, 1)
+	for n, r := range both { // one of the two does not serve the policy's partition
+		r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: fmt.Sprintf("%s# %d\n", quieter, n), Reason: "more tickets", Now: true}))
+		follow(2+n, 2)
+	}
+	two.want(t, http.StatusOK, http.MethodPost, "/api/v1/policy/rollback", `{"reason": "too loud", "to": 1}`)
+	follow(1, 1)
+	two.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: quieter, Reason: "in stages"}))
+	one.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: quieter + "\n", Reason: "another"}))
+
+	require.NoError(t, two.Stop(context.Background()))
+	one.shared(t, 1)
+	write(quieter + "# from the file\n")
+	two = begin(two.dir)
+	one.shared(t, 2)
+	both[1] = two
+	follow(5, 2)
+	require.Nil(t, one.policy(t).Rollout, "a file that changed wins at the start of the replica that reads it")
 }

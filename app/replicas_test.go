@@ -23,7 +23,14 @@ import (
 // replica starts an app on a Redis; without a secret it is to be the only one.
 func replica(t *testing.T, dir, secret string, servers ...*peer.Redis) *rig {
 	t.Helper()
+	return replicaOf(t, dir, secret, func(*config.Config) {}, servers...)
+}
+
+// replicaOf is replica with a changed configuration.
+func replicaOf(t *testing.T, dir, secret string, change func(*config.Config), servers ...*peer.Redis) *rig {
+	t.Helper()
 	c := config.Default()
+	change(c)
 	c.Store.Kind, c.Cluster.SecretFile = config.Redis, secret
 	for _, s := range servers {
 		c.Store.Addresses = append(c.Store.Addresses, s.Addr)
