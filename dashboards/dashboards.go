@@ -47,6 +47,7 @@ type Dashboard struct {
 
 	kind rule.Kind
 	spec sli.Spec
+	burn *rule.Burn
 }
 
 // resolution is the window of the panels' queries: one minute, the finest that
@@ -58,7 +59,7 @@ const resolution = time.Minute
 func ForRule(r rule.Rule, environment string) Dashboard {
 	d := Dashboard{
 		Rule: r.Name, Title: r.Name, Summary: r.Summary, Service: r.Service,
-		Environment: environment, RunbookURL: r.RunbookURL, kind: r.Kind, spec: r.SLI,
+		Environment: environment, RunbookURL: r.RunbookURL, kind: r.Kind, spec: r.SLI, burn: r.Burn,
 	}
 	return d.For(tenant.Product, nil)
 }
@@ -80,7 +81,7 @@ func (d Dashboard) panels(sel sli.Selection) []Panel {
 	switch {
 	case d.kind == rule.Latency:
 		return d.durations(sel, cuts)
-	case d.kind.Ratio():
+	case d.kind.Share():
 		return d.ratios(sel, cuts)
 	}
 	return d.volumes(sel, cuts)
@@ -104,6 +105,10 @@ func (d Dashboard) ratios(sel sli.Selection, cuts []string) []Panel {
 	out := []Panel{
 		{Title: title, Unit: "ratio", Queries: []Query{{Legend: strings.ToLower(title), PromQL: ratio(bad, total)}}},
 		{Title: "Volume", Unit: "per_minute", Queries: []Query{{Legend: "all", PromQL: total}, {Legend: did, PromQL: bad}}},
+	}
+	if d.burn != nil { // a value only while it is too fast
+		out = append(out, Panel{Title: "Spends its error budget too fast", Unit: "ratio",
+			Queries: []Query{{Legend: "failed in the long window", PromQL: d.burn.PromQL(d.spec, sel, d.Slice, true)}}})
 	}
 	for _, label := range cuts {
 		out = append(out, Panel{Title: title + " by " + label, Unit: "ratio",

@@ -14,6 +14,7 @@ const (
 	kindErrorRatio = 'E'
 	kindBaseline   = 'B'
 	kindTraffic    = 'V'
+	kindBurn       = 'R'
 	codecVersion   = 1
 	mostStep       = 1e9 // events of one step: what is above is no count, and no evidence
 )

@@ -14,11 +14,12 @@ import (
 
 // Records start with (kind, version); readers take every version so far. Version 2 added the severity of what stands and the evidence of the kinds
 // of rules that are not about failures, and what is kept of events that carry
-// their own time. Version 3 added which rules are in shadow, and the volume of the last day.
+// their own time. Version 3 added which rules are in shadow, and the volume of the last day. Version 4 added
+// the windows of burn rates.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 3
+	checkpointVersion = 4
 	checkpointOldest  = 1
 )
 
@@ -288,6 +289,9 @@ func (c *coder) watch(w *watch) {
 	if c.version >= 2 {
 		c.floats(&w.late.n, &w.late.k, &w.rest.n, &w.rest.expected)
 		optional(c, &w.vol)
+	}
+	if c.version >= 4 {
+		optional(c, &w.burn)
 	}
 }
 

@@ -34,6 +34,7 @@ func (r *ruleState) cuts(s sli.Slice) bool {
 type watch struct {
 	det     detect.ErrorRatio
 	vol     *detect.Traffic // instead of det, of a traffic rule
+	burn    *detect.Burn    // instead of det, of a rule of burn rates
 	firing  bool            // what the detector says
 	onset   int64           // of what fires
 	cleared int64           // end of the step that ended it
@@ -153,6 +154,10 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 		}
 		if r.Kind == rule.Traffic {
 			ts.judgeTraffic(m, ri, step, n, live)
+			continue
+		}
+		if r.Kind == rule.BurnRate {
+			ts.judgeBurn(m, ri, step, n, k, live)
 			continue
 		}
 		p := ts.parameters(m, ri)

@@ -367,8 +367,11 @@ func (p *Pool) alert(r *ruleState, s *stream, asOf int64) alert.Alert {
 
 // testName is what alerts call the detector's tests.
 func testName(test string) string {
-	if strings.HasPrefix(test, "window") {
+	switch {
+	case strings.HasPrefix(test, "window"):
 		return "exact"
+	case strings.HasPrefix(test, "burn"):
+		return test
 	}
 	return "cusum"
 }

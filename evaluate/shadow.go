@@ -53,7 +53,7 @@ func arrange(rules, shadow []rule.Rule) []placed {
 func usable(rules []rule.Rule) []rule.Rule {
 	kept := make([]rule.Rule, 0, len(rules))
 	for _, r := range rules {
-		if r.Kind.Ratio() || r.Kind == rule.Traffic || r.Kind == rule.Absent {
+		if r.Kind.Budgeted() || r.Kind == rule.Absent || r.Kind == rule.BurnRate && r.Burn != nil {
 			kept = append(kept, r)
 		}
 	}
@@ -107,6 +107,9 @@ func (h *heir) take(w *watch, r *ruleState, said bool) *watch {
 		if w.vol != nil {
 			vol := *w.vol
 			c.vol = &vol
+		}
+		if w.burn != nil {
+			c.burn = w.burn.Clone()
 		}
 		if w.raised != nil {
 			is := *w.raised

@@ -71,6 +71,10 @@ func (ts *tenantState) sliStatus(m *meter) SLIStatus {
 				*list = append(*list, ts.flowStatus(m, r, c, c.watches[ri], p))
 				continue
 			}
+			if r.Kind == rule.BurnRate {
+				*list = append(*list, burnStatus(r, c, c.watches[ri], p, st.RatePerMinute))
+				continue
+			}
 			*list = append(*list, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
 		}
 	}

@@ -21,6 +21,9 @@ func reason(a alert.Alert) string {
 		return fmt.Sprintf("%.0f %s in %s, since %s; usual %.0f; evidence %.1f of %.1f needed",
 			ev.N, what, lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed)
 	}
+	if a.Kind == rule.BurnRate {
+		return burnWords(ev, what)
+	}
 	did := "failed"
 	switch {
 	case a.Kind == rule.Declines:

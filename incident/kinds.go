@@ -12,7 +12,7 @@ import (
 
 // precedence of what an incident is about, when rules of several kinds see the same
 // fault with the same severity: the first one that is there speaks.
-var precedence = []rule.Kind{rule.Source, rule.Errors, rule.Traffic, rule.Latency, rule.Declines, rule.Absent}
+var precedence = []rule.Kind{rule.Source, rule.Errors, rule.BurnRate, rule.Traffic, rule.Latency, rule.Declines, rule.Absent}
 
 func kindOf(a *alert.Alert) rule.Kind {
 	if a.Kind == "" {
@@ -172,6 +172,9 @@ func (i Incident) counted() (counted, usual string) {
 			came = lead.Evidence.N
 		}
 		return fmt.Sprintf("%s %s in %s", count(came), things(i.Service), lasting(lead.AsOf.Sub(lead.OnsetAt))), count(n)
+	}
+	if kind == rule.BurnRate {
+		usual += " allowed by the objective"
 	}
 	return fmt.Sprintf("%s of %s attempts %s", count(k), count(n), did), usual
 }

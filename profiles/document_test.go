@@ -49,6 +49,14 @@ func TestBadDocumentsAreRefusedWithTheirLine(t *testing.T) {
 		{sizes + "features:\n  refunds: {implies: [wallets]}", "p:13: features.refunds: implies names a feature that is neither"},
 		{sizes + "features:\n  country.*: {slice: country}", "p:10: rules[2] (refund_errors): features names one that is not under features"},
 		{sizes + features[:len(features)-2] + ", b: {title: B}}", "features.b: no rule lists it"},
+		// Burn rates.
+		{sizes + rule1("kind: burn_rate"), "p:13: rules[0] (burn): objective must be above 0 and below 1"},
+		{sizes + rule1("kind: burn_rate, objective: 1"), "objective must be above 0 and below 1"},
+		{sizes + rule1("kind: burn_rate, objective: 99"), "objective must be above 0 and below 1"},
+		{sizes + rule1("kind: burn_rate, objective: 0.99, least_events: -1"), "least_events must not be negative"},
+		{sizes + rule1("kind: burn_rate, objective: 0.99, sensitivity: early"), "sensitivity is of no use with kind burn_rate"},
+		{sizes + rule1("kind: errors, objective: 0.99"), "objective is for kind burn_rate only"},
+		{sizes + rule1("kind: errors, least_events: 5"), "least_events is for kind burn_rate only"},
 		// Overrides and pins.
 		{sizes + "overrides:\n  - {tenant: acme, rule: payment_errors, severity: warning, reason: r, by: ada}", "p:13: overrides[0] (acme): until is missing"},
 		{sizes + "overrides:\n  - {tenant: acme, off: true, until: 2026-06-01T00:00:00Z, by: ada}", "p:13: overrides[0] (acme): reason is missing"},
@@ -84,7 +92,12 @@ func TestBadDocumentsAreRefusedWithTheirLine(t *testing.T) {
 		{sizes + "impact: {night: {tenants: -1}}", "impact.night.tenants must not"},
 		{sizes + "impact: {least_weight: 2}", "impact.least_weight must be"},
 	} {
-		_, err := Parse("p", []byte(base+c.text+"\n"))
+		text := base + c.text + "\n"
+		if strings.Contains(c.text, "rules:") { // instead of its own
+			head, _, _ := strings.Cut(base, "rules:")
+			text = head + "\n\n\n\n" + c.text + "\n"
+		}
+		_, err := Parse("p", []byte(text))
 		require.Error(t, err, c.text)
 		require.ErrorContains(t, err, c.want, c.text)
 	}
@@ -190,6 +203,11 @@ func TestEvolutionAndImpactHaveDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []float64{5, 100}, p.Evolution.Stages)
 	require.Equal(t, Floor{Share: 0.05, Tenants: 4}, p.Impact.Night.Floor())
+}
+
+// rule1 is a policy's only rule, of that kind.
+func rule1(kind string) string {
+	return "rules:\n  - {name: burn, sli: payments, service: payments, severity: warning, summary: s, runbook_url: r, " + kind + "}"
 }
 
 func ruleNames(rules []rule.Rule) []string {

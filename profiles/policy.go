@@ -98,9 +98,15 @@ type RuleDoc struct {
 	Summary    string `yaml:"summary"`
 	RunbookURL string `yaml:"runbook_url"`
 	// DashboardURL is a dashboard of your own; empty: the service's.
-	DashboardURL string   `yaml:"dashboard_url"`
-	Features     []string `yaml:"features"` // only for tenants with one of them; empty: all
-	Tiers        []string `yaml:"tiers"`    // only for tenants in one of them; empty: all
+	DashboardURL string `yaml:"dashboard_url"`
+	// Objective of kind burn_rate: the share of events that must not fail, for example
+	// 0.99.
+	Objective float64 `yaml:"objective"`
+	// LeastEvents of kind burn_rate: with fewer in the long window nothing is said;
+	// default 30.
+	LeastEvents float64  `yaml:"least_events"`
+	Features    []string `yaml:"features"` // only for tenants with one of them; empty: all
+	Tiers       []string `yaml:"tiers"`    // only for tenants in one of them; empty: all
 }
 
 //go:embed payments.yaml
@@ -203,6 +209,7 @@ func (p *Policy) check() (faults []string) {
 		case r.Kind != string(rule.Latency) && r.Kind != string(rule.Absent) && timed[r.SLI]:
 			fault("%s: its SLI is a histogram, which only kind latency can judge", where)
 		}
+		r.checkKind(where, fault)
 		if r.Service == "" {
 			fault("%s: service is missing: the owner is found through it", where)
 		}

@@ -103,7 +103,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL, DashboardURL: d.DashboardURL,
 			Prior: prior(s), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
-			Direction: rule.Direction(d.Direction), Slices: tier.Slices,
+			Direction: rule.Direction(d.Direction), Slices: tier.Slices, Burn: d.burn(),
 		})
 		if off {
 			continue
@@ -111,17 +111,17 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		severity, calmed := soften(r.Severity, t)
 		r.Severity = severity
 		rules = append(rules, r)
-		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s%s", d.Name, why, changed, calmed, alsoJudged(always)))
+		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s%s%s", d.Name, why, changed, calmed, alsoJudged(always), noBudget(r.Kind)))
 	}
 	team := func(service string) string { return o.Budgets[service].Team }
 	of := map[string]int{} // rules that can page each team
 	for _, r := range rules {
-		if r.Kind != rule.Absent { // no chance is in it
+		if r.Kind.Budgeted() {
 			of[team(r.Service)]++
 		}
 	}
 	for i := range rules {
-		if rules[i].Kind == rule.Absent {
+		if !rules[i].Kind.Budgeted() {
 			continue
 		}
 		rules[i].FalseAlarms = share(o, rules[i].Service, of[team(rules[i].Service)])
@@ -216,6 +216,10 @@ func (p Profile) Describe() []string {
 			what = "the share above a usual duration"
 		case rule.Traffic:
 			what = map[rule.Direction]string{"": "too little", rule.Less: "too little", rule.More: "too much", rule.Both: "too little and too much"}[r.Direction]
+		}
+		if r.Kind == rule.BurnRate {
+			out = append(out, fmt.Sprintf("%s (%s, %s): failures of %s, %s, against the objective that %g%% succeed", r.Name, r.Kind, r.Severity, r.SLI.Name, cut, 100*r.Burn.Objective))
+			continue
 		}
 		if r.Kind == rule.Absent {
 			out = append(out, fmt.Sprintf("%s (%s, %s): whether the series of %s arrive, while their source sends others", r.Name, r.Kind, r.Severity, r.SLI.Name))

@@ -17,16 +17,26 @@ const (
 	Traffic Kind = "traffic"
 	// Absent: do the tenant's series no longer arrive, although their source sends others?
 	Absent Kind = "absent"
+	// BurnRate: is the error budget of an objective spent too fast? It learns nothing.
+	BurnRate Kind = "burn_rate"
 	// Source is no rule of a policy: everything that one sender carries stopped arriving.
 	Source Kind = "source"
 )
 
 // Kinds lists those that a policy may use.
-func Kinds() []Kind { return []Kind{Errors, Declines, Latency, Traffic, Absent} }
+func Kinds() []Kind { return []Kind{Errors, Declines, Latency, Traffic, Absent, BurnRate} }
 
 // Ratio says whether the rule judges the share of bad events, against what that
 // share usually is.
 func (k Kind) Ratio() bool { return k == Errors || k == Declines || k == Latency || k == "" }
+
+// Share says whether the rule is about the share of bad events, and a picture of it
+// shows that.
+func (k Kind) Share() bool { return k.Ratio() || k == BurnRate }
+
+// Budgeted says whether chance is in the rule, so that it has a share of its team's
+// budget of false pages: of the others nobody knows how often they are wrong.
+func (k Kind) Budgeted() bool { return k.Ratio() || k == Traffic }
 
 // Direction is which changes of traffic a rule watches.
 type Direction string

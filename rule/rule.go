@@ -57,6 +57,8 @@ type Rule struct {
 	// Always are slices that are judged whatever their volume; values are compared
 	// without regard to case.
 	Always []sli.Dim `json:"always,omitempty"`
+	// Burn is what kind burn_rate is held to; nil for the others.
+	Burn *Burn `json:"burn_rate,omitempty"`
 	// Slices is how many values of each label are judged at most, the largest first;
 	// 0: as many as the engine's default. The most of a tenant's rules counts.
 	Slices int `json:"slices_at_most,omitempty"`
@@ -67,6 +69,7 @@ type Rule struct {
 // follows from it, may differ.
 func (r Rule) SameTest(o Rule) bool {
 	o.Severity, o.Summary, o.RunbookURL, o.Prior = r.Severity, r.Summary, r.RunbookURL, r.Prior
+	o.DashboardURL, o.Burn = r.DashboardURL, r.Burn
 	o.Sensitivity, o.FalseAlarms, o.Slices, o.Always, o.SLI = r.Sensitivity, r.FalseAlarms, r.Slices, r.Always, r.SLI
 	return reflect.DeepEqual(r, o)
 }

@@ -51,7 +51,7 @@ func (a Artist) Chart(ctx context.Context, i incident.Incident) (dashboards.Char
 	}
 	c := dashboards.Chart{Points: points, Step: stride, From: lead.OnsetAt.Add(-lately), To: to}
 	c.Title, c.Subtitle, _ = strings.Cut(i.Headline(), ": ")
-	if _, _, usual, _, _ := i.Counts(); usual > 0 && lead.Kind.Ratio() {
+	if _, _, usual, _, _ := i.Counts(); usual > 0 && lead.Kind.Share() {
 		c.Subtitle += fmt.Sprintf("; usually %.1f%%", 100*usual)
 	}
 	c = Mark(Show(c, r, lead.Evidence.Over), lead)
@@ -140,7 +140,7 @@ func Show(c dashboards.Chart, r rule.Rule, over float64) dashboards.Chart {
 		c.Caption, c.Bad = "share declined", "declined"
 	case r.Kind == rule.Latency && over > 0:
 		c.Caption, c.Bad = "share longer than "+seconds(over), "slow"
-	case r.Kind != rule.Errors && r.Kind != "":
+	case !r.Kind.Share():
 		c.Volume, c.Caption = true, r.Service+" a minute"
 	}
 	return c

@@ -264,6 +264,8 @@ func usual(r rule.Rule, x evaluate.SliceStatus) string {
 	switch r.Kind {
 	case rule.Errors:
 		return percent(x.Usual) + " fail"
+	case rule.BurnRate:
+		return percent(x.Usual) + " may fail"
 	case rule.Declines:
 		return percent(x.Usual) + " are declined"
 	case rule.Latency:

@@ -172,6 +172,8 @@ func usually(s evaluate.SliceStatus) string {
 	switch {
 	case s.Kind == rule.Traffic:
 		return fmt.Sprintf("%.3g a minute usually", s.RatePerMinute)
+	case s.Kind == rule.BurnRate:
+		return fmt.Sprintf("%.2f%% may fail", 100*s.Usual)
 	case s.Kind == rule.Latency && s.OverSeconds == nil:
 		return "no limit is learned yet"
 	case s.OverSeconds != nil:
@@ -186,6 +188,9 @@ func smallest(s evaluate.SliceStatus) string {
 			return "a total loss is never seen at this volume"
 		}
 		return fmt.Sprintf("sees a total loss after %s", time.Duration(*s.OutageSeenSeconds*float64(time.Second)).Round(time.Second))
+	}
+	if s.Kind == rule.BurnRate {
+		return fmt.Sprintf("sees %.2f%% failing for an hour", 100*s.Upper)
 	}
 	if s.SmallestFault == nil {
 		return "no fault is seen within ten minutes at this volume"

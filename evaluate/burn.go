@@ -1,0 +1,61 @@
+package evaluate
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+// A rule of kind burn_rate asks whether the error budget of an objective is spent too
+// fast, in pairs of windows over the counts that the other kinds have. It is not judged
+// by what the tenant usually has, is never pooled, and teaches nothing.
+
+// judgeBurn moves the windows of a rule of burn rates by the step.
+func (ts *tenantState) judgeBurn(m *meter, ri int, step detect.Step, n, k []float64, live bool) {
+	r := m.rules[ri]
+	p := detect.BurnParameters{Objective: r.Burn.Objective, LeastEvents: r.Burn.LeastEvents}
+	for ci, c := range m.cells {
+		if !c.judged || c.watches[ri] == nil {
+			continue
+		}
+		w, s := c.watches[ri], step
+		if w.burn == nil {
+			w.burn = &detect.Burn{}
+		}
+		s.N, s.K = n[ci], k[ci]
+		p.Young = ts.young(m, c)
+		d := w.burn.Step(p, s)
+		w.follow(d, s)
+		if live {
+			ts.say(m, standing{r, c, w}, d, step)
+		}
+	}
+}
+
+// burnStatus is a rule's view of a slice; what it is held to stands for the usual.
+func burnStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
+		Firing: w.firing, Score: w.score, Needed: w.needed, Usual: 1 - r.Burn.Objective}
+	s.Upper = detect.BurnWindows()[0].Factor * s.Usual
+	if s.Slice == nil {
+		s.Slice = sli.Slice{}
+		if s.RatePerMinute == 0 {
+			s.RatePerMinute = rate
+		}
+	}
+	return s
+}
+
+// burnWords is the evidence of a burn rate in a sentence.
+func burnWords(ev alert.Evidence, what string) string {
+	for _, w := range detect.BurnWindows() {
+		if w.Name == ev.Test {
+			return fmt.Sprintf("%.0f of %.0f %s failed within %s: %.1f times what the objective allows, and of the last %s as well; %g times is too fast",
+				ev.K, ev.N, what, lasting(time.Duration(w.Long)*time.Millisecond), ev.Score, lasting(time.Duration(w.Short)*time.Millisecond), w.Factor)
+		}
+	}
+	return fmt.Sprintf("%.0f of %.0f %s failed: %.1f times what the objective allows", ev.K, ev.N, what, ev.Score)
+}
