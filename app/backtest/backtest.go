@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -32,9 +33,10 @@ type Options struct {
 	// Tenants with their onboarded_at (zero: from the first sample on) and the
 	// times of their opt_ins; a feature without a time is there from the start.
 	Tenants          []tenant.Tenant
-	Environment      string // of series that name none; default production
-	TenantLabel      string // default tenant
-	EnvironmentLabel string // default environment
+	Environment      string   // of series that name none; default production
+	TenantLabel      string   // default tenant
+	EnvironmentLabel string   // default environment
+	ClusterLabels    []string // name the source of a series; default cluster, prometheus
 	// Watched is how many tenants share the teams' budgets, when Tenants are only a
 	// sample of them; 0: as many as there are.
 	Watched int
@@ -73,6 +75,7 @@ type Replay struct {
 	pools   map[poolKey]*evaluate.Pool
 	ordered []*evaluate.Pool // in the order they came to be
 	chain   *chain
+	senders senders
 	life    []event // of tenants, by time
 	tenants map[tenant.ID]tenant.Tenant
 	now     time.Time
@@ -86,6 +89,8 @@ type poolKey struct{ environment, service string }
 type known struct {
 	tenant tenant.ID
 	labels labels.Labels
+	sender *sender
+	part   *sources.Part
 }
 
 // event changes a tenant's document.
@@ -111,6 +116,9 @@ func New(o Options, from time.Time) (*Replay, error) {
 	r := &Replay{o: o, engine: evaluate.New(evaluate.Options{Environment: o.Environment}), pools: map[poolKey]*evaluate.Pool{},
 		tenants: map[tenant.ID]tenant.Tenant{}}
 	r.chain = newChain(o)
+	if r.senders.clusters = o.ClusterLabels; r.senders.clusters == nil {
+		r.senders.clusters = []string{"cluster", "prometheus"}
+	}
 	for _, t := range o.Tenants {
 		if err := r.plan(t, from); err != nil {
 			return nil, err
@@ -154,6 +162,9 @@ func (r *Replay) Metrics() []string { return Metrics(r.o.Policy) }
 func (r *Replay) Window(end time.Time) error {
 	r.now = end
 	r.live(end)
+	r.chain.take(r.senders.hear(end, r.o.Catalog, r.known, func(source string, x sources.Silence) {
+		r.engine.SourceAlive(x.Tenant, source, x.Since, x.Heard)
+	}), end)
 	r.pass(r.engine.Advance(end))
 	for _, p := range r.ordered {
 		r.chain.take(p.Advance(end), end)
@@ -161,6 +172,8 @@ func (r *Replay) Window(end time.Time) error {
 	r.chain.due(end)
 	return nil
 }
+
+func (r *Replay) known(id tenant.ID) bool { _, ok := r.tenants[id]; return ok }
 
 // live changes tenants whose time has come. What all profiles share, the number
 // of tenants, is brought up to date for all of them.
@@ -234,8 +247,12 @@ func (r *Replay) Take(s *recorded.Series, xs []recorded.Sample) {
 		if r.o.EnvironmentLabel != "environment" {
 			k.labels = labels.NewBuilder(s.Labels).Set("environment", s.Labels.Get(r.o.EnvironmentLabel)).Labels()
 		}
+		k.sender, k.part = r.senders.part(k.labels, r.o.Environment, k.tenant)
 		r.series[s.Index] = k
 	}
+	k.sender.samples += len(xs)
+	k.part.Samples += len(xs)
+	k.part.Series++
 	r.buf = r.buf[:0]
 	for _, x := range xs {
 		r.buf = append(r.buf, evaluate.Sample{T: x.T, V: x.V})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/backtest"
@@ -203,4 +204,48 @@ func TestRulesOfOthersPageAfterTheirTime(t *testing.T) {
 	require.Equal(t, "acme", pages[0].Tenant)
 	_, err = backtest.ParseRules([]byte("groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]"))
 	require.ErrorContains(t, err, "cannot be read")
+}
+
+// TestASilentSourceIsOneIncident has one of two clusters send nothing for twenty minutes:
+// that is one page about the source, and none about its tenants, also when what it kept
+// arrives afterwards.
+func TestASilentSourceIsOneIncident(t *testing.T) {
+	o := options(t)
+	r, err := backtest.New(o, begin)
+	require.NoError(t, err)
+	var series []*recorded.Series
+	for i, id := range []string{"acme", "bolt", "calm"} {
+		for j, result := range []string{"success", "error"} {
+			series = append(series, &recorded.Series{Index: 2*i + j, Labels: labels.FromStrings("__name__", "payment_transactions_total", "tenant", id, "service", "payments",
+				"result", result, "cluster", []string{"east", "west", "west"}[i])})
+		}
+	}
+	gone, back := begin.Add(26*time.Hour), begin.Add(26*time.Hour+20*time.Minute)
+	var kept []recorded.Sample
+	for at := begin.Add(15 * time.Second); at.Before(back.Add(time.Hour)); at = at.Add(15 * time.Second) {
+		require.NoError(t, r.Window(at))
+		n := at.Sub(begin).Seconds()
+		for i, s := range series {
+			x := recorded.Sample{T: at.UnixMilli(), V: []float64{2 * n, float64(int(n / 60))}[i%2]}
+			silent := i > 1 && at.After(gone) && at.Before(back)
+			switch {
+			case silent && i == 2:
+				kept = append(kept, x)
+			case silent:
+			case i == 2 && kept != nil:
+				r.Take(s, append(kept, x))
+				kept = nil
+			default:
+				r.Take(s, []recorded.Sample{x})
+			}
+		}
+	}
+	lines := r.Lines()
+	require.Len(t, lines, 1, "%+v", lines)
+	require.Equal(t, "source_silent", lines[0].Rule)
+	require.Equal(t, map[string]string{"source": "west"}, lines[0].Slice)
+	require.True(t, lines[0].Pages)
+	require.WithinRange(t, lines[0].StartsAt, gone.Add(5*time.Minute), gone.Add(6*time.Minute))
+	require.NotNil(t, lines[0].EndsAt)
+	require.WithinRange(t, *lines[0].EndsAt, back, back.Add(time.Minute))
 }

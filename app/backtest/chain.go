@@ -11,6 +11,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/router"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/store"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -114,6 +115,9 @@ func (c *chain) merge(a alert.Alert, d router.Decision, now time.Time) {
 func (c *chain) opening(a alert.Alert, d router.Decision, now time.Time) incident.Opening {
 	c.number++
 	team, why := c.o.Catalog.Owner(catalog.ServiceID(a.Service))
+	if a.Kind == rule.Source {
+		team, _, why = c.o.Catalog.SourceOwner(a.Evidence.Source)
+	}
 	o := incident.Opening{ID: incident.NewID(now, fmt.Sprintf("%s/%d", a.ID, c.number)), Number: c.number, Team: team.ID, OwnerReason: why, Reason: d.Reason, Live: true,
 		WarningPages: len(team.WorkingHours.Hours) > 0}
 	if !c.o.Policy.MayPage(a.Environment) {

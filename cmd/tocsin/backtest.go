@@ -59,7 +59,8 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 	if err != nil {
 		return err
 	}
-	o := backtest.Options{Policy: policy, Catalog: cat, Tenants: list, Environment: cfg.Environment, TenantLabel: cfg.Labels.Tenant, EnvironmentLabel: cfg.Labels.Environment}
+	o := backtest.Options{Policy: policy, Catalog: cat, Tenants: list, Environment: cfg.Environment, TenantLabel: cfg.Labels.Tenant, EnvironmentLabel: cfg.Labels.Environment,
+		ClusterLabels: cfg.Labels.Cluster}
 	if b.Picture != "" {
 		o.Course = backtest.NewCourse(policy, cfg.Labels.Tenant, from, to)
 	}

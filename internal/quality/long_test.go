@@ -3,9 +3,12 @@ package quality
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,34 +19,79 @@ import (
 	"github.com/tocsin-alerting/tocsin/profiles"
 )
 
-// run scores one world, and says what it is and how it went.
-func run(t *testing.T, c world.Config, teams ...int) []Result {
-	t.Helper()
-	p, err := profiles.Default()
-	require.NoError(t, err)
-	began := time.Now()
-	w, rs, err := Run(Config{World: c, Policy: p, Catalog: catalog.Default(), Teams: teams})
-	require.NoError(t, err)
-	detectable := rs[0].Faults.All
-	t.Logf("seed %d: %d tenants, %d cells, %.0f days scored from %s, %d faults, %d of them detectable, in %s\n%s\n%s", c.Seed, c.Count, len(w.Cells), c.Score.Hours()/24,
-		w.Scored().Format(time.DateOnly), len(w.Faults), detectable, time.Since(began).Round(time.Second), Table(rs), Breakdown(rs[0]))
-	return rs
-}
+// team and largeTeam are how many tenants share a team's budget.
+const team, largeTeam = 300, 10_000
 
-// TestASmallWorld holds a world with a fixed seed, with a margin: it shows when
-// something broke, not how good it is. TestQualityLong shows that.
-func TestASmallWorld(t *testing.T) {
-	ours := run(t, world.Config{Seed: 11, Count: 8, Start: start, Learn: days(2), Score: days(2)}, 300)[0]
-	require.NotZero(t, ours.Faults.All)
-	require.GreaterOrEqual(t, ours.Faults.Share(), 0.5)
-	require.Less(t, len(ours.Wrong), 12)
-	require.Less(t, ours.DelayP50, 15*time.Minute)
-}
-
-// plan is what TestQualityLong runs.
+// plan is one world that is run.
 type plan struct {
-	seed                                    uint64
-	tenants, scored, learn, scrape, another int
+	seed                           uint64
+	tenants, scored, learn, scrape int
+	large                          int // tenants of a second team; 0: none
+}
+
+func (p plan) String() string {
+	return fmt.Sprintf("%d,%d,%d,%d,%d,%d", p.seed, p.tenants, p.scored, p.learn, p.scrape, p.large)
+}
+
+// run scores worlds, as many at a time as there are processors: by plan, tocsin first.
+func run(t *testing.T, plans []plan) [][]Result {
+	t.Helper()
+	out := make([][]Result, len(plans))
+	errs := make([]error, len(plans))
+	room := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var wait sync.WaitGroup
+	for i, p := range plans {
+		wait.Go(func() {
+			room <- struct{}{}
+			defer func() { <-room }()
+			out[i], errs[i] = one(t, p)
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	return out
+}
+
+func one(t *testing.T, p plan) ([]Result, error) {
+	policy, err := profiles.Default()
+	if err != nil {
+		return nil, err
+	}
+	teams := []int{team}
+	if p.large > 0 {
+		teams = append(teams, p.large)
+	}
+	began := time.Now()
+	w, rs, err := Run(Config{World: world.Config{Seed: p.seed, Count: p.tenants, Learn: days(p.learn), Score: days(p.scored), Scrape: time.Duration(p.scrape) * time.Second},
+		Policy: policy, Catalog: catalog.Default(), Teams: teams})
+	if err != nil {
+		return nil, err
+	}
+	t.Logf("TOCSIN_QUALITY=%s: %d cells, scored from %s, %d faults, %d of them detectable, in %s\n%s\n%s", p, len(w.Cells), w.Scored().Format(time.DateOnly), len(w.Faults),
+		rs[0].Faults.All, time.Since(began).Round(time.Second), Table(rs), Breakdown(rs[0]))
+	return rs, nil
+}
+
+// development are the seeds that detectors may be tuned on. The ones that count are
+// drawn by make quality.
+var development = []plan{{seed: 11, tenants: 8, scored: 2, learn: 2, scrape: 15}, {seed: 14, tenants: 20, scored: 3, learn: 2, scrape: 60}}
+
+// TestDevelopmentWorlds holds small worlds with fixed seeds, with a margin: it shows when
+// something broke, not how good it is. TestQualityLong shows that.
+func TestDevelopmentWorlds(t *testing.T) {
+	var ours []Result
+	for _, rs := range run(t, development) {
+		ours = append(ours, rs[0])
+	}
+	r := Sum(ours)
+	require.GreaterOrEqual(t, r.Faults.All, 8)
+	require.GreaterOrEqual(t, r.Faults.Share(), 0.7)
+	require.LessOrEqual(t, len(r.Wrong), 30, List(r))
+	require.Less(t, r.DelayP50, 6*time.Minute)
+	require.Equal(t, len(development), r.SourcePages, "a dead source is one incident")
+	require.Zero(t, r.DeadPages, List(r))
 }
 
 // planned reads TOCSIN_QUALITY: seed,tenants,days scored[,days of learning[,seconds
@@ -52,58 +100,97 @@ func planned(t *testing.T) (out []plan) {
 	t.Helper()
 	for _, v := range strings.Fields(os.Getenv("TOCSIN_QUALITY")) {
 		p := plan{learn: 10, scrape: 15}
-		n, err := fmt.Sscanf(v, "%d,%d,%d,%d,%d,%d", &p.seed, &p.tenants, &p.scored, &p.learn, &p.scrape, &p.another)
+		n, err := fmt.Sscanf(v, "%d,%d,%d,%d,%d,%d", &p.seed, &p.tenants, &p.scored, &p.learn, &p.scrape, &p.large)
 		require.GreaterOrEqual(t, n, 3, "TOCSIN_QUALITY=seed,tenants,days: %v", err)
 		out = append(out, p)
 	}
-	if out == nil { // seeds that were never used before
-		out = []plan{{rand.Uint64N(1 << 32), 100, 14, 10, 15, 10_000}, {rand.Uint64N(1 << 32), 100, 14, 10, 15, 0}}
+	if out != nil {
+		return out
+	}
+	for i := range 3 { // seeds that were never used before
+		out = append(out, plan{seed: 1000 + rand.Uint64N(1<<32), tenants: 100, scored: 14, learn: 14, scrape: 15, large: largeTeam * (1 - min(i, 1))}) // the first one for the large team too
 	}
 	return out
 }
 
 // TestQualityLong is make quality: seeds never used before, and the report. With
-// TOCSIN_QUALITY_LIST=FILE every false alert of tocsin is a line in there.
+// TOCSIN_QUALITY_LIST=FILE every false alert of tocsin and every fault that it missed is
+// a line in there.
 func TestQualityLong(t *testing.T) {
 	if os.Getenv("TOCSIN_LONG") == "" {
 		t.Skip("long: make quality")
 	}
-	list := ""
-	for _, p := range planned(t) {
-		teams := []int{300}
-		if p.another > 0 {
-			teams = append(teams, p.another)
-		}
-		rs := run(t, world.Config{Seed: p.seed, Count: p.tenants, Learn: days(p.learn), Score: days(p.scored), Scrape: time.Duration(p.scrape) * time.Second}, teams...)
-		list += fmt.Sprintf("# seed %d, %d tenants, %d days\n%s", p.seed, p.tenants, p.scored, List(rs[0]))
-		if os.Getenv("TOCSIN_QUALITY_WRITE") != "" {
-			report(t, p, rs)
-		}
+	plans := planned(t)
+	list, worlds := "", run(t, plans)
+	for i, rs := range worlds {
+		list += fmt.Sprintf("# %s\n%s", plans[i], List(rs[0]))
 	}
 	if file := os.Getenv("TOCSIN_QUALITY_LIST"); file != "" {
 		require.NoError(t, os.WriteFile(file, []byte(list), 0o600))
 	}
+	report(t, plans, worlds, os.Getenv("TOCSIN_QUALITY_WRITE") != "")
 }
 
-// report writes the figures beside the other ones and the table into its document.
-func report(t *testing.T, p plan, rs []Result) {
-	const figures, document = "../../bench/quality.json", "../../docs/QUALITY.md"
-	raw, err := os.ReadFile(figures)
+// report sums up, and writes the figures beside the other ones and the tables into
+// their document.
+func report(t *testing.T, plans []plan, worlds [][]Result, write bool) {
+	by, names := map[string][]Result{}, []string{}
+	var many []Result
+	for i, rs := range worlds {
+		if plans[i].large > 0 {
+			many = append(many, rs[1])
+			rs = append(rs[:1:1], rs[2:]...)
+		}
+		for _, r := range rs {
+			if by[r.Name] == nil {
+				names = append(names, r.Name)
+			}
+			by[r.Name] = append(by[r.Name], r)
+		}
+	}
+	var sums []Result
+	figures, beside := map[string]float64{}, Result{}
+	for _, name := range names {
+		r := Sum(by[name])
+		sums = append(sums, r)
+		Figures("world", r, figures)
+		if name == "burn rate, tuned per tenant" {
+			beside = r
+		}
+	}
+	var large *Result
+	if many != nil {
+		x := Sum(many)
+		large = &x
+		Figures("world_10000", x, figures)
+	}
+	body := ""
+	for _, p := range plans {
+		body += fmt.Sprintf("- `TOCSIN_QUALITY=%s`: %d tenants, %d days of learning, %d scored, a scrape every %d s\n", p, p.tenants, p.learn, p.scored, p.scrape)
+	}
+	body += fmt.Sprintf("\n%s\n%s\n%s", TargetTable(Targets(sums[0], beside, large)), Table(sums), Breakdown(sums[0]))
+	t.Log("\n" + body)
+	if write {
+		publish(t, body, figures)
+	}
+}
+
+func publish(t *testing.T, body string, figures map[string]float64) {
+	const file, document = "../../bench/quality.json", "../../docs/QUALITY.md"
+	raw, err := os.ReadFile(file)
 	require.NoError(t, err)
 	all := map[string]float64{}
 	require.NoError(t, json.Unmarshal(raw, &all))
-	for _, r := range rs {
-		Figures(r, all)
-	}
+	maps.DeleteFunc(all, func(name string, _ float64) bool { return strings.HasPrefix(name, "world_") })
+	maps.Copy(all, figures)
 	raw, err = json.MarshalIndent(all, "", "  ")
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(figures, append(raw, '\n'), 0o600))
+	require.NoError(t, os.WriteFile(file, append(raw, '\n'), 0o600))
 	text, err := os.ReadFile(document)
 	require.NoError(t, err)
 	const from, to = "<!-- figures -->\n", "<!-- end of figures -->"
 	head, rest, ok := strings.Cut(string(text), from)
 	_, tail, ok2 := strings.Cut(rest, to)
 	require.True(t, ok && ok2, "%s lost its marks", document)
-	body := fmt.Sprintf("Seed %d, %d tenants, %d days of learning, %d scored, %d detectable faults.\n\n%s\n%s", p.seed, p.tenants, p.learn, p.scored, rs[0].Faults.All, Table(rs), Breakdown(rs[0]))
 	require.NoError(t, os.WriteFile(document, []byte(head+from+body+to+tail), 0o600))
 }

@@ -45,17 +45,22 @@ func Breakdown(r Result) string {
 	for _, k := range slices.Sorted(maps.Keys(r.Bands)) {
 		fmt.Fprintf(&b, " %s %.2f;", k, r.Bands[k])
 	}
-	fmt.Fprintf(&b, "\nPages per incident that called: %.2f. A dead source and its backlog: %d alerts, %d pages of its tenants.\n", r.PagesPerIncident, r.DeadAlerts, r.DeadPages)
+	fmt.Fprintf(&b, "\nPages per incident that called: %.2f. A dead source and its backlog: %d incident of the source; %d alerts, %d pages of its tenants.\n", r.PagesPerIncident, r.SourcePages, r.DeadAlerts, r.DeadPages)
 	return b.String()
 }
 
-// List is the false alerts, one a line, as tab-separated values.
+// List is the false alerts and the missed faults, one a line, as tab-separated values.
 func List(r Result) string {
 	var b strings.Builder
 	b.WriteString("cause\tat\tminutes\ttenant\ttps\trule\tslice\tcritical\tpaged\twhy\n")
 	for _, w := range r.Wrong {
 		fmt.Fprintf(&b, "%s\t%s\t%.0f\t%s\t%.3f\t%s\t%s\t%v\t%v\t%s\n", w.Cause, w.At.UTC().Format(time.RFC3339), w.End.Sub(w.At).Minutes(), w.Tenant, w.TPS, w.Rule, key(w.Slice),
 			w.Critical, !w.Paged.IsZero(), w.Reason)
+	}
+	b.WriteString("missed\tfrom\tminutes\ttenant\ttps\tacquirer\tcountry\tnats\trang already\n")
+	for _, m := range r.Missed {
+		f := m.Fault
+		fmt.Fprintf(&b, "%s\t%s\t%.0f\t%s\t%.3f\t%s\t%s\t%.0f\t%v\n", f.Name, f.From.UTC().Format(time.RFC3339), f.To.Sub(f.From).Minutes(), f.Tenant, m.TPS, f.Acquirer, f.Country, m.Nats, m.Rang)
 	}
 	return b.String()
 }
@@ -70,23 +75,3 @@ func told(h Hits) string {
 func percent(x float64) string { return fmt.Sprintf("%.0f%%", 100*x) }
 
 func minutes(d time.Duration) string { return fmt.Sprintf("%.1f", d.Minutes()) }
-
-// Figures adds a result to a flat object of numbers.
-func Figures(r Result, to map[string]float64) {
-	name := "world_" + strings.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
-			return c
-		}
-		return '_'
-	}, strings.ToLower(r.Name)) + "_"
-	for k, v := range map[string]float64{
-		"false_alerts_per_tenant_month": r.FalseAlerts, "false_alerts_per_tenant_month_informed": r.Informed, "false_alerts_per_tenant_month_uninformed": r.Uninformed,
-		"false_pages_per_week": r.FalsePages, "precision": r.Precision, "recall": r.Faults.Share(), "recall_critical": r.Critical.Share(), "recall_by_lost_transactions": r.Weighted,
-		"delay_p50_seconds": r.DelayP50.Seconds(), "delay_p95_seconds": r.DelayP95.Seconds(), "delay_over_oracle_p50_seconds": r.OverP50.Seconds(),
-		"delay_over_oracle_p95_seconds": r.OverP95.Seconds(), "critical_p95_seconds": r.CriticalP95.Seconds(), "shared_page_p95_seconds": r.SharedP95.Seconds(),
-		"shared_paged": r.Shared.Share(), "pages_per_shared_fault": r.PagesPerShared, "lost_paged_in_5_min": r.LostPagedIn5, "lost_seen_in_60_min": r.LostSeenIn60,
-		"dead_source_alerts": float64(r.DeadAlerts), "dead_source_pages": float64(r.DeadPages),
-	} {
-		to[name+k] = v
-	}
-}

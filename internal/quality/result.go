@@ -32,6 +32,7 @@ type Result struct {
 	Name          string
 	Alerts, Pages int
 	Wrong         []Wrong // false alerts
+	Missed        []Miss
 	FalseAlerts   float64
 	Informed      float64            // of tenants that count failing customers
 	Uninformed    float64            // of those that do not
@@ -39,8 +40,9 @@ type Result struct {
 	ByCause       map[string]int
 	FalsePages    float64 // of a team with Config.Team tenants
 	Precision     float64
-	DeadAlerts    int // of tenants whose source fell silent, from then until its backlog is in
+	DeadAlerts    int // false ones of tenants whose source fell silent, from then until its backlog is in
 	DeadPages     int
+	SourcePages   int // that say that the source is silent
 
 	Faults, Critical   Hits // detectable ones
 	Kinds              map[string]Hits
@@ -54,161 +56,90 @@ type Result struct {
 	PagesPerIncident   float64 // 0: knows no incidents
 	LostPagedIn5       float64 // share of the lost transactions that are in faults paged within 5 min
 	LostSeenIn60       float64
+
+	raw
 }
 
-// found is what a detector said of one fault.
-type found struct {
-	first, paged time.Time
-	calls        int
+// Miss is a detectable fault that no alert was about.
+type Miss struct {
+	Fault     *world.Fault
+	TPS, Nats float64 // of the tenant with most evidence
+	Rang      bool    // an alert of the tenant was ringing when it began: it may have been seen so
 }
 
-// judge scores alerts by the world's truth, for a team that has so many tenants.
-func (c *court) judge(name string, all []Alert, team int) Result {
-	all = slices.DeleteFunc(slices.Clone(all), func(a Alert) bool { return a.At.Before(c.w.Scored()) })
-	r := Result{Name: name, ByCause: map[string]int{}, Bands: map[string]float64{}, Kinds: map[string]Hits{}}
-	r.PagesPerIncident = perIncident(all)
-	all = merged(all)
-	r.Alerts = len(all)
-	said := map[*world.Fault]*found{}
-	for _, f := range c.w.Faults {
-		said[f] = &found{}
-	}
-	for _, a := range all {
-		if !a.Paged.IsZero() {
-			r.Pages++
-		}
-		about := c.about(a)
-		if len(about) == 0 {
-			w := Wrong{Alert: a, Cause: c.cause(a)}
-			if t := c.tenants[a.Tenant]; t != nil {
-				w.TPS = t.TPS
-			}
-			r.Wrong = append(r.Wrong, w)
-			continue
-		}
-		for _, f := range about {
-			said[f].first = earlier(said[f].first, a.At)
-		}
-		if f := said[about[0]]; !a.Paged.IsZero() { // a page is about the tenant's own fault, if it has one
-			f.paged = earlier(f.paged, a.Paged)
-			f.calls++
-		}
-	}
-	if r.Precision = 1; len(all) > 0 {
-		r.Precision = 1 - float64(len(r.Wrong))/float64(len(all))
-	}
-	c.wrong(&r, team)
-	c.recall(&r, said)
-	return r
+// raw is what a Result is computed from; those of several worlds add up.
+type raw struct {
+	worlds                       int
+	weeks                        float64 // scored
+	months, informed, uninformed float64 // tenant-months
+	bandMonths                   map[string]float64
+	bandWrong                    map[string]int
+	wrongInformed, wrongOthers   int
+	falsePages                   float64
+	delays, over                 []time.Duration
+	critical, shared             []time.Duration
+	lost, seen, in5, in60        float64
+	calls                        int // for shared faults
+	incidents, incidentCalls     int
 }
 
-func earlier(old, at time.Time) time.Time {
-	if old.IsZero() || at.Before(old) {
-		return at
+// settle computes what people read.
+func (r *Result) settle() {
+	r.FalseAlerts, r.FalsePages = share(float64(len(r.Wrong)), r.months), share(r.falsePages, r.weeks)
+	r.Informed, r.Uninformed = share(float64(r.wrongInformed), r.informed), share(float64(r.wrongOthers), r.uninformed)
+	for b, months := range r.bandMonths {
+		r.Bands[b] = share(float64(r.bandWrong[b]), months)
 	}
-	return old
+	if r.Precision = 1; r.Alerts > 0 {
+		r.Precision = 1 - float64(len(r.Wrong))/float64(r.Alerts)
+	}
+	r.DelayP50, r.DelayP95 = quantile(r.delays, 0.5), quantile(r.delays, 0.95)
+	r.OverP50, r.OverP95 = quantile(r.over, 0.5), quantile(r.over, 0.95)
+	r.CriticalP95, r.SharedP95 = quantile(r.critical, 0.95), quantile(r.shared, 0.95)
+	r.Weighted, r.LostPagedIn5, r.LostSeenIn60 = share(r.seen, r.lost), share(r.in5, r.lost), share(r.in60, r.lost)
+	r.PagesPerShared = share(float64(r.calls), float64(r.Shared.Found))
+	r.PagesPerIncident = share(float64(r.incidentCalls), float64(r.incidents))
 }
 
-// perIncident counts the calls of those incidents that called.
-func perIncident(all []Alert) float64 {
-	calls, n := map[int]bool{}, 0
-	for _, a := range all {
-		if a.Incident > 0 && !a.Paged.IsZero() {
-			calls[a.Incident] = true
-			n++
+// Sum is one detector's result over several worlds.
+func Sum(rs []Result) Result {
+	out := newResult(rs[0].Name)
+	for _, r := range rs {
+		out.Alerts, out.Pages, out.Wrong = out.Alerts+r.Alerts, out.Pages+r.Pages, append(out.Wrong, r.Wrong...)
+		out.Missed = append(out.Missed, r.Missed...)
+		out.DeadAlerts, out.DeadPages, out.SourcePages = out.DeadAlerts+r.DeadAlerts, out.DeadPages+r.DeadPages, out.SourcePages+r.SourcePages
+		out.Faults, out.Critical, out.Shared = out.Faults.plus(r.Faults), out.Critical.plus(r.Critical), out.Shared.plus(r.Shared)
+		for k, n := range r.ByCause {
+			out.ByCause[k] += n
 		}
+		for k, h := range r.Kinds {
+			out.Kinds[k] = out.Kinds[k].plus(h)
+		}
+		out.add(r.raw)
 	}
-	return share(float64(n), float64(len(calls)))
+	out.settle()
+	return out
 }
 
-// wrong counts the false ones. Pages of single tenants grow with their number, those
-// over all tenants do not.
-func (c *court) wrong(r *Result, team int) {
-	months := float64(c.w.Score) / float64(month)
-	var informed, uninformed float64
-	count, bands := map[bool]float64{}, map[string]float64{}
-	for _, t := range c.w.Tenants {
-		count[t.Informed]++
-		bands[band(t.TPS)]++
+func (h Hits) plus(x Hits) Hits { return Hits{h.Found + x.Found, h.All + x.All} }
+
+func (r *raw) add(x raw) {
+	r.worlds += x.worlds
+	r.weeks, r.months, r.informed, r.uninformed = r.weeks+x.weeks, r.months+x.months, r.informed+x.informed, r.uninformed+x.uninformed
+	for b, v := range x.bandMonths {
+		r.bandMonths[b] += v
+		r.bandWrong[b] += x.bandWrong[b]
 	}
-	pages := 0.0
-	for _, w := range r.Wrong {
-		r.ByCause[w.Cause]++
-		weight := 1.0
-		if t := c.tenants[w.Tenant]; t != nil {
-			weight = float64(team) / float64(len(c.w.Tenants))
-			r.Bands[band(t.TPS)]++
-			if t.Informed {
-				informed++
-			} else {
-				uninformed++
-			}
-		}
-		if !w.Paged.IsZero() {
-			pages += weight
-		}
-	}
-	for b, n := range bands {
-		r.Bands[b] /= n * months
-	}
-	r.FalseAlerts = share(float64(len(r.Wrong)), float64(len(c.w.Tenants))*months)
-	r.Informed, r.Uninformed = share(informed, count[true]*months), share(uninformed, count[false]*months)
-	r.FalsePages = share(pages, c.w.Score.Hours()/(7*24))
-	for _, w := range r.Wrong {
-		if w.Cause == "dead_source" {
-			r.DeadAlerts++
-			if !w.Paged.IsZero() {
-				r.DeadPages++
-			}
-		}
-	}
+	r.wrongInformed, r.wrongOthers, r.falsePages = r.wrongInformed+x.wrongInformed, r.wrongOthers+x.wrongOthers, r.falsePages+x.falsePages
+	r.delays, r.over = append(r.delays, x.delays...), append(r.over, x.over...)
+	r.critical, r.shared = append(r.critical, x.critical...), append(r.shared, x.shared...)
+	r.lost, r.seen, r.in5, r.in60 = r.lost+x.lost, r.seen+x.seen, r.in5+x.in5, r.in60+x.in60
+	r.calls, r.incidents, r.incidentCalls = r.calls+x.calls, r.incidents+x.incidents, r.incidentCalls+x.incidentCalls
 }
 
-func (c *court) recall(r *Result, said map[*world.Fault]*found) {
-	var delays, over, critical, shared []time.Duration
-	var lost, seen, in5, in60 float64
-	calls := 0
-	for _, f := range c.w.Faults {
-		if !f.Detectable() {
-			continue
-		}
-		at := said[f]
-		is, delay := !at.first.IsZero(), at.first.Sub(f.From)
-		lost += f.Transacts
-		r.Faults.count(is)
-		kind := r.Kinds[f.Name]
-		kind.count(is)
-		r.Kinds[f.Name] = kind
-		if is {
-			seen += f.Transacts
-			delays, over = append(delays, delay), append(over, at.first.Sub(f.Seen))
-			if delay <= time.Hour {
-				in60 += f.Transacts
-			}
-		}
-		call := at.paged.Sub(f.From)
-		if !at.paged.IsZero() && call <= 5*time.Minute {
-			in5 += f.Transacts
-		}
-		if f.Critical() {
-			r.Critical.count(is)
-			if is {
-				critical = append(critical, delay)
-			}
-		}
-		if f.Touched() >= 20 {
-			r.Shared.count(!at.paged.IsZero())
-			calls += at.calls
-			if !at.paged.IsZero() {
-				shared = append(shared, call)
-			}
-		}
-	}
-	r.DelayP50, r.DelayP95 = quantile(delays, 0.5), quantile(delays, 0.95)
-	r.OverP50, r.OverP95 = quantile(over, 0.5), quantile(over, 0.95)
-	r.CriticalP95, r.SharedP95 = quantile(critical, 0.95), quantile(shared, 0.95)
-	r.Weighted, r.LostPagedIn5, r.LostSeenIn60 = share(seen, lost), share(in5, lost), share(in60, lost)
-	r.PagesPerShared = share(float64(calls), float64(r.Shared.Found))
+func newResult(name string) Result {
+	return Result{Name: name, ByCause: map[string]int{}, Bands: map[string]float64{}, Kinds: map[string]Hits{},
+		raw: raw{bandMonths: map[string]float64{}, bandWrong: map[string]int{}}}
 }
 
 func quantile(ds []time.Duration, q float64) time.Duration {

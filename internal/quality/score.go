@@ -24,6 +24,9 @@ type Alert struct {
 
 func (a Alert) product() bool { return a.Tenant == string(tenant.Product) }
 
+// source says whether it is about a sender of samples, not about payments.
+func (a Alert) source() bool { return a.Slice["source"] != "" }
+
 // Wrong is an alert that is about no fault.
 type Wrong struct {
 	Alert
@@ -107,6 +110,9 @@ func newCourt(w *world.World) *court {
 
 // about lists the faults that an alert may be about, the tenant's own first.
 func (c *court) about(a Alert) (out []*world.Fault) {
+	if a.source() {
+		return nil
+	}
 	during := func(f *world.Fault) bool { return !a.At.Before(f.From) && !a.At.After(f.To.Add(countsAfter)) }
 	product := a.product()
 	own := c.own[a.Tenant]

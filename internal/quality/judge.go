@@ -1,0 +1,176 @@
+package quality
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/internal/quality/world"
+)
+
+// found is what a detector said of one fault.
+type found struct {
+	first, paged time.Time
+	calls        int
+}
+
+// judge scores alerts by the world's truth, for a team that has so many tenants.
+func (c *court) judge(name string, all []Alert, team int) Result {
+	all = slices.DeleteFunc(slices.Clone(all), func(a Alert) bool { return a.At.Before(c.w.Scored()) })
+	r := newResult(name)
+	r.incidents, r.incidentCalls = perIncident(all)
+	all = merged(all)
+	r.Alerts = len(all)
+	said := map[*world.Fault]*found{}
+	for _, f := range c.w.Faults {
+		said[f] = &found{}
+	}
+	for _, a := range all {
+		if !a.Paged.IsZero() {
+			r.Pages++
+		}
+		if a.source() && c.silent(a.At) {
+			r.SourcePages++
+			continue
+		}
+		about := c.about(a)
+		if len(about) == 0 {
+			w := Wrong{Alert: a, Cause: c.cause(a)}
+			if t := c.tenants[a.Tenant]; t != nil {
+				w.TPS = t.TPS
+			}
+			r.Wrong = append(r.Wrong, w)
+			continue
+		}
+		for _, f := range about {
+			said[f].first = earlier(said[f].first, a.At)
+		}
+		if f := said[about[0]]; !a.Paged.IsZero() { // a page is about the tenant's own fault, if it has one
+			f.paged = earlier(f.paged, a.Paged)
+			f.calls++
+		}
+	}
+	c.wrong(&r, team)
+	c.recall(&r, said, all)
+	r.settle()
+	return r
+}
+
+// silent says whether a source was silent then.
+func (c *court) silent(at time.Time) bool {
+	return slices.ContainsFunc(c.w.Benign, func(f *world.Fault) bool { return f.Name == "dead_source" && !at.Before(f.From) && !at.After(f.To) })
+}
+
+func earlier(old, at time.Time) time.Time {
+	if old.IsZero() || at.Before(old) {
+		return at
+	}
+	return old
+}
+
+// perIncident counts the incidents that called, and their calls.
+func perIncident(all []Alert) (incidents, n int) {
+	calls := map[int]bool{}
+	for _, a := range all {
+		if a.Incident > 0 && !a.Paged.IsZero() {
+			calls[a.Incident] = true
+			n++
+		}
+	}
+	return len(calls), n
+}
+
+// wrong counts the false ones. Pages of single tenants grow with their number, those
+// over all tenants do not.
+func (c *court) wrong(r *Result, team int) {
+	months := float64(c.w.Score) / float64(month)
+	r.worlds, r.weeks = 1, c.w.Score.Hours()/(7*24)
+	for _, t := range c.w.Tenants {
+		r.months += months
+		r.bandMonths[band(t.TPS)] += months
+		if t.Informed {
+			r.informed += months
+		} else {
+			r.uninformed += months
+		}
+	}
+	for _, w := range r.Wrong {
+		r.ByCause[w.Cause]++
+		weight := 1.0
+		if t := c.tenants[w.Tenant]; t != nil {
+			weight = float64(team) / float64(len(c.w.Tenants))
+			r.bandWrong[band(t.TPS)]++
+			if t.Informed {
+				r.wrongInformed++
+			} else {
+				r.wrongOthers++
+			}
+		}
+		if w.Cause == "dead_source" {
+			r.DeadAlerts++
+		}
+		if w.Paged.IsZero() {
+			continue
+		}
+		r.falsePages += weight
+		if w.Cause == "dead_source" {
+			r.DeadPages++
+		}
+	}
+}
+
+func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
+	for _, f := range c.w.Faults {
+		if !f.Detectable() {
+			continue
+		}
+		at := said[f]
+		is, delay := !at.first.IsZero(), at.first.Sub(f.From)
+		called, call := !at.paged.IsZero(), at.paged.Sub(f.From)
+		r.Faults.count(is)
+		kind := r.Kinds[f.Name]
+		kind.count(is)
+		r.Kinds[f.Name] = kind
+		r.lost += f.Transacts
+		if !is {
+			r.Missed = append(r.Missed, c.missed(f, all))
+		}
+		if is {
+			r.seen += f.Transacts
+			r.delays, r.over = append(r.delays, delay), append(r.over, at.first.Sub(f.Seen))
+			if delay <= time.Hour {
+				r.in60 += f.Transacts
+			}
+		}
+		if called && call <= 5*time.Minute {
+			r.in5 += f.Transacts
+		}
+		if f.Critical() {
+			r.Critical.count(is)
+			if is {
+				r.critical = append(r.critical, delay)
+			}
+		}
+		if f.Touched() >= 20 {
+			r.Shared.count(called)
+			r.calls += at.calls
+			if called {
+				r.shared = append(r.shared, call)
+			}
+		}
+	}
+}
+
+// missed tells a fault that nobody noticed, and whether something else rang there when it began.
+func (c *court) missed(f *world.Fault, all []Alert) Miss {
+	m := Miss{Fault: f}
+	for id, nats := range f.Evidence {
+		if nats > m.Nats {
+			m.Nats = nats
+			m.TPS = c.tenants[id].TPS
+		}
+	}
+	m.Rang = slices.ContainsFunc(all, func(a Alert) bool {
+		return a.Tenant == f.Tenant && a.At.Before(f.From) && a.End.Add(again).After(f.From)
+	})
+	return m
+}
