@@ -178,7 +178,7 @@ func Draft(s State, set Settings, last []tenant.ID) Rollout {
 
 // Begin starts a rollout of a new revision.
 func Begin(s State, b Beginning, now time.Time) (Change, error) {
-	if err := said(b.Revision.Reason); err != nil {
+	if err := Said(b.Revision.Reason); err != nil {
 		return Change{}, err
 	}
 	if s.Rollout.Open() {
@@ -280,7 +280,7 @@ func Due(s State, hold *Hold, tenants []tenant.ID, now time.Time) Change {
 // Resume begins the stage of a halted rollout again, because somebody says that
 // its pages are right.
 func Resume(s State, by, reason string, tenants []tenant.ID, now time.Time) (Change, error) {
-	if err := said(reason); err != nil {
+	if err := Said(reason); err != nil {
 		return Change{}, err
 	}
 	if s.Rollout.State != Halted {
@@ -296,7 +296,7 @@ func Resume(s State, by, reason string, tenants []tenant.ID, now time.Time) (Cha
 
 // Hurry gives every tenant the policy that is being rolled out, at once.
 func Hurry(s State, by, reason string, now time.Time) (Change, error) {
-	if err := said(reason); err != nil {
+	if err := Said(reason); err != nil {
 		return Change{}, err
 	}
 	if !s.Rollout.Open() {

@@ -108,7 +108,7 @@ func Put(s State, r Revision, now time.Time) Change {
 // the one before. Of a rollout under way that is the one it began from. A rollback
 // is not held by anything.
 func RollBack(s State, to int, by, reason string, now time.Time) (Change, error) {
-	if err := said(reason); err != nil {
+	if err := Said(reason); err != nil {
 		return Change{}, err
 	}
 	c := Change{State: s}
@@ -173,8 +173,8 @@ func (c Change) sealed() Change {
 	return c
 }
 
-// said refuses a change that nobody gives a reason for.
-func said(reason string) error {
+// Said refuses a change that nobody gives a reason for.
+func Said(reason string) error {
 	switch {
 	case reason == "":
 		return problem.New(problem.Invalid, "a reason is missing: whoever reads the ledger wants to know why")

@@ -159,6 +159,10 @@ func (s *Server) planPolicy(w http.ResponseWriter, r *http.Request, _ web.Princi
 	if err := flow.MatchesPolicy(state, match); err != nil {
 		return err
 	}
+	if !s.planning.TryLock() { // each keeps a processor busy that has samples to judge
+		return problem.New(problem.TooMany, "another plan is being made").WithHint("try again in some seconds").WithRetryAfter(5 * time.Second)
+	}
+	defer s.planning.Unlock()
 	a, err := s.plan(r.Context(), state, p)
 	if err != nil {
 		return err

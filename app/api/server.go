@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,7 +65,8 @@ type Server struct {
 	Reload func(ctx context.Context, by string) (ReloadAnswer, error)
 	// CheckPolicy reads a policy as the files' are read, with the catalog in force.
 	CheckPolicy func(text []byte) (*profiles.Policy, fault.List)
-	BodySize    int64 // of a remote-write request
+	planning    sync.Mutex // one plan at a time
+	BodySize    int64      // of a remote-write request
 	// SignIn sends people links to sign in; Mails says whether a mail channel is
 	// configured that could.
 	SignIn *signin.Desk

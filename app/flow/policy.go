@@ -48,6 +48,9 @@ func (r Rules) Policies() []*profiles.Policy {
 	return out
 }
 
+// revisionsKept is how many texts of the policy are kept.
+const revisionsKept = 1000
+
 func revisionKey(number int) string { return fmt.Sprintf("%08d", number) }
 
 func policyHome() store.Partition { return store.PartitionOf(rollout.Subject) }
@@ -144,6 +147,9 @@ func PolicyBatch(c rollout.Change) store.Batch {
 		b.Puts = append(b.Puts, put(rollout.Rollouts, revisionKey(c.Rollout.Number), rollout.RolloutKind, rollout.RolloutVersion, c.Rollout))
 	}
 	if c.Revision != nil {
+		if old := c.Revision.Number - revisionsKept; old > 0 && old != c.Standing.InForce && old != c.Standing.Before {
+			b.Deletes = append(b.Deletes, store.RecordKey{Collection: rollout.Revisions, Key: revisionKey(old)})
+		}
 		b.Puts = append(b.Puts, put(rollout.Revisions, revisionKey(c.Revision.Number), rollout.RevisionKind, rollout.RevisionVersion, c.Revision))
 	}
 	b.Timers = []store.Timer{{ID: rollout.StageTimer, At: c.Timer, Subject: rollout.Subject, Kind: rollout.StageTimer}}
@@ -165,6 +171,9 @@ func ChangePolicy(tx *partition.Tx, c rollout.Change) {
 	b := PolicyBatch(c)
 	for _, r := range b.Puts {
 		tx.PutRaw(r)
+	}
+	for _, k := range b.Deletes {
+		tx.Delete(k.Collection, k.Key)
 	}
 	for _, t := range b.Timers {
 		tx.SetTimer(t)

@@ -41,10 +41,10 @@ func (s *Shared) EditPolicy(tx *partition.Tx, e PolicyEdit) (out rollout.State, 
 	switch open := state.Rollout.Open(); {
 	case !open && rules.Revision == state.Standing.InForce && rules.Policy.Sha == r.Sha:
 		return state, false, nil
+	case rollout.Said(e.Reason) != nil:
+		err = rollout.Said(e.Reason)
 	case !e.Now:
 		c, err = rollout.Begin(state, rollout.Beginning{Revision: r, Settings: RolloutSettings(rules.Policy, rules.Catalog), Tenants: s.directory.IDs(), Last: e.Last}, now)
-	case e.Reason == "":
-		err = problem.New(problem.Invalid, "a reason is missing: whoever reads the ledger wants to know why it could not wait")
 	case open && rules.Next != nil && rules.Next.Policy.Sha == r.Sha:
 		c, err = rollout.Hurry(state, e.By, e.Reason, now)
 	default:

@@ -1,8 +1,9 @@
 // Package plan says what another policy would change, before it does: for how many
 // tenants, in which way, and for the largest by name.
 //
-// It compiles both policies for every tenant and keeps the differences only, so
-// that a hundred thousand tenants need little memory. It stores nothing.
+// It compiles both policies once for all tenants that are alike and keeps the
+// differences only, so that a hundred thousand tenants need little time and memory.
+// It stores nothing.
 package plan
 
 import (
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -27,7 +29,7 @@ const (
 	largest      = 10     // tenants told by name
 	maxSentences = 100    // told
 	maxDistinct  = 20_000 // kept while counting
-	maxKnown     = 50_000 // pairs of profiles whose difference is remembered
+	maxKnown     = 50_000 // kinds of tenants whose difference is remembered
 )
 
 // Input is what a plan is made of.
@@ -134,12 +136,33 @@ func Rules(before, after *profiles.Policy) []string {
 }
 
 func (in Input) compile(t tenant.Tenant) (before, after []rule.Rule) {
-	before, _ = profiles.Compile(in.Before, t, in.Observe(in.Before, t))
-	after, _ = profiles.Compile(in.After, t, in.Observe(in.After, t))
-	return before, after
+	return in.kindOf(t).compile(in)
 }
 
 func (in Input) diff(t tenant.Tenant) profiles.Diff { return profiles.Compare(in.compile(t)) }
+
+// kind is all that a tenant's profiles depend on: tenants of one kind have the same.
+type kind struct {
+	Document      tenant.Tenant
+	Before, After profiles.Observation
+}
+
+// kindOf leaves out of the document who the tenant is. Only overrides name tenants.
+func (in Input) kindOf(t tenant.Tenant) kind {
+	k := kind{t, in.Observe(in.Before, t), in.Observe(in.After, t)}
+	d := &k.Document
+	d.Name, d.Revision, d.OnboardedAt, d.OptIns, d.Labels = "", 0, time.Time{}, nil, nil
+	if len(k.Before.Overrides)+len(k.After.Overrides) == 0 {
+		d.ID = ""
+	}
+	return k
+}
+
+func (k kind) compile(in Input) (before, after []rule.Rule) {
+	before, _ = profiles.Compile(in.Before, k.Document, k.Before)
+	after, _ = profiles.Compile(in.After, k.Document, k.After)
+	return before, after
+}
 
 // tally is what many tenants' differences add up to.
 type tally struct {
@@ -155,16 +178,19 @@ func newTally() *tally {
 	return &tally{sentences: map[string]int{}, anew: map[string]int{}, unruled: map[string]int{}}
 }
 
-// effect is what one pair of profiles adds to the tally.
+// effect is what a tenant of one kind adds to the tally.
 type effect struct {
-	words []string
-	anew  []string
-	bare  bool
+	words   []string
+	anew    []string
+	unruled []string
+	bare    bool
 }
 
-// count compiles every tenant, a part on each processor.
+// count compiles every tenant, a part on each of half the processors: a daemon has
+// samples to judge meanwhile.
 func (in Input) count() *tally {
-	parts := slices.Collect(slices.Chunk(in.Tenants, max(1, (len(in.Tenants)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))))
+	workers := max(1, runtime.GOMAXPROCS(0)/2)
+	parts := slices.Collect(slices.Chunk(in.Tenants, max(1, (len(in.Tenants)+workers-1)/workers)))
 	made := make([]*tally, len(parts))
 	var wg sync.WaitGroup
 	for i, part := range parts {
@@ -187,31 +213,27 @@ func (in Input) countPart(tenants []tenant.Tenant) *tally {
 	t := newTally()
 	known := map[[32]byte]effect{}
 	for _, doc := range tenants {
-		before, after := in.compile(doc)
-		key := fingerprint(before, after)
+		k := in.kindOf(doc)
+		key := k.fingerprint()
 		e, ok := known[key]
 		if !ok {
-			e = compare(before, after)
+			e = compare(k.compile(in))
+			now := profiles.Unruled(in.Before, doc)
+			e.unruled = slices.DeleteFunc(profiles.Unruled(in.After, doc), func(f string) bool { return slices.Contains(now, f) })
 			if len(known) < maxKnown {
 				known[key] = e
 			}
 		}
 		t.add(e)
-		now := profiles.Unruled(in.Before, doc)
-		for _, f := range profiles.Unruled(in.After, doc) {
-			if !slices.Contains(now, f) {
-				t.unruled[f]++
-			}
-		}
 	}
 	return t
 }
 
-// fingerprint tells pairs of profiles apart.
-func fingerprint(before, after []rule.Rule) (key [32]byte) {
-	raw, err := json.Marshal([2][]rule.Rule{before, after})
+// fingerprint tells kinds of tenants apart.
+func (k kind) fingerprint() [32]byte {
+	raw, err := json.Marshal(k)
 	if err != nil {
-		panic(problem.Wrap(err, problem.Internal, "a rule cannot be encoded"))
+		panic(problem.Wrap(err, problem.Internal, "a tenant's document cannot be encoded"))
 	}
 	return sha256.Sum256(raw)
 }
@@ -249,6 +271,9 @@ func (t *tally) add(e effect) {
 	}
 	for _, r := range e.anew {
 		t.anew[r]++
+	}
+	for _, f := range e.unruled {
+		t.unruled[f]++
 	}
 	if e.bare {
 		t.bare++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -96,6 +97,34 @@ func TestAPlanSaysWhoGetsWhat(t *testing.T) {
 	require.Len(t, got.Largest[0].Words, 2)
 	require.Equal(t, []plan.Ending{{Tenant: "t00300", Rule: refunds.Name, Slice: sli.Slice{{Label: "method", Value: "card"}}}}, got.Ends)
 	require.Empty(t, got.Warnings, "it counts the same as before: nothing is learned anew")
+}
+
+// TestAlikeTenantsAreCompiledOnce: what a plan leaves out of a tenant's document when it
+// tells kinds apart changes no rule.
+func TestAlikeTenantsAreCompiledOnce(t *testing.T) {
+	before, after := builtIn(t), edited(t, "result: [error]", "result: [error, abandoned]")
+	tenants := gateway(200)
+	for i := range tenants {
+		tenants[i].OnboardedAt = time.Date(2026, 1, i%28+1, 0, 0, 0, 0, time.UTC)
+		tenants[i].Labels = map[string]string{"brand": fmt.Sprint(i)}
+		tenants[i].State = []tenant.State{tenant.Live, tenant.Onboarding}[i%2]
+		tenants[i].ExpectedTPM = float64(i % 4)
+	}
+	in := input(before, after, tenants)
+	want := map[string]int{}
+	for _, doc := range tenants {
+		x, _ := profiles.Compile(before, doc, in.Observe(before, doc))
+		y, _ := profiles.Compile(after, doc, in.Observe(after, doc))
+		for _, w := range profiles.Compare(x, y).Words {
+			want[w]++
+		}
+	}
+	require.NotEmpty(t, want)
+	got := map[string]int{}
+	for _, c := range plan.Make(in).Changes {
+		got[c.Words] = c.Tenants
+	}
+	require.Equal(t, want, got)
 }
 
 func TestAPlanWarns(t *testing.T) {
