@@ -13,6 +13,8 @@ const (
 	upperShare = 0.975     // share of the posterior below the upper bound
 	swingSigma = 2.0       // the indifference zone in standard deviations of the hours' own ratios
 	leastZone  = 0.1       // the zone is at least this share of the mean
+	priorSwing = 0.2       // the swing of what was not seen yet, as a share of the mean
+	swingHours = 48.0      // hours that this is worth: slow swings take days to show
 )
 
 // hourSum is what one hour counted. Hours are closed once and then only read or
@@ -211,10 +213,16 @@ func estimate(sum olderSum, p *Parameters) usual {
 	a := sum.k + p.Prior*p.PriorWeight
 	c := sum.n - sum.k + (1-p.Prior)*p.PriorWeight
 	u := usual{mean: a / (a + c), strength: a + c, prior: p.Prior, weight: p.PriorWeight}
-	zone := math.Max(leastZone*u.mean, swingSigma*sum.swing())
+	zone := math.Max(leastZone*u.mean, swingSigma*sum.likelySwing(u.mean))
 	u.zoned = clampRatio(u.mean + zone)
 	u.upper = clampRatio(mathext.InvRegIncBeta(a, c, upperShare) + zone)
 	return u
+}
+
+// likelySwing is swing, drawn to what is usual of cells like this while hours are few.
+func (o olderSum) likelySwing(mean float64) float64 {
+	seen, prior := o.swing(), priorSwing*mean
+	return math.Sqrt((o.hours*seen*seen + swingHours*prior*prior) / (o.hours + swingHours))
 }
 
 // swing is the standard deviation of the hours' true ratios: what their scatter

@@ -66,7 +66,13 @@ func TestZoneFollowsSlowSwings(t *testing.T) {
 	_, narrow := steady.Ratio(Parameters{})
 	mean, wide := swinging.Ratio(Parameters{})
 	require.InDelta(t, 0.01, mean, 0.001)
-	require.Less(t, narrow, 0.012)
+	require.Less(t, narrow, 0.0126)
+	young := &Baseline{}
+	for h := int64(12); h > 0; h-- {
+		young.Observe(Step{Start: testStart - h*hour, End: testStart - (h-1)*hour, N: 36_000, K: 360, Coverage: 1})
+	}
+	_, unsure := young.Ratio(Parameters{})
+	require.Greater(t, unsure, 0.0134, "after half a day nobody knows how far it swings")
 	require.InDelta(t, mean+2*0.6*0.01/math.Sqrt2, wide, 0.002, "two standard deviations of the swing")
 }
 

@@ -48,6 +48,7 @@ type Parameters struct {
 	LooksPerMonth float64 // steps in 30 days; default LooksAtQuarterMinute
 	Young         bool    // only hard faults (at least 60% failing) may fire
 	Alternative   float64 // ratio of the small fault, where it is known what that looks like; default three points above the usual
+	Shift         float64 // how much above its usual ratio the step's mix of events makes one expect
 	Factor        float64 // what the threshold is multiplied by: how sensitive people want it; default 1
 }
 

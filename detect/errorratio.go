@@ -71,6 +71,7 @@ type memo struct {
 	h                     float64
 	slow, hard            weights
 	alone                 *usual // the prior's, for cells without a baseline
+	shifted               usual  // what is usual, and what the mix adds
 }
 
 func (m *memo) priorAlone(p *Parameters) *usual {
@@ -91,6 +92,22 @@ func (m *memo) update(p0 float64, p *Parameters) {
 	}
 }
 
+// shift is u with what the mix adds, in twentieths of the ratio: rounded up, so that
+// the logarithms of one step often serve the next. Less than what the indifference
+// zone allows is nothing.
+func (m *memo) shift(u *usual, by float64) *usual {
+	if !(by > u.mean*leastZone/4) {
+		return u
+	}
+	grain := u.mean / 20
+	by = math.Ceil(by/grain) * grain
+	m.shifted = *u
+	m.shifted.mean = clampRatio(u.mean + by)
+	m.shifted.zoned = clampRatio(u.zoned + by*(1+leastZone))
+	m.shifted.upper = clampRatio(u.upper + by*(1+leastZone))
+	return &m.shifted
+}
+
 // Step moves the detector by one closed step and says what it thinks. Steps come in
 // the order of time; one that is not newer than the last moves nothing, and neither
 // does one without events or with less than half coverage.
@@ -103,6 +120,7 @@ func (d *ErrorRatio) Step(p Parameters, b *Baseline, s Step) (out Decision) {
 	} else {
 		u = d.memo.priorAlone(&p)
 	}
+	u = d.memo.shift(u, p.Shift)
 	d.memo.update(u.upper, &p)
 	if s.usable() && s.Start >= d.last {
 		d.last = s.End
@@ -198,17 +216,24 @@ func (d *ErrorRatio) raise(by test, nats float64) {
 
 // ring moves a firing detector: has it become hard, is it over?
 //
-// It is over when both tests are below a third of what they need and health has
-// spanned two minutes. Three points more take hundreds of events to rule out, which
+// It is over when both tests are below a third of what they need, and two minutes
+// speak for health. Three points more take hundreds of events to rule out, which
 // a quiet cell sees in a day; so a larger fault is also over when ten minutes speak
 // for health at two thirds of h against half of that fault's own excess, and nothing
-// in them speaks for the small fault.
+// in them speaks for the small fault. What only a window saw is less than the small
+// fault: its end must be as certain as its begin was, or a level that stays would ring
+// and clear by chance for days.
 func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *Decision) {
 	a, m := &d.alarm, &d.memo
 	a.n, a.k = a.n+s.N, a.k+s.K
 	a.hard = a.hard || d.hard.score >= m.h+hardCost && d.hard.total()
 	ratio := (a.k - a.health.k) / math.Max(a.n-a.health.n, 1)
-	half := math.Min(math.Max((ratio+m.p0)/2, slowAlternative(m.p0, p.Alternative)), hardAlternative(m.p0))
+	small := a.by == shortWindow || a.by == longWindow
+	half := (ratio + m.p0) / 2
+	if !small {
+		half = math.Max(half, slowAlternative(m.p0, p.Alternative))
+	}
+	half = math.Min(math.Max(half, m.p0*(1+leastZone)), hardAlternative(m.p0))
 	if share*m.slow.evidence(s.N, s.K) > m.h/2 { // half mended within the step: health begins after it
 		a.health = cusum{}
 	} else {
@@ -218,7 +243,7 @@ func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *
 	quiet := d.slow.score < (m.h+slowCost)/3 && d.hard.score < (m.h+hardCost)/3
 	span := s.End - a.health.onset
 	healthy := a.health.score > 0
-	over := healthy && (quiet && span >= clearGuard ||
+	over := healthy && (quiet && span >= clearGuard && !small && a.health.score >= m.h/3 ||
 		span >= clearSure && a.health.score >= m.h && (p.Young || m.slow.evidence(a.health.n, a.health.k) <= 0) ||
 		span >= clearAfter && a.health.score >= m.h*2/3 && (p.Young || m.slow.evidence(a.health.n, a.health.k) <= 0))
 	if over {

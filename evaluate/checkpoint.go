@@ -1,6 +1,8 @@
 package evaluate
 
 import (
+	"slices"
+
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -12,14 +14,16 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// Records start with (kind, version); readers take every version so far. Version 2 added the severity of what stands and the evidence of the kinds
-// of rules that are not about failures, and what is kept of events that carry
-// their own time. Version 3 added which rules are in shadow, and the volume of the last day. Version 4 added
-// the windows of burn rates.
+// Records start with (kind, version); readers take every version so far. Version 2
+// added the severity of what stands and the evidence of the kinds of rules that are
+// not about failures, and what is kept of events that carry their own time. Version 3
+// added which rules are in shadow, and the volume of the last day, version 4 the
+// windows of burn rates, version 5 the combinations of slices and what they make one
+// expect.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 4
+	checkpointVersion = 5
 	checkpointOldest  = 1
 )
 
@@ -223,6 +227,9 @@ func (c *coder) cell(m *meter, cl *cell) {
 	c.floats(&cl.volume)
 	c.bools(&cl.judged, &cl.sending)
 	c.int(&cl.learned)
+	if c.version >= 5 {
+		c.joint(&cl.joint)
+	}
 	if !cl.judged {
 		return
 	}
@@ -230,6 +237,10 @@ func (c *coder) cell(m *meter, cl *cell) {
 		cl.base, cl.watches = &detect.Baseline{}, nil
 	}
 	c.state(cl.base)
+	if c.version >= 5 {
+		c.int(&cl.healed)
+		c.mix(&cl.mix)
+	}
 	if c.version >= 2 {
 		c.latency(&cl.latency)
 		optional(c, &cl.share)
@@ -284,7 +295,10 @@ func (c *coder) watch(w *watch) {
 	c.state(&w.det)
 	c.bools(&w.firing)
 	c.ints(&w.onset, &w.cleared)
-	c.floats(&w.score, &w.needed, &w.mix.n[0], &w.mix.n[1], &w.mix.expected[0], &w.mix.expected[1])
+	c.floats(&w.score, &w.needed)
+	if c.version < 5 {
+		c.mix(&mix{})
+	}
 	c.raised(&w.raised)
 	if c.version >= 2 {
 		c.floats(&w.late.n, &w.late.k, &w.rest.n, &w.rest.expected)
@@ -293,6 +307,10 @@ func (c *coder) watch(w *watch) {
 	if c.version >= 4 {
 		optional(c, &w.burn)
 	}
+}
+
+func (c *coder) mix(x *mix) {
+	c.floats(&x.n[0], &x.n[1], &x.expected[0], &x.expected[1])
 }
 
 func (c *coder) raised(r **raised) {
@@ -336,6 +354,13 @@ func (m *meter) reindex(c *coder) {
 		}
 		if cl.other != "" {
 			m.others[cl.other] = i
+		}
+		if cl.joint != nil {
+			if cl.judged || slices.ContainsFunc(cl.joint.cells, func(at int) bool { return at < 0 || at >= len(m.cells) }) {
+				c.fail()
+				return
+			}
+			m.joints[jointKey(cl.joint.cells)] = i
 		}
 	}
 	for _, d := range m.recent {

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"math"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
@@ -23,7 +24,10 @@ func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor
 			continue
 		}
 		c.sending = n[ci] > 0
-		usual, _ := c.base.Ratio(detect.Parameters{Prior: m.prior(m.rules[0], ci)})
+		usual, _ := c.base.Ratio(m.priorOf(m.rules[0], ci))
+		if n[ci] > 0 && len(m.mixed) == len(m.cells) {
+			usual = math.Max(usual, m.expected(ci, n[ci], usual)/n[ci])
+		}
 		done.cells = append(done.cells, contributed{ci, n[ci], k[ci], usual})
 	}
 	m.recent = append(m.recent, done)

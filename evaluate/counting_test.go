@@ -279,6 +279,7 @@ func TestTopSlices(t *testing.T) {
 			r.add(counter("result", "success", "acquirer", fmt.Sprintf("b%02d", i)), at, at)
 		}
 	}
-	require.LessOrEqual(t, len(r.meter().cells), 1+knownValues+1)
+	require.LessOrEqual(t, len(r.meter().cells), 1+knownValues+1+maxJoints)
+	require.Len(t, r.meter().joints, maxJoints)
 	require.Len(t, judged(), 8)
 }

@@ -1,7 +1,6 @@
 package evaluate
 
 import (
-	"math"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
@@ -10,7 +9,6 @@ import (
 )
 
 const (
-	mixMatters    = 1.25   // from here on the total is judged by its mix and not by its own history
 	halfCovered   = 0.5    // a step observed less is no evidence
 	sayAgainAfter = 60_000 // ms between two alerts that differ in evidence only
 	ownRatioFrom  = 1000   // events of a tenant's own after which its slices start from its ratio
@@ -38,7 +36,6 @@ type watch struct {
 	firing  bool            // what the detector says
 	onset   int64           // of what fires
 	cleared int64           // end of the step that ended it
-	mix     mix             // of the total only
 	late    lately
 	rest    rest    // of a slice's traffic
 	rate    float64 // events a minute that are usual now; of traffic, derived
@@ -148,9 +145,14 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 
 // judge moves the detectors of every rule and slice by the step.
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
+	mixed := false
 	for ri, r := range m.rules {
 		if ts.held(m, ri) {
 			continue
+		}
+		if r.Kind.Ratio() && !mixed {
+			m.followMix(r, n, k, step.End-step.Start, ts.o.YoungFor.Milliseconds())
+			mixed = true
 		}
 		if r.Kind == rule.Traffic {
 			ts.judgeTraffic(m, ri, step, n, live)
@@ -169,22 +171,19 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			s.N, s.K = n[ci], k[ci]
 			p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
 			p.Young = ts.young(m, c)
-			q, base := p, c.base
-			if ci == 0 && !p.Young {
-				usual, _ := base.Ratio(p)
-				expected := m.expected(r, usual, n, k, ts.o.YoungFor.Milliseconds())
-				if mixed := w.mix.follow(n[0], expected, step.End-step.Start); mixed > mixMatters*usual {
-					q.Prior, q.PriorWeight, base = mixed, math.Max(100, base.Events()), nil
-				}
+			if p.Shift = 0; !p.Young {
+				usual, _ := c.base.Ratio(p)
+				p.Shift = c.mix.ratio - usual
 			}
-			d := w.det.Step(q, base, s)
+			d := w.det.Step(p, c.base, s)
 			w.follow(d, s)
 			if r.Kind == rule.Declines {
 				w.late.follow(s)
 			}
 			if d.Changed && d.Firing && !w.trial {
-				c.base.Retract(d.Onset, step.End)
-				m.cells[0].base.Retract(d.Onset, step.End)
+				m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
+			} else if d.Changed && !w.trial {
+				c.healed = step.End
 			}
 			if live {
 				ts.say(m, standing{r, c, w}, d, step)

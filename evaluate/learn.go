@@ -1,6 +1,10 @@
 package evaluate
 
-import "github.com/tocsin-alerting/tocsin/detect"
+import (
+	"slices"
+
+	"github.com/tocsin-alerting/tocsin/detect"
+)
 
 // prior is what a cell is thought to do before it has its own ratio: the
 // rule's word, or for a slice the tenant's own total once that is known.
@@ -9,6 +13,11 @@ func (m *meter) prior(r *ruleState, ci int) float64 {
 		return r.Prior
 	}
 	return r.slices
+}
+
+// priorOf is prior as a detector is told it.
+func (m *meter) priorOf(r *ruleState, ci int) detect.Parameters {
+	return detect.Parameters{Prior: m.prior(r, ci)}
 }
 
 func (m *meter) setPriors() {
@@ -21,18 +30,23 @@ func (m *meter) setPriors() {
 	}
 }
 
-// learn lets the cells that are healthy learn the step. What a slice's fault
-// does to the total is not learned by the total either.
+// holdAfter is how long after a fault nothing is learned of what it touched, in ms.
+const holdAfter = 12 * 3_600_000
+
+// learn lets the cells that are healthy, and have been for a while, learn the step.
+// What a slice's fault does to the total, and to the slices it crosses, is not learned
+// by those either.
 func (m *meter) learn(step detect.Step, n, k []float64) {
-	ringing := false
-	for ci := len(m.cells) - 1; ci >= 0; ci-- {
-		c := m.cells[ci]
-		if !c.judged {
-			continue
-		}
-		fires := c.ringing()
-		ringing = ringing || fires
-		if fires || ci == 0 && ringing || c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
+	holds, any := slices.Grow(m.holds[:0], len(m.cells))[:len(m.cells)], false
+	for ci, c := range m.cells {
+		holds[ci] = c.judged && (c.ringing() || c.healed > 0 && step.Start < c.healed+holdAfter)
+		any = any || holds[ci]
+	}
+	m.holds = holds
+	held := m.learnJoints(step, n, k)
+	for ci, c := range m.cells {
+		if !c.judged || holds[ci] || ci == 0 && any || held[ci] > heldShare*n[ci] ||
+			c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
 			continue
 		}
 		s := step

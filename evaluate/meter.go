@@ -50,7 +50,12 @@ type meter struct {
 	lastClose int64 // end of the newest closed step
 	kept      kept  // of events that stand for more than themselves
 	recent    []closed
-	day       lastDay // of the total's events
+	day       lastDay        // of the total's events
+	joints    map[string]int // combinations to their cells
+	mixed     []explained    // of the newest step, by cell; derived
+	holds     []bool         // cells that do not learn the newest step
+	held      []float64      // how much of it is of combinations that do not
+	resolving bool           // series are resolved anew: what is found then is not newborn
 	sumN      []float64
 	sumK      []float64
 }
@@ -67,6 +72,9 @@ type cell struct {
 	base    *detect.Baseline
 	watches []*watch      // one per rule of the meter; nil where the rule does not cut so
 	latency *latency      // of a histogram's
+	joint   *joint        // it stands for a combination
+	mix     mix           // what its combinations make one expect
+	healed  int64         // end of the newest fault, ms
 	share   *season.Share // of the total's volume, where traffic is judged; not the total's own
 }
 
@@ -89,7 +97,7 @@ func (m *meter) setSpec(spec sli.Spec, base int64) {
 
 func newMeter(env string, spec sli.Spec, base int64) *meter {
 	m := &meter{env: env, spec: spec, id: spec.ID(), base: base, length: base,
-		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, others: map[string]int{}}
+		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, joints: map[string]int{}, others: map[string]int{}}
 	m.setSpec(spec, base)
 	m.addCell(nil)
 	return m
@@ -132,6 +140,7 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 			m.recent[r].cells = slices.DeleteFunc(m.recent[r].cells, func(c contributed) bool { return c.cell == free })
 		}
 		m.cells[free] = &cell{slice: sli.Slice{d}}
+		m.part(free)
 	default:
 		if o, ok := m.others[d.Label]; ok {
 			return o
@@ -391,7 +400,7 @@ func (m *meter) atMost(in []*cell, most int) (kept []*cell, room int) {
 
 // giveUp ends that a cell is judged.
 func (c *cell) giveUp() {
-	c.judged, c.base, c.watches, c.latency, c.share = false, nil, nil, nil, nil
+	c.judged, c.base, c.watches, c.latency, c.share, c.mix, c.healed = false, nil, nil, nil, nil, mix{}, 0
 }
 
 // busy says whether an alert of the cell stands or is about to.

@@ -1,40 +1,24 @@
 package evaluate
 
-import (
-	"math"
+import "math"
 
-	"github.com/tocsin-alerting/tocsin/detect"
-)
-
-// expected is how many failures of the step the mix of its slices makes one
-// expect of the total, so that moving to a worse method is no fault: by each
-// dimension from its slices' own usual ratios, and the dimension that expects
-// most counts. A slice too young to have a usual ratio explains its own
-// failures (it is judged by itself), unless most of the volume is that young.
-func (m *meter) expected(r *ruleState, usual float64, n, k []float64, youngFor int64) float64 {
-	most := 0.0
-	for _, label := range r.SLI.Slices {
-		expected, volume, known := 0.0, 0.0, 0.0
+// expectedOver is how many slow events of the step the mix of its slices makes one
+// expect of the total, so that moving to a slower method is no fault: by each
+// dimension from its slices' distributions, at the total's edge (their own may be
+// another), and the dimension that expects most counts.
+func (m *meter) expectedOver(usual float64, n []float64) float64 {
+	most, edge := 0.0, m.cells[0].latency.edge()
+	for _, label := range m.spec.Slices {
+		expected, volume := 0.0, 0.0
 		for ci, c := range m.cells {
 			if !c.judged || len(c.slice) == 0 || c.slice[0].Label != label || n[ci] <= 0 {
 				continue
 			}
+			over, _ := c.slower(edge)
 			volume += n[ci]
-			if c.latency != nil { // at the total's edge: its own may be another
-				known += n[ci]
-				over, _ := c.slower(m.cells[0].latency.edge())
-				expected += n[ci] * over
-				continue
-			}
-			if c.learned < youngFor {
-				expected += k[ci]
-				continue
-			}
-			known += n[ci]
-			mean, _ := c.base.Ratio(detect.Parameters{Prior: m.prior(r, ci)})
-			expected += n[ci] * mean
+			expected += n[ci] * over
 		}
-		if known >= n[0]/2 {
+		if volume >= n[0]/2 {
 			most = math.Max(most, expected+math.Max(0, n[0]-volume)*usual)
 		}
 	}
@@ -44,22 +28,50 @@ func (m *meter) expected(r *ruleState, usual float64, n, k []float64, youngFor i
 	return most
 }
 
-// mix follows what the slices make one expect of the total over the times that
-// the detector's windows look back on, six minutes and an hour.
-type mix struct{ n, expected [2]float64 }
+// mix follows what the combinations of a cell make one expect of it over the times
+// that the detector's windows look back on, six minutes and an hour.
+type mix struct {
+	n, expected [2]float64
+	ratio       float64 // the largest; derived
+}
 
-// follow adds a step and returns the largest of the ratios: after a return to a
-// better mix the windows still hold the worse one.
-func (x *mix) follow(n, expected float64, length int64) (ratio float64) {
-	if n > 0 {
-		ratio = expected / n
-	}
+// fades are what is left of a mix after a step.
+func fades(length int64) (f [2]float64) {
 	for i, span := range [2]float64{360_000, 3_600_000} {
-		fade := math.Exp(-float64(length) / span)
-		x.n[i], x.expected[i] = x.n[i]*fade+n, x.expected[i]*fade+expected
+		f[i] = math.Exp(-float64(length) / span)
+	}
+	return f
+}
+
+// follow adds a step and finds the largest of the ratios: after a return to a better
+// mix the windows still hold the worse one.
+func (x *mix) follow(n, expected float64, fades [2]float64) {
+	x.ratio = 0
+	if n > 0 {
+		x.ratio = expected / n
+	}
+	for i, f := range fades {
+		x.n[i], x.expected[i] = x.n[i]*f+n, x.expected[i]*f+expected
 		if x.n[i] > 0 {
-			ratio = math.Max(ratio, x.expected[i]/x.n[i])
+			x.ratio = math.Max(x.ratio, x.expected[i]/x.n[i])
 		}
 	}
-	return ratio
+}
+
+// followMix works out for each judged cell what its mix makes one expect of the step.
+func (m *meter) followMix(r *ruleState, n, k []float64, length, youngFor int64) {
+	m.explain(n, k, youngFor)
+	f := fades(length)
+	for ci, c := range m.cells {
+		if !c.judged || c.latency != nil && ci > 0 {
+			continue
+		}
+		p := m.priorOf(r, ci)
+		usual, _ := c.base.Ratio(p)
+		if c.latency != nil {
+			c.mix.follow(n[ci], m.expectedOver(usual, n), f)
+		} else {
+			c.mix.follow(n[ci], m.expected(ci, n[ci], usual), f)
+		}
+	}
 }

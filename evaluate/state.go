@@ -149,6 +149,11 @@ func (ts *tenantState) resolve(s *series) {
 		if spec.Histogram != "" && !m.bucketUse(s, u) {
 			continue
 		}
+		if spec.Histogram == "" && len(u.cells) > 1 {
+			if i, ok := m.jointFor(u.cells, ts.o.YoungFor.Milliseconds()); ok {
+				u.cells = append(u.cells, i)
+			}
+		}
 		for _, c := range u.cells {
 			m.cells[c].refs++
 		}
@@ -197,11 +202,14 @@ func (ts *tenantState) setRules(kept []placed, now int64, why string) {
 		return true
 	})
 	for _, m := range ts.meters {
-		m.series = m.series[:0]
+		m.series, m.resolving = m.series[:0], true
 		clear(m.groups)
 	}
 	for _, s := range ts.series {
 		ts.resolve(s)
+	}
+	for _, m := range ts.meters {
+		m.resolving = false
 	}
 	ts.countRefs() // only now: until then no cell may give way that a later series counts in
 	ts.drop(func(s *series) bool { return len(s.uses) == 0 })

@@ -94,16 +94,20 @@ func TestNothingIsRaisedBeforeOnboarding(t *testing.T) {
 
 func TestMixRemembersTheWorseOne(t *testing.T) {
 	var x mix
+	follow := func(n, expected float64) float64 {
+		x.follow(n, expected, fades(15_000))
+		return x.ratio
+	}
 	for range 240 {
-		require.InDelta(t, .08, x.follow(10, .8, 15_000), 1e-9)
+		require.InDelta(t, .08, follow(10, .8), 1e-9)
 	}
-	require.InDelta(t, .2, x.follow(10, 2, 15_000), 1e-9, "a worse one counts at once")
+	require.InDelta(t, .2, follow(10, 2), 1e-9, "a worse one counts at once")
 	for range 20 {
-		x.follow(10, .1, 15_000)
+		follow(10, .1)
 	}
-	require.Greater(t, x.follow(10, .1, 15_000), .05)
+	require.Greater(t, follow(10, .1), .05)
 	for range 2000 {
-		x.follow(10, .1, 15_000)
+		follow(10, .1)
 	}
-	require.InDelta(t, .01, x.follow(0, 0, 15_000), 1e-3)
+	require.InDelta(t, .01, follow(0, 0), 1e-3)
 }

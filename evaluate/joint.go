@@ -1,0 +1,197 @@
+package evaluate
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/tocsin-alerting/tocsin/detect"
+)
+
+// A slice is one dimension's view of what really differs: the combinations of all
+// dimensions (card through alpha in DE). Each combination has a usual ratio of its own,
+// so that of any slice, and of the total, it can be told what its mix makes one expect.
+// Opting in to a method that fails more, at one acquirer of several, then alarms
+// neither the acquirer nor the total nor the method.
+
+const (
+	maxJoints = 32 // combinations of one meter that are told apart; the rest is expected to be as its slices are
+	// What a combination that was born less than a day ago may fail without being a
+	// fault of what it is part of: this many times what is usual of the total, and at
+	// least that much.
+	newbornTimes = 5
+	newbornLeast = 0.15
+	// heldShare is the part of a cell's step from combinations that ring elsewhere from
+	// which on the cell does not learn the step.
+	heldShare = 0.05
+)
+
+// joint is one combination, kept as a cell that is not judged.
+type joint struct {
+	cells   []int // of the meter: the total and a slice of each dimension
+	base    detect.Baseline
+	learned int64 // ms of observed event time
+}
+
+func jointKey(cells []int) string {
+	var b []byte
+	for _, c := range cells {
+		b = binary.AppendUvarint(b, uint64(c)) //nolint:gosec // an index
+	}
+	return string(b)
+}
+
+// jointFor finds or makes the combination of cells; false where there are too many.
+// One that is found when the series are resolved anew is not newborn.
+func (m *meter) jointFor(cells []int, youngFor int64) (int, bool) {
+	key := jointKey(cells)
+	if i, ok := m.joints[key]; ok {
+		return i, true
+	}
+	j := &joint{cells: slices.Clone(cells)}
+	if m.resolving && m.learned > 0 {
+		j.learned = youngFor
+	}
+	i := -1
+	if len(m.joints) >= maxJoints {
+		for at, c := range m.cells {
+			if c.joint != nil && c.refs == 0 {
+				i = at
+				break
+			}
+		}
+		if i < 0 {
+			return 0, false
+		}
+		delete(m.joints, jointKey(m.cells[i].joint.cells))
+		m.cells[i] = &cell{joint: j}
+	} else if i = slices.IndexFunc(m.cells, (*cell).vacant); i >= 0 {
+		m.cells[i] = &cell{joint: j}
+	} else {
+		m.cells = append(m.cells, &cell{joint: j})
+		i = len(m.cells) - 1
+	}
+	m.joints[key] = i
+	return i, true
+}
+
+// vacant says whether the cell was a combination of what is no longer there.
+func (c *cell) vacant() bool {
+	return c.joint == nil && len(c.slice) == 0 && c.other == "" && !c.judged && c.refs == 0
+}
+
+// part forgets the combinations of a cell that gives way to another.
+func (m *meter) part(ci int) {
+	for i, c := range m.cells {
+		if c.joint != nil && slices.Contains(c.joint.cells, ci) {
+			delete(m.joints, jointKey(c.joint.cells))
+			m.cells[i] = &cell{}
+		}
+	}
+}
+
+// explained is what the combinations of a cell make one expect of a step.
+type explained struct{ volume, expected float64 }
+
+// explain works out what the step's mix makes one expect of each cell.
+func (m *meter) explain(n, k []float64, youngFor int64) {
+	m.mixed = slices.Grow(m.mixed[:0], len(m.cells))[:len(m.cells)]
+	clear(m.mixed)
+	if len(m.joints) == 0 {
+		return
+	}
+	prior := m.jointPrior()
+	usual, _ := m.cells[0].base.Ratio(prior)
+	most := math.Max(newbornLeast, newbornTimes*usual)
+	prior.Prior = usual
+	for i, c := range m.cells {
+		j := c.joint
+		if j == nil || n[i] <= 0 {
+			continue
+		}
+		expected := math.Min(k[i], n[i]*most)
+		if j.learned >= youngFor {
+			mean, _ := j.base.Ratio(prior)
+			expected = n[i] * mean
+		}
+		for _, at := range j.cells {
+			m.mixed[at].volume += n[i]
+			m.mixed[at].expected += expected
+		}
+	}
+}
+
+func (m *meter) jointPrior() detect.Parameters {
+	for _, r := range m.rules {
+		if r.Kind.Ratio() {
+			return detect.Parameters{Prior: r.Prior}
+		}
+	}
+	return detect.Parameters{}
+}
+
+// expected is how many failures of the cell's step its mix makes one expect, where its
+// own usual ratio is usual.
+func (m *meter) expected(ci int, n, usual float64) float64 {
+	x := m.mixed[ci]
+	return x.expected + math.Max(0, n-x.volume)*usual
+}
+
+// touched calls f for what shares combinations with a cell: those, and their cells.
+func (m *meter) touched(ci int, f func(*detect.Baseline)) {
+	f(m.cells[ci].base)
+	f(m.cells[0].base)
+	for _, c := range m.cells {
+		if c.joint == nil || !slices.Contains(c.joint.cells, ci) {
+			continue
+		}
+		f(&c.joint.base)
+		for _, at := range c.joint.cells {
+			if base := m.cells[at].base; base != nil {
+				f(base)
+			}
+		}
+	}
+}
+
+// learnJoints teaches the combinations nothing of which rings, and says for each cell
+// how much of its step is of the others.
+func (m *meter) learnJoints(step detect.Step, n, k []float64) (held []float64) {
+	held, holds := slices.Grow(m.held[:0], len(m.cells))[:len(m.cells)], m.holds
+	m.held = held
+	clear(held)
+	for i, c := range m.cells {
+		j := c.joint
+		if j == nil {
+			continue
+		}
+		if slices.ContainsFunc(j.cells, func(at int) bool { return at > 0 && holds[at] }) {
+			for _, at := range j.cells {
+				held[at] += n[i]
+			}
+			continue
+		}
+		if holds[0] {
+			continue
+		}
+		s := step
+		s.N, s.K = n[i], k[i]
+		j.base.Observe(s)
+		j.learned += int64(step.Coverage * float64(step.End-step.Start))
+	}
+	return held
+}
+
+// joint codes a combination.
+func (c *coder) joint(j **joint) {
+	some := *j != nil
+	if c.bools(&some); !some {
+		return
+	}
+	if c.reading {
+		*j = &joint{}
+	}
+	list(c, &(*j).cells, c.small)
+	c.int(&(*j).learned)
+	c.state(&(*j).base)
+}
