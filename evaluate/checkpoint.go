@@ -68,6 +68,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 		m.reweigh()
 	}
 	ts.resend, ts.dirty = true, true
+	old.generation++
 	for i, d := range e.dirty {
 		if d == old {
 			e.dirty = append(e.dirty[:i], e.dirty[i+1:]...)

@@ -260,6 +260,7 @@ func (e *Engine) RemoveTenant(id tenant.ID) {
 	ts.resolveAll(0, "the tenant was removed")
 	ts.drain(&e.queued)
 	delete(e.tenants, id)
+	ts.generation++
 	e.ids = slices.DeleteFunc(e.ids, func(other tenant.ID) bool { return other == id })
 	e.dirty = slices.DeleteFunc(e.dirty, func(d *tenantState) bool { return d == ts })
 }
@@ -277,23 +278,7 @@ func (e *Engine) Add(receivedAt time.Time, id tenant.ID, ls labels.Labels, sampl
 	if s == nil {
 		return
 	}
-	received := receivedAt.UnixMilli()
-	limit := received + tooFarAhead.Milliseconds()
-	for _, sm := range samples {
-		if sm.T > limit {
-			ts.refusedSamples++
-			continue
-		}
-		ts.apply(s, sm)
-	}
-	for _, u := range s.uses {
-		u.m.note(s.lastAtOrZero(), received)
-	}
-	ts.heard(received)
-	if !ts.dirty {
-		ts.dirty = true
-		e.dirty = append(e.dirty, ts)
-	}
+	e.take(ts, s, receivedAt.UnixMilli(), samples)
 }
 
 // Advance closes the steps that are due by now and returns what follows from

@@ -34,11 +34,14 @@ type tenantState struct {
 	rules     []placed
 	specs     []sli.Spec // of the rules, one per SLI, sorted by id, slices merged
 
-	byHash  map[uint64][]*series
-	series  []*series // in the order they were first seen
-	targets map[string]*target
-	meters  []*meter // sorted by environment and SLI
-	sources []*source
+	byHash map[uint64][]*series
+	// generation is another one when a series was forgotten or the rules changed:
+	// a Ref of an older one must look again.
+	generation uint64
+	series     []*series // in the order they were first seen
+	targets    map[string]*target
+	meters     []*meter // sorted by environment and SLI
+	sources    []*source
 
 	absents    []*absentRule // of the rules
 	absences   []*absence
@@ -94,7 +97,7 @@ func (ts *tenantState) lookup(ls labels.Labels, samples int, events bool) *serie
 		}
 	}
 	name := ls.Get(labels.MetricName)
-	if !slices.ContainsFunc(ts.specs, func(s sli.Spec) bool { return s.Metric == name && ofEvents(s) == events && s.IsTotal(ls.Get) }) {
+	if ts.counts(name, ls.Get, events) == nil {
 		if !events || !slices.ContainsFunc(ts.specs, func(s sli.Spec) bool { return s.Metric == name && ofEvents(s) }) {
 			ts.unmatched.saw(name, samples) // every kind of call has the same name: one that is not counted is no mistake
 		}
@@ -111,6 +114,16 @@ func (ts *tenantState) lookup(ls labels.Labels, samples int, events bool) *serie
 	}
 	ts.adopt(s, h)
 	return s
+}
+
+// counts finds an SLI that counts a series; nil when none does.
+func (ts *tenantState) counts(name string, get func(string) string, events bool) *sli.Spec {
+	for i := range ts.specs {
+		if s := &ts.specs[i]; s.Metric == name && ofEvents(*s) == events && s.IsTotal(get) {
+			return s
+		}
+	}
+	return nil
 }
 
 func (ts *tenantState) adopt(s *series, h uint64) {
@@ -191,6 +204,7 @@ func (ts *tenantState) setRules(kept []placed, now int64, why string) {
 		return
 	}
 	ts.rules, ts.specs = kept, mergedSpecs(kept)
+	ts.generation++
 	ts.judged = judgedAtMost(kept, ts.o.MaxSlices)
 	ts.meters = slices.DeleteFunc(ts.meters, func(m *meter) bool {
 		if i := slices.IndexFunc(ts.specs, func(s sli.Spec) bool { return s.ID() == m.id }); i >= 0 {
@@ -284,6 +298,7 @@ func (ts *tenantState) drop(which func(*series) bool) {
 	if len(ts.series) == before {
 		return
 	}
+	ts.generation++
 	for key, g := range ts.targets {
 		if !targets[g] {
 			delete(ts.targets, key)

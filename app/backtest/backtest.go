@@ -87,8 +87,7 @@ type poolKey struct{ environment, service string }
 
 // known is what a recorded series is to this replay.
 type known struct {
-	tenant tenant.ID
-	labels labels.Labels
+	ref    *evaluate.Ref
 	sender *sender
 	part   *sources.Part
 }
@@ -243,11 +242,12 @@ func (r *Replay) Take(s *recorded.Series, xs []recorded.Sample) {
 	}
 	k := r.series[s.Index]
 	if k == nil {
-		k = &known{tenant: tenant.ID(s.Labels.Get(r.o.TenantLabel)), labels: s.Labels}
+		id, ls := tenant.ID(s.Labels.Get(r.o.TenantLabel)), s.Labels
 		if r.o.EnvironmentLabel != "environment" {
-			k.labels = labels.NewBuilder(s.Labels).Set("environment", s.Labels.Get(r.o.EnvironmentLabel)).Labels()
+			ls = labels.NewBuilder(ls).Set("environment", ls.Get(r.o.EnvironmentLabel)).Labels()
 		}
-		k.sender, k.part = r.senders.part(k.labels, r.o.Environment, k.tenant)
+		k = &known{ref: r.engine.Resolve(id, ls)}
+		k.sender, k.part = r.senders.part(ls, r.o.Environment, id)
 		r.series[s.Index] = k
 	}
 	k.sender.samples += len(xs)
@@ -257,7 +257,7 @@ func (r *Replay) Take(s *recorded.Series, xs []recorded.Sample) {
 	for _, x := range xs {
 		r.buf = append(r.buf, evaluate.Sample{T: x.T, V: x.V})
 	}
-	r.engine.Add(r.now, k.tenant, k.labels, r.buf)
+	r.engine.Append(r.now, k.ref, r.buf)
 }
 
 // Lines lists the alerts so far, by time.

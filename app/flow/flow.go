@@ -64,7 +64,7 @@ func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Se
 				h.points = append(h.points, evaluate.Sample(p))
 			}
 			h.causes.note(b, s.Tenant)
-			h.engine.Add(b.ReceivedAt, s.Tenant, s.Labels, h.points)
+			h.engine.Append(b.ReceivedAt, h.refs.of(h.engine, &s), h.points)
 		}
 	}
 	return err

@@ -34,6 +34,7 @@ type Handler struct {
 	causes  causes
 	woken   bool // deliveries left by an earlier life were taken up
 	points  []evaluate.Sample
+	refs    refs
 	// Waiting counts samples posted to the owner and not ingested yet.
 	Waiting atomic.Int64
 	until   atomic.Pointer[journal.Position] // where the state stands when it drains
