@@ -121,6 +121,10 @@ func TestTiersSayWhatIsWatchedAndHow(t *testing.T) {
 	require.Equal(t, 3, rules[0].Slices)
 	require.Contains(t, reasons[0], "every tenant of service payments has it")
 
+	unknown, _ := Compile(p, tenant.Tenant{ID: "new"}, Observation{})
+	require.Equal(t, []string{"payment_errors"}, ruleNames(unknown), "nothing is known of its size: what all have, as usual")
+	require.Zero(t, unknown[0].Slices)
+
 	rules, reasons = Compile(p, shop, Observation{Tier: "large"})
 	require.Equal(t, []string{"payment_errors", "large_only", "refund_errors"}, ruleNames(rules))
 	require.Contains(t, reasons[1], "every tenant of service payments in tier large has it")

@@ -173,13 +173,16 @@ func (p *Policy) applies(d RuleDoc, t tenant.Tenant, o Observation) (string, boo
 }
 
 // tier is the tenant's: the observed one, else that of the volume it was promised to
-// have. What is judged over all tenants is in none.
+// have. Without either it is in none yet, as is what is judged over all tenants.
 func (p *Policy) tier(t tenant.Tenant, o Observation) Tier {
 	if t.ID == tenant.Product {
 		return Tier{}
 	}
 	if v, ok := p.Tier(o.Tier); ok {
 		return v
+	}
+	if !(t.ExpectedTPM > 0) { // nothing is known of its size
+		return Tier{}
 	}
 	return p.TierOf(t.ExpectedTPM)
 }
