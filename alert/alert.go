@@ -62,6 +62,8 @@ type Evidence struct {
 	Test string `json:"test"`
 	// Expected is how many events the tenant usually has in that time.
 	Expected float64 `json:"expected,omitempty"`
+	// Expecting is why another volume than the usual of the hour is expected; empty: none is.
+	Expecting string `json:"expecting,omitempty"`
 	// Over is what a slow event takes longer than, in seconds.
 	Over float64 `json:"over_seconds,omitempty"`
 	// Source names the sender that a missing or silent series came by.

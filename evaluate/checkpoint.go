@@ -19,11 +19,12 @@ import (
 // not about failures, and what is kept of events that carry their own time. Version 3
 // added which rules are in shadow, and the volume of the last day, version 4 the
 // windows of burn rates, version 5 the combinations of slices and what they make one
-// expect.
+// expect, version 6 why another volume is expected and the volume that is judged over
+// all tenants.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 5
+	checkpointVersion = 6
 	checkpointOldest  = 1
 )
 
@@ -54,7 +55,7 @@ func (e *Engine) Restore(id tenant.ID, data []byte) error {
 		return err
 	}
 	ts := newTenantState(e.o, id)
-	ts.onboarded, ts.watched, ts.zone, ts.promised, ts.live = old.onboarded, old.watched, old.zone, old.promised, old.live
+	ts.onboarded, ts.watched, ts.zone, ts.promised, ts.live, ts.countries = old.onboarded, old.watched, old.zone, old.promised, old.live, old.countries
 	c.tenant(ts)
 	if c.err == nil && len(c.data) > 0 {
 		c.fail()
@@ -191,6 +192,11 @@ func (c *coder) meter(m *meter) {
 				m.flow = &flow{}
 			}
 			c.state(&m.flow.season)
+			if c.version >= 6 {
+				x := &m.flow.summed
+				c.ints(&x.start, &x.end)
+				list(c, &x.cells, func(v *cellSum) { c.floats(&v.n, &v.expected) })
+			}
 		}
 	}
 	if c.version >= 3 {
@@ -340,6 +346,9 @@ func (c *coder) evidence(ev *alert.Evidence) {
 	if c.version >= 2 {
 		c.floats(&ev.Expected, &ev.Over)
 		c.text(&ev.Source)
+	}
+	if c.version >= 6 {
+		c.text(&ev.Expecting)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -41,6 +42,11 @@ type Options struct {
 	MaxSeries   int           // series evaluated per tenant; default 2,000
 	MaxSlices   int           // values of one dimension that are judged, by volume; default 8
 	MinTenants  int           // a Pool judges steps with at least so many tenants; default 3
+	// Announced finds the calendar entry that widens the expected volume of a scope at
+	// an instant; nil: nothing is announced.
+	Announced func(at time.Time, on calendar.Scope) (calendar.Entry, bool)
+
+	tides *tides // of an Engine
 }
 
 func (o Options) withDefaults() Options {
@@ -100,7 +106,9 @@ type Contribution struct {
 	Step        detect.Step `json:"step"`
 	Usual       float64     `json:"usual"`          // the failure ratio this tenant's slice usually has
 	Over        float64     `json:"over,omitempty"` // seconds that a slow event takes longer than
-	Live        bool        `json:"live"`           // false for a replayed step, which raises nothing
+	// Expected is, of traffic, how many events the slice usually brings in that time.
+	Expected float64 `json:"expected,omitempty"`
+	Live     bool    `json:"live"` // false for a replayed step, which raises nothing
 }
 
 // BlindChange says that a tenant's samples stopped arriving or came back. While
@@ -196,6 +204,7 @@ type Engine struct {
 
 // New makes an engine without tenants.
 func New(o Options) *Engine {
+	o.tides = &tides{factors: map[tideKey][]Factor{}}
 	return &Engine{o: o.withDefaults(), tenants: map[tenant.ID]*tenantState{}, due: never, zones: map[string]*time.Location{}}
 }
 
@@ -229,7 +238,7 @@ func (e *Engine) Change(t tenant.Tenant, rules, shadow []rule.Rule, now time.Tim
 	if t.OnboardedAt.IsZero() {
 		ts.onboarded = 0
 	}
-	ts.zone, ts.promised, ts.live = e.zone(t.Timezone), t.ExpectedTPM, t.State == tenant.Live
+	ts.zone, ts.promised, ts.live, ts.countries = e.zone(t.Timezone), t.ExpectedTPM, t.State == tenant.Live, t.Countries
 	ts.setRules(arrange(rules, shadow), now.UnixMilli(), why)
 	if !ts.watched {
 		ts.resolveAll(now.UnixMilli(), "the tenant is "+string(t.State))

@@ -20,7 +20,8 @@ type ruleState struct {
 	rule.Rule
 	slices  float64 // the prior of the slices, as of the newest step; derived
 	place   place
-	partial bool // read from a checkpoint, which holds what a resolved alert must say
+	partial bool  // read from a checkpoint, which holds what a resolved alert must say
+	tidal   tidal // of traffic, derived
 }
 
 // cuts says whether the rule judges the slice.
@@ -40,6 +41,7 @@ type watch struct {
 	rest    rest    // of a slice's traffic
 	rate    float64 // events a minute that are usual now; of traffic, derived
 	unseen  bool    // this hour was never seen before; of traffic, derived
+	tide    string  // why another volume than the usual is expected; of traffic, derived
 	trial   bool    // of a rule that is in shadow only
 	raised  *raised // what was said; nil while nothing stands
 	score   float64
@@ -123,11 +125,12 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 		if ts.cannotJudge(m) == "" {
 			m.learn(step, n, k)
 		}
-		m.learnFlow(ts.zone, step, n)
+		ts.learnFlow(m, step, n)
 	}
 	m.contribute(step, n, k, live, ts.o.YoungFor.Milliseconds())
 	if share >= halfCovered {
 		out.Contributions = ts.contributions(m, m.recent[len(m.recent)-1], out.Contributions)
+		ts.tellFlow(m, step, n, live, out)
 		if live {
 			m.liveSeen = true
 		}

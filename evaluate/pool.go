@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -36,6 +35,7 @@ type Pool struct {
 	streams     []*stream // sorted by rule and slice
 	now         int64
 	alerts      []alert.Alert
+	factors     []Factor // not handed out yet
 }
 
 // stream is one rule's view of one slice over all tenants.
@@ -54,7 +54,8 @@ type stream struct {
 	excess fading               // and of all
 	volume float64              // events, fading
 	rate   float64              // events a minute while nothing is suspected
-	over   float64              // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
+	flows  flows
+	over   float64 // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
 }
 
 // differ says that tenants are judged by different edges.
@@ -84,7 +85,7 @@ func (p *Pool) SetRules(rules []rule.Rule) {
 	old := p.rules
 	p.rules = nil
 	for _, r := range rules {
-		if r.Kind.Ratio() && r.Service == p.service {
+		if (r.Kind.Ratio() || r.Kind == rule.Traffic) && r.Service == p.service {
 			p.rules = append(p.rules, &ruleState{Rule: r})
 		}
 	}
@@ -118,7 +119,7 @@ func (p *Pool) rule(name string) *ruleState {
 func (p *Pool) Contribute(c Contribution) {
 	r := p.rule(c.Rule)
 	if r == nil || c.Environment != p.environment || c.Service != p.service || len(c.Slice) != 1 || !r.cuts(c.Slice) ||
-		!(c.Step.N >= 0) || c.Step.End <= c.Step.Start {
+		!(c.Step.N >= 0) || c.Step.End <= c.Step.Start || (r.Kind == rule.Traffic) != (c.Expected > 0) {
 		return
 	}
 	s := p.stream(c.Rule, c.Slice)
@@ -144,6 +145,10 @@ func (p *Pool) Contribute(c Contribution) {
 	}
 	b := &s.open[i]
 	b.start, b.live = min(b.start, start), b.live || c.Live
+	if r.Kind == rule.Traffic {
+		b.add(c.Tenant, part{n: c.Step.N, expected: c.Expected})
+		return
+	}
 	b.add(c.Tenant, part{c.Step.N, math.Min(c.Step.K, c.Step.N), c.Step.N * c.Usual})
 }
 
@@ -164,7 +169,8 @@ func (p *Pool) stream(name string, slice sli.Slice) *stream {
 }
 
 func newStream(name string, slice sli.Slice) *stream {
-	return &stream{rule: name, slice: slice, last: map[tenant.ID]int64{}, active: map[tenant.ID]bool{}, given: map[tenant.ID]share{}, own: map[tenant.ID]fading{}}
+	return &stream{rule: name, slice: slice, last: map[tenant.ID]int64{}, active: map[tenant.ID]bool{}, given: map[tenant.ID]share{}, own: map[tenant.ID]fading{},
+		flows: flows{came: map[tenant.ID]fadingPair{}}}
 }
 
 // Advance closes the steps that are complete: all tenants with events in the
@@ -194,9 +200,11 @@ func (s *stream) complete(end int64) bool {
 
 // close judges a step, together with what was too thin before it.
 func (p *Pool) close(s *stream, b bucket) {
+	r := p.rule(s.rule)
+	flowing := r.Kind == rule.Traffic
 	clear(s.active)
 	for id, v := range b.parts {
-		if v.n > 0 {
+		if v.n > 0 || flowing && v.expected > 0 {
 			s.active[id] = true
 		}
 	}
@@ -204,6 +212,10 @@ func (p *Pool) close(s *stream, b bucket) {
 	// the share of other slices is measured by.
 	s.volume *= math.Exp(-float64(max(0, b.end-s.closed)) / volumeFades)
 	for _, id := range slices.Sorted(maps.Keys(b.parts)) {
+		if flowing { // what is lost has its share too
+			s.volume += b.parts[id].expected
+			continue
+		}
 		s.volume += b.parts[id].n
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.carry.parts)) {
@@ -211,6 +223,12 @@ func (p *Pool) close(s *stream, b bucket) {
 		b.start = min(b.start, s.carry.start)
 	}
 	s.carry = bucket{}
+	if flowing {
+		s.closed = b.end
+		p.sweep(s)
+		p.judgeFlow(r, s, b)
+		return
+	}
 	step, thin := s.pooled(&b, p.o.MinTenants)
 	s.closed = b.end
 	p.sweep(s)
@@ -273,14 +291,8 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 	if step.N <= 0 {
 		return
 	}
-	streams := 0
-	for _, o := range p.streams {
-		if o.rule == s.rule {
-			streams++
-		}
-	}
 	d := s.w.det.Step(detect.Parameters{
-		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.FalseAlarms / float64(streams),
+		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.FalseAlarms / float64(p.streamsOf(s.rule)),
 		LooksPerMonth: float64(detect.Month / p.o.Step), Factor: r.Sensitivity.Factor(),
 	}, nil, step)
 	s.w.follow(d, step)
@@ -308,72 +320,15 @@ func (s *stream) follow(d detect.Decision, b bucket, step detect.Step) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.parts)) {
 		g, ok := s.given[id]
-		if v := b.parts[id]; v.n > 0 && (ok || len(s.given) < knownTenants) {
+		v := b.parts[id]
+		switch {
+		case !ok && len(s.given) >= knownTenants:
+		case s.w.vol != nil: // of volume k is what was expected
+			s.given[id] = share{g.n + v.n, g.k + v.expected, g.excess + v.expected - v.n}
+		case v.n > 0:
 			s.given[id] = share{g.n + v.n, g.k + v.k, g.excess + v.k - v.expected}
 		}
 	}
-}
-
-func (p *Pool) say(r *ruleState, s *stream, d detect.Decision, step detect.Step) {
-	w := &s.w
-	switch {
-	case w.firing && w.raised == nil:
-		w.raised = &raised{onset: w.onset, starts: step.End}
-	case w.raised == nil:
-		return
-	}
-	if w.firing {
-		ev := p.evidence(s, d)
-		worse := w.raised.worsen(w.grade(r, true, ev))
-		if step.End-w.raised.said < sayAgainAfter && !worse {
-			return
-		}
-		w.raised.said, w.raised.ev = step.End, ev
-	}
-	a := p.alert(r, s, step.End)
-	if !w.firing {
-		a = over(a, w)
-	}
-	p.alerts = append(p.alerts, a)
-}
-
-func (p *Pool) evidence(s *stream, d detect.Decision) alert.Evidence {
-	ev := alert.Evidence{Usual: d.Usual, Score: d.Score, Needed: d.Needed, Share: 1, RatePerMinute: s.rate,
-		Test: testName(d.Test), Hard: d.Hard}
-	ev.Over = math.Max(0, s.over)
-	ids := slices.Sorted(maps.Keys(s.given))
-	for _, id := range ids {
-		ev.N, ev.K = ev.N+s.given[id].n, ev.K+s.given[id].k
-	}
-	slices.SortStableFunc(ids, func(a, b tenant.ID) int { return cmp.Compare(s.given[b].excess, s.given[a].excess) })
-	ids = slices.DeleteFunc(ids, func(id tenant.ID) bool { return s.given[id].k == 0 })
-	ev.Tenants = ids[:min(len(ids), namedTenants)]
-	all := 0.0
-	for _, o := range p.streams {
-		if o.rule == s.rule && o.slice[0].Label == s.slice[0].Label {
-			all += o.volume
-		}
-	}
-	if all > 0 {
-		ev.Share = math.Min(1, s.volume/all)
-	}
-	return ev
-}
-
-func (p *Pool) alert(r *ruleState, s *stream, asOf int64) alert.Alert {
-	return newAlert(alert.Key{Environment: p.environment, Tenant: tenant.Product, Service: p.service, Rule: s.rule, Slice: s.slice},
-		r.SLI.ID(), r, s.w.raised, asOf)
-}
-
-// testName is what alerts call the detector's tests.
-func testName(test string) string {
-	switch {
-	case strings.HasPrefix(test, "window"):
-		return "exact"
-	case strings.HasPrefix(test, "burn"):
-		return test
-	}
-	return "cusum"
 }
 
 // sweep forgets tenants that have not contributed for an hour.

@@ -67,6 +67,27 @@ func (c *coder) stream(s *stream) {
 	if c.version >= 2 {
 		c.floats(&s.over)
 	}
+	if c.version >= 6 {
+		c.flows(&s.flows)
+	}
+}
+
+func (c *coder) flows(f *flows) {
+	pair := func(x *fadingPair) {
+		c.int(&x.at)
+		c.floats(&x.n, &x.expected)
+	}
+	table(c, &f.came, pair)
+	pair(&f.lately)
+	from := f.factor.From.UnixMilli()
+	if f.factor.From.IsZero() {
+		from = 0
+	}
+	c.ints(&f.looked, &from)
+	c.floats(&f.factor.Value)
+	if c.reading {
+		f.factor.From = at(from)
+	}
 }
 
 func (c *coder) bucket(b *bucket) {

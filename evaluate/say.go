@@ -115,7 +115,7 @@ func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.E
 		Share: 1, RatePerMinute: g.c.base.Rate() * m.standFor(), Test: testName(d.Test), Hard: d.Hard,
 	}
 	if ev.Expected = d.Expected; g.r.Kind == rule.Traffic {
-		ev.RatePerMinute = g.w.rate
+		ev.RatePerMinute, ev.Expecting = g.w.rate, g.w.tide
 	}
 	if g.r.Kind == rule.Latency {
 		ev.Over = g.c.latency.edge()

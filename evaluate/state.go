@@ -30,6 +30,7 @@ type tenantState struct {
 	zone      *time.Location // its day follows
 	promised  float64        // events a minute, at onboarding; 0: nothing was said
 	live      bool           // it trades: not merely onboarding
+	countries []string       // it is known to trade in
 	judged    int            // values of one label at most
 	rules     []placed
 	specs     []sli.Spec // of the rules, one per SLI, sorted by id, slices merged

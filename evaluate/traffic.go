@@ -32,6 +32,7 @@ type flow struct {
 	season season.Season
 	minute int64 // of rate; 0: to be made
 	rate   season.Rate
+	summed summed // not told to the pool yet
 }
 
 // at is what is usual at ms, made anew once a minute.
@@ -67,7 +68,8 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 	}
 	v := detect.Volume{Size: m.flow.season.Size(), Less: r.Direction != rule.More, More: r.Direction == rule.More || r.Direction == rule.Both}
 	v.Known = !p.Young && m.flow.season.Seen(now.Slot)
-	all := now.Expected * minutes
+	tides := ts.tideOf(m, r, step.Start)
+	all := now.Expected * minutes * tides.of(0).factor
 	for ci, c := range m.cells {
 		if !c.judged || c.watches[ri] == nil || ci > 0 && p.Young {
 			continue
@@ -77,7 +79,8 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		if ci > 0 {
 			part = c.part(now.Slot)
 		}
-		s.N, v.Expected, v.Low, v.High = n[ci], all*part, now.Low*minutes*part, now.High*minutes*part
+		t := tides.of(ci)
+		s.N, v.Expected, v.Low, v.High = n[ci], now.Expected*minutes*part*t.factor, now.Low*minutes*part*t.low, now.High*minutes*part*t.high
 		if ci > 0 && s.N < farBelow*v.Expected && !m.fresh(ci, step.Start, step.End) {
 			continue
 		}
@@ -91,7 +94,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		w.follow(d, s)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !v.Known
-		w.rate = v.Expected / minutes
+		w.rate, w.tide = v.Expected/minutes, t.why
 		if d.Changed && d.Firing && !p.Young && !w.trial { // a young mean may have nothing else to stand on
 			m.unlearn(ci, d.Onset)
 		}
@@ -174,10 +177,11 @@ func (m *meter) unlearn(ci int, onset int64) {
 }
 
 // learnFlow teaches the season and each slice's part of it.
-func (m *meter) learnFlow(zone *time.Location, step detect.Step, n []float64) {
-	if m.flow == nil || m.cells[0].ringing() {
+func (ts *tenantState) learnFlow(m *meter, step detect.Step, n []float64) {
+	if m.flow == nil || m.cells[0].ringing() || ts.isAnnounced(m, step.Start) {
 		return
 	}
+	zone := ts.zone
 	now := m.flow.at(zone, step.Start)
 	m.flow.season.Observe(step.Start, now, n[0], step.Coverage*float64(step.End-step.Start)/60_000)
 	for ci, c := range m.cells {
@@ -189,6 +193,13 @@ func (m *meter) learnFlow(zone *time.Location, step detect.Step, n []float64) {
 		}
 		c.share.Observe(step.Start, now.Slot, n[ci], n[0])
 	}
+}
+
+// isAnnounced says whether what comes now was announced to be unlike the usual.
+func (ts *tenantState) isAnnounced(m *meter, ms int64) bool {
+	return slices.ContainsFunc(m.rules, func(r *ruleState) bool {
+		return r.Kind == rule.Traffic && r.place != inShadow && ts.tideOf(m, r, ms).announced
+	})
 }
 
 func (c *cell) ringing() bool {

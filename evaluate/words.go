@@ -18,8 +18,12 @@ func reason(a alert.Alert) string {
 		what += fmt.Sprintf(" of %d tenants", len(ev.Tenants))
 	}
 	if a.Kind == rule.Traffic {
-		return fmt.Sprintf("%.0f %s in %s, since %s; usual %.0f; evidence %.1f of %.1f needed",
-			ev.N, what, lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed)
+		because := ""
+		if ev.Expecting != "" {
+			because = "; " + ev.Expecting
+		}
+		return fmt.Sprintf("%.0f %s in %s, since %s; usual %.0f; evidence %.1f of %.1f needed%s",
+			ev.N, what, lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed, because)
 	}
 	if a.Kind == rule.BurnRate {
 		return burnWords(ev, what)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -112,7 +113,7 @@ func New(o Options, from time.Time) (*Replay, error) {
 	if len(o.Tenants) == 0 {
 		return nil, problem.New(problem.Invalid, "a backtest needs tenants").WithHint("--tenants names a YAML list of them, as tocsin tenant apply reads it")
 	}
-	r := &Replay{o: o, engine: evaluate.New(evaluate.Options{Environment: o.Environment}), pools: map[poolKey]*evaluate.Pool{},
+	r := &Replay{o: o, engine: evaluate.New(o.evaluate()), pools: map[poolKey]*evaluate.Pool{},
 		tenants: map[tenant.ID]tenant.Tenant{}}
 	r.chain = newChain(o)
 	if r.senders.clusters = o.ClusterLabels; r.senders.clusters == nil {
@@ -125,6 +126,15 @@ func New(o Options, from time.Time) (*Replay, error) {
 	}
 	slices.SortStableFunc(r.life, func(a, b event) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.doc.ID, b.doc.ID)) })
 	return r, nil
+}
+
+// evaluate are the options of engine and pools; what the policy's calendar announces is
+// expected.
+func (o Options) evaluate() evaluate.Options {
+	c := o.Policy.Calendar()
+	return evaluate.Options{Environment: o.Environment, Announced: func(at time.Time, on calendar.Scope) (calendar.Entry, bool) {
+		return c.Active(at, calendar.Widen, on)
+	}}
 }
 
 // plan lists the changes of one tenant's document: onboarding, then each opt-in.
@@ -167,6 +177,9 @@ func (r *Replay) Window(end time.Time) error {
 	r.pass(r.engine.Advance(end))
 	for _, p := range r.ordered {
 		r.chain.take(p.Advance(end), end)
+		for _, f := range p.Factors() {
+			r.engine.SetFactor(f)
+		}
 	}
 	r.chain.due(end)
 	return nil
@@ -226,7 +239,7 @@ func (r *Replay) pool(c evaluate.Contribution) *evaluate.Pool {
 	key := poolKey{c.Environment, c.Service}
 	p := r.pools[key]
 	if p == nil {
-		p = evaluate.NewPool(evaluate.Options{Environment: r.o.Environment}, c.Environment, c.Service)
+		p = evaluate.NewPool(r.o.evaluate(), c.Environment, c.Service)
 		p.SetRules(profiles.Pooled(r.o.Policy, c.Service, r.observation()))
 		p.Advance(r.now)
 		r.pools[key] = p

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
 )
@@ -13,3 +14,9 @@ func (h *Handler) Raise(tx *partition.Tx, a alert.Alert) error { return h.raise(
 func AlertInput(id string, a alert.Alert) store.Input {
 	return store.Input{ID: id, Kind: inputAlert, Version: 1, Subject: IncidentsSubject(a.Environment), Payload: partition.Payload(a)}
 }
+
+// TellFactor sends a country's factor as a pool does.
+func (h *Handler) TellFactor(tx *partition.Tx, f evaluate.Factor) { h.tellFactor(tx, f) }
+
+// Factors lists what the partition's tenants are judged by.
+func (h *Handler) Factors() []evaluate.Factor { return h.engine.Factors() }

@@ -49,7 +49,7 @@ type Handler struct {
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.Evaluate), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]int{}}
+	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]int{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -80,6 +80,9 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		if err := h.s.LoadDuty(ctx); err != nil {
 			return err
 		}
+	}
+	if err := h.loadFactors(ctx, p, s); err != nil {
+		return err
 	}
 	if err := h.loadSources(ctx, p, s); err != nil {
 		return err
@@ -176,6 +179,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.observed(tx, in)
 	case inputRecord:
 		return h.record(tx, in)
+	case inputFactor:
+		return h.takeFactor(tx, in)
 	case inputAlive:
 		return h.sourceAlive(in)
 	case inputPolicyRead:

@@ -39,7 +39,7 @@ func (h *Handler) pool(environment, service string) *evaluate.Pool {
 	subject := poolSubject(environment, service)
 	p := h.pools[subject]
 	if p == nil {
-		p = evaluate.NewPool(h.s.Evaluate, environment, service)
+		p = evaluate.NewPool(h.s.options(), environment, service)
 		p.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation()))
 		h.pools[subject] = p
 	}
@@ -54,6 +54,9 @@ func (h *Handler) advancePools(tx *partition.Tx) {
 
 func (h *Handler) raisePooled(tx *partition.Tx, p *evaluate.Pool) {
 	h.raiseAll(tx, p.Advance(tx.Now()))
+	for _, f := range p.Factors() {
+		h.tellFactor(tx, f)
+	}
 }
 
 func (h *Handler) loadPools(ctx context.Context, p store.Partition, s store.Store) error {
