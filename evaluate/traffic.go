@@ -23,7 +23,8 @@ const (
 	nightPart   = 0.05               // what is expected of such a night
 	youngFrom   = 30.0               // minutes after which a young tenant's mean is a mean
 	farBelow    = 0.3                // part of the expectation below which a slice's series are looked at one by one
-	acceptAfter = 7 * 24 * 3_600_000 // ms after which a volume that changed for good is the usual one
+	offerAfter  = 24 * 3_600_000     // ms after which a volume may have changed for good, and the alert says so
+	acceptAfter = 7 * 24 * 3_600_000 // ms after which it is the usual one
 	movedShare  = 0.5                // of what a slice misses: when the total misses less, the rest moved elsewhere
 )
 
@@ -88,8 +89,10 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			w.vol = &detect.Traffic{}
 		}
 		d := w.vol.Step(p, v, s)
-		if w.firing && !d.Changed && step.End-w.onset > acceptAfter {
+		if lasts := step.End - w.onset; w.firing && !d.Changed && lasts > acceptAfter {
 			d = m.accept(ci, w)
+		} else if w.firing && lasts > offerAfter && w.raised != nil {
+			w.raised.why = "it has lasted for a day: this may be the new normal, and after seven days it is taken as that"
 		}
 		w.follow(d, s)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
