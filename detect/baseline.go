@@ -40,7 +40,9 @@ type Baseline struct {
 	ring    [keptHours]hourSum // closed hours, by hour number modulo keptHours
 	older   olderSum
 
-	known usual // derived; zero when it must be made again
+	known  usual // derived; zero when it must be made again
+	sum    olderSum
+	summed bool // sum, what is at least an hour old, is made
 }
 
 // usual is what the tests need of a baseline.
@@ -72,7 +74,7 @@ func (b *Baseline) Observe(s Step) {
 	if b.newest-at < keptHours {
 		h := &b.ring[at%keptHours]
 		h.n, h.k, h.seconds = h.n+float32(s.N), h.k+float32(s.K), h.seconds+float32(seconds)
-		b.known = usual{}
+		b.moved()
 	}
 }
 
@@ -86,7 +88,8 @@ func (b *Baseline) advance(at int64) {
 		return
 	}
 	current := hourSum{float32(b.n), float32(b.k), float32(b.seconds)}
-	b.n, b.k, b.seconds, b.known = 0, 0, 0, usual{}
+	b.n, b.k, b.seconds = 0, 0, 0
+	b.moved()
 	steps := min(at-b.newest, keptHours)
 	for i := int64(0); i < steps; i++ {
 		slot := (b.newest + i) % keptHours
@@ -121,8 +124,18 @@ func (o *olderSum) add(h hourSum) {
 	}
 }
 
+// moved has what is derived made again.
+func (b *Baseline) moved() { b.known, b.summed = usual{}, false }
+
 // learned sums what is at least an hour old.
-func (b *Baseline) learned() olderSum {
+func (b *Baseline) learned() *olderSum {
+	if !b.summed {
+		b.sum, b.summed = b.addUp(), true
+	}
+	return &b.sum
+}
+
+func (b *Baseline) addUp() olderSum {
 	sum := b.older
 	for i := int64(2); i <= keptHours; i++ {
 		if at := b.newest - i; at >= 0 {
@@ -152,7 +165,7 @@ func (b *Baseline) Retract(from, to int64) int {
 		}
 		b.ring[at%keptHours] = hourSum{}
 	}
-	b.known = usual{}
+	b.moved()
 	return taken
 }
 
@@ -181,6 +194,24 @@ func (b *Baseline) Ratio(p Parameters) (mean, upper float64) {
 	return u.mean, u.upper
 }
 
+// Mean is the usual ratio alone, as Ratio has it, which is far cheaper where the bound
+// is not wanted.
+func (b *Baseline) Mean(p Parameters) float64 {
+	p.fill()
+	return b.learned().mean(&p)
+}
+
+// mean is the ratio drawn to the prior.
+func (o *olderSum) mean(p *Parameters) float64 {
+	a, c := o.shape(p)
+	return a / (a + c)
+}
+
+// shape are the parameters of the posterior.
+func (o *olderSum) shape(p *Parameters) (a, c float64) {
+	return o.k + p.Prior*p.PriorWeight, o.n - o.k + (1-p.Prior)*p.PriorWeight
+}
+
 // Rate is the usual number of events a minute; 0 until something is learned.
 func (b *Baseline) Rate() float64 {
 	if b == nil {
@@ -204,14 +235,13 @@ func (b *Baseline) Events() float64 {
 // usual is what the parameters make of what was learned, until another hour closes.
 func (b *Baseline) usual(p *Parameters) *usual {
 	if u := &b.known; u.strength == 0 || u.prior != p.Prior || u.weight != p.PriorWeight {
-		*u = estimate(b.learned(), p)
+		*u = estimate(*b.learned(), p)
 	}
 	return &b.known
 }
 
 func estimate(sum olderSum, p *Parameters) usual {
-	a := sum.k + p.Prior*p.PriorWeight
-	c := sum.n - sum.k + (1-p.Prior)*p.PriorWeight
+	a, c := sum.shape(p)
 	u := usual{mean: a / (a + c), strength: a + c, prior: p.Prior, weight: p.PriorWeight}
 	zone := math.Max(leastZone*u.mean, swingSigma*sum.likelySwing(u.mean))
 	u.zoned = clampRatio(u.mean + zone)

@@ -24,7 +24,7 @@ func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor
 			continue
 		}
 		c.sending = n[ci] > 0
-		usual, _ := c.base.Ratio(m.priorOf(m.rules[0], ci))
+		usual := c.base.Mean(m.priorOf(m.rules[0], ci))
 		if n[ci] > 0 && len(m.mixed) == len(m.cells) {
 			usual = math.Max(usual, m.expected(ci, n[ci], usual)/n[ci])
 		}

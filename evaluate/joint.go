@@ -101,7 +101,7 @@ func (m *meter) explain(n, k []float64, youngFor int64) {
 		return
 	}
 	prior := m.jointPrior()
-	usual, _ := m.cells[0].base.Ratio(prior)
+	usual := m.cells[0].base.Mean(prior)
 	most := math.Max(newbornLeast, newbornTimes*usual)
 	prior.Prior = usual
 	for i, c := range m.cells {
@@ -111,7 +111,7 @@ func (m *meter) explain(n, k []float64, youngFor int64) {
 		}
 		expected := math.Min(k[i], n[i]*most)
 		if j.learned >= youngFor {
-			mean, _ := j.base.Ratio(prior)
+			mean := j.base.Mean(prior)
 			expected = n[i] * mean
 		}
 		for _, at := range j.cells {

@@ -175,7 +175,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
 			p.Young = ts.young(m, c)
 			if p.Shift = 0; !p.Young {
-				usual, _ := c.base.Ratio(p)
+				usual := c.base.Mean(p)
 				p.Shift = c.mix.ratio - usual
 			}
 			d := w.det.Step(p, c.base, s)

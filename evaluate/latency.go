@@ -60,8 +60,16 @@ func (m *meter) dropBucket(u *use) {
 
 func (s *series) sending() bool { return s.events || s.arriving || s.known && !s.ended && !s.gone }
 
-// changed tells the groups of s that it began or ceased to send.
+// stirred tells the meters of s that it changed its tempo.
+func (s *series) stirred() {
+	for _, u := range s.uses {
+		u.m.stirred()
+	}
+}
+
+// changed tells the meters and groups of s that it began or ceased to send.
 func (s *series) changed() {
+	s.stirred()
 	for _, u := range s.uses {
 		if u.group != nil {
 			u.group.dirty = true
@@ -231,6 +239,9 @@ func (m *meter) chooseEdges(at int64) {
 // whole says whether each histogram was observed with the buckets that count: all
 // events without those up to the edge would look slow.
 func (m *meter) whole(a, b int64) bool {
+	if _, all := m.full(a, b); all {
+		return true
+	}
 	for _, g := range m.groups {
 		var all, least int64 = 0, math.MaxInt64
 		for _, u := range g.buckets {

@@ -25,7 +25,7 @@ func (m *meter) setPriors() {
 	known := base.Events() >= ownRatioFrom
 	for _, r := range m.rules {
 		if r.slices = r.Prior; known && m.spec.Histogram == "" {
-			r.slices, _ = base.Ratio(detect.Parameters{Prior: r.Prior})
+			r.slices = base.Mean(detect.Parameters{Prior: r.Prior})
 		}
 	}
 }

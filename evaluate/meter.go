@@ -50,6 +50,7 @@ type meter struct {
 	lastClose int64 // end of the newest closed step
 	kept      kept  // of events that stand for more than themselves
 	recent    []closed
+	tempo     tempo
 	day       lastDay        // of the total's events
 	joints    map[string]int // combinations to their cells
 	mixed     []explained    // of the newest step, by cell; derived
@@ -266,14 +267,7 @@ func (m *meter) closable(end, now, patience int64) (ok, forced bool, seen, due i
 	if m.newest < end {
 		return false, false, 0, 0
 	}
-	waiting := false
-	for _, s := range m.series {
-		if s.waited(end) {
-			waiting = true
-			break
-		}
-	}
-	if !waiting {
+	if !m.waits(end) {
 		return true, false, m.received, 0
 	}
 	due = m.received
@@ -285,20 +279,6 @@ func (m *meter) closable(end, now, patience int64) (ok, forced bool, seen, due i
 	}
 	due += patience
 	return now >= due, true, due, due
-}
-
-// setLength adapts the step to the slowest series that still sends.
-func (m *meter) setLength(most int64) {
-	length := int64(0)
-	for _, s := range m.series {
-		if s.known && !s.ended && !s.gone && s.interval > 0 {
-			steps := int64(math.Ceil(float64(s.interval)/float64(m.base) - 0.2))
-			length = max(length, min(steps*m.base, most))
-		}
-	}
-	if length > 0 {
-		m.length = length
-	}
 }
 
 // take sums and removes what the open steps up to end hold.

@@ -67,7 +67,7 @@ func (m *meter) followMix(r *ruleState, n, k []float64, length, youngFor int64) 
 			continue
 		}
 		p := m.priorOf(r, ci)
-		usual, _ := c.base.Ratio(p)
+		usual := c.base.Mean(p)
 		if c.latency != nil {
 			c.mix.follow(n[ci], m.expectedOver(usual, n), f)
 		} else {

@@ -176,6 +176,7 @@ func (ts *tenantState) grown(s *series, sm Sample) {
 // learnInterval follows the time between samples: shorter ones at once but
 // gently, longer ones (a missed scrape) only when they come four times in a row.
 func (s *series) learnInterval(d, most int64) {
+	was := s.interval
 	switch {
 	case d < 1000 || d > most:
 		return
@@ -193,6 +194,9 @@ func (s *series) learnInterval(d, most int64) {
 		}
 	}
 	s.target.interval = s.interval
+	if s.interval != was {
+		s.stirred()
+	}
 }
 
 // count adds inc events that happened in (from, to] to the meters of s, spread
@@ -211,6 +215,7 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 		}
 	} else if !dated {
 		s.gaps = append(s.gaps, span{from, to})
+		s.stirred()
 		if len(s.gaps) > 64 {
 			s.gaps = slices.Delete(s.gaps, 0, 1)
 		}
@@ -279,6 +284,9 @@ func (s *series) pruneGaps() {
 // the smaller: without its successes a step is not half observed. from is the
 // next time after a that anything was observed.
 func (m *meter) coverage(a, b int64) (share float64, from int64) {
+	if full, _ := m.full(a, b); full {
+		return 1, a
+	}
 	var expected, seen int64
 	var wExpected, wSeen float64
 	from = math.MaxInt64

@@ -172,6 +172,7 @@ func (ts *tenantState) resolve(s *series) {
 			m.cells[c].refs++
 		}
 		m.series = append(m.series, s)
+		m.stirred()
 		s.uses = append(s.uses, u)
 	}
 }
@@ -285,6 +286,7 @@ func (ts *tenantState) drop(which func(*series) bool) {
 		}
 		for _, u := range s.uses {
 			u.m.series = slices.DeleteFunc(u.m.series, func(o *series) bool { return o == s })
+			u.m.stirred()
 			u.m.dropBucket(u)
 			for _, c := range u.cells {
 				u.m.cells[c].refs--
@@ -387,9 +389,7 @@ func (ts *tenantState) closeSteps(m *meter, now int64, out *Output) {
 	for len(m.marks) > 1 && m.marks[0].t < m.next {
 		m.marks = m.marks[1:]
 	}
-	for _, s := range m.series {
-		s.pruneGaps()
-	}
+	m.pruneGaps()
 }
 
 // missed notes which series a step closed without, and gives up on those that

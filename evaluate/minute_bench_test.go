@@ -1,0 +1,94 @@
+package evaluate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// BenchmarkTenantMinute is a minute of a tenant with 18 streams (the total, 4 methods,
+// 5 acquirers, 8 countries) in steps of 15 s, from 24 counters scraped every 15 s: 96
+// samples taken and 72 decisions. Adding is what taking the samples costs, deciding
+// what closing the steps does. Its hours change: what a baseline makes of an hour
+// that is over is in it.
+func BenchmarkTenantMinute(b *testing.B) {
+	for _, w := range []struct {
+		name    string
+		tenants int
+		tps     float64
+	}{{"busy", 20, 10}, {"usual", 20, .5}, {"quiet", 20, .02}, {"usual", 5000, .5}} {
+		b.Run(fmt.Sprintf("%s/tenants=%d", w.name, w.tenants), func(b *testing.B) { benchMinute(b, w.tenants, w.tps) })
+	}
+}
+
+func benchMinute(b *testing.B, tenants int, tps float64) {
+	r := failing()
+	r.SLI.Slices = []string{"acquirer", "country", "method"}
+	rng := rand.New(rand.NewPCG(1, 1))
+	var drawn [2][4096]float64 // what a counter of successes and one of failures grows by
+	for i := range drawn[0] {
+		drawn[0][i], drawn[1][i] = poisson(rng, tps/12*.99*15), poisson(rng, tps/12*.01*15)
+	}
+	e := New(Options{YoungFor: 2 * time.Hour})
+	type counted struct {
+		ref *Ref
+		v   float64
+		bad int
+	}
+	all := make([]counted, 0, 24*tenants)
+	for t := range tenants {
+		id := tenant.ID(fmt.Sprintf("t%05d", t))
+		e.SetTenant(tenant.Tenant{ID: id, State: tenant.Live}, []rule.Rule{r}, epoch)
+		for i := range 12 {
+			for bad, result := range []string{"success", "error"} {
+				all = append(all, counted{bad: bad, ref: e.Resolve(id, counter("tenant", string(id), "result", result, "method", fmt.Sprint("m", i%4),
+					"acquirer", fmt.Sprint("a", i%5), "country", fmt.Sprint("c", i%8)))})
+			}
+		}
+	}
+	now, at := epoch, 0
+	var adding, deciding time.Duration
+	scrape := func() {
+		now = now.Add(15 * time.Second)
+		began := time.Now()
+		e.Advance(now)
+		deciding += time.Since(began)
+		began = time.Now()
+		sm := []Sample{{T: now.UnixMilli() - 3000}}
+		for i := range all {
+			c := &all[i]
+			c.v += drawn[c.bad][at%4096]
+			at++
+			sm[0].V = c.v
+			e.Append(now, c.ref, sm)
+		}
+		adding += time.Since(began)
+	}
+	for range 4 * 60 * 3 {
+		scrape()
+	}
+	status := e.Status("t00000", now)
+	streams := 0
+	for _, s := range status.SLIs {
+		streams += len(s.Slices)
+	}
+	if streams != 18 || status.Young {
+		b.Fatal(streams, status.Young)
+	}
+	adding, deciding = 0, 0
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 4 {
+			scrape()
+		}
+	}
+	minutes := float64(b.N * tenants)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(adding.Nanoseconds())/minutes, "ns-adding/tenant-minute")
+	b.ReportMetric(float64(deciding.Nanoseconds())/minutes, "ns-deciding/tenant-minute")
+	b.ReportMetric(float64((adding+deciding).Nanoseconds())/minutes, "ns/tenant-minute")
+}
