@@ -63,7 +63,7 @@ func (b *Baseline) Observe(s Step) {
 	if !(s.K > 0) {
 		s.K = 0
 	}
-	s.K = math.Min(s.K, s.N)
+	s.K = min(s.K, s.N)
 	at := s.Start / hour
 	b.advance(at)
 	seconds := s.Coverage * float64(s.End-s.Start) / 1000
@@ -175,7 +175,7 @@ func (b *Baseline) Retract(from, to int64) int {
 func (b *Baseline) Accept(at int64, n, k, seconds float64) {
 	*b = Baseline{newest: at / hour}
 	if n > 0 {
-		b.older.add(hourSum{float32(n), float32(math.Min(math.Max(k, 0), n)), float32(math.Max(seconds, 0))})
+		b.older.add(hourSum{float32(n), float32(min(max(k, 0), n)), float32(max(seconds, 0))})
 	}
 }
 
@@ -243,7 +243,7 @@ func (b *Baseline) usual(p *Parameters) *usual {
 func estimate(sum olderSum, p *Parameters) usual {
 	a, c := sum.shape(p)
 	u := usual{mean: a / (a + c), strength: a + c, prior: p.Prior, weight: p.PriorWeight}
-	zone := math.Max(leastZone*u.mean, swingSigma*sum.likelySwing(u.mean))
+	zone := max(leastZone*u.mean, swingSigma*sum.likelySwing(u.mean))
 	u.zoned = clampRatio(u.mean + zone)
 	u.upper = clampRatio(mathext.InvRegIncBeta(a, c, upperShare) + zone)
 	return u
@@ -268,7 +268,7 @@ func (o olderSum) swing() float64 {
 		return 0
 	}
 	variance := (scatter - (o.hours-1)*mean*(1-mean)) / spread
-	return math.Min(mean, math.Sqrt(math.Max(0, variance)))
+	return min(mean, math.Sqrt(max(0, variance)))
 }
 
-func clampRatio(r float64) float64 { return math.Min(math.Max(r, leastRatio), mostRatio) }
+func clampRatio(r float64) float64 { return min(max(r, leastRatio), mostRatio) }

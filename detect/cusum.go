@@ -17,11 +17,11 @@ func (w weights) evidence(n, k float64) float64 { return k*w.failure - (n-k)*w.s
 // slowAlternative is the small fault: three points more than usual, or half way to
 // everything where there is no room for that; more where asked is more than that.
 func slowAlternative(p0, asked float64) float64 {
-	return math.Max(math.Min(p0+slowPoints, (1+p0)/2), math.Min(asked, mostSlow))
+	return max(min(p0+slowPoints, (1+p0)/2), min(asked, mostSlow))
 }
 
 // hardAlternative is the large fault: at least 60%, and half of what used to succeed.
-func hardAlternative(p0 float64) float64 { return math.Max(hardRatio, (1+p0)/2) }
+func hardAlternative(p0 float64) float64 { return max(hardRatio, (1+p0)/2) }
 
 // cusum is one sequential test: the evidence for its alternative since it was last zero.
 type cusum struct {

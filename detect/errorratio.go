@@ -113,23 +113,30 @@ func (m *memo) shift(u *usual, by float64) *usual {
 // does one without events or with less than half coverage.
 // A nil baseline means that only the prior is known.
 func (d *ErrorRatio) Step(p Parameters, b *Baseline, s Step) (out Decision) {
+	d.Next(&p, b, &s, &out)
+	return out
+}
+
+// Next is Step for who moves many streams: it writes to out, and to p and s what it
+// makes of values that make no sense.
+func (d *ErrorRatio) Next(p *Parameters, b *Baseline, s *Step, out *Decision) {
+	*out = Decision{}
 	p.fill()
 	var u *usual
 	if b != nil {
-		u = b.usual(&p)
+		u = b.usual(p)
 	} else {
-		u = d.memo.priorAlone(&p)
+		u = d.memo.priorAlone(p)
 	}
 	u = d.memo.shift(u, p.Shift)
-	d.memo.update(u.upper, &p)
+	d.memo.update(u.upper, p)
 	if s.usable() && s.Start >= d.last {
 		d.last = s.End
-		d.move(&p, &s, u, &out)
+		d.move(p, s, u, out)
 	}
 	if !out.Changed || out.Firing {
-		d.describe(u, &out)
+		d.describe(u, out)
 	}
-	return out
 }
 
 // move takes a step that is evidence. Evidence and windows take counts as far as
@@ -181,7 +188,7 @@ func (d *ErrorRatio) windows(s *Step, share float64, u *usual) (test, float64) {
 	needed := d.memo.h + windowCost
 	if k > 0 {
 		w := d.memo.slow
-		k = math.Min(k, (needed/3+n*w.success)/(w.failure+w.success))
+		k = min(k, (needed/3+n*w.success)/(w.failure+w.success))
 	}
 	d.short.add(s, n, k, shortBlock)
 	d.long.add(s, n, k, longBlock)
@@ -227,13 +234,13 @@ func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *
 	a, m := &d.alarm, &d.memo
 	a.n, a.k = a.n+s.N, a.k+s.K
 	a.hard = a.hard || d.hard.score >= m.h+hardCost && d.hard.total()
-	ratio := (a.k - a.health.k) / math.Max(a.n-a.health.n, 1)
+	ratio := (a.k - a.health.k) / max(a.n-a.health.n, 1)
 	small := a.by == shortWindow || a.by == longWindow
 	half := (ratio + m.p0) / 2
 	if !small {
-		half = math.Max(half, slowAlternative(m.p0, p.Alternative))
+		half = max(half, slowAlternative(m.p0, p.Alternative))
 	}
-	half = math.Min(math.Max(half, m.p0*(1+leastZone)), hardAlternative(m.p0))
+	half = min(max(half, m.p0*(1+leastZone)), hardAlternative(m.p0))
 	if share*m.slow.evidence(s.N, s.K) > m.h/2 { // half mended within the step: health begins after it
 		a.health = cusum{}
 	} else {

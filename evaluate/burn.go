@@ -28,7 +28,7 @@ func (ts *tenantState) judgeBurn(m *meter, ri int, step detect.Step, n, k []floa
 		s.N, s.K = n[ci], k[ci]
 		p.Young = ts.young(m, c)
 		d := w.burn.Step(p, s)
-		w.follow(d, s)
+		w.follow(&d, s.End)
 		if live {
 			ts.say(m, standing{r, c, w}, d, step)
 		}

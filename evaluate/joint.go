@@ -2,7 +2,6 @@ package evaluate
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
@@ -102,14 +101,14 @@ func (m *meter) explain(n, k []float64, youngFor int64) {
 	}
 	prior := m.jointPrior()
 	usual := m.cells[0].base.Mean(prior)
-	most := math.Max(newbornLeast, newbornTimes*usual)
+	most := max(newbornLeast, newbornTimes*usual)
 	prior.Prior = usual
 	for i, c := range m.cells {
 		j := c.joint
 		if j == nil || n[i] <= 0 {
 			continue
 		}
-		expected := math.Min(k[i], n[i]*most)
+		expected := min(k[i], n[i]*most)
 		if j.learned >= youngFor {
 			mean := j.base.Mean(prior)
 			expected = n[i] * mean
@@ -134,7 +133,7 @@ func (m *meter) jointPrior() detect.Parameters {
 // own usual ratio is usual.
 func (m *meter) expected(ci int, n, usual float64) float64 {
 	x := m.mixed[ci]
-	return x.expected + math.Max(0, n-x.volume)*usual
+	return x.expected + max(0, n-x.volume)*usual
 }
 
 // touched calls f for what shares combinations with a cell: those, and their cells.

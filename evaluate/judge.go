@@ -20,8 +20,10 @@ type ruleState struct {
 	rule.Rule
 	slices  float64 // the prior of the slices, as of the newest step; derived
 	place   place
-	partial bool  // read from a checkpoint, which holds what a resolved alert must say
-	tidal   tidal // of traffic, derived
+	partial bool              // read from a checkpoint, which holds what a resolved alert must say
+	tidal   tidal             // of traffic, derived
+	told    detect.Parameters // of each stream, at steps as long as toldAt; derived
+	toldAt  int64
 }
 
 // cuts says whether the rule judges the slice.
@@ -166,6 +168,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			continue
 		}
 		p := ts.parameters(m, ri)
+		var d detect.Decision
 		for ci, c := range m.cells {
 			if !c.judged || c.watches[ri] == nil || !c.judgeable(r, step.Start) {
 				continue
@@ -178,8 +181,9 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 				usual := c.base.Mean(p)
 				p.Shift = c.mix.ratio - usual
 			}
-			d := w.det.Step(p, c.base, s)
-			w.follow(d, s)
+			moved := s
+			w.det.Next(&p, c.base, &moved, &d)
+			w.follow(&d, s.End)
 			if r.Kind == rule.Declines {
 				w.late.follow(s)
 			}
@@ -188,15 +192,31 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			} else if d.Changed && !w.trial {
 				c.healed = step.End
 			}
-			if live {
+			if live && (w.firing || w.raised != nil) {
 				ts.say(m, standing{r, c, w}, d, step)
 			}
 		}
 	}
 }
 
-// parameters of one stream of a rule: its share of the budget of all of them.
+// parameters of one stream of a rule: its share of the budget of all of them. They are
+// worked out when streams begin or end.
 func (ts *tenantState) parameters(m *meter, ri int) detect.Parameters {
+	r := m.rules[ri]
+	if r.toldAt != m.length {
+		r.told, r.toldAt = m.share(ri), m.length
+	}
+	return r.told
+}
+
+// recount has the parameters worked out again.
+func (m *meter) recount() {
+	for _, r := range m.rules {
+		r.toldAt = 0
+	}
+}
+
+func (m *meter) share(ri int) detect.Parameters {
 	streams := 0
 	for _, c := range m.cells {
 		if c.judged && c.watches[ri] != nil {
@@ -218,13 +238,13 @@ func (ts *tenantState) young(m *meter, c *cell) bool {
 }
 
 // follow keeps what the detector said.
-func (w *watch) follow(d detect.Decision, s detect.Step) {
+func (w *watch) follow(d *detect.Decision, end int64) {
 	if d.Changed {
 		w.firing = d.Firing
 		if d.Firing {
 			w.onset = d.Onset
 		} else {
-			w.cleared = s.End
+			w.cleared = end
 		}
 	}
 	w.score, w.needed = d.Score, d.Needed

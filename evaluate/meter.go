@@ -53,10 +53,12 @@ type meter struct {
 	tempo     tempo
 	day       lastDay        // of the total's events
 	joints    map[string]int // combinations to their cells
-	mixed     []explained    // of the newest step, by cell; derived
-	holds     []bool         // cells that do not learn the newest step
-	held      []float64      // how much of it is of combinations that do not
-	resolving bool           // series are resolved anew: what is found then is not newborn
+	fades     [2]float64     // of a step as long as fadesOf
+	fadesOf   int64
+	mixed     []explained // of the newest step, by cell; derived
+	holds     []bool      // cells that do not learn the newest step
+	held      []float64   // how much of it is of combinations that do not
+	resolving bool        // series are resolved anew: what is found then is not newborn
 	sumN      []float64
 	sumK      []float64
 }
@@ -159,6 +161,7 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 
 // judge gives a cell a baseline and detectors.
 func (m *meter) judge(c *cell) {
+	m.recount()
 	c.judged, c.learned = true, 0
 	c.base = &detect.Baseline{}
 	if c.latency = nil; m.spec.Histogram != "" {
@@ -315,6 +318,7 @@ func (m *meter) rebalance(at int64, maxSlices int) {
 	}
 	fade := math.Exp(-float64(at-m.balanced) / volumeFades)
 	m.balanced = at
+	m.recount()
 	defer m.chooseEdges(at)
 	for _, c := range m.cells {
 		c.volume *= fade

@@ -19,7 +19,7 @@ func (m *meter) expectedOver(usual float64, n []float64) float64 {
 			expected += n[ci] * over
 		}
 		if volume >= n[0]/2 {
-			most = math.Max(most, expected+math.Max(0, n[0]-volume)*usual)
+			most = max(most, expected+max(0, n[0]-volume)*usual)
 		}
 	}
 	if most == 0 {
@@ -53,7 +53,7 @@ func (x *mix) follow(n, expected float64, fades [2]float64) {
 	for i, f := range fades {
 		x.n[i], x.expected[i] = x.n[i]*f+n, x.expected[i]*f+expected
 		if x.n[i] > 0 {
-			x.ratio = math.Max(x.ratio, x.expected[i]/x.n[i])
+			x.ratio = max(x.ratio, x.expected[i]/x.n[i])
 		}
 	}
 }
@@ -61,7 +61,10 @@ func (x *mix) follow(n, expected float64, fades [2]float64) {
 // followMix works out for each judged cell what its mix makes one expect of the step.
 func (m *meter) followMix(r *ruleState, n, k []float64, length, youngFor int64) {
 	m.explain(n, k, youngFor)
-	f := fades(length)
+	if m.fadesOf != length {
+		m.fadesOf, m.fades = length, fades(length)
+	}
+	f := m.fades
 	for ci, c := range m.cells {
 		if !c.judged || c.latency != nil && ci > 0 {
 			continue

@@ -295,7 +295,7 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.FalseAlarms / float64(p.streamsOf(s.rule)),
 		LooksPerMonth: float64(detect.Month / p.o.Step), Factor: r.Sensitivity.Factor(),
 	}, nil, step)
-	s.w.follow(d, step)
+	s.w.follow(&d, step.End)
 	if r.Kind == rule.Declines {
 		s.w.late.follow(step)
 	}

@@ -101,7 +101,7 @@ func (p *Pool) judgeFlow(r *ruleState, s *stream, b bucket) {
 	step := detect.Step{Start: b.start, End: b.end, N: n, Coverage: 1}
 	d := w.vol.Step(detect.Parameters{Budget: r.FalseAlarms / float64(p.streamsOf(s.rule)), LooksPerMonth: float64(detect.Month / time.Minute),
 		Factor: r.Sensitivity.Factor()}, detect.Volume{Expected: expected, Low: expected * low, Size: poolSize, Less: r.Direction != rule.More}, step)
-	w.follow(d, step)
+	w.follow(&d, step.End)
 	s.follow(d, b, step)
 	s.rate = expected / (float64(b.end-b.start) / 60_000)
 	p.tellFactor(s, b, d.Changed && !d.Firing)

@@ -94,7 +94,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		} else if w.firing && lasts > offerAfter && w.raised != nil {
 			w.raised.why = "it has lasted for a day: this may be the new normal, and after seven days it is taken as that"
 		}
-		w.follow(d, s)
+		w.follow(&d, s.End)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !v.Known
 		w.rate, w.tide = v.Expected/minutes, t.why
