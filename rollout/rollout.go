@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -189,7 +190,7 @@ func Begin(s State, b Beginning, now time.Time) (Change, error) {
 	r := Draft(s, b.Settings, b.Last)
 	r.Author, r.Reason, r.StartedAt = b.Revision.Author, b.Revision.Reason, now.UTC()
 	c.Standing.Rollout, c.Rollout = r.Number, r
-	c.log("policy.rollout_began", r.Author, "policy revision %d (%s) follows revision %d in %d stage(s), each in shadow for %s first: %s", r.To, c.Revision.Sha, r.From, len(r.Stages), r.stageFor(), r.Reason)
+	c.log("policy.rollout_began", r.Author, "policy revision %d (%s) follows revision %d in %d stage(s), each in shadow for %s first: %s", r.To, c.Revision.Sha, r.From, len(r.Stages), Plainly(r.stageFor()), r.Reason)
 	c.enter(0, b.Tenants, now)
 	return c.sealed(), nil
 }
@@ -311,3 +312,14 @@ func Hurry(s State, by, reason string, now time.Time) (Change, error) {
 func (r Rollout) stageFor() time.Duration { return time.Duration(r.StageFor * float64(time.Second)) }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Plainly writes a duration without the parts that are nothing.
+func Plainly(d time.Duration) string {
+	s := d.String()
+	for _, nothing := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, nothing) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
+}

@@ -26,7 +26,7 @@ type PolicyEdit struct {
 }
 
 // EditPolicy begins to roll a policy out, or puts it in force at once. changed is
-// false when it is in force already.
+// false when it is in force or being rolled out already.
 func (s *Shared) EditPolicy(tx *partition.Tx, e PolicyEdit) (out rollout.State, changed bool, err error) {
 	state, err := PolicyState(tx)
 	if err != nil {
@@ -39,7 +39,8 @@ func (s *Shared) EditPolicy(tx *partition.Tx, e PolicyEdit) (out rollout.State, 
 	now, rules := tx.Now(), s.Rules()
 	var c rollout.Change
 	switch open := state.Rollout.Open(); {
-	case !open && rules.Revision == state.Standing.InForce && rules.Policy.Sha == r.Sha:
+	case !open && rules.Revision == state.Standing.InForce && rules.Policy.Sha == r.Sha,
+		open && !e.Now && rules.Next != nil && rules.Next.Policy.Sha == r.Sha: // asked for twice
 		return state, false, nil
 	case rollout.Said(e.Reason) != nil:
 		err = rollout.Said(e.Reason)

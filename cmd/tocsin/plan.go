@@ -16,6 +16,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -139,7 +140,7 @@ func (c *client) showPlan(a api.PlanAnswer, served bool) error {
 		for _, s := range a.Stages {
 			stages = append(stages, fmt.Sprintf("up to %g%%: %d tenant(s)", s.Percent, s.Tenants))
 		}
-		block(w, fmt.Sprintf("STAGES, EACH IN SHADOW FOR %s FIRST", plainly(time.Duration(a.StageFor*float64(time.Second)))), stages)
+		block(w, fmt.Sprintf("STAGES, EACH IN SHADOW FOR %s FIRST", rollout.Plainly(time.Duration(a.StageFor*float64(time.Second)))), stages)
 	}
 	return w.Flush()
 }
@@ -153,15 +154,4 @@ func block(w *tabwriter.Writer, heading string, lines []string) {
 	for _, l := range lines {
 		fmt.Fprintln(w, l)
 	}
-}
-
-// plainly writes a duration without the parts that are nothing.
-func plainly(d time.Duration) string {
-	s := d.String()
-	for _, nothing := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(s, nothing) {
-			s = s[:len(s)-2]
-		}
-	}
-	return s
 }

@@ -59,7 +59,7 @@ func (k policyApply) Run(ctx context.Context, c *client) error {
 		return err
 	}
 	switch {
-	case !a.Changed:
+	case !a.Changed && (a.Rollout == nil || !a.Rollout.Open()):
 		return c.say(a, "policy revision %d is this text, and in force already", a.InForce)
 	case k.Now:
 		return c.say(a, "policy revision %d is in force for every tenant; tocsin policy rollback takes it back", a.InForce)

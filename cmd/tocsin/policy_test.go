@@ -51,6 +51,7 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	_, errOut, code = d.run(t, "policy", "apply", "-f", file(t, quick+"# another\n"), "--reason", "x")
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, errOut, "tocsin policy rollback")
+	require.Contains(t, d.ok(t, "policy", "apply", "-f", next, "--reason", "a pipeline that ran twice"), "revision 3")
 	require.Contains(t, d.ok(t, "policy", "apply", "-f", next, "--reason", "it cannot wait", "--now"), "policy revision 3 is in force")
 	require.Zero(t, <-done, said.String())
 	require.Contains(t, said.String(), "run it in shadow until")
