@@ -106,6 +106,36 @@ func (tx *Tx) List(collection string) ([]store.Record, error) {
 	return out, nil
 }
 
+// ListPrefix gives the records of a collection whose key begins with a prefix, in key
+// order, own writes included.
+func (tx *Tx) ListPrefix(collection, prefix string) ([]store.Record, error) {
+	var out []store.Record
+	for after, more := prefix, true; more; {
+		page, err := tx.store.Records(tx.ctx, tx.partition, collection, after, 200)
+		if err != nil {
+			return nil, err
+		}
+		more = len(page) == 200
+		for _, r := range page {
+			if !strings.HasPrefix(r.Key, prefix) {
+				more = false
+				break
+			}
+			if _, changed := tx.pending[store.RecordKey{Collection: collection, Key: r.Key}]; !changed {
+				out = append(out, r)
+			}
+			after = r.Key
+		}
+	}
+	for k, r := range tx.pending {
+		if k.Collection == collection && r != nil && strings.HasPrefix(k.Key, prefix) && k.Key != prefix {
+			out = append(out, *r)
+		}
+	}
+	slices.SortFunc(out, func(a, b store.Record) int { return strings.Compare(a.Key, b.Key) })
+	return out, nil
+}
+
 // All reads a whole collection of a partition, page by page.
 func All(ctx context.Context, s store.Store, p store.Partition, collection string) ([]store.Record, error) {
 	var out []store.Record

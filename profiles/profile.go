@@ -27,6 +27,12 @@ type Observation struct {
 	Tier string `json:"tier,omitempty"`
 	// Overrides are those of the tenant that have not ended.
 	Overrides []Override `json:"overrides,omitempty"`
+	// TPM is the observed volume, in transactions a minute to a power of two; 0: not
+	// known. No rule follows from it alone.
+	TPM float64 `json:"tpm,omitempty"`
+	// Priors are, by rule, the failure ratio that tenants of the tier usually had when
+	// this one came to it; a rule that is not named has the policy's.
+	Priors map[string]float64 `json:"priors,omitempty"`
 }
 
 // Budget is how many false pages a week a team bears, over all tenants and
@@ -102,7 +108,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		r, off, changed := overridden(o.Overrides, t.ID, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL, DashboardURL: d.DashboardURL,
-			Prior: prior(s), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
+			Prior: cmp.Or(o.Priors[d.Name], prior(s)), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
 			Direction: rule.Direction(d.Direction), Slices: tier.Slices, Burn: d.burn(),
 		})
 		if off {

@@ -68,7 +68,7 @@ type Rule struct {
 // detector can go on as the other's: only how much evidence is needed, and what
 // follows from it, may differ.
 func (r Rule) SameTest(o Rule) bool {
-	o.Severity, o.Summary, o.RunbookURL, o.Prior = r.Severity, r.Summary, r.RunbookURL, r.Prior
+	o.Severity, o.Summary, o.RunbookURL, o.DashboardURL, o.Prior = r.Severity, r.Summary, r.RunbookURL, r.DashboardURL, r.Prior
 	o.DashboardURL, o.Burn = r.DashboardURL, r.Burn
 	o.Sensitivity, o.FalseAlarms, o.Slices, o.Always, o.SLI = r.Sensitivity, r.FalseAlarms, r.Slices, r.Always, r.SLI
 	return reflect.DeepEqual(r, o)

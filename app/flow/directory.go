@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -17,6 +18,7 @@ type Directory struct {
 	mu      sync.RWMutex
 	tenants map[tenant.ID]tenant.Tenant
 	purges  map[tenant.ID]Purge
+	seen    map[tenant.ID]profiles.Observation // of those served here
 }
 
 // Known says whether a tenant was onboarded.
@@ -95,6 +97,23 @@ func (d *Directory) remove(id tenant.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.tenants, id)
+}
+
+// observe notes what the newest revision of a tenant's profile was made of.
+func (d *Directory) observe(id tenant.ID, o profiles.Observation) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.seen == nil {
+		d.seen = map[tenant.ID]profiles.Observation{}
+	}
+	d.seen[id] = o
+}
+
+// observed is what was noted of a tenant.
+func (d *Directory) observed(id tenant.ID) profiles.Observation {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.seen[id]
 }
 
 // keep takes the documents of list as all there are, but for those that are served

@@ -44,12 +44,13 @@ type Handler struct {
 	// could not be noted.
 	unraised []alert.Alert
 	untried  []sided
-	trying   map[tenant.ID]int // the policy that each has in shadow; 0: none
+	trying   map[tenant.ID]beside
+	lookAt   time.Time // when the tenants' volumes are looked at next
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]int{}}
+	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]beside{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -63,15 +64,18 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		if err != nil {
 			return err
 		}
-		rules, err := h.s.storedRules(ctx, p, t)
+		was, err := h.s.storedProfile(ctx, p, t)
 		if err != nil {
 			return err
 		}
+		tried := h.s.attempt(t, was.course, was.course.Freeze != nil)
+		h.trying[t.ID] = beside{tried, h.s.shadow(t, was.course, was.last.Observation, tried)}
+		h.s.directory.observe(t.ID, was.last.Observation)
 		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
 		if err != nil {
 			return err
 		}
-		if err := h.restore(t, rules, cell, ok); err != nil {
+		if err := h.restore(t, was.rules, cell, ok); err != nil {
 			return err
 		}
 		h.s.directory.put(t)
@@ -124,8 +128,7 @@ const edge = 30 * time.Second
 // which keeps what it learned and evaluates nothing of it.
 // why is the reason that alerts of rules that are gone end with.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
-	h.trying[t.ID] = h.s.tried(t.ID)
-	h.engine.Change(t, rules, h.s.shadow(t), now, why)
+	h.engine.Change(t, rules, h.trying[t.ID].rules, now, why)
 }
 
 // need notes that a state was written at a time; zero: nobody knows when.
@@ -210,6 +213,9 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 		return err
 	}
 	if err := h.evaluate(tx, tx.Now()); err != nil {
+		return err
+	}
+	if err := h.evolve(tx); err != nil {
 		return err
 	}
 	h.advancePools(tx)

@@ -3,7 +3,6 @@ package flow
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -54,16 +53,11 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 		}
 		records = 2 // document and learned state
 	}
-	revisions, err := tx.List(profileRevisions)
+	revisions, err := forgetProfiles(tx, id)
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range revisions {
-		if strings.HasPrefix(r.Key, string(id)+"/") {
-			tx.Delete(profileRevisions, r.Key)
-			records++
-		}
-	}
+	records += revisions
 	all, err := tx.List(alerts)
 	if err != nil {
 		return 0, err

@@ -3,9 +3,9 @@ package flow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -22,20 +22,6 @@ func readTriple(r store.Record) (profiles.Triple, error) {
 		return profiles.Triple{}, problem.New(problem.Internal, "a profile's record of kind %s version %d cannot be read by this release", r.Kind, r.Version)
 	}
 	return decode[profiles.Triple](r)
-}
-
-// forgetProfiles deletes a tenant's revisions.
-func forgetProfiles(tx *partition.Tx, id tenant.ID) error {
-	records, err := tx.List(profileRevisions)
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		if strings.HasPrefix(r.Key, string(id)+"/") {
-			tx.Delete(profileRevisions, r.Key)
-		}
-	}
-	return nil
 }
 
 // Explain makes revisions of triples: with reasons, and how each differs from
@@ -69,143 +55,82 @@ func (s *Shared) Explain(ctx context.Context, triples []profiles.Triple) []profi
 	return out
 }
 
+// policyAt is the policy of a revision: one in use, or read from the store.
 func (s *Shared) policyAt(ctx context.Context, t profiles.Triple) (*profiles.Policy, error) {
-	if now := s.Rules(); now.Policy.Sha == t.PolicySha {
-		return now.Policy, nil
+	for _, p := range s.Rules().Policies() {
+		if p.Sha == t.PolicySha {
+			return p, nil
+		}
+	}
+	s.mu.Lock()
+	p := s.earlier[t.PolicyRevision]
+	s.mu.Unlock()
+	if p != nil && p.Sha == t.PolicySha {
+		return p, nil
 	}
 	if s.PolicyAt == nil {
 		return nil, problem.New(problem.NotFound, "earlier policies are not kept")
 	}
-	return s.PolicyAt(ctx, t.PolicyRevision)
-}
-
-// assign makes the next revision of a tenant's profile.
-func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, author, cause string) (profiles.Profile, error) {
-	revisions, err := Revisions(tx, t.ID)
-	if err != nil {
-		return profiles.Profile{}, err
-	}
-	p, number := s.Rules().Of(t.ID)
-	triple := profiles.Triple{Number: len(revisions) + 1, PolicyRevision: number, PolicySha: p.Sha, TenantRevision: t.Revision,
-		Observation: s.observe(p), At: tx.Now(), Author: author, Cause: cause, Document: &t}
-	if err := tx.Put(profileRevisions, profileKey(t.ID, triple.Number), "profile", profileVersion, triple); err != nil {
-		return profiles.Profile{}, err
-	}
-	made := s.profile(t, triple)
-	tx.Log(ledger.Entry{Subject: TenantSubject(t.ID), Kind: "profile.assigned", Actor: author,
-		Reason: fmt.Sprintf("profile revision %d of %d rule(s), because %s: %s", triple.Number, len(made.Rules), cause, strings.Join(made.Reasons, "; ")),
-		Data:   partition.Payload(triple)})
-	return made, nil
-}
-
-func (s *Shared) profile(t tenant.Tenant, triple profiles.Triple) profiles.Profile {
-	policy, _ := s.Rules().Of(t.ID)
-	rules, reasons := profiles.Compile(policy, t, triple.Observation)
-	if rules == nil {
-		rules = []rule.Rule{}
-	}
-	for _, f := range profiles.Unruled(policy, t) {
-		reasons = append(reasons, "no rule follows from the feature "+f+": the policy does not know it")
-	}
-	triple.Document = nil // the answer has it as the tenant
-	return profiles.Profile{Tenant: t.ID, Revision: triple, Rules: rules, Reasons: reasons}
-}
-
-func (s *Shared) currentProfile(tx *partition.Tx, t tenant.Tenant) (profiles.Profile, error) {
-	revisions, err := Revisions(tx, t.ID)
-	if err != nil {
-		return profiles.Profile{}, err
-	}
-	p, number := s.Rules().Of(t.ID)
-	if len(revisions) == 0 || revisions[len(revisions)-1].PolicySha != p.Sha {
-		return s.assign(tx, t, "tocsin", "the policy is at revision "+fmt.Sprint(number))
-	}
-	return s.profile(t, revisions[len(revisions)-1]), nil
-}
-
-// Revisions lists a tenant's profile revisions, the oldest first.
-func Revisions(tx *partition.Tx, id tenant.ID) ([]profiles.Triple, error) {
-	records, err := tx.List(profileRevisions)
+	p, err := s.PolicyAt(ctx, t.PolicyRevision)
 	if err != nil {
 		return nil, err
 	}
-	out := []profiles.Triple{}
-	for _, r := range records {
-		if strings.HasPrefix(r.Key, string(id)+"/") {
-			v, err := readTriple(r)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, v)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.earlier == nil || len(s.earlier) >= mostEarlier {
+		s.earlier = map[int]*profiles.Policy{}
+	}
+	s.earlier[t.PolicyRevision] = p
+	return p, nil
+}
+
+const mostEarlier = 16 // earlier policies that are kept parsed
+
+// stored is a tenant with what its profile was when the process stopped.
+type stored struct {
+	course Course
+	last   profiles.Triple
+	rules  []rule.Rule
+}
+
+// storedProfile compiles the profile that a tenant had when the process stopped; at
+// the first start of a changed policy that is the new one, unless it is kept.
+func (s *Shared) storedProfile(ctx context.Context, at store.Partition, t tenant.Tenant) (out stored, err error) {
+	r, ok, err := s.Store.Record(ctx, at, courses, string(t.ID))
+	if err != nil {
+		return out, err
+	}
+	if ok {
+		out.course, err = decodeVersion[Course](r, "course", courseVersion)
+	} else {
+		var records []store.Record
+		if records, err = s.Store.Records(ctx, at, profileRevisions, string(t.ID)+"/", 1000); err == nil {
+			out.course, err = courseOf(slices.DeleteFunc(records, func(r store.Record) bool { return !strings.HasPrefix(r.Key, string(t.ID)+"/") }))
 		}
 	}
+	if err != nil {
+		return out, err
+	}
+	policy, _ := s.Rules().Of(t.ID)
+	document := t
+	out.last.Observation = s.observe(policy)
+	if r, ok, err = s.Store.Record(ctx, at, profileRevisions, profileKey(t.ID, out.course.Newest)); err != nil {
+		return out, err
+	}
+	if ok {
+		if out.last, err = readTriple(r); err != nil {
+			return out, err
+		}
+		if kept := out.last.Document; kept != nil && (out.course.Freeze != nil || out.course.Pin != nil && out.course.Pin.Revision > 0) {
+			document = *kept
+			document.State = t.State
+			if p, err := s.policyAt(ctx, out.last); err == nil {
+				policy = p
+			}
+		}
+	}
+	out.rules, _ = profiles.Compile(policy, document, out.last.Observation)
 	return out, nil
-}
-
-// refresh gives the tenants of the partition, and its pools, the profile that
-// follows from the policy, catalog and number of tenants of this moment.
-func (h *Handler) refresh(tx *partition.Tx) error {
-	records, err := tx.List(tenants)
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		t, err := decode[tenant.Tenant](r)
-		if err != nil {
-			return err
-		}
-		revisions, err := Revisions(tx, t.ID)
-		if err != nil {
-			return err
-		}
-		cause := ""
-		policy, number := h.s.Rules().Of(t.ID)
-		now := h.s.observe(policy)
-		switch last := len(revisions) - 1; {
-		case last < 0 || revisions[last].PolicySha != policy.Sha:
-			cause = fmt.Sprintf("the policy is at revision %d", number)
-		case !revisions[last].Observation.Equal(now):
-			cause = fmt.Sprintf("the team's budget is shared by up to %d tenants now, before: %d", now.Tenants, revisions[last].Observation.Tenants)
-		case h.woken && h.trying[t.ID] == h.s.tried(t.ID):
-			continue
-		default: // whoever asked for the profile before this first look may have assigned it
-			p := h.s.profile(t, revisions[last])
-			tx.After(func() { h.watch(t, p.Rules, tx.Now(), "the profile changed") })
-			continue
-		}
-		p, err := h.s.assign(tx, t, "tocsin", cause)
-		if err != nil {
-			return err
-		}
-		tx.After(func() { h.watch(t, p.Rules, tx.Now(), cause) })
-	}
-	for subject, pool := range h.pools {
-		_, service, _ := cutPool(subject)
-		pool.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation()))
-	}
-	return nil
-}
-
-// storedRules compiles the profile a tenant had when the process stopped; at the
-// first start of a changed policy that is the new one.
-func (s *Shared) storedRules(ctx context.Context, p store.Partition, t tenant.Tenant) ([]rule.Rule, error) {
-	policy, _ := s.Rules().Of(t.ID)
-	o := s.observe(policy)
-	records, err := partition.All(ctx, s.Store, p, profileRevisions)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		if strings.HasPrefix(r.Key, string(t.ID)+"/") {
-			triple, err := readTriple(r)
-			if err != nil {
-				return nil, err
-			}
-			o = triple.Observation
-		}
-	}
-	rules, _ := profiles.Compile(policy, t, o)
-	return rules, nil
 }
 
 func profileKey(id tenant.ID, number int) string { return fmt.Sprintf("%s/%08d", id, number) }
@@ -218,7 +143,24 @@ func (s *Shared) Profile(tx *partition.Tx, id tenant.ID) (profiles.Profile, erro
 		return profiles.Profile{}, err
 	}
 	if !ok {
-		return profiles.Profile{}, problem.New(problem.NotFound, "there is no such tenant")
+		return profiles.Profile{}, noTenant()
 	}
 	return s.currentProfile(tx, t)
+}
+
+// currentProfile is the profile of the newest revision. Before there is one it is
+// what the first look will make.
+func (s *Shared) currentProfile(tx *partition.Tx, t tenant.Tenant) (profiles.Profile, error) {
+	c, err := readCourse(tx, t.ID)
+	if err != nil {
+		return profiles.Profile{}, err
+	}
+	last, ok, err := revision(tx, t.ID, c.Newest)
+	if err == nil && !ok {
+		last, err = s.basis(tx, t, c)
+	}
+	if err != nil {
+		return profiles.Profile{}, err
+	}
+	return s.profile(tx, t, last)
 }

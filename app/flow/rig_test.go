@@ -48,7 +48,8 @@ type world struct {
 	desk  *desk
 	// catalog is what is in force; nil: the built-in one.
 	catalog  *catalog.Catalog
-	observed atomic.Bool // no team is live
+	policy   *profiles.Policy // in force; nil: the built-in one
+	observed atomic.Bool      // no team is live
 	// only are the subjects whose partitions are owned; nil: all. Hours of virtual
 	// time are quicker with few.
 	only []string
@@ -150,6 +151,9 @@ func (w *world) begin(t *testing.T) *life {
 	l := &life{world: w, shared: &flow.Shared{}}
 	policy, err := profiles.Default()
 	require.NoError(t, err)
+	if w.policy != nil {
+		policy = w.policy
+	}
 	s := l.shared
 	if w.catalog == nil {
 		w.catalog = catalog.Default()

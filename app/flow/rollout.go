@@ -127,8 +127,10 @@ func (s *Shared) holdsRevisions(now time.Time) *rollout.Hold {
 
 // ObserveUnder is what a tenant's profile under a policy depends on besides its
 // document.
-func (s *Shared) ObserveUnder(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
-	return s.observe(p)
+func (s *Shared) ObserveUnder(p *profiles.Policy, t tenant.Tenant) profiles.Observation {
+	o, of := s.observe(p), s.directory.observed(t.ID)
+	o.Tier, o.TPM, o.Priors, o.Overrides = of.Tier, of.TPM, of.Priors, of.Overrides
+	return o
 }
 
 // Volumes are the transactions a minute of those tenants that have some now, by the

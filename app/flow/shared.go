@@ -100,6 +100,8 @@ type Shared struct {
 	overrides atomic.Pointer[[]rota.Override]         // made by API, the oldest first; changed by the owner of DutySubject
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
+	earlier   map[int]*profiles.Policy
+	priors    priors
 	seats     [store.Partitions]atomic.Pointer[Seat]
 }
 

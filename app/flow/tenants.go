@@ -66,7 +66,7 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	kind, why := "tenant.onboarded", "onboarded"
 	if exists {
 		kind, why = "tenant.changed", changes(old, t)
-	} else if err := forgetProfiles(tx, t.ID); err != nil { // of somebody who had the id before
+	} else if _, err := forgetProfiles(tx, t.ID); err != nil { // of somebody who had the id before
 		return p, t, false, err
 	}
 	if cause == "" {
@@ -74,7 +74,11 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(t.ID), Kind: kind, Actor: actor,
 		Reason: fmt.Sprintf("tenant %s %s (revision %d, %s): %s", t.ID, strings.TrimPrefix(kind, "tenant."), t.Revision, t.State, cause), Data: partition.Payload(t)})
-	if p, err = s.assign(tx, t, actor, cause); err != nil {
+	triple, err := h.follow(tx, t, actor, cause)
+	if err != nil {
+		return p, t, false, err
+	}
+	if p, err = s.profile(tx, t, triple); err != nil {
 		return p, t, false, err
 	}
 	return p, t, !exists, s.takeUp(tx, h, old, t, p.Rules, why)
@@ -218,6 +222,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	// Its alerts end with the same commit: after it nobody would know of them.
 	h.engine.RemoveTenant(id)
 	delete(h.at, id)
+	delete(h.trying, id)
 	h.countBlind(id, false)
 	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
 		return err

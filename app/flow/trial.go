@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/evolution"
+	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rollout"
@@ -15,9 +17,10 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// A tenant in a rollout's stage runs the new policy in shadow. What either of the
-// two would page is noted, and compared a while later: by then the other one has
-// seen the same fault, or has not.
+// A tenant in a rollout's stage runs the new policy in shadow, and one whose volume
+// changed the profile that is proposed. What either of the two would page is noted,
+// and compared a while later: by then the other one has seen the same fault, or has
+// not.
 
 const (
 	trials     = "trial"         // trial by tenant/side/alert
@@ -37,7 +40,8 @@ const (
 
 // trial is an alert that pages, or would.
 type trial struct {
-	Revision int        `json:"revision"` // of the policy in shadow
+	Revision int        `json:"revision"` // of the policy in shadow; 0: it is a proposal
+	Proposal int        `json:"proposal,omitempty"`
 	Side     side       `json:"side"`
 	Alert    alert.ID   `json:"alert"`
 	Key      alert.Key  `json:"key"`
@@ -55,20 +59,46 @@ type policyPage struct {
 	Page     rollout.Page `json:"page"`
 }
 
-// shadow compiles the rules that a tenant runs in shadow; nil: none.
-func (s *Shared) shadow(t tenant.Tenant) []rule.Rule {
-	p, _, ok := s.Rules().Beside(t.ID)
-	if !ok || !t.Watched() {
-		return nil
-	}
-	rules, _ := profiles.Compile(p, t, s.ObserveUnder(p, t))
-	return rules
+func (t trial) attempt() attempt { return attempt{policy: t.Revision, proposal: t.Proposal} }
+
+// attempt is what a tenant tries in shadow: a revision of the policy, or a proposal of
+// its own. The zero attempt is nothing.
+type attempt struct{ policy, proposal int }
+
+// beside is an attempt with its rules.
+type beside struct {
+	attempt
+	rules []rule.Rule
 }
 
-// tried is the revision that a tenant has in shadow by the rules in force; 0: none.
-func (s *Shared) tried(id tenant.ID) int {
-	_, number, _ := s.Rules().Beside(id)
-	return number
+// attempt says what a tenant is to try; still: its profile is kept as it is.
+func (s *Shared) attempt(t tenant.Tenant, c Course, still bool) (a attempt) {
+	if !t.Watched() || still {
+		return a
+	}
+	if _, number, ok := s.Rules().Beside(t.ID); ok {
+		a.policy = number
+	} else if c.Proposal != nil && c.Pin == nil {
+		a.proposal = c.Proposal.Number
+	}
+	return a
+}
+
+// shadow compiles the rules of an attempt; o is what is observed of the tenant.
+func (s *Shared) shadow(t tenant.Tenant, c Course, o profiles.Observation, a attempt) []rule.Rule {
+	p, _ := s.Rules().Of(t.ID)
+	switch {
+	case a == attempt{}:
+		return nil
+	case a.proposal != 0:
+		o.Tier, o.Priors = c.Proposal.To, s.priors.of(c.Proposal.To)
+	default:
+		p, _, _ = s.Rules().Beside(t.ID)
+		under := s.observe(p)
+		o.Tenants, o.Budgets = under.Tenants, under.Budgets
+	}
+	rules, _ := profiles.Compile(p, t, o)
+	return rules
 }
 
 // sided is an alert with whose it is.
@@ -80,14 +110,11 @@ type sided struct {
 // tryAll notes what both policies of tenants in a rollout's stage would page. The
 // detectors have moved on already, so what the store could not take is kept.
 func (h *Handler) tryAll(tx *partition.Tx, inForce, inShadow []alert.Alert) {
-	if h.s.Rules().Next == nil {
-		h.untried = nil
-		return
-	}
-	for _, a := range inForce {
+	tries := func(a alert.Alert) bool { return h.trying[a.Tenant].attempt != attempt{} }
+	for _, a := range filter(inForce, tries) {
 		h.untried = append(h.untried, sided{oldSide, a})
 	}
-	for _, a := range inShadow {
+	for _, a := range filter(inShadow, tries) {
 		h.untried = append(h.untried, sided{newSide, a})
 	}
 	for i, v := range h.untried {
@@ -101,17 +128,17 @@ func (h *Handler) tryAll(tx *partition.Tx, inForce, inShadow []alert.Alert) {
 }
 
 func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
-	number := h.s.tried(a.Tenant)
-	if number == 0 || a.Backlog {
+	tried := h.trying[a.Tenant].attempt
+	if tried == (attempt{}) || a.Backlog {
 		return nil
 	}
-	v := trial{Revision: number, Side: of, Alert: a.ID, Key: a.Key, StartsAt: a.StartsAt, EndsAt: a.EndsAt, Reason: a.Reason}
+	v := trial{Revision: tried.policy, Proposal: tried.proposal, Side: of, Alert: a.ID, Key: a.Key, StartsAt: a.StartsAt, EndsAt: a.EndsAt, Reason: a.Reason}
 	var old trial
 	known, err := tx.Get(trials, v.key(), &old)
 	if err != nil {
 		return err
 	}
-	same := known && old.Revision == number && old.StartsAt.Equal(a.StartsAt)
+	same := known && old.attempt() == tried && old.StartsAt.Equal(a.StartsAt)
 	switch {
 	case same && (old.EndsAt != nil || a.EndsAt == nil): // newer evidence only
 		return nil
@@ -137,7 +164,7 @@ func (h *Handler) compare(tx *partition.Tx, key string) error {
 	if ok, err := tx.Get(trials, key, &v); err != nil || !ok {
 		return err
 	}
-	if v.Revision != h.s.tried(v.Key.Tenant) {
+	if v.attempt() != h.trying[v.Key.Tenant].attempt {
 		tx.Delete(trials, key)
 		return nil
 	}
@@ -171,6 +198,9 @@ func (h *Handler) verdict(tx *partition.Tx, v trial) error {
 	case v.Side == oldSide:
 		p.Verdict = rollout.Gone
 	}
+	if v.Proposal != 0 {
+		return h.proposalPage(tx, v, p)
+	}
 	tx.Send(store.Input{ID: fmt.Sprintf("policy_page/%d/%s/%s/%d", v.Revision, v.Side, v.Alert, v.StartsAt.UnixMilli()), Kind: inputPolicyPage, Version: 1,
 		Subject: rollout.Subject, Payload: partition.Payload(policyPage{v.Revision, p})})
 	return nil
@@ -195,7 +225,7 @@ func (h *Handler) counterpart(tx *partition.Tx, v trial) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if o.Side != v.Side && o.Revision == v.Revision && matches(o.Key, o.StartsAt, o.EndsAt) {
+		if o.Side != v.Side && o.attempt() == v.attempt() && matches(o.Key, o.StartsAt, o.EndsAt) {
 			return true, nil
 		}
 	}
@@ -231,4 +261,28 @@ func (h *Handler) paged(tx *partition.Tx, in store.Input) error {
 		h.s.changePolicy(tx, c)
 	}
 	return nil
+}
+
+// proposalPage notes a page of a proposal, which is decided about where its tenant is.
+func (h *Handler) proposalPage(tx *partition.Tx, v trial, p rollout.Page) error {
+	c, err := readCourse(tx, v.Key.Tenant)
+	if err != nil {
+		return err
+	}
+	page := evolution.Page{Verdict: evolution.Agreed, Service: p.Service, Rule: p.Rule, Slice: p.Slice, At: p.At.UTC(), Reason: p.Reason}
+	what := "would have paged, as the rules in force did"
+	switch p.Verdict {
+	case rollout.Extra:
+		page.Verdict, what = evolution.Extra, "would have paged, the rules in force did not"
+	case rollout.Gone:
+		page.Verdict, what = evolution.Missed, "would not have paged, the rules in force did"
+	}
+	change := evolution.Paged(c.State, v.Proposal, page)
+	if !change.Changed {
+		return nil
+	}
+	c.State = change.State
+	tx.Log(ledger.Entry{Subject: TenantSubject(v.Key.Tenant), Refs: []string{"alert/" + string(v.Alert)}, Kind: "profile.shadow_page",
+		Reason: fmt.Sprintf("proposal %d %s: %s", v.Proposal, what, p.Reason)})
+	return putCourse(tx, v.Key.Tenant, c)
 }
