@@ -199,3 +199,19 @@ func TestWhatComesFromTheFutureHoldsNothingUp(t *testing.T) {
 	s.live(r, at.Add(time.Hour), at.Add(time.Hour+10*time.Minute))
 	require.NotEmpty(t, firing(r.out.Alerts))
 }
+
+// TestWhatASliceLosesIsNotLearnedByTheTotal: most of the volume is lost with one acquirer
+// for half a day; the day after all of it is expected, and its loss is seen as soon.
+func TestWhatASliceLosesIsNotLearnedByTheTotal(t *testing.T) {
+	r := berlin(t, rule.Less, epoch)
+	s := newShops(18, 1)
+	lost := epoch.Add(5*24*time.Hour + 8*time.Hour)
+	s.live(r, epoch, lost)
+	s.part["beta"] = 0 // six tenths
+	s.live(r, lost, lost.Add(10*time.Hour))
+	require.NotEmpty(t, firing(r.out.Alerts))
+	s.part["beta"] = .6
+	again := lost.Add(26 * time.Hour)
+	s.live(r, lost.Add(10*time.Hour), again)
+	require.InEpsilon(t, 60*s.tps(again), r.meter().flow.season.At(again).Expected, .2)
+}

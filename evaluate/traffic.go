@@ -25,6 +25,7 @@ const (
 	farBelow    = 0.3                // part of the expectation below which a slice's series are looked at one by one
 	offerAfter  = 24 * 3_600_000     // ms after which a volume may have changed for good, and the alert says so
 	acceptAfter = 7 * 24 * 3_600_000 // ms after which it is the usual one
+	shortBy     = 0.1                // of the total: what a slice's loss takes from it is not learned from there on
 	movedShare  = 0.5                // of what a slice misses: when the total misses less, the rest moved elsewhere
 )
 
@@ -100,6 +101,9 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		w.rate, w.tide = v.Expected/minutes, t.why
 		if d.Changed && d.Firing && !p.Young && !w.trial { // a young mean may have nothing else to stand on
 			m.unlearn(ci, d.Onset)
+			if ci > 0 && w.shortens() {
+				m.unlearn(0, d.Onset)
+			}
 		}
 		if live {
 			ts.say(m, standing{r, c, w}, d, step)
@@ -181,7 +185,7 @@ func (m *meter) unlearn(ci int, onset int64) {
 
 // learnFlow teaches the season and each slice's part of it.
 func (ts *tenantState) learnFlow(m *meter, step detect.Step, n []float64) {
-	if m.flow == nil || m.cells[0].ringing() || ts.isAnnounced(m, step.Start) {
+	if m.flow == nil || m.cells[0].ringing() || ts.isAnnounced(m, step.Start) || slices.ContainsFunc(m.cells[1:], (*cell).shortens) {
 		return
 	}
 	zone := ts.zone
@@ -207,6 +211,16 @@ func (ts *tenantState) isAnnounced(m *meter, ms int64) bool {
 
 func (c *cell) ringing() bool {
 	return slices.ContainsFunc(c.watches, (*watch).rings)
+}
+
+// shortens says whether the cell's lost traffic is missing from the total: then the total
+// is not what it usually is.
+func (c *cell) shortens() bool {
+	return slices.ContainsFunc(c.watches, func(w *watch) bool { return w.rings() && w.shortens() })
+}
+
+func (w *watch) shortens() bool {
+	return w.vol != nil && w.rest.expected > 0 && w.rest.n < (1-shortBy)*w.rest.expected
 }
 
 // rest is what the total had, and should have had, since a slice's suspicion began.

@@ -27,6 +27,10 @@ const muchWorse = 0.1
 // concerns all: only what began with that is the same.
 const Together = 3 * time.Minute
 
+// vague is how long before a fault over all tenants a thin tenant may place the onset of
+// what it sees of it: its last good event may lie that far back.
+const vague = 3 * Window
+
 // window is how far the onsets of an incident and an alert may be apart.
 func window(c Candidate, a alert.Alert) time.Duration {
 	if a.Tenant == tenant.Product && a.Kind != rule.Source && !c.pooled() {
@@ -69,8 +73,8 @@ func shares(c Candidate, a alert.Alert) (string, bool) {
 }
 
 // rings says whether an alarm over all tenants that rings in the incident explains the
-// alert: one in its slice whenever it began; one in another dimension when it began no
-// earlier and no more of it fails than in the slice that rings.
+// alert: one in its slice whenever it began; one in another dimension when it began not
+// long before and no more of it fails than in the slice that rings.
 func rings(c Candidate, a alert.Alert) (string, bool) {
 	if !c.Open || c.Service != a.Service {
 		return "", false
@@ -80,7 +84,7 @@ func rings(c Candidate, a alert.Alert) (string, bool) {
 		case len(ring) == 0 || apart(ring, a.Slice):
 		case a.Tenant != tenant.Product && ring.Covers(a.Slice):
 			return "over all tenants together " + name(ring) + " is failing, which explains it", true
-		case !a.OnsetAt.Before(c.OnsetAt.Add(-Window)) && explained(c, a):
+		case !a.OnsetAt.Before(c.OnsetAt.Add(-vague)) && explained(c, a):
 			return fmt.Sprintf("over all tenants together %s is failing meanwhile, and no more of %s fails than of that", name(ring), name(a.Slice)), true
 		}
 	}
