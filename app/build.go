@@ -219,6 +219,7 @@ func (a *App) buildFlow(context.Context) error {
 	c, s := a.o.Config, a.shared
 	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry, a.o.Now)
 	a.registry.MustRegister(newBacklog(a))
+	a.registry.MustRegister(a.policyMetrics()...)
 	s.Tracer = a.tracer
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
 	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -105,6 +107,25 @@ func (a *App) offerPolicy(ctx context.Context, home store.Partition, j flow.Poli
 // policyAt reads a stored revision of the policy.
 func (a *App) policyAt(ctx context.Context, revision int) (*profiles.Policy, error) {
 	return flow.ParseRevision(ctx, a.store, revision)
+}
+
+// policyMetrics tell which policy is in force, and whether one that follows waits for
+// somebody.
+func (a *App) policyMetrics() []prometheus.Collector {
+	gauge := func(name, help string, value func(flow.Rules) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(a.shared.Rules()) })
+	}
+	is := func(r flow.Rules, s rollout.Status) float64 {
+		if r.Next != nil && r.Next.Rollout.State == s {
+			return 1
+		}
+		return 0
+	}
+	return []prometheus.Collector{
+		gauge("tocsin_policy_revision", "The policy's revision in force.", func(r flow.Rules) float64 { return float64(r.Revision) }),
+		gauge("tocsin_policy_rollout_running", "Whether a policy is being rolled out.", func(r flow.Rules) float64 { return is(r, rollout.Shadow) }),
+		gauge("tocsin_policy_rollout_halted", "Whether a rollout is halted and waits for somebody.", func(r flow.Rules) float64 { return is(r, rollout.Halted) }),
+	}
 }
 
 // checkPolicy reads a policy that came by the API.

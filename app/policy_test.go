@@ -101,6 +101,7 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/late", `{}`)
 	require.Equal(t, []string{"payment_errors"}, r.rules(t, "late", 1), "a tenant that comes meanwhile has what its stage has")
 	require.NotNil(t, r.policy(t).Rollout)
+	require.Equal(t, [3]string{"1", "1", "0"}, [3]string{r.metric(t, "tocsin_policy_revision"), r.metric(t, "tocsin_policy_rollout_running"), r.metric(t, "tocsin_policy_rollout_halted")})
 
 	done, _ := apply(http.StatusAccepted, "", api.PolicyEditRequest{Policy: quieter, Reason: "it is burning", Now: true})
 	require.Equal(t, [2]any{2, rollout.Done}, [2]any{done.InForce, done.Rollout.State})

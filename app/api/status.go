@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/samples/quota"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -110,6 +112,9 @@ func (s *Server) Health(ctx context.Context, glances []evaluate.Glance, open []i
 		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
 	a.judge(s.Now())
+	if n := s.Flow.Rules().Next; n != nil && n.Rollout.State == rollout.Halted {
+		a.Troubles = append(a.Troubles, fmt.Sprintf("the rollout of policy revision %d is halted and waits for somebody: tocsin policy status", n.Revision))
+	}
 	return a, nil
 }
 
