@@ -123,7 +123,7 @@ type Hop struct {
 func (a Alert) Bad() (k, n float64) {
 	ev := a.Evidence
 	switch a.Kind {
-	case rule.Source, rule.Absent:
+	case rule.Source, rule.Absent, rule.PromQL:
 		return 0, 0
 	case rule.Traffic:
 		return math.Min(math.Abs(ev.Expected-ev.N), ev.Expected), ev.Expected

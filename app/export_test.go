@@ -45,3 +45,6 @@ func (a *App) Hold(id tenant.ID) (release func()) {
 // PollTickets asks a ticket system what changed there, as is done every few
 // seconds.
 func (a *App) PollTickets(ctx context.Context, system string) error { return a.poll(ctx, system) }
+
+// Ask asks the queries of rules of kind promql, as is done once a minute.
+func (a *App) Ask(ctx context.Context) { a.ask(ctx, []string{""}) }

@@ -12,7 +12,7 @@ import (
 
 // precedence of what an incident is about, when rules of several kinds see the same
 // fault with the same severity: the first one that is there speaks.
-var precedence = []rule.Kind{rule.Source, rule.Errors, rule.BurnRate, rule.Traffic, rule.Latency, rule.Declines, rule.Absent}
+var precedence = []rule.Kind{rule.Source, rule.Errors, rule.BurnRate, rule.Traffic, rule.Latency, rule.Declines, rule.Absent, rule.PromQL}
 
 func kindOf(a *alert.Alert) rule.Kind {
 	if a.Kind == "" {
@@ -108,6 +108,11 @@ func (i Incident) verb(kind rule.Kind, lead alert.Alert) string {
 		return be + " missing"
 	case rule.Absent:
 		return be + " not reported"
+	case rule.PromQL: // what its query means is in its name
+		if over {
+			return "raised " + lead.Rule
+		}
+		return map[bool]string{true: "raise ", false: "raises "}[many] + lead.Rule
 	}
 	switch {
 	case over:
@@ -164,7 +169,7 @@ func (i Incident) counted() (counted, usual string) {
 		did = "were declined"
 	case rule.Latency:
 		did = "took longer than " + seconds(lead.Evidence.Over)
-	case rule.Source, rule.Absent:
+	case rule.Source, rule.Absent, rule.PromQL:
 		return "", ""
 	case rule.Traffic:
 		came := n - k

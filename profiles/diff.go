@@ -62,6 +62,10 @@ func ruleWords(a, b rule.Rule) (out []string) {
 	say("severity", a.Severity, b.Severity)
 	say("direction", cmp.Or(a.Direction, rule.Less), cmp.Or(b.Direction, rule.Less))
 	say("sensitivity", cmp.Or(a.Sensitivity, rule.Balanced), cmp.Or(b.Sensitivity, rule.Balanced))
+	if a.Query != nil && b.Query != nil {
+		say("query", a.Query.Expr, b.Query.Expr)
+		say("seconds it must give something", a.Query.For, b.Query.For)
+	}
 	if a.Burn != nil && b.Burn != nil {
 		say("objective", a.Burn.Objective, b.Burn.Objective)
 		say("events at least", a.Burn.LeastEvents, b.Burn.LeastEvents)

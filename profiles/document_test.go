@@ -55,6 +55,13 @@ func TestBadDocumentsAreRefusedWithTheirLine(t *testing.T) {
 		{sizes + rule1("kind: burn_rate, objective: 99"), "objective must be above 0 and below 1"},
 		{sizes + rule1("kind: burn_rate, objective: 0.99, least_events: -1"), "least_events must not be negative"},
 		{sizes + rule1("kind: burn_rate, objective: 0.99, sensitivity: early"), "sensitivity is of no use with kind burn_rate"},
+		// Queries.
+		{sizes + rule1("kind: promql"), "p:13: rules[0] (burn): expr is no PromQL query"},
+		{sizes + rule1("kind: promql, expr: sum by (tenant (up)"), "expr is no PromQL query"},
+		{sizes + rule1("kind: promql, expr: up, for: -1m"), "for must not be negative"},
+		{sizes + rule1("kind: promql, expr: up, sensitivity: quiet"), "sensitivity is of no use with kind promql"},
+		{sizes + rule1("kind: errors, expr: up"), "expr is for kind promql only"},
+		{sizes + rule1("kind: errors, for: 5m"), "for is for kind promql only"},
 		{sizes + rule1("kind: errors, objective: 0.99"), "objective is for kind burn_rate only"},
 		{sizes + rule1("kind: errors, least_events: 5"), "least_events is for kind burn_rate only"},
 		// Overrides and pins.

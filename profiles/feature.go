@@ -66,7 +66,7 @@ func featureNames(m map[string]Feature) []string {
 
 // alwaysJudged lists the slices of the SLI that the tenant's features name.
 func alwaysJudged(p *Policy, t tenant.Tenant, kind rule.Kind, spec sli.Spec) (out []sli.Dim) {
-	if kind == rule.Absent { // it is about series, not about slices
+	if kind == rule.Absent || kind == rule.PromQL { // it is about series, not about slices
 		return nil
 	}
 	features, _ := p.withImplied(t.Features)

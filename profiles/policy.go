@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/fault"
@@ -88,7 +89,7 @@ type Selector struct {
 type RuleDoc struct {
 	Name     string `yaml:"name"`
 	Kind     string `yaml:"kind"`
-	SLI      string `yaml:"sli"`
+	SLI      string `yaml:"sli"` // of kind promql only what is shown beside it; default that of volume
 	Service  string `yaml:"service"`
 	Severity string `yaml:"severity"`
 	// Sensitivity is quiet, balanced (also when empty) or early.
@@ -104,9 +105,15 @@ type RuleDoc struct {
 	Objective float64 `yaml:"objective"`
 	// LeastEvents of kind burn_rate: with fewer in the long window nothing is said;
 	// default 30.
-	LeastEvents float64  `yaml:"least_events"`
-	Features    []string `yaml:"features"` // only for tenants with one of them; empty: all
-	Tiers       []string `yaml:"tiers"`    // only for tenants in one of them; empty: all
+	LeastEvents float64 `yaml:"least_events"`
+	// Expr of kind promql: a query of which every series is an alert, as Prometheus has
+	// it. It is asked once a minute for all tenants; its series must have the label that
+	// names the tenant, other labels become the slice.
+	Expr string `yaml:"expr"`
+	// For of kind promql is how long the query must give the series.
+	For      time.Duration `yaml:"for"`
+	Features []string      `yaml:"features"` // only for tenants with one of them; empty: all
+	Tiers    []string      `yaml:"tiers"`    // only for tenants in one of them; empty: all
 }
 
 //go:embed payments.yaml
@@ -200,13 +207,13 @@ func (p *Policy) check() (faults []string) {
 		if !rule.Sensitivity(r.Sensitivity).Known() {
 			fault("%s: sensitivity must be quiet, balanced or early", where)
 		}
-		if !slis[r.SLI] {
+		if !slis[r.SLI] && (r.SLI != "" || r.Kind != string(rule.PromQL)) {
 			fault("%s: sli names no declared SLI", where)
 		}
 		switch {
 		case r.Kind == string(rule.Latency) && slis[r.SLI] && !timed[r.SLI]:
 			fault("%s: kind latency needs an SLI with a histogram", where)
-		case r.Kind != string(rule.Latency) && r.Kind != string(rule.Absent) && timed[r.SLI]:
+		case r.Kind != string(rule.Latency) && r.Kind != string(rule.Absent) && r.Kind != string(rule.PromQL) && timed[r.SLI]:
 			fault("%s: its SLI is a histogram, which only kind latency can judge", where)
 		}
 		r.checkKind(where, fault)

@@ -102,14 +102,14 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		if !ok {
 			continue
 		}
-		s := specs[d.SLI]
+		s := specs[cmp.Or(d.SLI, p.Volume.SLI)]
 		spec := s.spec()
 		always := alwaysJudged(p, t, rule.Kind(d.Kind), spec)
 		r, off, changed := overridden(o.Overrides, t.ID, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL, DashboardURL: d.DashboardURL,
 			Prior: cmp.Or(o.Priors[d.Name], prior(s)), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
-			Direction: rule.Direction(d.Direction), Slices: tier.Slices, Burn: d.burn(),
+			Direction: rule.Direction(d.Direction), Slices: tier.Slices, Burn: d.burn(), Query: d.query(),
 		})
 		if off {
 			continue
@@ -225,6 +225,10 @@ func (p Profile) Describe() []string {
 			what = "the share above a usual duration"
 		case rule.Traffic:
 			what = map[rule.Direction]string{"": "too little", rule.Less: "too little", rule.More: "too much", rule.Both: "too little and too much"}[r.Direction]
+		}
+		if r.Kind == rule.PromQL {
+			out = append(out, fmt.Sprintf("%s (%s, %s): whether %s gives something for %s", r.Name, r.Kind, r.Severity, r.Query.Expr, time.Duration(r.Query.For*float64(time.Second))))
+			continue
 		}
 		if r.Kind == rule.BurnRate {
 			out = append(out, fmt.Sprintf("%s (%s, %s): failures of %s, %s, against the objective that %g%% succeed", r.Name, r.Kind, r.Severity, r.SLI.Name, cut, 100*r.Burn.Objective))

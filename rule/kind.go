@@ -19,12 +19,15 @@ const (
 	Absent Kind = "absent"
 	// BurnRate: is the error budget of an objective spent too fast? It learns nothing.
 	BurnRate Kind = "burn_rate"
+	// PromQL: does a query over the metrics history give something for a tenant? Nothing
+	// is counted.
+	PromQL Kind = "promql"
 	// Source is no rule of a policy: everything that one sender carries stopped arriving.
 	Source Kind = "source"
 )
 
 // Kinds lists those that a policy may use.
-func Kinds() []Kind { return []Kind{Errors, Declines, Latency, Traffic, Absent, BurnRate} }
+func Kinds() []Kind { return []Kind{Errors, Declines, Latency, Traffic, Absent, BurnRate, PromQL} }
 
 // Ratio says whether the rule judges the share of bad events, against what that
 // share usually is.

@@ -59,9 +59,17 @@ type Rule struct {
 	Always []sli.Dim `json:"always,omitempty"`
 	// Burn is what kind burn_rate is held to; nil for the others.
 	Burn *Burn `json:"burn_rate,omitempty"`
+	// Query is what kind promql asks; nil for the others. Their SLI is only shown beside.
+	Query *Query `json:"promql,omitempty"`
 	// Slices is how many values of each label are judged at most, the largest first;
 	// 0: as many as the engine's default. The most of a tenant's rules counts.
 	Slices int `json:"slices_at_most,omitempty"`
+}
+
+// Query is a question to the metrics history.
+type Query struct {
+	Expr string  `json:"expr"`
+	For  float64 `json:"for_seconds"` // how long it must give something
 }
 
 // SameTest says whether two rules of one SLI ask the same of it, so that one's

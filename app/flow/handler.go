@@ -44,13 +44,14 @@ type Handler struct {
 	// could not be noted.
 	unraised []alert.Alert
 	untried  []sided
+	asks     map[tenant.ID][]rule.Rule // of kind promql
 	trying   map[tenant.ID]beside
 	lookAt   time.Time // when the tenants' volumes are looked at next
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]beside{}}
+	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -128,6 +129,7 @@ const edge = 30 * time.Second
 // which keeps what it learned and evaluates nothing of it.
 // why is the reason that alerts of rules that are gone end with.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
+	h.asksFor(t, rules)
 	h.engine.Change(t, rules, h.trying[t.ID].rules, now, why)
 }
 

@@ -221,6 +221,9 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
 	// Its alerts end with the same commit: after it nobody would know of them.
 	h.engine.RemoveTenant(id)
+	if err := h.endAsked(tx, id, "the tenant was removed"); err != nil {
+		return err
+	}
 	delete(h.at, id)
 	delete(h.trying, id)
 	h.countBlind(id, false)

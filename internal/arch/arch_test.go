@@ -72,7 +72,7 @@ var heavy = []struct {
 	{"github.com/cockroachdb/pebble", []string{"store/embedded", "store/disk"}, "the store's port hides its home; disk asks its file-system layer for the space left"},
 	{"github.com/redis/go-redis", []string{"store/redis"}, "the store's port hides its home"},
 	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history", "samples/native", "samples/otelmetrics", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB"},
-	{"github.com/prometheus/prometheus/promql", []string{"samples/history", "samples/native", "samples/otelmetrics", "app/backtest"}, "PromQL is the history's language; a backtest reads rule files"},
+	{"github.com/prometheus/prometheus/promql", []string{"samples/history", "samples/native", "samples/otelmetrics", "app/backtest", "profiles"}, "PromQL is the history's language; a backtest reads rule files, and the queries of a policy are parsed when it is read"},
 	{"google.golang.org/grpc", []string{"web", "app"}, "gRPC is spoken at the edge; app ends its server"},
 	{"go.opentelemetry.io/collector/pdata", []string{"samples/otelmetrics", "tracing/otlp"}, "what decodes knows the wire's own types; everybody else knows what was decoded"},
 	{"github.com/wneessen/go-mail", []string{"channel/smtp"}, "one adapter knows mail"},

@@ -1,0 +1,136 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// Found is one series that the query of a rule of kind promql gave.
+type Found struct {
+	Environment string
+	Tenant      tenant.ID
+	Slice       sli.Slice // its other labels, sorted
+	Value       float64
+}
+
+// Asked is what stands of one rule of kind promql for one tenant. It is stored, so
+// that a restart ends no alert and begins no waiting anew.
+type Asked struct {
+	At     time.Time     `json:"at"` // of the newest look
+	Series []AskedSeries `json:"series"`
+}
+
+// AskedSeries is one series that the rule's query gives.
+type AskedSeries struct {
+	Environment string      `json:"environment"`
+	Slice       sli.Slice   `json:"slice"`
+	Since       time.Time   `json:"since"`
+	Firing      *time.Time  `json:"firing,omitempty"` // since when; nil: pending
+	Alert       alert.Alert `json:"alert,omitzero"`   // what was said last, of one that fires
+}
+
+// unasked is how long nobody may look before the time counts as not waited: a fault
+// must have been seen for all of a rule's `for`.
+const unasked = 5 * time.Minute
+
+// Look compares what the rule's query gave at a time with what stands, as Prometheus'
+// alerting rules do: a series pends when it appears, fires when it was there for so
+// long as the rule says, and has ended when it is gone. It says what stands then, and
+// what began or ended.
+func (a Asked) Look(r rule.Rule, id tenant.ID, found []Found, at time.Time) (Asked, []alert.Alert) {
+	out := Asked{At: at}
+	var said []alert.Alert
+	gap := time.Duration(0)
+	if !a.At.IsZero() && at.Sub(a.At) > unasked {
+		gap = at.Sub(a.At)
+	}
+	wait := time.Duration(r.Query.For * float64(time.Second))
+	for _, f := range found {
+		same := func(s AskedSeries) bool { return s.Environment == f.Environment && s.Slice.Equal(f.Slice) }
+		if slices.ContainsFunc(out.Series, same) {
+			continue // they differ in the metric's name only
+		}
+		s := AskedSeries{Environment: f.Environment, Slice: f.Slice, Since: at}
+		if i := slices.IndexFunc(a.Series, same); i >= 0 {
+			if s = a.Series[i]; s.Firing == nil {
+				s.Since = s.Since.Add(gap)
+			}
+		}
+		if s.Firing == nil && at.Sub(s.Since) >= wait {
+			s.Firing = &at
+			s.Alert = s.alert(r, id, f.Value, at)
+			said = append(said, s.Alert)
+		}
+		out.Series = append(out.Series, s)
+	}
+	for _, s := range a.Series {
+		gone := !slices.ContainsFunc(out.Series, func(o AskedSeries) bool { return o.Environment == s.Environment && o.Slice.Equal(s.Slice) })
+		if gone && s.Firing != nil {
+			said = append(said, s.over(at, "its query gives it no more"))
+		}
+	}
+	return out, said
+}
+
+// End ends all that fires, for a reason that no query gave.
+func (a Asked) End(at time.Time, why string) (said []alert.Alert) {
+	for _, s := range a.Series {
+		if s.Firing != nil {
+			said = append(said, s.over(at, "no longer evaluated: "+why))
+		}
+	}
+	return said
+}
+
+// Equal says whether nothing changed that must be stored: of what pends, that it was
+// looked at.
+func (a Asked) Equal(b Asked) bool {
+	return slices.EqualFunc(a.Series, b.Series, func(x, y AskedSeries) bool {
+		return x.Environment == y.Environment && x.Slice.Equal(y.Slice) && x.Since.Equal(y.Since) && (x.Firing == nil) == (y.Firing == nil)
+	}) && !slices.ContainsFunc(b.Series, func(s AskedSeries) bool { return s.Firing == nil })
+}
+
+func (s AskedSeries) alert(r rule.Rule, id tenant.ID, value float64, at time.Time) alert.Alert {
+	key := alert.Key{Environment: s.Environment, Tenant: id, Service: r.Service, Rule: r.Name, Slice: s.Slice}
+	if key.Slice == nil {
+		key.Slice = sli.Slice{}
+	}
+	why := "its query gave " + number(value)
+	if r.Query.For > 0 {
+		why += fmt.Sprintf(", and has given something for %s", lasting(at.Sub(s.Since)))
+	}
+	return alert.Alert{Key: key, ID: key.ID(), Kind: r.Kind, SLI: r.SLI.ID(), Severity: r.Severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
+		State: alert.Firing, OnsetAt: s.Since, StartsAt: at, AsOf: at, Evidence: alert.Evidence{Share: 1, Test: "promql"},
+		Reason: fmt.Sprintf("%s%s, since %s: %s; nothing was counted, so that no budget bounds how often it is wrong", r.Name, where(s.Slice), clock(s.Since, at), why)}
+}
+
+func (s AskedSeries) over(at time.Time, why string) alert.Alert {
+	a := s.Alert
+	if !at.After(a.AsOf) {
+		at = a.AsOf.Add(time.Millisecond)
+	}
+	a.State, a.EndsAt, a.AsOf = alert.Resolved, &at, at
+	a.Reason = why + "; before, " + a.Reason
+	return a
+}
+
+func where(s sli.Slice) string {
+	parts := make([]string, len(s))
+	for i, d := range s {
+		parts[i] = d.Label + " " + d.Value
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " of " + strings.Join(parts, ", ")
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
