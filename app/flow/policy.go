@@ -334,7 +334,7 @@ func (h *Handler) stageOver(tx *partition.Tx) error {
 	if err != nil {
 		return err
 	}
-	c := rollout.Due(s, h.s.holdsRevisions(tx.Now()), h.s.directory.IDs(), tx.Now())
+	c := rollout.Due(s, h.s.holdsRevisions(s.Rollout, tx.Now()), h.s.directory.IDs(), tx.Now())
 	if c.Timer.IsZero() && len(c.Ledger) == 0 {
 		return nil
 	}

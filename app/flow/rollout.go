@@ -114,15 +114,34 @@ func RolloutSettings(p *profiles.Policy, c *catalog.Catalog) rollout.Settings {
 	return set
 }
 
-// holdsRevisions is the calendar entry that lets no policy go on.
-func (s *Shared) holdsRevisions(now time.Time) *rollout.Hold {
+// holdsRevisions is the calendar entry that makes a rollout wait: one for everybody,
+// or for a tenant that would get the policy next.
+func (s *Shared) holdsRevisions(r rollout.Rollout, now time.Time) *rollout.Hold {
 	c := s.Rules().Policy.Calendar()
-	e, held := c.Active(now, calendar.HoldRevisions, calendar.Scope{Environment: s.Settings.Environment})
-	if !held {
+	held := func(on calendar.Scope) *rollout.Hold {
+		on.Environment = s.Settings.Environment
+		e, is := c.Active(now, calendar.HoldRevisions, on)
+		if !is {
+			return nil
+		}
+		_, until := c.Holds(e.Name, now)
+		return &rollout.Hold{Name: e.Name, Until: until}
+	}
+	if h := held(calendar.Scope{}); h != nil {
+		return h
+	}
+	if !slices.ContainsFunc(c.Entries(), func(e calendar.Entry) bool { return e.Effect == calendar.HoldRevisions }) {
 		return nil
 	}
-	_, until := c.Holds(e.Name, now)
-	return &rollout.Hold{Name: e.Name, Until: until}
+	for _, t := range s.directory.List() {
+		if r.Place(t.ID) != rollout.Beside {
+			continue
+		}
+		if h := held(calendar.Scope{Tenant: t.ID, Countries: t.Countries}); h != nil {
+			return h
+		}
+	}
+	return nil
 }
 
 // ObserveUnder is what a tenant's profile under a policy depends on besides its

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -207,19 +208,58 @@ func TestPagesInShadowHaltARollout(t *testing.T) {
 	})
 }
 
-// TestACalendarHoldsARollout: while revisions are held nobody gets the new policy.
+// TestACalendarHoldsARollout: while revisions are held, for everybody or for a tenant of
+// the stage, nobody gets the new policy.
 func TestACalendarHoldsARollout(t *testing.T) {
+	for name, whom := range map[string]string{"for everybody": "", "for one": "countries: [DE], ", "for others": "countries: [FR], "} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				until := time.Now().UTC().Add(3 * time.Hour).Format(time.RFC3339)
+				p := staged(t, "calendar: [{name: sales, effect: hold_revisions, "+whom+"starts_at: 2000-01-01T00:00:00Z, ends_at: "+until+", why: peak, by: ada}]\n")
+				_, l, first, _ := newStage(t, p)
+				_, _, err := first.put(t, tenant.Tenant{Countries: []string{"DE"}}, 0)
+				require.NoError(t, err)
+				_, err = l.edit(t, staged(t, ""), false)
+				require.NoError(t, err)
+				after(2 * time.Hour)
+				if name == "for others" {
+					require.Equal(t, 2, first.policy(t))
+					l.end()
+					return
+				}
+				require.Equal(t, "sales", l.standing(t).Rollout.Held)
+				require.Equal(t, 1, first.policy(t))
+				after(62 * time.Minute)
+				require.Equal(t, 2, first.policy(t))
+				l.end()
+			})
+		})
+	}
+}
+
+// TestAPinnedTenantKeepsItsPolicy: it gets nothing by stages, and runs nothing in shadow.
+func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		until := time.Now().UTC().Add(3 * time.Hour).Format(time.RFC3339)
-		p := staged(t, "calendar: [{name: sales, effect: hold_revisions, starts_at: 2000-01-01T00:00:00Z, ends_at: "+until+", why: peak, by: ada}]\n")
-		_, l, first, _ := newStage(t, p)
-		_, err := l.edit(t, staged(t, ""), false)
+		_, l, first, second := newStage(t, staged(t, ""))
+		subject := flow.TenantSubject(first.id)
+		steer := func(f func(flow.Course) (evolution.Change, error)) {
+			t.Helper()
+			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
+				return l.shared.HandlerOf(subject).Steer(tx, first.id, "ada", f)
+			}))
+			synctest.Wait()
+		}
+		steer(func(c flow.Course) (evolution.Change, error) {
+			return evolution.FreezeFor(c.State, evolution.Freeze{By: "ada", Reason: "an audit", At: time.Now()}, time.Now())
+		})
+		_, err := l.edit(t, staged(t, "", "name: payment_errors\n", "name: payment_errors\n    sensitivity: early\n"), false)
 		require.NoError(t, err)
-		after(2 * time.Hour)
-		s := l.standing(t)
-		require.Equal(t, "sales", s.Rollout.Held)
-		require.Equal(t, 1, first.policy(t))
-		after(62 * time.Minute)
+		trade(t, 125*time.Minute, first, second)
+		require.Equal(t, rollout.Done, l.standing(t).Rollout.State)
+		require.Equal(t, [2]int{1, 2}, [2]int{first.policy(t), second.policy(t)})
+		steer(func(c flow.Course) (evolution.Change, error) {
+			return evolution.Thaw(c.State, "ada", "it is over", time.Now())
+		})
 		require.Equal(t, 2, first.policy(t))
 		l.end()
 	})

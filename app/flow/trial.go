@@ -3,7 +3,6 @@ package flow
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -213,14 +212,11 @@ func (h *Handler) counterpart(tx *partition.Tx, v trial) (bool, error) {
 		return k.Tenant == v.Key.Tenant && k.Environment == v.Key.Environment && k.Service == v.Key.Service && k.Slice.Related(v.Key.Slice) &&
 			!starts.After(v.StartsAt.Add(trialWait)) && (ends == nil || !ends.Before(v.StartsAt.Add(-trialWait)))
 	}
-	records, err := tx.List(trials)
+	records, err := tx.ListPrefix(trials, string(v.Key.Tenant)+"/")
 	if err != nil {
 		return false, err
 	}
 	for _, r := range records {
-		if !strings.HasPrefix(r.Key, string(v.Key.Tenant)+"/") {
-			continue
-		}
 		o, err := decode[trial](r)
 		if err != nil {
 			return false, err
