@@ -53,7 +53,10 @@ type Evidence struct {
 	Usual  float64 `json:"usual"`  // ratio 0..1
 	Score  float64 `json:"score"`  // log-likelihood evidence, nats
 	Needed float64 `json:"needed"` // threshold h the score had to pass, nats
-	Share  float64 `json:"share"`  // N as a share of the service's volume of this tenant (of the product when pooled), 0..1
+	// ToPage is how much evidence must have come since the onset before the alert may
+	// call somebody for its own tenant alone, nats; 0: what fired is enough.
+	ToPage float64 `json:"to_page,omitempty"`
+	Share  float64 `json:"share"` // N as a share of the service's volume of this tenant (of the product when pooled), 0..1
 	// RatePerMinute is the slice's events a minute before the onset.
 	RatePerMinute float64 `json:"rate_per_minute"`
 	// Tenants lists those that gave evidence to a pooled alert, largest first.

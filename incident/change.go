@@ -53,6 +53,7 @@ const SettleTimer = "incident.settle"
 
 const (
 	settle        = 30 * time.Second
+	settleWarning = 15 * time.Minute
 	usefulFor     = 24 * time.Hour // a page undelivered for that long helps nobody
 	maxNoteRunes  = 4000
 	maxTitleRunes = 200
@@ -81,6 +82,7 @@ func (b *build) done() Change {
 		}
 		i.Title = cut(i.Headline(), maxTitleRunes)
 		i.Version++
+		b.judged()
 	}
 	if b.Ticket {
 		i.Mirror.Desired = i.Version
@@ -252,25 +254,40 @@ func (i Incident) wants() (worst *alert.Alert, hard bool, nobody string) {
 func (b *build) consider() (nobody string) {
 	i := &b.Incident
 	worst, hard, nobody := i.wants()
+	if nobody == "" {
+		nobody = b.small()
+	}
 	if nobody != "" {
 		return nobody
 	}
-	wait := time.Duration(i.SettleFor * float64(time.Second))
-	switch {
+	wait := i.settleFor(worst.Severity)
+	until := b.now.Add(wait)
+	switch since := i.smallSince(); {
 	case hard:
 		b.want("most attempts fail (" + worst.Reason + "): the page does not wait")
-	case i.SettleUntil != nil:
+	case !since.IsZero() && b.now.Sub(since) >= wait:
+		b.want(fmt.Sprintf("it fires since %s, and was too small to call for before", since.Format("15:04:05 UTC")))
+	case i.SettleUntil != nil && !until.Before(*i.SettleUntil):
 		return fmt.Sprintf("a page waits until %s to see whether it lasts", i.SettleUntil.Format("15:04:05 UTC"))
 	case wait <= 0:
 		b.want(string(worst.Severity) + ", and no settling time is set")
 	default:
-		until := b.now.Add(wait)
 		i.SettleUntil = &until
 		b.Timers = append(b.Timers, store.Timer{ID: i.settleTimer(), At: until, Subject: i.ID.Subject(), Kind: SettleTimer})
-		b.log("settling", "tocsin", fmt.Sprintf("%s but not a hard fault: the page waits %g s and is sent only if it still fires then", worst.Severity, i.SettleFor))
+		b.log("settling", "tocsin", fmt.Sprintf("%s but not a hard fault: the page waits %g s and is sent only if it still fires then", worst.Severity, wait.Seconds()))
 		b.Changed = true
 	}
 	return ""
+}
+
+// settleFor is how long what is no hard fault must last before somebody is called. A
+// warning does not hurry: most blips are over by then.
+func (i Incident) settleFor(s rule.Severity) time.Duration {
+	wait := time.Duration(i.SettleFor * float64(time.Second))
+	if wait > 0 && s != rule.Critical {
+		wait = max(wait, settleWarning)
+	}
+	return wait
 }
 
 // want asks for the page of this opening. One that was wanted for a warning is
@@ -287,6 +304,9 @@ func (b *build) want(reason string) {
 		transition += "/critical"
 	}
 	i.Paged, i.PagedUrgent = true, urgent
+	if _, v := i.verdict(); v.Reason != "" && v.Wakes {
+		reason += "; " + v.Reason
+	}
 	b.unsettle()
 	b.Changed = true
 	b.Page = &PageWanted{Incident: string(i.ID), Number: i.Number, Environment: i.Environment, Tenant: i.scope(), Service: i.Service,

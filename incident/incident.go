@@ -169,6 +169,8 @@ type Incident struct {
 	// before others are called; 0: for ever.
 	SilentAfter float64 `json:"silent_after_seconds"`
 	Releases    int     `json:"releases"` // how often it was given back in this opening
+	// Stakes is whether that is enough to call somebody for; nil: it always is.
+	Stakes *Stakes `json:"stakes"`
 }
 
 // Firing says whether any of its alerts fires.

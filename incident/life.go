@@ -6,9 +6,11 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/impact"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Opening is what an incident gets from outside when it opens.
@@ -28,6 +30,9 @@ type Opening struct {
 	WarningPages bool
 	SilentAfter  time.Duration // how long an acknowledged incident may stay silent; 0: for ever
 	NoPage       string        // why nobody may be paged at all, e.g. an environment the policy does not list
+	// Limits and Stakes are as in Weigh; nil Limits: whatever is at stake, somebody is called.
+	Limits *impact.Limits
+	Stakes map[tenant.ID]Stake
 }
 
 // Open opens an incident with its first alert, which fires.
@@ -36,9 +41,13 @@ func Open(a alert.Alert, o Opening, now time.Time) Change {
 	if wait == 0 {
 		wait = settle
 	}
-	b := begin(Incident{ID: o.ID, Number: o.Number, Environment: a.Environment, Service: a.Service, Slice: a.Slice,
+	i := Incident{ID: o.ID, Number: o.Number, Environment: a.Environment, Service: a.Service, Slice: a.Slice,
 		State: StateOpen, Team: o.Team, OwnerReason: o.OwnerReason, OpenedAt: now.UTC(), Openings: 1, Live: o.Live, NoPage: o.NoPage,
-		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}}, now)
+		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}}
+	if o.Limits != nil {
+		i = Weigh(i, *o.Limits, o.Stakes)
+	}
+	b := begin(i, now)
 	b.put(a)
 	if b.Incident.RunbookURL == "" {
 		b.Incident.RunbookURL = o.RunbookURL
@@ -150,6 +159,7 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 	n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
 	n.ResolvedAt, n.ResolvedBy, n.ResolutionReason = nil, Actor{}, ""
 	n.Openings, n.Paged, n.PagedUrgent, n.Releases, n.SettleFor = n.Openings+1, false, false, 0, max(0, settleFor.Seconds())
+	b.unsmall()
 	if worst, _ := n.worst(); worst != nil && worst.Severity != n.Severity {
 		b.attribute("severity", string(n.Severity), string(worst.Severity), "what fires now that it is back")
 		n.Severity = worst.Severity
@@ -174,6 +184,9 @@ func Settled(i Incident, now time.Time) Change {
 	n.SettleUntil = nil // the timer that fired removes itself
 	b.Changed = true
 	worst, _, nobody := n.wants()
+	if nobody == "" {
+		nobody = b.small()
+	}
 	switch {
 	case n.State == StateAcknowledged:
 		b.log("no_page", "tocsin", "no page after the settling time: "+n.AcknowledgedBy.String()+" has it")

@@ -128,6 +128,7 @@ func (b *build) release(by Actor, why string) {
 	b.attribute("state", string(n.State), string(StateOpen), why)
 	n.State, n.Mirror.Owner = StateOpen, had.ITSMUser // still on the ticket: no news when it is read again
 	n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
+	called := n.Paged
 	n.Releases, n.Paged, n.PagedUrgent = n.Releases+1, false, false
 	b.deaf()
 	actor := "tocsin"
@@ -136,7 +137,11 @@ func (b *build) release(by Actor, why string) {
 	}
 	b.log("released", actor, why+"; it is open again")
 	b.note(fmt.Sprintf("released/%d/%d", n.Openings, n.Releases), "Open again: "+why+".", nil)
-	if _, _, nobody := n.wants(); nobody != "" {
+	_, _, nobody := n.wants()
+	if nobody == "" && !called { // whoever was called once hands it to another, however small
+		nobody = b.small()
+	}
+	if nobody != "" {
 		b.log("no_page", "tocsin", "nobody is paged: "+nobody)
 		return
 	}

@@ -87,17 +87,18 @@ func TestAWarningCallsOnlyWhereItMay(t *testing.T) {
 	o.WarningPages = true
 	c = incident.Open(warns(), o, at(0))
 	require.Equal(t, []string{"opened", "owner", "settling"}, kinds(t, c), "a warning is never a hard fault")
-	c = incident.Settled(c.Incident, at(30*time.Second))
+	require.Nil(t, incident.Settled(c.Incident, at(30*time.Second)).Page, "a warning does not hurry")
+	c = incident.Settled(c.Incident, at(15*time.Minute))
 	require.False(t, c.Page.Urgent)
 	require.Equal(t, "opened/1", c.Page.Transition)
-	require.Nil(t, incident.WithAlert(c.Incident, warns(), nil, "more", at(time.Minute)).Page, "once")
-	c = incident.WithAlert(c.Incident, hard(), nil, "same slice", at(2*time.Minute))
+	require.Nil(t, incident.WithAlert(c.Incident, warns(), nil, "more", at(16*time.Minute)).Page, "once")
+	c = incident.WithAlert(c.Incident, hard(), nil, "same slice", at(17*time.Minute))
 	require.True(t, c.Page.Urgent, "what gets critical is another call")
 	require.Equal(t, "opened/1/critical", c.Page.Transition)
 	again := hard()
 	again.Tenant = "bolt"
 	again.ID = again.Key.ID()
-	require.Nil(t, incident.WithAlert(c.Incident, again, nil, "same slice", at(3*time.Minute)).Page, "once")
+	require.Nil(t, incident.WithAlert(c.Incident, again, nil, "same slice", at(18*time.Minute)).Page, "once")
 
 	o.NoPage = "the policy does not list environment staging"
 	c = incident.Open(warns(), o, at(0))

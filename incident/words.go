@@ -230,6 +230,9 @@ func (i Incident) Body(zone *time.Location) string {
 		line("Tenants (%d): %s", f.TenantCount, strings.Join(f.Tenants, ", "))
 	}
 	line("Severity: %s", f.Severity)
+	if nobody := i.unheard(); nobody != "" {
+		line("Nobody is called: %s", nobody)
+	}
 	line("Owner: %s", f.Owner)
 	for n, a := range i.Alerts {
 		if n == 5 {
