@@ -78,6 +78,8 @@ func (l Limits) enough(f Facts) string {
 		return fmt.Sprintf("%s are affected, %d are enough", tenants(f.Tenants), l.Tenants)
 	case l.LossPerMinute > 0 && f.LossPerMinute >= l.LossPerMinute:
 		return fmt.Sprintf("%s a minute is lost, %s is enough", number(f.LossPerMinute), number(l.LossPerMinute))
+	case l.Share <= 0 && f.Weak == nil:
+		return fmt.Sprintf("every tenant counts: there are %d", l.Of)
 	case f.Unknown:
 		return "how much of the volume is affected is not known yet"
 	case f.Sure <= 0 || f.Sure < l.Share:

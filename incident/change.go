@@ -264,13 +264,13 @@ func (b *build) consider() (nobody string) {
 	until := b.now.Add(wait)
 	switch since := i.smallSince(); {
 	case hard:
-		b.want("most attempts fail (" + worst.Reason + "): the page does not wait")
+		b.want(b.enough("most attempts fail (" + worst.Reason + "): the page does not wait"))
 	case !since.IsZero() && b.now.Sub(since) >= wait:
-		b.want(fmt.Sprintf("it fires since %s, and was too small to call for before", since.Format("15:04:05 UTC")))
+		b.want(b.enough(fmt.Sprintf("it fires since %s, and was too small to call for before", since.Format("15:04:05 UTC"))))
 	case i.SettleUntil != nil && !until.Before(*i.SettleUntil):
 		return fmt.Sprintf("a page waits until %s to see whether it lasts", i.SettleUntil.Format("15:04:05 UTC"))
 	case wait <= 0:
-		b.want(string(worst.Severity) + ", and no settling time is set")
+		b.want(b.enough(string(worst.Severity) + ", and no settling time is set"))
 	default:
 		i.SettleUntil = &until
 		b.Timers = append(b.Timers, store.Timer{ID: i.settleTimer(), At: until, Subject: i.ID.Subject(), Kind: SettleTimer})
@@ -304,9 +304,6 @@ func (b *build) want(reason string) {
 		transition += "/critical"
 	}
 	i.Paged, i.PagedUrgent = true, urgent
-	if _, v := i.verdict(); v.Reason != "" && v.Wakes {
-		reason += "; " + v.Reason
-	}
 	b.unsettle()
 	b.Changed = true
 	b.Page = &PageWanted{Incident: string(i.ID), Number: i.Number, Environment: i.Environment, Tenant: i.scope(), Service: i.Service,

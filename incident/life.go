@@ -6,11 +6,9 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
-	"github.com/tocsin-alerting/tocsin/impact"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
-	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Opening is what an incident gets from outside when it opens.
@@ -30,9 +28,8 @@ type Opening struct {
 	WarningPages bool
 	SilentAfter  time.Duration // how long an acknowledged incident may stay silent; 0: for ever
 	NoPage       string        // why nobody may be paged at all, e.g. an environment the policy does not list
-	// Limits and Stakes are as in Weigh; nil Limits: whatever is at stake, somebody is called.
-	Limits *impact.Limits
-	Stakes map[tenant.ID]Stake
+	// Weighed is as Weigh makes it; nil: whatever is at stake, somebody is called.
+	Weighed *Stakes
 }
 
 // Open opens an incident with its first alert, which fires.
@@ -41,13 +38,9 @@ func Open(a alert.Alert, o Opening, now time.Time) Change {
 	if wait == 0 {
 		wait = settle
 	}
-	i := Incident{ID: o.ID, Number: o.Number, Environment: a.Environment, Service: a.Service, Slice: a.Slice,
+	b := begin(Incident{ID: o.ID, Number: o.Number, Environment: a.Environment, Service: a.Service, Slice: a.Slice,
 		State: StateOpen, Team: o.Team, OwnerReason: o.OwnerReason, OpenedAt: now.UTC(), Openings: 1, Live: o.Live, NoPage: o.NoPage,
-		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}}
-	if o.Limits != nil {
-		i = Weigh(i, *o.Limits, o.Stakes)
-	}
-	b := begin(i, now)
+		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}, Stakes: o.Weighed}, now)
 	b.put(a)
 	if b.Incident.RunbookURL == "" {
 		b.Incident.RunbookURL = o.RunbookURL
@@ -198,7 +191,7 @@ func Settled(i Incident, now time.Time) Change {
 	case nobody != "":
 		b.log("no_page", "tocsin", "no page after the settling time: "+nobody)
 	default:
-		b.want(fmt.Sprintf("it still fires after the settling time of %g s", n.SettleFor))
+		b.want(b.enough(fmt.Sprintf("it still fires after the settling time of %g s", n.settleFor(worst.Severity).Seconds())))
 	}
 	return b.done()
 }

@@ -13,6 +13,9 @@ func Merge(elder, younger Incident, reason string, now time.Time) (e, y Change, 
 	if elder.State == StateResolved || younger.State != StateOpen || elder.ID == younger.ID {
 		return begin(elder, now).done(), begin(younger, now).done(), false
 	}
+	if s := elder.Stakes; s != nil && younger.Stakes != nil {
+		elder = Weigh(elder, s.Limits, younger.Stakes.Tenants)
+	}
 	into := begin(elder, now)
 	for _, a := range younger.Alerts {
 		into.put(a)

@@ -143,6 +143,14 @@ func (i Incident) smallSince() time.Time {
 	return *i.Stakes.SmallSince
 }
 
+// enough adds to a reason why what is at stake is enough.
+func (b *build) enough(reason string) string {
+	if _, v := b.Incident.verdict(); v.Reason != "" {
+		reason += "; " + v.Reason
+	}
+	return reason
+}
+
 // judged brings the stakes of an incident up to date.
 func (b *build) judged() {
 	i := &b.Incident
@@ -163,9 +171,9 @@ func (b *build) unsmall() {
 	}
 }
 
-// unheard says why nobody was called, for as long as that is so; empty: somebody was,
+// Unheard says why nobody was called, for as long as that is so; empty: somebody was,
 // or nobody was to be.
-func (i Incident) unheard() string {
+func (i Incident) Unheard() string {
 	if i.State == StateOpen && !i.Paged && !i.smallSince().IsZero() && !i.Stakes.Wakes {
 		return i.Stakes.Reason
 	}

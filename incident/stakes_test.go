@@ -28,7 +28,7 @@ func total(id tenant.ID) alert.Alert {
 
 func weighed(seed string, l impact.Limits, stakes map[tenant.ID]incident.Stake) incident.Opening {
 	o := opening(seed)
-	o.Limits, o.Stakes = &l, stakes
+	o.Weighed = incident.Weigh(incident.Incident{}, l, stakes).Stakes
 	return o
 }
 

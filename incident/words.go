@@ -230,7 +230,7 @@ func (i Incident) Body(zone *time.Location) string {
 		line("Tenants (%d): %s", f.TenantCount, strings.Join(f.Tenants, ", "))
 	}
 	line("Severity: %s", f.Severity)
-	if nobody := i.unheard(); nobody != "" {
+	if nobody := i.Unheard(); nobody != "" {
 		line("Nobody is called: %s", nobody)
 	}
 	line("Owner: %s", f.Owner)

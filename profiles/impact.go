@@ -14,9 +14,9 @@ type Impact struct {
 
 // Floor is reached by any one of its parts; what is 0 or left out has a default.
 type Floor struct {
-	Share         float64 `yaml:"share"`           // of the service's volume that is affected, 0 to 1
-	LossPerMinute float64 `yaml:"loss_per_minute"` // what fails and usually does not, in value_per_transaction's unit
-	Tenants       int     `yaml:"tenants"`         // that are affected
+	Share         float64 `yaml:"share"`           // of all tenants' volume that is affected, 0 to 1; default by how many tenants there are
+	LossPerMinute float64 `yaml:"loss_per_minute"` // what fails and usually does not, in value_per_transaction's unit; default: no loss is enough by itself
+	Tenants       int     `yaml:"tenants"`         // that are affected; default 3, at night 5
 }
 
 // Night is a part of every day, in wall-clock time of the zone of the team's working

@@ -91,7 +91,8 @@ func (s *Server) answer(i incident.Incident, p web.Principal) IncidentAnswer {
 		a.Alerts[n] = own(a.Alerts[n], p)
 	}
 	a.Notes, a.Pages, a.History = a.Notes[:0:0], a.Pages[:0:0], a.History[:0:0]
-	a.Title, a.Stakes = "", nil // what others are of the whole
+	a.Title = ""
+	a.Stakes = nil                              // what others are of the whole
 	a.ResolutionReason, a.Mirror.Error = "", "" // what people and programs wrote may name anybody
 	a.Mirror.Ref.URL, a.Dashboard, a.PictureURL = "", incident.Dashboard{}, ""
 	return a

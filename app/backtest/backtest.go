@@ -79,6 +79,7 @@ type Replay struct {
 	senders senders
 	life    []event // of tenants, by time
 	tenants map[tenant.ID]tenant.Tenant
+	scale   scale
 	now     time.Time
 	buf     []evaluate.Sample
 	series  []*known // by the index of the recorded series
@@ -115,10 +116,12 @@ func New(o Options, from time.Time) (*Replay, error) {
 	}
 	r := &Replay{o: o, engine: evaluate.New(o.evaluate()), pools: map[poolKey]*evaluate.Pool{},
 		tenants: map[tenant.ID]tenant.Tenant{}}
+	r.scale.observed = map[tenant.ID]float64{}
 	r.chain = newChain(o)
 	if r.senders.clusters = o.ClusterLabels; r.senders.clusters == nil {
 		r.senders.clusters = []string{"cluster", "prometheus"}
 	}
+	r.chain.weigh = r.weigh
 	for _, t := range o.Tenants {
 		if err := r.plan(t, from); err != nil {
 			return nil, err
@@ -174,6 +177,7 @@ func (r *Replay) Window(end time.Time) error {
 	r.chain.take(r.senders.hear(end, r.o.Catalog, r.known, func(source string, x sources.Silence) {
 		r.engine.SourceAlive(x.Tenant, source, x.Since, x.Heard)
 	}), end)
+	r.measure(end)
 	r.pass(r.engine.Advance(end))
 	for _, p := range r.ordered {
 		r.chain.take(p.Advance(end), end)
@@ -201,6 +205,7 @@ func (r *Replay) live(now time.Time) {
 	if len(changed) == 0 {
 		return
 	}
+	r.add()
 	o := r.observation()
 	all := !o.Equal(before)
 	for id, doc := range r.tenants {
@@ -215,16 +220,20 @@ func (r *Replay) live(now time.Time) {
 }
 
 func (r *Replay) observation() profiles.Observation {
+	return flow.Observe(r.o.Policy, r.o.Catalog, r.watched())
+}
+
+// watched is how many tenants share the teams' budgets.
+func (r *Replay) watched() (n int) {
 	if r.o.Watched > 0 {
-		return flow.Observe(r.o.Policy, r.o.Catalog, r.o.Watched)
+		return r.o.Watched
 	}
-	watched := 0
 	for _, t := range r.tenants {
 		if t.Watched() {
-			watched++
+			n++
 		}
 	}
-	return flow.Observe(r.o.Policy, r.o.Catalog, watched)
+	return n
 }
 
 // pass hands on what closing steps brought.

@@ -98,7 +98,7 @@ func TestAnAcquirerFailsInTheRecording(t *testing.T) {
 	var err error
 	strict.Policy, err = profiles.Parse("nothing pages", []byte(text))
 	require.NoError(t, err)
-	rs := replay(t, src, options(t), options(t), strict, working(strict, "05:00"), working(strict, "06:10"), working(strict, "09:00"))
+	rs := replay(t, src, options(t), options(t), strict, working(strict, "05:00"), working(strict, "06:18"), working(strict, "09:00"))
 
 	lines := rs[0].Lines()
 	require.Equal(t, lines, rs[1].Lines(), "the same input gives the same lines")
@@ -119,15 +119,15 @@ func TestAnAcquirerFailsInTheRecording(t *testing.T) {
 	require.Empty(t, backtest.Pages(rs[2].Lines()), "warnings page nobody")
 	require.NotEmpty(t, rs[2].Lines())
 
-	// In working hours warnings call too; at night they wait, and what is over then calls nobody.
-	for i, want := range []time.Time{pages[0].At, broke.Add(10 * time.Minute), {}} {
+	// In working hours warnings that last call too; at night they wait, and what is over then calls nobody.
+	for i, want := range []time.Time{pages[0].At.Add(14 * time.Minute), broke.Add(18 * time.Minute), {}} {
 		got := backtest.Pages(rs[3+i].Lines())
 		if want.IsZero() {
 			require.Empty(t, got)
 			continue
 		}
 		require.Len(t, got, 1, "%v", got)
-		require.WithinRange(t, got[0].At, want, want.Add(time.Minute))
+		require.WithinRange(t, got[0].At, want, want.Add(2*time.Minute))
 	}
 
 	d := backtest.Compare(pages, backtest.Pages(rs[2].Lines()))

@@ -26,6 +26,7 @@ type chain struct {
 	timers    map[string]waiting             // by timer id
 	firing    map[alert.ID]*Line
 	lines     []*Line
+	weigh     func(i incident.Incident, a *alert.Alert, now time.Time) incident.Incident
 	held      []hold // warnings that call when the team's working hours begin
 }
 
@@ -89,9 +90,9 @@ func (c *chain) route(a alert.Alert, now time.Time) {
 	case i < 0:
 		c.apply(incident.Open(a, c.opening(a, d, now), now), a.ID, now)
 	case d.Reopen:
-		c.apply(incident.Reopen(list[i], a, d.Narrow, d.Reason, 0, now), a.ID, now)
+		c.apply(incident.Reopen(c.weigh(list[i], &a, now), a, d.Narrow, d.Reason, 0, now), a.ID, now)
 	default:
-		c.apply(incident.WithAlert(list[i], a, d.Narrow, d.Reason, now), a.ID, now)
+		c.apply(incident.WithAlert(c.weigh(list[i], &a, now), a, d.Narrow, d.Reason, now), a.ID, now)
 		c.merge(a, d, now)
 	}
 }
@@ -105,7 +106,7 @@ func (c *chain) merge(a alert.Alert, d router.Decision, now time.Time) {
 		if into < 0 || from < 0 {
 			continue
 		}
-		if elder, younger, ok := incident.Merge(list[into], list[from], d.Reason, now); ok {
+		if elder, younger, ok := incident.Merge(c.weigh(list[into], nil, now), list[from], d.Reason, now); ok {
 			c.apply(younger, a.ID, now)
 			c.apply(elder, a.ID, now)
 		}
@@ -120,6 +121,7 @@ func (c *chain) opening(a alert.Alert, d router.Decision, now time.Time) inciden
 	}
 	o := incident.Opening{ID: incident.NewID(now, fmt.Sprintf("%s/%d", a.ID, c.number)), Number: c.number, Team: team.ID, OwnerReason: why, Reason: d.Reason, Live: true,
 		WarningPages: len(team.WorkingHours.Hours) > 0}
+	o.Weighed = c.weigh(incident.Incident{Environment: a.Environment, Service: a.Service, Team: team.ID}, &a, now).Stakes
 	if !c.o.Policy.MayPage(a.Environment) {
 		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
 	}
@@ -219,7 +221,7 @@ func (c *chain) due(now time.Time) {
 		}
 		for _, i := range c.incidents[t.environment] {
 			if i.ID.Subject() == t.Subject {
-				c.apply(incident.Settled(i, now), "", now)
+				c.apply(incident.Settled(c.weigh(i, nil, now), now), "", now)
 				break
 			}
 		}

@@ -137,7 +137,7 @@ func (h *Handler) Release(tx *partition.Tx, id string, by incident.Actor, via, n
 	if err != nil {
 		return err
 	}
-	c, ok := incident.Release(i, by, via, note, tx.Now())
+	c, ok := incident.Release(h.s.weigh(i, nil, tx.Now()), by, via, note, tx.Now())
 	if !ok {
 		return problem.New(problem.Conflict, "nobody has the incident: it is %s", i.State)
 	}

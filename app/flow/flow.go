@@ -184,9 +184,9 @@ func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
 	case i < 0:
 		return h.open(tx, in, a, d)
 	case d.Reopen:
-		return h.apply(tx, incident.Reopen(open[i], a, d.Narrow, d.Reason, h.s.Settings.Settle, tx.Now()))
+		return h.apply(tx, incident.Reopen(h.s.weigh(open[i], &a, tx.Now()), a, d.Narrow, d.Reason, h.s.Settings.Settle, tx.Now()))
 	}
-	if err := h.apply(tx, incident.WithAlert(open[i], a, d.Narrow, d.Reason, tx.Now())); err != nil {
+	if err := h.apply(tx, incident.WithAlert(h.s.weigh(open[i], &a, tx.Now()), a, d.Narrow, d.Reason, tx.Now())); err != nil {
 		return err
 	}
 	return h.merge(tx, d)
@@ -211,6 +211,7 @@ func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router
 	if !rules.Policy.MayPage(a.Environment) {
 		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
 	}
+	o.Weighed = h.s.weigh(incident.Incident{Environment: a.Environment, Service: a.Service, Team: team.ID}, &a, tx.Now()).Stakes
 	if err := tx.Put(environments, a.Environment, "environment", 1, struct{}{}); err != nil {
 		return err
 	}

@@ -47,6 +47,8 @@ type Handler struct {
 	asks     map[tenant.ID][]rule.Rule // of kind promql
 	trying   map[tenant.ID]beside
 	lookAt   time.Time // when the tenants' volumes are looked at next
+	// measureAt is when the volume of the tenants is looked at next.
+	measureAt time.Time
 }
 
 // NewHandler makes the handler of a partition.
@@ -221,6 +223,7 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 		return err
 	}
 	h.advancePools(tx)
+	h.measure(tx)
 	return h.lookAtSources(tx)
 }
 

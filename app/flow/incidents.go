@@ -97,9 +97,9 @@ func (h *Handler) incidentTimer(tx *partition.Tx, t store.Timer) error {
 		return err
 	}
 	if t.Kind == incident.SilentTimer {
-		return h.apply(tx, incident.Silent(i, tx.Now()))
+		return h.apply(tx, incident.Silent(h.s.weigh(i, nil, tx.Now()), tx.Now()))
 	}
-	return h.apply(tx, incident.Settled(i, tx.Now()))
+	return h.apply(tx, incident.Settled(h.s.weigh(i, nil, tx.Now()), tx.Now()))
 }
 
 func incidentID(subject string) string {

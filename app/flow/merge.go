@@ -18,7 +18,7 @@ func (h *Handler) merge(tx *partition.Tx, d router.Decision) error {
 		if err != nil {
 			return err
 		}
-		elder, younger, ok := incident.Merge(into, from, d.Reason, tx.Now())
+		elder, younger, ok := incident.Merge(h.s.weigh(into, nil, tx.Now()), from, d.Reason, tx.Now())
 		if !ok {
 			continue
 		}

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -122,7 +123,7 @@ func (v *Views) paged(r *http.Request, i incident.Incident) (names, reason strin
 		reason = p.Why
 	}
 	if len(list) == 0 {
-		return "", i.NoPage
+		return "", cmp.Or(i.NoPage, i.Unheard())
 	}
 	return strings.Join(list, ", "), reason
 }
@@ -153,6 +154,13 @@ func why(i incident.Incident, lead string) []view.Reason {
 	out := []view.Reason{{Question: "Why did it fire?", Answer: lead}, {Question: "Why this team?", Answer: i.OwnerReason}}
 	if i.NoPage != "" {
 		out = append(out, view.Reason{Question: "Why is nobody paged?", Answer: i.NoPage})
+	}
+	if s := i.Stakes; s != nil && i.NoPage == "" {
+		q := "Is it enough to call somebody?"
+		if i.Unheard() != "" {
+			q = "Why is nobody called?"
+		}
+		out = append(out, view.Reason{Question: q, Answer: s.Reason})
 	}
 	for _, h := range i.History {
 		if h.Name == "slice" || h.Name == "severity" {

@@ -1,0 +1,135 @@
+package flow_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// gateway onboards two hundred tenants: one does most of everything, one a little more
+// than a hundredth, and the others less than a thousandth each.
+func (l *life) gateway(t *testing.T) {
+	t.Helper()
+	put := func(doc tenant.Tenant) {
+		require.NoError(t, l.shared.Decide(t.Context(), flow.TenantSubject(doc.ID), func(tx *partition.Tx, h *flow.Handler) error {
+			_, _, _, err := l.shared.PutTenant(tx, h, doc, 0, "test")
+			return err
+		}))
+	}
+	put(tenant.Tenant{ID: "large", ExpectedTPM: 10_000})
+	put(tenant.Tenant{ID: "mid", ExpectedTPM: 150})
+	put(tenant.Tenant{ID: "vip", ExpectedTPM: 10, Priority: true})
+	for n := range 197 {
+		put(tenant.Tenant{ID: tenant.ID(fmt.Sprintf("small-%d", n)), ExpectedTPM: 10})
+	}
+}
+
+// whole is a fault of everything that a tenant does.
+func whole(id tenant.ID, l *life, t *testing.T) {
+	t.Helper()
+	a := fault(id)
+	a.Slice = nil
+	a.ID, a.Evidence.Share = a.Key.ID(), 1
+	l.offer(t, fmt.Sprintf("%s/%d", id, time.Now().UnixNano()), a)
+}
+
+// zoned is a world whose team lives in a zone. A bubble's time begins at midnight, UTC.
+func zoned(t *testing.T, zone string) *world {
+	t.Helper()
+	w := newWorld(t)
+	c := *catalog.Default()
+	c.Teams = slices.Clone(c.Teams)
+	for n := range c.Teams {
+		c.Teams[n].WorkingHours = catalog.WorkingHours{TimeZone: zone, Hours: []catalog.Hours{{From: "09:00", To: "17:00"}}}
+	}
+	w.catalog = &c
+	return w
+}
+
+const (
+	night   = "Europe/Berlin"   // one o'clock
+	evening = "America/Halifax" // eight in the evening
+)
+
+func TestACertainFaultOfASmallTenantAtNightIsATicket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := zoned(t, night)
+		l := w.begin(t)
+		defer l.end()
+		l.gateway(t)
+
+		whole("small-1", l, t)
+		after(time.Minute)
+		i := l.incidents(t)[0]
+		require.Empty(t, w.mail.carried(), "at one at night nobody gets up for a thousandth of the volume")
+		require.NotEmpty(t, i.Mirror.Ref.ID, "the ticket is there")
+		require.Equal(t, "critical", string(i.Severity))
+		require.Contains(t, i.Stakes.Reason, "certain but small: 0.082% of all volume, 1 tenant; a call at night (22:00-07:00 Europe/Berlin) needs 1.5% of all volume, 5 tenants")
+
+		for n := 2; n <= 4; n++ {
+			whole(tenant.ID(fmt.Sprintf("small-%d", n)), l, t)
+		}
+		after(time.Minute)
+		require.Empty(t, w.mail.carried(), "four are not enough at night")
+		whole("small-5", l, t)
+		after(time.Minute)
+		require.Len(t, w.mail.carried(), 1, "the fifth is")
+		require.Len(t, l.incidents(t), 1)
+		require.Contains(t, l.incidents(t)[0].Stakes.Reason, "5 tenants are affected, 5 are enough")
+	})
+}
+
+func TestWhoWakesSomebodyAlone(t *testing.T) {
+	for _, tt := range []struct {
+		who   tenant.ID
+		zone  string
+		pages bool
+	}{{"vip", night, true}, {"large", night, true}, {"mid", night, false}, {"mid", evening, true}, {"small-7", evening, false}} {
+		t.Run(string(tt.who), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := zoned(t, tt.zone)
+				l := w.begin(t)
+				defer l.end()
+				l.gateway(t)
+				whole(tt.who, l, t)
+				after(time.Minute)
+				require.Equal(t, tt.pages, len(w.mail.carried()) == 1, "%s", l.incidents(t)[0].Stakes.Reason)
+			})
+		})
+	}
+}
+
+func TestACalendarEntryHoldsPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := zoned(t, night)
+		l := w.begin(t)
+		defer l.end()
+		l.gateway(t)
+		r := l.shared.Rules()
+		p, err := profiles.Default()
+		require.NoError(t, err)
+		text := fmt.Sprintf("%s\ncalendar:\n  - {name: migration, effect: hold_pages, starts_at: %s, ends_at: %s, tenants: [large], why: its gateway moves, by: ops}\n",
+			p.Text, time.Now().UTC().Format(time.RFC3339), time.Now().Add(10*time.Minute).UTC().Format(time.RFC3339))
+		r.Policy, err = profiles.Parse("policy", []byte(text))
+		require.NoError(t, err)
+		l.shared.SetRules(r)
+
+		whole("large", l, t)
+		after(time.Minute)
+		require.Empty(t, w.mail.carried())
+		require.Equal(t, "the calendar entry migration holds pages: its gateway moves", l.incidents(t)[0].Stakes.Reason)
+		whole("vip", l, t)
+		after(time.Minute)
+		require.Len(t, w.mail.carried(), 1, "others are not held")
+	})
+}
