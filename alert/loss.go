@@ -17,7 +17,7 @@ func (a Alert) LostPerMinute() float64 {
 			return 0
 		}
 		return math.Max(0, 1-ev.N/ev.Expected) * ev.RatePerMinute
-	case "", rule.Errors, rule.Declines:
+	case "", rule.Errors, rule.Declines, rule.BurnRate:
 		if ev.N <= 0 {
 			return 0
 		}
