@@ -69,6 +69,8 @@ type Evidence struct {
 	Expecting string `json:"expecting,omitempty"`
 	// Over is what a slow event takes longer than, in seconds.
 	Over float64 `json:"over_seconds,omitempty"`
+	// Customers is how many customers newly failed since the onset; nil where nobody says.
+	Customers *float64 `json:"customers,omitempty"`
 	// Source names the sender that a missing or silent series came by.
 	Source string `json:"source,omitempty"`
 	// Hard says that at least 60% failed: no settling time is needed.

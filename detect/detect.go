@@ -49,6 +49,7 @@ type Parameters struct {
 	Young         bool    // only hard faults (at least 60% failing) may fire
 	Alternative   float64 // ratio of the small fault, where it is known what that looks like; default three points above the usual
 	Shift         float64 // how much above its usual ratio the step's mix of events makes one expect
+	PerMinute     float64 // events a minute that come at this time, where nobody says how many customers fail; 0: failures count as they come
 	Factor        float64 // what the threshold is multiplied by: how sensitive people want it; default 1
 }
 

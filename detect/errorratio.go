@@ -166,17 +166,21 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 // fires says which test has enough, if any, and how many nats it has.
 func (d *ErrorRatio) fires(p *Parameters, s *Step, share float64, u *usual) (test, float64) {
 	if d.hard.score >= d.memo.h+hardCost {
-		if d.hard.total() || !p.Young && d.hard.span() >= guarded(s.End-s.Start).slow {
+		if (d.hard.total() || !p.Young && d.hard.span() >= guarded(s.End-s.Start).slow) && !d.hard.byRetries(p, d.memo.p0, s) {
 			return hard, d.hard.score
 		}
 	}
 	switch {
 	case p.Young:
 		return none, 0
-	case d.slow.score >= d.memo.h+slowCost:
+	case d.slow.score >= d.memo.h+slowCost && !d.slow.byRetries(p, d.memo.p0, s):
 		return slow, d.slow.score
 	}
-	return d.windows(s, share, u)
+	by, nats := d.windows(s, share, u)
+	if by != none && d.slow.byRetries(p, d.memo.p0, s) {
+		return none, 0
+	}
+	return by, nats
 }
 
 // windows adds the step to both windows and tests them when it brought failures. A

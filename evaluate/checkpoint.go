@@ -20,11 +20,11 @@ import (
 // added which rules are in shadow, and the volume of the last day, version 4 the
 // windows of burn rates, version 5 the combinations of slices and what they make one
 // expect, version 6 why another volume is expected and the volume that is judged over
-// all tenants.
+// all tenants, version 7 who fails.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 6
+	checkpointVersion = 7
 	checkpointOldest  = 1
 )
 
@@ -247,6 +247,9 @@ func (c *coder) cell(m *meter, cl *cell) {
 	if c.version >= 5 {
 		c.int(&cl.healed)
 		c.mix(&cl.mix)
+		if c.version >= 7 {
+			c.people(&cl.people)
+		}
 	}
 	if c.version >= 2 {
 		c.latency(&cl.latency)
@@ -349,6 +352,15 @@ func (c *coder) evidence(ev *alert.Evidence) {
 	}
 	if c.version >= 6 {
 		c.text(&ev.Expecting)
+	}
+	if c.version >= 7 {
+		some := ev.Customers != nil
+		if c.bools(&some); some {
+			if c.reading {
+				ev.Customers = new(float64)
+			}
+			c.floats(ev.Customers)
+		}
 	}
 }
 

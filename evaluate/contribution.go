@@ -10,7 +10,7 @@ import (
 // contribute remembers what the step says about single dimensions, of slices
 // old enough to have a usual ratio. After events one empty step is told too, so
 // that the pool need not wait for it.
-func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor int64) {
+func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor, alive int64) {
 	done := closed{step: step, live: live, total: n[0], bad: k[0]}
 	if len(m.recent) == recentSteps {
 		done.cells = m.recent[0].cells[:0]
@@ -28,7 +28,8 @@ func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor
 		if n[ci] > 0 && len(m.mixed) == len(m.cells) {
 			usual = math.Max(usual, m.expected(ci, n[ci], usual)/n[ci])
 		}
-		done.cells = append(done.cells, contributed{ci, n[ci], k[ci], usual})
+		n, k := c.counted(n[ci], k[ci], step.Start, alive)
+		done.cells = append(done.cells, contributed{ci, n, k, usual})
 	}
 	m.recent = append(m.recent, done)
 }

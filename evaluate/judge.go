@@ -129,7 +129,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 		}
 		ts.learnFlow(m, step, n)
 	}
-	m.contribute(step, n, k, live, ts.o.YoungFor.Milliseconds())
+	m.contribute(step, n, k, live, ts.o.YoungFor.Milliseconds(), ts.o.LiveFor.Milliseconds())
 	if share >= halfCovered {
 		out.Contributions = ts.contributions(m, m.recent[len(m.recent)-1], out.Contributions)
 		ts.tellFlow(m, step, n, live, out)
@@ -150,7 +150,8 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 
 // judge moves the detectors of every rule and slice by the step.
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
-	mixed := false
+	mixed, alive := false, ts.o.LiveFor.Milliseconds()
+	ts.capFailures(m, step.End, k)
 	for ri, r := range m.rules {
 		if ts.held(m, ri) {
 			continue
@@ -174,16 +175,22 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 				continue
 			}
 			w, s := c.watches[ri], step
-			s.N, s.K = n[ci], k[ci]
+			s.N, s.K = c.counted(n[ci], k[ci], step.Start, alive)
 			p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
 			p.Young = ts.young(m, c)
 			if p.Shift = 0; !p.Young {
 				usual := c.base.Mean(p)
 				p.Shift = c.mix.ratio - usual
 			}
+			if p.PerMinute = 0; !c.people.informs(step.Start, alive) {
+				p.PerMinute = c.perMinute(r, w)
+			}
 			moved := s
 			w.det.Next(&p, c.base, &moved, &d)
 			w.follow(&d, s.End)
+			if d.Onset == 0 && c.people != nil {
+				c.people.before = c.people.total
+			}
 			if r.Kind == rule.Declines {
 				w.late.follow(s)
 			}

@@ -75,6 +75,7 @@ type cell struct {
 	base    *detect.Baseline
 	watches []*watch      // one per rule of the meter; nil where the rule does not cut so
 	latency *latency      // of a histogram's
+	people  *people       // who fails; nil where nobody says
 	joint   *joint        // it stands for a combination
 	mix     mix           // what its combinations make one expect
 	healed  int64         // end of the newest fault, ms
@@ -384,7 +385,7 @@ func (m *meter) atMost(in []*cell, most int) (kept []*cell, room int) {
 
 // giveUp ends that a cell is judged.
 func (c *cell) giveUp() {
-	c.judged, c.base, c.watches, c.latency, c.share, c.mix, c.healed = false, nil, nil, nil, nil, mix{}, 0
+	c.judged, c.base, c.watches, c.latency, c.share, c.mix, c.healed, c.people = false, nil, nil, nil, nil, mix{}, 0, nil
 }
 
 // busy says whether an alert of the cell stands or is about to.

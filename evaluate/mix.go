@@ -1,6 +1,10 @@
 package evaluate
 
-import "math"
+import (
+	"math"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+)
 
 // expectedOver is how many slow events of the step the mix of its slices makes one
 // expect of the total, so that moving to a slower method is no fault: by each
@@ -56,6 +60,19 @@ func (x *mix) follow(n, expected float64, fades [2]float64) {
 			x.ratio = max(x.ratio, x.expected[i]/x.n[i])
 		}
 	}
+}
+
+// leastPace is the part of its usual volume that a cell is expected to have at any
+// hour: by night the last hour may have been still.
+const leastPace = 0.25
+
+// perMinute is how many events a minute the cell has of late, without the failures that
+// w suspects; 0 where that says nothing of a customer's retries.
+func (c *cell) perMinute(r *ruleState, w *watch) float64 {
+	if r.Kind == rule.Latency || c.latency != nil {
+		return 0
+	}
+	return math.Max((c.mix.n[1]-w.det.Suspected())/60, leastPace*c.base.Rate())
 }
 
 // followMix works out for each judged cell what its mix makes one expect of the step.

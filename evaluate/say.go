@@ -117,6 +117,10 @@ func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.E
 	if ev.Expected = d.Expected; g.r.Kind == rule.Traffic {
 		ev.RatePerMinute, ev.Expecting = g.w.rate, g.w.tide
 	}
+	if x := g.c.people; g.r.Kind.Ratio() && x.informs(m.lastClose-m.length, ts.o.LiveFor.Milliseconds()) {
+		n := x.total - x.before
+		ev.Customers = &n
+	}
 	if g.r.Kind == rule.Latency {
 		ev.Over = g.c.latency.edge()
 	}

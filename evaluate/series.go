@@ -40,6 +40,7 @@ type series struct {
 type use struct {
 	m     *meter
 	bad   bool
+	who   bool  // it counts customers who fail, and no events
 	cells []int // total first
 
 	// Of a histogram's bucket:
@@ -222,6 +223,10 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 	}
 	if !dated {
 		for i, u := range s.uses {
+			if u.who {
+				u.m.met(u, inc, to)
+				continue
+			}
 			if i == 0 && u.whole() {
 				ts.gapEvents += inc
 			}
@@ -236,6 +241,10 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 		s.weight += (rate - s.weight) / 10
 	}
 	for i, u := range s.uses {
+		if u.who {
+			u.m.met(u, inc, to)
+			continue
+		}
 		late := u.m.spread(u, inc, from, to)
 		if i == 0 {
 			ts.lateEvents += late

@@ -120,7 +120,7 @@ func (ts *tenantState) lookup(ls labels.Labels, samples int, events bool) *serie
 // counts finds an SLI that counts a series; nil when none does.
 func (ts *tenantState) counts(name string, get func(string) string, events bool) *sli.Spec {
 	for i := range ts.specs {
-		if s := &ts.specs[i]; s.Metric == name && ofEvents(*s) == events && s.IsTotal(get) {
+		if s := &ts.specs[i]; s.Metric == name && ofEvents(*s) == events && s.IsTotal(get) || !events && s.IsCustomers(name, get) {
 			return s
 		}
 	}
@@ -147,6 +147,10 @@ func (ts *tenantState) resolve(s *series) {
 		env = ts.o.Environment
 	}
 	for _, spec := range ts.specs {
+		if !s.events && spec.IsCustomers(name, s.ls.Get) {
+			ts.resolveCustomers(s, spec, env)
+			continue
+		}
 		if spec.Metric != name || ofEvents(spec) != s.events || !spec.IsTotal(s.ls.Get) {
 			continue
 		}

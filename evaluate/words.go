@@ -37,8 +37,22 @@ func reason(a alert.Alert) string {
 	case a.Kind == rule.Latency:
 		did = "took longer than each tenant's own limit"
 	}
-	return fmt.Sprintf("%.0f of %.0f %s %s since %s; usual is %s; evidence %.1f of %.1f needed",
-		ev.K, ev.N, what, did, clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed)
+	return fmt.Sprintf("%.0f of %.0f %s %s since %s; usual is %s; evidence %.1f of %.1f needed%s",
+		ev.K, ev.N, what, did, clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
+}
+
+// fewFailures is how many failures may be one customer's retries.
+const fewFailures = 100
+
+// who says how many customers it is, or that nobody does where that matters.
+func who(a alert.Alert) string {
+	switch ev := a.Evidence; {
+	case ev.Customers != nil:
+		return fmt.Sprintf("; %.0f customers", *ev.Customers)
+	case a.Kind == rule.Errors && len(ev.Tenants) == 0 && ev.K < fewFailures:
+		return "; no customer information: judged by missing successes"
+	}
+	return ""
 }
 
 // things names what is counted of a service in a slice.

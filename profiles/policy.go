@@ -71,6 +71,9 @@ type SLI struct {
 	// Histogram names a classic histogram of durations in seconds, instead of Bad and
 	// of Total's metric; Total's match still narrows it.
 	Histogram string `yaml:"histogram"`
+	// Customers counts the end customers that failed, each at most once an hour, by the
+	// labels of slices: so many failures of few customers are no fault.
+	Customers Selector `yaml:"customers"`
 	// Prior is the failure ratio assumed before anything was learned.
 	Prior float64 `yaml:"prior"`
 	// Beside is the same by the other source.
@@ -238,6 +241,12 @@ func (p *Policy) check() (faults []string) {
 
 // checkCounts checks what the SLI counts.
 func (s SLI) checkCounts(where string, fault func(string, ...any)) {
+	if c := s.Customers; c.Metric == "" && len(c.Match)+len(c.Not) > 0 {
+		fault("%s: customers.metric is missing", where)
+	}
+	if s.Customers.Metric != "" && (s.Histogram != "" || s.Customers.Metric == s.metric()) {
+		fault("%s: customers is another counter, beside one of failures", where)
+	}
 	if s.Histogram != "" {
 		if s.Total.Metric != "" || len(s.Bad.Match)+len(s.Bad.Not) > 0 || s.Bad.Metric != "" {
 			fault("%s: histogram stands instead of total.metric and bad: leave those out", where)
@@ -277,6 +286,9 @@ func (s SLI) spec() sli.Spec {
 		src = sli.Metrics
 	}
 	spec := sli.Spec{Name: s.Name, Source: src, Metric: s.metric(), Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...), Beside: s.Beside.spec(s)}
+	if c := s.Customers; c.Metric != "" {
+		spec.Customers = &sli.Customers{Metric: c.Metric, Match: c.matches()}
+	}
 	if s.Histogram != "" {
 		spec.Histogram, spec.Metric = s.Histogram, sli.Buckets(s.Histogram)
 	}

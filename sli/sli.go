@@ -52,11 +52,25 @@ type Spec struct {
 	// Beside counts the same events by the other source. It is shown beside this
 	// one and never added; it counts for a tenant that sends nothing by this one.
 	Beside *Spec `json:"beside,omitempty"`
+	// Customers counts who fails; nil when nobody does. It takes no part in the ID.
+	Customers *Customers `json:"customers,omitempty"`
 	// Histogram names a classic histogram of durations in seconds instead: Metric is
 	// then the name of its buckets, and bad are the events above an edge that is
 	// learned. Edge is that edge in the PromQL form; it takes no part in the ID.
 	Histogram string  `json:"histogram,omitempty"`
 	Edge      float64 `json:"edge_seconds,omitempty"`
+}
+
+// Customers is a counter of end customers that failed, each at most once an hour, with
+// the labels that the SLI is cut by.
+type Customers struct {
+	Metric string  `json:"metric"`
+	Match  []Match `json:"match"` // which of its series count
+}
+
+// IsCustomers says whether a series counts the customers of the SLI.
+func (s Spec) IsCustomers(name string, get func(string) string) bool {
+	return s.Customers != nil && s.Customers.Metric == name && all(s.Customers.Match, get)
 }
 
 // What tocsin makes of spans: counters by service, span_name, span_kind, peer,

@@ -1,0 +1,64 @@
+package detect
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSuccessesTellAFaultFromRetries(t *testing.T) {
+	for _, c := range []struct {
+		name                                       string
+		k, successes, minutes, expected, low, high float64
+	}{
+		{"an outage of a small tenant, two minutes", 4, 0, 2, 3.1, 2, 10},
+		{"ten retries a minute there", 20, 2, 2, 3.1, -100, -5},
+		{"two retries a minute there", 4, 3, 2, 3.1, -10, 2},
+		{"five failures at once: nobody knows", 5, 0, 0.75, 1.2, -2, 2},
+		{"half of a slice fails", 90, 90, 10, 180, 2, 100},
+		{"as many retries on top of it", 180, 180, 10, 180, -100, -2},
+		{"five points more: cannot be told, and fires", 21, 315, 5, 336, -2, 5},
+		{"a machine", 600, 60, 2, 60, 100, 1e4},
+		{"failures of hours", 5, 95, 50, 100, 20, 1e4},
+	} {
+		x := faultOverRetries(c.k, c.successes, c.minutes, c.expected, 0.01)
+		t.Logf("%s: %.1f nats", c.name, x)
+		require.GreaterOrEqual(t, x, c.low, c.name)
+		require.LessOrEqual(t, x, c.high, c.name)
+	}
+}
+
+// A customer who fails ten times a minute beside a small tenant's usual payments rings
+// nothing; the same tenant's outage does, within four minutes.
+func TestRetriesDoNotFireWhereOutagesDo(t *testing.T) {
+	p := at16()
+	p.PerMinute = 3
+	run := func(n, k []float64) (firedAfter int) {
+		d, b := &ErrorRatio{}, taught(0.05, 0.01)
+		for i := range n {
+			start := testStart + int64(i)*stepMillis
+			if d.Step(p, b, Step{Start: start, End: start + stepMillis, N: n[i], K: k[i], Coverage: 1}).Firing {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	var n, k, n2, k2 []float64
+	for i := range 120 {
+		ok := []float64{1, 0, 1, 1}[i%4]
+		n, k = append(n, ok), append(k, 0)
+		if i >= 40 && i < 80 {
+			n[i], k[i] = n[i]+2.5, 2.5
+		}
+		n2, k2 = append(n2, ok), append(k2, 0)
+		if i >= 40 {
+			k2[i] = ok
+		}
+	}
+	require.Zero(t, run(n, k))
+	after := run(n2, k2)
+	require.NotZero(t, after)
+	require.LessOrEqual(t, after-40, 16)
+	p.PerMinute = 0
+	require.NotZero(t, run(n, k), "without an expectation failures count as they come")
+}

@@ -1,0 +1,94 @@
+package evaluate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/sli"
+)
+
+// till is a shop that says how many of its customers fail.
+type till struct {
+	r                     *rig
+	ok, failed, customers float64
+}
+
+func newTill(t *testing.T) *till {
+	f := failing()
+	f.SLI.Customers = &sli.Customers{Metric: "payment_failing_customers_total"}
+	return &till{r: newRig(t, grownUp(), f)}
+}
+
+// run lets steps of 15 s pass with so many payments, failures and newly failing
+// customers each.
+func (s *till) run(from time.Time, steps int, ok, failed, customers float64, tell bool) time.Time {
+	for range steps {
+		s.ok, s.failed, s.customers = s.ok+ok, s.failed+failed, s.customers+customers
+		s.r.advance(from.Add(time.Second))
+		at := float64(from.UnixMilli()-epoch.UnixMilli()) / 1000
+		s.r.add(counter("acquirer", "alpha", "result", "success"), at, s.ok)
+		s.r.add(counter("acquirer", "alpha", "result", "error"), at, s.failed)
+		if tell {
+			s.r.add(labels.FromStrings("__name__", "payment_failing_customers_total", "job", "gateway", "instance", "gw-1", "acquirer", "alpha"), at, s.customers)
+		}
+		s.r.advance(from.Add(2 * time.Second))
+		from = from.Add(15 * time.Second)
+	}
+	return from
+}
+
+// One customer who fails a hundred times a minute, for twenty minutes, is no fault of a
+// shop with one payment a second.
+func TestOneCustomersRetriesDoNotRing(t *testing.T) {
+	s := newTill(t)
+	at := s.run(epoch, 1200, 15, .15, .1, true)
+	at = s.run(at, 1, 15, 25, 1, true)
+	at = s.run(at, 80, 15, 25, 0, true)
+	s.run(at, 40, 15, .15, .1, true)
+	require.Empty(t, s.r.out.Alerts)
+}
+
+// As many failures of as many customers ring, and say how many those are.
+func TestManyCustomersRing(t *testing.T) {
+	s := newTill(t)
+	at := s.run(epoch, 1200, 15, .15, .1, true)
+	s.run(at, 12, 5, 10, 8, true)
+	fired := firing(s.r.out.Alerts)
+	require.NotEmpty(t, fired)
+	require.WithinDuration(t, at, fired[0].StartsAt, 75*time.Second)
+	require.NotNil(t, fired[0].Evidence.Customers)
+	require.InDelta(t, 24, *fired[0].Evidence.Customers, 17)
+	require.Contains(t, fired[0].Reason, " customers")
+}
+
+// A counter of customers that went away does not hide what fails after.
+func TestCustomersThatAreNoLongerToldHideNothing(t *testing.T) {
+	s := newTill(t)
+	at := s.run(epoch, 1200, 15, .15, .1, true)
+	at = s.run(at, 24, 15, .15, 0, false)
+	s.run(at, 12, 5, 10, 0, false)
+	fired := firing(s.r.out.Alerts)
+	require.NotEmpty(t, fired)
+	require.Nil(t, fired[0].Evidence.Customers)
+	require.Contains(t, fired[0].Reason, "no customer information")
+}
+
+// In the middle of somebody's retries a process takes over: it goes on where the first
+// one was, and without its record no less carefully.
+func TestRetriesAcrossARestart(t *testing.T) {
+	s := newTill(t)
+	at := s.run(epoch, 1200, 15, .15, .1, true)
+	at = s.run(at, 1, 15, 25, 1, true)
+	at = s.run(at, 20, 15, 25, 0, true)
+	state, err := s.r.e.Checkpoint("shop")
+	require.NoError(t, err)
+	next := newTill(t)
+	require.NoError(t, next.r.e.Restore("shop", state))
+	next.ok, next.failed, next.customers = s.ok, s.failed, s.customers
+	next.run(at, 60, 15, 25, 0, true)
+	require.Empty(t, next.r.out.Alerts)
+	require.Equal(t, s.r.tenant().meters[0].cells[0].people.total, next.r.tenant().meters[0].cells[0].people.total)
+}
