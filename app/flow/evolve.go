@@ -182,7 +182,7 @@ func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c Course, last prof
 	if err != nil {
 		return err
 	}
-	shadow := h.s.shadow(t, c, last.Observation, tried)
+	shadow := h.s.shadow(t, c, last.Observation, tried, tx.Now())
 	tx.After(func() {
 		h.trying[t.ID] = beside{tried, shadow}
 		h.watch(t, made.Rules, tx.Now(), cmp.Or(why, "the profile changed"))

@@ -72,7 +72,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 			return err
 		}
 		tried := h.s.attempt(t, was.course, was.course.Freeze != nil)
-		h.trying[t.ID] = beside{tried, h.s.shadow(t, was.course, was.last.Observation, tried)}
+		h.trying[t.ID] = beside{tried, h.s.shadow(t, was.course, was.last.Observation, tried, was.last.At)}
 		h.s.directory.observe(t.ID, was.last.Observation)
 		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
 		if err != nil {

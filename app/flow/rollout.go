@@ -145,10 +145,26 @@ func (s *Shared) holdsRevisions(r rollout.Rollout, now time.Time) *rollout.Hold 
 }
 
 // ObserveUnder is what a tenant's profile under a policy depends on besides its
-// document.
-func (s *Shared) ObserveUnder(p *profiles.Policy, t tenant.Tenant) profiles.Observation {
-	o, of := s.observe(p), s.directory.observed(t.ID)
-	o.Tier, o.TPM, o.Priors, o.Overrides = of.Tier, of.TPM, of.Priors, of.Overrides
+// document, when it depends on what was observed under the one it has.
+func (s *Shared) ObserveUnder(p *profiles.Policy, t tenant.Tenant, now time.Time) profiles.Observation {
+	return s.under(p, t, s.directory.observed(t.ID), now)
+}
+
+func (s *Shared) under(p *profiles.Policy, t tenant.Tenant, o profiles.Observation, now time.Time) profiles.Observation {
+	base := s.observe(p)
+	o.Tenants, o.Budgets = base.Tenants, base.Budgets
+	has, _ := s.Rules().Of(t.ID)
+	made := filter(o.Overrides, func(x profiles.Override) bool { // by API
+		return !slices.ContainsFunc(has.Overrides, func(y profiles.Override) bool {
+			ends := x.Until.Equal(y.Until)
+			y.Until = x.Until
+			return ends && x == y
+		})
+	})
+	o.Overrides = slices.Concat(p.InForce(t.ID, now), made)
+	if _, known := p.Tier(o.Tier); !known {
+		o.Tier = p.TierOf(cmp.Or(o.TPM, t.ExpectedTPM)).Name
+	}
 	return o
 }
 

@@ -237,6 +237,39 @@ func TestACalendarHoldsARollout(t *testing.T) {
 	}
 }
 
+// TestAPolicyIsTriedWithWhatItSaysOfATenant: overrides of the new policy count in its
+// shadow and in a plan, those of the one in force do not, those made by API do in both.
+func TestAPolicyIsTriedWithWhatItSaysOfATenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until := time.Now().UTC().Add(24 * time.Hour)
+		_, l, first, _ := newStage(t, staged(t, ""))
+		subject := flow.TenantSubject(first.id)
+		override := func(rule, severity string) string {
+			return fmt.Sprintf("overrides: [{tenant: %s, rule: %s, severity: %s, until: %s, reason: r, by: ada}]\n", first.id, rule, severity, until.Format(time.RFC3339))
+		}
+		put := func(extra string) {
+			t.Helper()
+			_, err := l.edit(t, staged(t, extra), true)
+			require.NoError(t, err)
+			after(2 * time.Second)
+		}
+		put(override("payment_errors", "info"))
+		require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
+			return l.shared.HandlerOf(subject).Override(tx, profiles.Override{Tenant: string(first.id), Rule: "refund_errors", Severity: "info", Until: until, Reason: "r", By: "bo"})
+		}))
+		after(2 * time.Second)
+		next := staged(t, override("payment_absent", "info"))
+		doc, _ := l.shared.Directory().Get(first.id)
+		rules, _ := profiles.Compile(next, doc, l.shared.ObserveUnder(next, doc, time.Now()))
+		got := map[string]rule.Severity{}
+		for _, r := range rules {
+			got[r.Name] = r.Severity
+		}
+		require.Equal(t, [3]rule.Severity{rule.Critical, rule.Info, rule.Info}, [3]rule.Severity{got["payment_errors"], got["payment_absent"], got["refund_errors"]})
+		l.end()
+	})
+}
+
 // TestAPinnedTenantKeepsItsPolicy: it gets nothing by stages, and runs nothing in shadow.
 func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -84,7 +84,7 @@ func (s *Shared) attempt(t tenant.Tenant, c Course, still bool) (a attempt) {
 }
 
 // shadow compiles the rules of an attempt; o is what is observed of the tenant.
-func (s *Shared) shadow(t tenant.Tenant, c Course, o profiles.Observation, a attempt) []rule.Rule {
+func (s *Shared) shadow(t tenant.Tenant, c Course, o profiles.Observation, a attempt, now time.Time) []rule.Rule {
 	p, _ := s.Rules().Of(t.ID)
 	switch {
 	case a == attempt{}:
@@ -93,8 +93,7 @@ func (s *Shared) shadow(t tenant.Tenant, c Course, o profiles.Observation, a att
 		o.Tier, o.Priors = c.Proposal.To, s.priors.of(c.Proposal.To)
 	default:
 		p, _, _ = s.Rules().Beside(t.ID)
-		under := s.observe(p)
-		o.Tenants, o.Budgets = under.Tenants, under.Budgets
+		o = s.under(p, t, o, now)
 	}
 	rules, _ := profiles.Compile(p, t, o)
 	return rules
