@@ -194,6 +194,9 @@ func (r *Replay) known(id tenant.ID) bool { _, ok := r.tenants[id]; return ok }
 // live changes tenants whose time has come. What all profiles share, the number
 // of tenants, is brought up to date for all of them.
 func (r *Replay) live(now time.Time) {
+	if len(r.life) == 0 || r.life[0].at.After(now) {
+		return
+	}
 	before := r.observation()
 	changed := map[tenant.ID]bool{}
 	for len(r.life) > 0 && !r.life[0].at.After(now) {
@@ -201,9 +204,6 @@ func (r *Replay) live(now time.Time) {
 		r.life = r.life[1:]
 		r.tenants[e.doc.ID] = e.doc
 		changed[e.doc.ID] = true
-	}
-	if len(changed) == 0 {
-		return
 	}
 	r.add()
 	o := r.observation()

@@ -138,6 +138,11 @@ func (b backtestCmd) Validate() error {
 	if b.Picture != "" && !strings.HasSuffix(b.Picture, ".png") && !strings.HasSuffix(b.Picture, ".svg") {
 		return errors.New("--picture: the file's name ends in .png or .svg")
 	}
+	if b.Picture != "" {
+		if _, err := os.Stat(filepath.Dir(b.Picture)); err != nil {
+			return errors.New("--picture: its folder is not there; make it first")
+		}
+	}
 	return nil
 }
 
@@ -283,6 +288,8 @@ type progress struct {
 	out   io.Writer
 	began time.Time
 	drawn bool
+	// samples is how many were read when the bar was drawn last.
+	samples int64
 }
 
 func (p *progress) show(share float64, samples int64) {
@@ -297,11 +304,12 @@ func (p *progress) show(share float64, samples int64) {
 	full := int(share * width)
 	rate := float64(samples) / max(time.Since(p.began).Seconds(), 0.001)
 	fmt.Fprintf(p.out, "\r[%s%s] %3.0f%%  %.1f million samples, %.1f million a second ", strings.Repeat("#", full), strings.Repeat(".", width-full), 100*share, float64(samples)/1e6, rate/1e6)
-	p.drawn = true
+	p.drawn, p.samples = true, samples
 }
 
 func (p *progress) end() {
 	if p.drawn {
+		p.show(1, p.samples)
 		fmt.Fprintln(p.out)
 	}
 }

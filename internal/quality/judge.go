@@ -28,9 +28,12 @@ func (c *court) judge(name string, all []Alert, team int) Result {
 		if !a.Paged.IsZero() {
 			r.Pages++
 		}
-		if a.source() && c.silent(a.At) {
+		if a.source() && c.silent(a.At, "dead_source", 0) {
 			r.SourcePages++
 			continue
+		}
+		if a.source() && c.silent(a.At, "gap", blind) {
+			continue // of a small world's only process: nothing came of its source either
 		}
 		about := c.about(a)
 		if len(about) == 0 {
@@ -55,9 +58,14 @@ func (c *court) judge(name string, all []Alert, team int) Result {
 	return r
 }
 
-// silent says whether a source was silent then.
-func (c *court) silent(at time.Time) bool {
-	return slices.ContainsFunc(c.w.Benign, func(f *world.Fault) bool { return f.Name == "dead_source" && !at.Before(f.From) && !at.After(f.To) })
+// blind is how long a source may be silent before it is said.
+const blind = 5 * time.Minute
+
+// silent says whether something of that name, and so long, was going on then.
+func (c *court) silent(at time.Time, name string, least time.Duration) bool {
+	return slices.ContainsFunc(c.w.Benign, func(f *world.Fault) bool {
+		return f.Name == name && f.To.Sub(f.From) >= least && !at.Before(f.From) && !at.After(f.To.Add(time.Minute))
+	})
 }
 
 func earlier(old, at time.Time) time.Time {

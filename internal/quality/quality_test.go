@@ -17,7 +17,7 @@ func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 // TestTheScoreKnowsTruthFromNoise scores somebody who knows everything, somebody
 // who says nothing, and somebody who says it at the wrong time.
 func TestTheScoreKnowsTruthFromNoise(t *testing.T) {
-	w, err := world.New(world.Config{Seed: 4, Count: 90, Start: start, Learn: days(1), Score: days(3)})
+	w, err := world.New(world.Config{Seed: 4, Count: 90, Start: start, Learn: 6 * time.Hour, Score: days(2)})
 	require.NoError(t, err)
 	for w.Pass() { // what a fault did is known when it has passed
 	}
@@ -45,20 +45,20 @@ func TestTheScoreKnowsTruthFromNoise(t *testing.T) {
 	require.Zero(t, silent.Faults.Found)
 	require.Equal(t, r.Faults.All, silent.Faults.All)
 
-	for day := range 3 { // in the middle of nothing, once a day, for who has no fault
+	for day := range 2 { // in the middle of nothing, once a day, for who has no fault
 		at := w.Scored().Add(days(day) + 12*time.Hour)
 		late = append(late, Alert{Tenant: "nobody", At: at, End: at, Paged: at})
 	}
 	wrong := c.judge("wrong", late, 180)
-	require.Len(t, wrong.Wrong, 3)
+	require.Len(t, wrong.Wrong, 2)
 	require.Zero(t, wrong.Faults.Found)
 	require.InDelta(t, 7, wrong.FalsePages, 1e-9)
-	require.InDelta(t, 3.0/90/3*30, wrong.FalseAlerts, 1e-9)
+	require.InDelta(t, 2.0/90/2*30, wrong.FalseAlerts, 1e-9)
 
 	// Of a team with twice the tenants, each tenant's false page counts twice.
 	retries := w.Benign[0]
 	mine := c.judge("mine", []Alert{{Tenant: retries.Tenant, At: retries.From, End: retries.To, Paged: retries.From}}, 180)
-	require.InDelta(t, 2.0*7/3, mine.FalsePages, 1e-9)
+	require.InDelta(t, 2.0*7/2, mine.FalsePages, 1e-9)
 	require.Equal(t, map[string]int{retries.Name: 1}, mine.ByCause)
 }
 
