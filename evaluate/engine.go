@@ -177,6 +177,12 @@ type SliceStatus struct {
 	SmallestFault *float64 `json:"smallest_fault"`
 	// OutageSeenSeconds is how long a total outage lasts until it is seen; nil when never.
 	OutageSeenSeconds *float64 `json:"outage_seen_seconds"`
+	// FivePointsSeenSeconds is how long a fault lasts that adds five points to the usual
+	// ratio (0.05) until it is seen; nil when never, and of rules about volume.
+	FivePointsSeenSeconds *float64 `json:"five_points_seen_seconds"`
+	// HourRate is the events a minute that this hour of the week usually brings, which
+	// the three before are told at; 0 when that is not known: then it is RatePerMinute.
+	HourRate float64 `json:"hour_rate_per_minute"`
 	// OverSeconds is what a slow event takes longer than; nil where latency is not
 	// judged, or not yet.
 	OverSeconds *float64 `json:"over_seconds"`

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // seenWithin is the time in which the smallest visible fault is asked for.
 const seenWithin = 10 * time.Minute
+
+// fivePoints is the fault whose delay is told: five in a hundred more than usual.
+const fivePoints = 0.05
 
 // Status tells what is known of the tenant at now; of an unknown tenant, its
 // name only.
@@ -32,7 +36,7 @@ func (e *Engine) Status(id tenant.ID, now time.Time) Status {
 		}
 	}
 	for _, m := range ts.meters {
-		st.SLIs = append(st.SLIs, ts.sliStatus(m))
+		st.SLIs = append(st.SLIs, ts.sliStatus(m, now))
 	}
 	ts.compare(st.SLIs)
 	missing := ts.missing()
@@ -50,7 +54,7 @@ func when(ms int64) *time.Time {
 	return &t
 }
 
-func (ts *tenantState) sliStatus(m *meter) SLIStatus {
+func (ts *tenantState) sliStatus(m *meter, now time.Time) SLIStatus {
 	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, Shadow: []SliceStatus{}, CannotJudge: ts.cannotJudge(m)}
 	if st.Source == "" {
 		st.Source = sli.Metrics
@@ -75,14 +79,14 @@ func (ts *tenantState) sliStatus(m *meter) SLIStatus {
 				*list = append(*list, burnStatus(r, c, c.watches[ri], p, st.RatePerMinute))
 				continue
 			}
-			*list = append(*list, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute))
+			*list = append(*list, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute, ts.hourRate(m, ci, now)))
 		}
 	}
 	return st
 }
 
-func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
-	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
+func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate, hour float64) SliceStatus {
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), HourRate: hour, Young: p.Young,
 		Firing: w.firing, Score: w.score, Needed: w.needed}
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}
@@ -94,13 +98,18 @@ func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate floa
 		s.OverSeconds = &le
 	}
 	s.Usual, s.Upper = c.base.Ratio(p)
-	if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, 1-s.Upper); !math.IsInf(n, 1) {
-		seconds := d.Seconds()
-		s.OutageSeenSeconds = &seconds
+	at := cmp.Or(hour, s.RatePerMinute)
+	seen := func(delta float64) *float64 {
+		d, n := detect.SmallestFault(p, s.Upper, at, delta)
+		if seconds := d.Seconds(); !math.IsInf(n, 1) {
+			return &seconds
+		}
+		return nil
 	}
+	s.OutageSeenSeconds, s.FivePointsSeenSeconds = seen(1-s.Upper), seen(math.Min(fivePoints, 1-s.Upper))
 	for _, delta := range []float64{0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1} {
 		delta = math.Min(delta, 1-s.Upper)
-		if d, n := detect.SmallestFault(p, s.Upper, s.RatePerMinute, delta); !math.IsInf(n, 1) && d <= seenWithin {
+		if after := seen(delta); after != nil && *after <= seenWithin.Seconds() {
 			s.SmallestFault = &delta
 			break
 		}

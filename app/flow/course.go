@@ -31,9 +31,9 @@ type Course struct {
 	Newest    int                 `json:"newest"`    // 0: there is none
 }
 
-// readCourse reads a tenant's course. Of a tenant of a release that kept none it is
+// ReadCourse reads a tenant's course. Of a tenant of a release that kept none it is
 // made of the revisions there are.
-func readCourse(tx *partition.Tx, id tenant.ID) (c Course, err error) {
+func ReadCourse(tx *partition.Tx, id tenant.ID) (c Course, err error) {
 	r, ok, err := tx.Raw(courses, string(id))
 	if err != nil {
 		return c, err
@@ -81,7 +81,7 @@ func revision(tx *partition.Tx, id tenant.ID, number int) (profiles.Triple, bool
 
 // Revisions lists a tenant's profile revisions, the oldest first.
 func Revisions(tx *partition.Tx, id tenant.ID) ([]profiles.Triple, error) {
-	c, err := readCourse(tx, id)
+	c, err := ReadCourse(tx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func Revisions(tx *partition.Tx, id tenant.ID) ([]profiles.Triple, error) {
 // forgetProfiles deletes a tenant's revisions and its course; it says how many
 // records there were.
 func forgetProfiles(tx *partition.Tx, id tenant.ID) (records int, err error) {
-	c, err := readCourse(tx, id)
+	c, err := ReadCourse(tx, id)
 	if err != nil {
 		return 0, err
 	}
@@ -146,11 +146,10 @@ func (s *Shared) basis(tx *partition.Tx, t tenant.Tenant, c Course) (profiles.Tr
 	now := tx.Now()
 	of := profiles.Triple{Document: &t, PolicyRevision: number, PolicySha: policy.Sha, TenantRevision: t.Revision, Observation: s.observe(policy)}
 	of.Observation.Tier, of.Observation.TPM = c.Tier, c.TPM
+	pin, pinned := pinOf(c, policy, t.ID, now)
 	kept := 0
-	switch pin, pinned := pinOf(c, policy, t.ID, now); {
-	case pinned && pin.Tier != "":
-		of.Observation.Tier = pin.Tier
-	case pinned:
+	switch {
+	case pinned && pin.Revision > 0:
 		kept = pin.Revision
 	case c.Freeze != nil:
 		kept = c.Newest
@@ -170,6 +169,9 @@ func (s *Shared) basis(tx *partition.Tx, t tenant.Tenant, c Course) (profiles.Tr
 			at.Document = &document
 			of = at
 		}
+	}
+	if pinned && pin.Tier != "" {
+		of.Observation.Tier = pin.Tier
 	}
 	of.Observation.Overrides = slices.Concat(policy.InForce(t.ID, now), inForce(c.Overrides, now))
 	if of.Observation.Priors = last.Observation.Priors; !has || last.Observation.Tier != of.Observation.Tier {

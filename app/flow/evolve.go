@@ -58,7 +58,7 @@ func (h *Handler) followAll(tx *partition.Tx) error {
 // follow decides what is due of one tenant's profile. A cause makes a revision in any
 // case, unless the profile is kept as it is.
 func (h *Handler) follow(tx *partition.Tx, t tenant.Tenant, author, cause string) (profiles.Triple, error) {
-	c, err := readCourse(tx, t.ID)
+	c, err := ReadCourse(tx, t.ID)
 	if err != nil {
 		return profiles.Triple{}, err
 	}
@@ -260,7 +260,7 @@ func (h *Handler) Steer(tx *partition.Tx, id tenant.ID, by string, f func(Course
 	if ok, err := tx.Get(tenants, string(id), &t); err != nil || !ok {
 		return cmp.Or(err, noTenant())
 	}
-	c, err := readCourse(tx, id)
+	c, err := ReadCourse(tx, id)
 	if err != nil {
 		return err
 	}
@@ -345,7 +345,7 @@ func (h *Handler) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f f
 	if ok, err := tx.Get(tenants, string(id), &t); err != nil || !ok {
 		return cmp.Or(err, noTenant())
 	}
-	c, err := readCourse(tx, id)
+	c, err := ReadCourse(tx, id)
 	if err != nil {
 		return err
 	}
@@ -358,4 +358,18 @@ func (h *Handler) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f f
 		return err
 	}
 	return putCourse(tx, id, c)
+}
+
+// Standing says where a tenant's profile stands: its course, and that in sentences.
+func (h *Handler) Standing(tx *partition.Tx, t tenant.Tenant) (Course, []string, error) {
+	c, err := ReadCourse(tx, t.ID)
+	if err != nil {
+		return c, nil, err
+	}
+	policy, _ := h.s.Rules().Of(t.ID)
+	words := c.Words(EvolutionOf(policy), h.s.heldFor(t, c, policy, tx.Now()))
+	for _, o := range append(policy.InForce(t.ID, tx.Now()), inForce(c.Overrides, tx.Now())...) {
+		words = append(words, fmt.Sprintf("Until %s %s overrides %s (%s): %s.", o.Until.UTC().Format("2006-01-02 15:04 UTC"), o.By, ruleWords(o), o.What(), o.Reason))
+	}
+	return c, words, nil
 }

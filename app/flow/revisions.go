@@ -151,7 +151,7 @@ func (s *Shared) Profile(tx *partition.Tx, id tenant.ID) (profiles.Profile, erro
 // currentProfile is the profile of the newest revision. Before there is one it is
 // what the first look will make.
 func (s *Shared) currentProfile(tx *partition.Tx, t tenant.Tenant) (profiles.Profile, error) {
-	c, err := readCourse(tx, t.ID)
+	c, err := ReadCourse(tx, t.ID)
 	if err != nil {
 		return profiles.Profile{}, err
 	}

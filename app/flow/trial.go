@@ -260,7 +260,7 @@ func (h *Handler) paged(tx *partition.Tx, in store.Input) error {
 
 // proposalPage notes a page of a proposal, which is decided about where its tenant is.
 func (h *Handler) proposalPage(tx *partition.Tx, v trial, p rollout.Page) error {
-	c, err := readCourse(tx, v.Key.Tenant)
+	c, err := ReadCourse(tx, v.Key.Tenant)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,7 @@ type known struct {
 	profile   profiles.Profile
 	revisions []profiles.Triple
 	status    evaluate.Status
+	standing  []string
 }
 
 func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
@@ -87,6 +88,9 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	err := v.api.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) (err error) {
 		k.status = h.Status(id, tx.Now())
 		if k.revisions, err = flow.Revisions(tx, id); err != nil {
+			return err
+		}
+		if _, k.standing, err = h.Standing(tx, t); err != nil {
 			return err
 		}
 		k.profile, err = v.api.Flow.Profile(tx, id)
@@ -118,7 +122,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if page.Say == "" {
 		page.Say = "Nothing is broken, and it is seen."
 	}
-	page.Watches = watches(k.profile)
+	page.Watches, page.Standing = watches(k.profile), k.standing
 	recent := k.revisions[max(0, len(k.revisions)-maxRevisions-1):] // one more, to compare the oldest shown with
 	for _, x := range slices.Backward(v.api.Flow.Explain(r.Context(), recent)) {
 		if len(page.Revisions) == maxRevisions {
@@ -219,7 +223,7 @@ func (v *Views) signals(t tenant.Tenant, k known, p web.Principal) []view.Signal
 				continue
 			}
 			path := dashboards.ForRule(rl, s.Environment).PathTo(dashboards.Span{Tenant: t.ID, Slice: x.Slice}) + "&environment=" + s.Environment
-			row := view.SignalRow{Rule: x.Rule, Slice: dims(x.Slice), PerMinute: x.RatePerMinute, Usual: usual(rl, x), Smallest: smallest(rl, x), Firing: x.Firing, Learning: x.Young}
+			row := view.SignalRow{Rule: x.Rule, Slice: dims(x.Slice), PerMinute: x.RatePerMinute, Usual: usual(rl, x), Sees: sees(x), Firing: x.Firing, Learning: x.Young}
 			if v.may(p, http.MethodGet, "/dashboards/{rule}") {
 				row.URL = path
 			}
@@ -277,10 +281,10 @@ func usual(r rule.Rule, x evaluate.SliceStatus) string {
 	return strconv.FormatFloat(x.RatePerMinute, 'g', 3, 64) + " a minute"
 }
 
-// smallest says which fault would be seen within ten minutes; empty: none.
-func smallest(r rule.Rule, x evaluate.SliceStatus) string {
-	if x.SmallestFault == nil {
-		return ""
+// sees says which faults are seen at this hour, and after how long.
+func sees(x evaluate.SliceStatus) []string {
+	if words := x.Sees(); words != "" {
+		return strings.Split(words, "; ")
 	}
-	return hundredths(*x.SmallestFault) + " points more"
+	return nil
 }

@@ -42,6 +42,7 @@ type cli struct {
 	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
 	Policy   policyCmd   `cmd:"" help:"Plan, roll out and take back the policy."`
 	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
+	Profile  profileCmd  `cmd:"" help:"Explain a tenant's profile, override it, and keep it from following."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
 	Cluster  clusterCmd  `cmd:"" help:"Look at the replicas."`
 	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`

@@ -13,8 +13,10 @@ type TenantPage struct {
 	Open     []IncidentRow
 	Signals  []Signal
 	// Silent are SLIs of the profile of which no series came.
-	Silent    []string
-	Watches   []Watched
+	Silent  []string
+	Watches []Watched
+	// Standing says what the profile follows, in sentences: tier, proposal, pin.
+	Standing  []string
 	Revisions []Revision // the newest first
 	Past      []IncidentRow
 	Ledger    string // link to its decisions; empty: not for the viewer
@@ -40,8 +42,8 @@ type SignalRow struct {
 	URL       string
 	PerMinute float64
 	Usual     string
-	// Smallest says which fault would be seen within ten minutes; empty: none.
-	Smallest string
+	// Sees says which faults are seen at this hour, and after how long.
+	Sees     []string
 	Firing   bool
 	Learning bool
 }

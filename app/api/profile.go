@@ -1,0 +1,283 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/evolution"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/web"
+)
+
+// ExplainAnswer is a tenant's profile with all that it follows from.
+type ExplainAnswer struct {
+	Tenant    tenant.ID           `json:"tenant"`
+	Standing  []string            `json:"standing"` // where it stands, one sentence each
+	Course    flow.Course         `json:"course"`
+	Profile   ProfileAnswer       `json:"profile"`
+	Sees      []Sight             `json:"sees"`      // at this hour
+	Revisions []profiles.Revision `json:"revisions"` // the newest first, at most 20
+}
+
+// Sight is which faults of a slice are seen, at this hour.
+type Sight struct {
+	Environment           string    `json:"environment"`
+	SLI                   string    `json:"sli"`
+	Rule                  string    `json:"rule"`
+	Kind                  rule.Kind `json:"kind"`
+	Slice                 sli.Slice `json:"slice"`
+	InShadow              bool      `json:"in_shadow"`
+	RatePerMinute         float64   `json:"rate_per_minute"`
+	Usual                 float64   `json:"usual"`
+	FivePointsSeenSeconds *float64  `json:"five_points_seen_seconds"`
+	OutageSeenSeconds     *float64  `json:"outage_seen_seconds"`
+	Words                 string    `json:"words"`
+}
+
+const explained = 20 // revisions
+
+// PinRequest keeps a profile at a tier or a revision.
+type PinRequest struct {
+	Tier     string `json:"tier"`
+	Revision int    `json:"revision"`
+	Until    string `json:"until"` // RFC 3339; empty: until it is taken out
+	Reason   string `json:"reason"`
+}
+
+// ReturnRequest takes a profile back to a revision.
+type ReturnRequest struct {
+	To     int    `json:"to"` // 0: the one before
+	Reason string `json:"reason"`
+}
+
+// FreezeRequest lets a profile follow nothing for a while.
+type FreezeRequest struct {
+	Until  string `json:"until"` // RFC 3339; empty: until it is thawed
+	Reason string `json:"reason"`
+}
+
+// RuleOverrideRequest changes a rule for one tenant until a time.
+type RuleOverrideRequest struct {
+	Rule        string `json:"rule"` // empty: every rule
+	Severity    string `json:"severity"`
+	Sensitivity string `json:"sensitivity"`
+	Off         bool   `json:"off"`
+	Until       string `json:"until"` // RFC 3339
+	Reason      string `json:"reason"`
+}
+
+func (s *Server) profileRoutes() []web.Route {
+	const under = "/api/v1/tenants/{id}/profile"
+	route := func(method, path, summary string, request any, h web.Handler) web.Route {
+		return web.Route{Method: method, Path: under + path, Summary: summary, Roles: enablers, Tenant: "id", Request: request, Response: ExplainAnswer{}, Handle: h}
+	}
+	return []web.Route{
+		{Method: "GET", Path: under + "/explain", Summary: "A tenant's profile with all that it follows from, and which faults it sees at this hour", Roles: readers, Tenant: "id", Response: ExplainAnswer{}, Handle: s.explainProfile},
+		route("POST", "/pin", "Keep a tenant's profile at a tier or a revision", PinRequest{}, s.pinProfile),
+		route("POST", "/unpin", "Let a pinned profile follow again", ReasonRequest{}, s.steer(evolution.Unpin)),
+		route("POST", "/rollback", "Take a profile back to a revision and keep it there until it is unpinned", ReturnRequest{}, s.rollBackProfile),
+		route("POST", "/freeze", "Let a profile follow nothing: no tier, no opt-in, no policy", FreezeRequest{}, s.freezeProfile),
+		route("POST", "/thaw", "Let a frozen profile follow again", ReasonRequest{}, s.steer(evolution.Thaw)),
+		route("POST", "/promote", "Put the proposed revision in force", ReasonRequest{}, s.steer(evolution.Promote)),
+		route("POST", "/refuse", "Drop the proposed revision; its tier is not proposed again for thirty days", ReasonRequest{}, s.steer(evolution.Refuse)),
+		route("POST", "/overrides", "Change a rule for one tenant until a time", RuleOverrideRequest{}, s.overrideProfile),
+		route("DELETE", "/overrides", "End the overrides of ?rule= that were made here; without it those of every rule", nil, s.endOverride),
+	}
+}
+
+// Explanation is a tenant's profile with all that it follows from.
+func (s *Server) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, error) {
+	if err := s.Here(ctx, flow.TenantSubject(id)); err != nil { // who serves it knows it best
+		return ExplainAnswer{}, err
+	}
+	t, ok := s.Flow.Directory().Get(id)
+	if !ok {
+		return ExplainAnswer{}, problem.New(problem.NotFound, "there is no such tenant")
+	}
+	a := ExplainAnswer{Tenant: id, Standing: []string{}, Sees: []Sight{}, Revisions: []profiles.Revision{}}
+	var triples []profiles.Triple
+	var status evaluate.Status
+	err := s.Decide(ctx, flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) (err error) {
+		if a.Course, a.Standing, err = h.Standing(tx, t); err != nil {
+			return err
+		}
+		p, err := s.Flow.Profile(tx, id)
+		if err != nil {
+			return err
+		}
+		a.Profile, status = profileAnswer(p), h.Status(id, tx.Now())
+		triples, err = flow.Revisions(tx, id)
+		return err
+	})
+	if err != nil {
+		return a, err
+	}
+	a.Sees = append(a.Sees, sights(status)...)
+	triples = triples[max(0, len(triples)-explained-1):] // one more, to compare the oldest shown with
+	all := s.Flow.Explain(ctx, triples)
+	for i := len(all) - 1; i >= 0 && len(a.Revisions) < explained; i-- {
+		a.Revisions = append(a.Revisions, all[i])
+	}
+	return a, nil
+}
+
+func sights(st evaluate.Status) (out []Sight) {
+	for _, x := range st.SLIs {
+		for i, list := range [][]evaluate.SliceStatus{x.Slices, x.Shadow} {
+			for _, v := range list {
+				rate := v.HourRate
+				if rate == 0 {
+					rate = v.RatePerMinute
+				}
+				out = append(out, Sight{Environment: x.Environment, SLI: x.Name, Rule: v.Rule, Kind: v.Kind, Slice: v.Slice, InShadow: i == 1, RatePerMinute: rate,
+					Usual: v.Usual, FivePointsSeenSeconds: v.FivePointsSeenSeconds, OutageSeenSeconds: v.OutageSeenSeconds, Words: v.Sees()})
+			}
+		}
+	}
+	return out
+}
+
+func (s *Server) explainProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	return s.answerExplained(w, r)
+}
+
+// answerExplained is the answer of all that decides about a profile.
+func (s *Server) answerExplained(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.Explanation(r.Context(), tenant.ID(r.PathValue("id")))
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, a)
+}
+
+// decideProfile lets f decide about the tenant's profile.
+func (s *Server) decideProfile(w http.ResponseWriter, r *http.Request, p web.Principal, f func(*partition.Tx, *flow.Handler, flow.Course) (evolution.Change, error)) error {
+	id := tenant.ID(r.PathValue("id"))
+	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+		return h.Steer(tx, id, p.Name, func(c flow.Course) (evolution.Change, error) { return f(tx, h, c) })
+	})
+	if err != nil {
+		return err
+	}
+	return s.answerExplained(w, r)
+}
+
+// steer is a decision that needs a reason only.
+func (s *Server) steer(f func(evolution.State, string, string, time.Time) (evolution.Change, error)) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+		var in ReasonRequest
+		if err := web.ReadJSON(r, &in); err != nil {
+			return err
+		}
+		return s.decideProfile(w, r, p, func(tx *partition.Tx, _ *flow.Handler, c flow.Course) (evolution.Change, error) {
+			return f(c.State, p.Name, in.Reason, tx.Now())
+		})
+	}
+}
+
+func (s *Server) pinProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	var in PinRequest
+	if err := web.ReadJSON(r, &in); err != nil {
+		return err
+	}
+	until, err := ending(in.Until)
+	if err != nil {
+		return err
+	}
+	return s.pin(w, r, p, func(flow.Course) (evolution.Pin, error) {
+		return evolution.Pin{Tier: in.Tier, Revision: in.Revision, Until: until, Reason: in.Reason, By: p.Name}, nil
+	})
+}
+
+// rollBackProfile pins at an earlier revision: without the pin the next look would
+// undo it.
+func (s *Server) rollBackProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	var in ReturnRequest
+	if err := web.ReadJSON(r, &in); err != nil {
+		return err
+	}
+	return s.pin(w, r, p, func(c flow.Course) (evolution.Pin, error) {
+		to := in.To
+		if to == 0 {
+			to = c.Newest - 1
+		}
+		if to < 1 {
+			return evolution.Pin{}, problem.New(problem.Conflict, "there is no revision before")
+		}
+		return evolution.Pin{Revision: to, Reason: in.Reason, By: p.Name}, nil
+	})
+}
+
+func (s *Server) pin(w http.ResponseWriter, r *http.Request, p web.Principal, of func(flow.Course) (evolution.Pin, error)) error {
+	id := tenant.ID(r.PathValue("id"))
+	return s.decideProfile(w, r, p, func(tx *partition.Tx, h *flow.Handler, c flow.Course) (evolution.Change, error) {
+		pin, err := of(c)
+		if err != nil {
+			return evolution.Change{}, err
+		}
+		if err := h.CanPin(tx, id, pin); err != nil {
+			return evolution.Change{}, err
+		}
+		return evolution.PinAt(c.State, pin, tx.Now())
+	})
+}
+
+func (s *Server) freezeProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	var in FreezeRequest
+	if err := web.ReadJSON(r, &in); err != nil {
+		return err
+	}
+	until, err := ending(in.Until)
+	if err != nil {
+		return err
+	}
+	return s.decideProfile(w, r, p, func(tx *partition.Tx, _ *flow.Handler, c flow.Course) (evolution.Change, error) {
+		return evolution.FreezeFor(c.State, evolution.Freeze{Until: until, Reason: in.Reason, By: p.Name}, tx.Now())
+	})
+}
+
+// ending reads a time that something ends at; nil when there is none.
+func ending(text string) (*time.Time, error) {
+	t, err := parseTime(text, "until")
+	if err != nil || t.IsZero() {
+		return nil, err
+	}
+	t = t.UTC()
+	return &t, nil
+}
+
+func (s *Server) overrideProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	var in RuleOverrideRequest
+	if err := web.ReadJSON(r, &in); err != nil {
+		return err
+	}
+	until, err := parseTime(in.Until, "until")
+	if err != nil {
+		return err
+	}
+	o := profiles.Override{Tenant: r.PathValue("id"), Rule: in.Rule, Severity: in.Severity, Sensitivity: in.Sensitivity, Off: in.Off, Until: until, Reason: in.Reason, By: p.Name}
+	err = s.Decide(r.Context(), flow.TenantSubject(tenant.ID(o.Tenant)), func(tx *partition.Tx, h *flow.Handler) error { return h.Override(tx, o) })
+	if err != nil {
+		return err
+	}
+	return s.answerExplained(w, r)
+}
+
+func (s *Server) endOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	id := tenant.ID(r.PathValue("id"))
+	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+		return h.EndOverride(tx, id, r.URL.Query().Get("rule"), p.Name)
+	})
+	if err != nil {
+		return err
+	}
+	return s.answerExplained(w, r)
+}

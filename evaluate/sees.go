@@ -1,0 +1,77 @@
+package evaluate
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+)
+
+// hourRate is what a cell usually has at this hour of the week; 0 when that is not
+// known.
+func (ts *tenantState) hourRate(m *meter, ci int, now time.Time) float64 {
+	if m.flow == nil || ts.youngFlow(m) {
+		return 0
+	}
+	usual := m.flow.season.At(now.In(ts.zone))
+	if ci > 0 {
+		return usual.Expected * m.cells[ci].part(usual.Slot)
+	}
+	return usual.Expected
+}
+
+// Sees says in words which faults of a slice are seen, and after how long.
+func (s SliceStatus) Sees() string {
+	worse := map[rule.Kind]string{rule.Declines: "five points more declines", rule.Latency: "five points more that are slow"}[s.Kind]
+	if worse == "" {
+		worse = "five points more failures"
+	}
+	all := "a total failure"
+	switch s.Kind {
+	case rule.Traffic:
+		if s.OutageSeenSeconds == nil {
+			return "lost traffic: not at this volume"
+		}
+		return "lost traffic: after " + Lasting(*s.OutageSeenSeconds)
+	case rule.BurnRate:
+		return ""
+	case rule.Declines:
+		all = "all declined"
+	case rule.Latency:
+		all = "all slow"
+	}
+	var out []string
+	for _, v := range []struct {
+		what  string
+		after *float64
+	}{{worse, s.FivePointsSeenSeconds}, {all, s.OutageSeenSeconds}} {
+		switch {
+		case v.after == nil && s.Young && v.what == worse:
+			out = append(out, v.what+": not while it is young")
+		case v.after == nil:
+			out = append(out, v.what+": not at this volume")
+		default:
+			out = append(out, v.what+": after "+Lasting(*v.after))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// Lasting says a time in seconds as people do.
+func Lasting(seconds float64) string {
+	unit, n := "second", seconds
+	switch {
+	case seconds >= 48*3600:
+		unit, n = "day", seconds/86400
+	case seconds >= 2*3600:
+		unit, n = "hour", seconds/3600
+	case seconds >= 60:
+		unit, n = "minute", seconds/60
+	}
+	if n = math.Ceil(n); n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%.0f %ss", n, unit)
+}

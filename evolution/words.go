@@ -1,0 +1,49 @@
+package evolution
+
+import (
+	"fmt"
+	"time"
+)
+
+// Words say where a tenant stands, the most important first, one sentence each. held
+// is why nothing may change now besides what the state says.
+func (s State) Words(set Settings, held string) (out []string) {
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if s.Pin != nil {
+		say("It is %s.", s.Pin.Words())
+	}
+	if s.Freeze != nil {
+		say("It is %s.", s.Freeze.Words())
+	}
+	if i := set.index(s.Tier); i >= 0 {
+		bounds := fmt.Sprintf("from %s transactions a minute", number(set.Tiers[i].From))
+		if i+1 < len(set.Tiers) {
+			bounds = fmt.Sprintf("from %s to %s transactions a minute", number(set.Tiers[i].From), number(set.Tiers[i+1].From))
+		}
+		volume := "its volume is not known yet, the tier is that of the promised one"
+		if s.TPM > 0 {
+			volume = fmt.Sprintf("its volume is about %s a minute", number(s.TPM))
+		}
+		say("By volume it is in tier %s (%s): %s.", s.Tier, bounds, volume)
+	}
+	if p := s.Proposal; p != nil {
+		say("Proposal %d, from tier %s to %s, is in shadow since %s, until %s at least, because %s.", p.Number, p.From, p.To, clock(p.At), clock(p.Until), p.Cause)
+		say("In shadow it would have made %d page(s) more, missed %d, and made %d that were made.", p.Extra, p.Missed, p.Agreed)
+		if p.Held != "" {
+			say("It waits: %s.", p.Held)
+		}
+	} else if s.Toward != nil {
+		after := set.GrowAfter
+		if set.index(s.Toward.Tier) < set.index(s.Tier) {
+			after = set.ShrinkAfter
+		}
+		say("Its volume has been that of tier %s since %s; after %s that is proposed.", s.Toward.Tier, clock(s.Toward.Since), after.Round(time.Minute))
+	}
+	if r := s.Refused; r != nil {
+		say("Tier %s is not proposed before %s, because %s refused it: %s.", r.Tier, clock(r.Until), r.By, r.Reason)
+	}
+	if held != "" && s.Pin == nil {
+		say("Nothing is proposed or promoted now: %s.", held)
+	}
+	return out
+}
