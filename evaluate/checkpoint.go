@@ -20,11 +20,11 @@ import (
 // added which rules are in shadow, and the volume of the last day, version 4 the
 // windows of burn rates, version 5 the combinations of slices and what they make one
 // expect, version 6 why another volume is expected and the volume that is judged over
-// all tenants, version 7 who fails.
+// all tenants, version 7 who fails, version 8 the level of what lasts.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 7
+	checkpointVersion = 8
 	checkpointOldest  = 1
 )
 
@@ -316,6 +316,9 @@ func (c *coder) watch(w *watch) {
 	}
 	if c.version >= 4 {
 		optional(c, &w.burn)
+	}
+	if c.version >= 8 {
+		c.level(&w.level)
 	}
 }
 

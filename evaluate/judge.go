@@ -45,6 +45,7 @@ type watch struct {
 	unseen  bool    // this hour was never seen before; of traffic, derived
 	tide    string  // why another volume than the usual is expected; of traffic, derived
 	trial   bool    // of a rule that is in shadow only
+	level   *level  // of the last day, while it fires
 	raised  *raised // what was said; nil while nothing stands
 	score   float64
 	needed  float64
@@ -187,6 +188,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			}
 			moved := s
 			w.det.Next(&p, c.base, &moved, &d)
+			m.lasts(r, ci, w, s, &d)
 			w.follow(&d, s.End)
 			if d.Onset == 0 && c.people != nil {
 				c.people.before = c.people.total
@@ -196,7 +198,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			}
 			if d.Changed && d.Firing && !w.trial {
 				m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
-			} else if d.Changed && !w.trial {
+			} else if d.Changed && !w.trial && d.Onset > 0 {
 				c.healed = step.End
 			}
 			if live && (w.firing || w.raised != nil) {

@@ -111,6 +111,10 @@ func (h *heir) take(w *watch, r *ruleState, said bool) *watch {
 		if w.burn != nil {
 			c.burn = w.burn.Clone()
 		}
+		if w.level != nil {
+			level := *w.level
+			c.level = &level
+		}
 		if w.raised != nil {
 			is := *w.raised
 			c.raised = &is
