@@ -9,12 +9,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/history"
@@ -26,8 +28,11 @@ const begins, ends = math.MinInt64 / 4, math.MaxInt64 / 4
 // dir is a Prometheus data directory, opened for reading only.
 type dir struct {
 	db      *tsdb.DBReadOnly
-	all     storage.Querier // over all time; the TSDB loads its head for each one it makes
-	blocks  []tsdb.BlockMeta
+	chunks  storage.ChunkQuerier            // over all time
+	all     func() (storage.Querier, error) // the same, as samples; opened when it is asked for
+	close   []func() error                  // of that
+	first   int64                           // of the samples
+	last    int64
 	sandbox string
 	series  map[uint64][]*Series
 	met     int
@@ -44,28 +49,49 @@ func openDir(path string) (Source, error) {
 		return nil, problem.Wrap(err, problem.Invalid, "the folder is no Prometheus data directory").WithHint("it holds a folder wal, and one for each block")
 	}
 	d := &dir{db: db, sandbox: sandbox, series: map[uint64][]*Series{}}
-	// Native histograms answer to their classic names, as in the live history.
-	if d.all, err = history.Classic(db).Querier(math.MinInt64, math.MaxInt64); err != nil {
-		return nil, errors.Join(problem.Wrap(err, problem.Invalid, "the data directory cannot be read"), d.Close())
+	d.all = sync.OnceValues(func() (storage.Querier, error) { return d.query(path) })
+	if d.chunks, err = db.ChunkQuerier(math.MinInt64, math.MaxInt64); err != nil {
+		return nil, errors.Join(unread(err), d.Close())
 	}
-	if _, _, err := d.Span(context.Background()); err != nil {
+	if err := d.span(context.Background()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
+// query opens the directory once more: what is open gives its blocks to one reader
+// only. Native histograms answer to their classic names, as in the live history.
+func (d *dir) query(path string) (storage.Querier, error) {
+	db, err := tsdb.OpenDBReadOnly(path, d.sandbox, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, unread(err)
+	}
+	q, err := history.Classic(db).Querier(math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return nil, errors.Join(unread(err), db.Close())
+	}
+	d.close = append(d.close, q.Close, db.Close)
+	return q, nil
+}
+
 // Close implements Source.
 func (d *dir) Close() error {
 	var err error
-	if d.all != nil {
-		err = d.all.Close()
+	for _, f := range d.close {
+		err = errors.Join(err, f())
+	}
+	if d.chunks != nil {
+		err = errors.Join(err, d.chunks.Close())
 	}
 	return errors.Join(err, d.db.Close(), os.RemoveAll(d.sandbox))
 }
 
 // Queryable implements Stored. Queries see what their hints ask for.
 func (d *dir) Queryable() storage.Queryable {
-	return storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return shared{d.all}, nil })
+	return storage.QueryableFunc(func(int64, int64) (storage.Querier, error) {
+		q, err := d.all()
+		return shared{q}, err
+	})
 }
 
 // shared is closed with its directory.
@@ -74,59 +100,111 @@ type shared struct{ storage.Querier }
 // Close implements storage.Querier.
 func (shared) Close() error { return nil }
 
-// Span implements Source. Blocks say it themselves; the head is looked through.
-func (d *dir) Span(ctx context.Context) (from, to time.Time, err error) {
-	first, last, start := int64(math.MaxInt64), int64(math.MinInt64), int64(begins)
-	if len(d.blocks) > 0 {
-		for _, b := range d.blocks {
-			first, last = min(first, b.MinTime), max(last, b.MaxTime-1) // a block's end is not in it
-		}
-		start = last
-	}
-	set := d.all.Select(ctx, false, &storage.SelectHints{Start: start, End: ends}, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
+// Span implements Source.
+func (d *dir) Span(context.Context) (from, to time.Time, err error) {
+	return time.UnixMilli(d.first).UTC(), time.UnixMilli(d.last).UTC(), nil
+}
+
+// span finds the first and the last sample, by what the chunks say of themselves.
+func (d *dir) span(ctx context.Context) error {
+	d.first, d.last = math.MaxInt64, math.MinInt64
+	set := d.chunks.Select(ctx, false, &storage.SelectHints{Start: begins, End: ends, DisableTrimming: true}, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
 	for set.Next() {
-		it := chunked{set.At().Iterator(nil)}
-		for it.step() {
-			at, _ := it.at()
-			first, last = min(first, at), max(last, at)
+		if err := d.reach(set.At().Iterator(nil)); err != nil {
+			return problem.Wrap(err, problem.Invalid, "a series of the recorded data cannot be read to its end")
 		}
 	}
 	if set.Err() != nil {
-		return from, to, problem.Wrap(set.Err(), problem.Invalid, "the head of the data directory cannot be read")
+		return problem.Wrap(set.Err(), problem.Invalid, "the data directory cannot be read")
 	}
-	if last < first {
-		return from, to, problem.New(problem.Invalid, "the data directory holds no sample")
+	if d.last < d.first {
+		return problem.New(problem.Invalid, "the data directory holds no sample")
 	}
-	return time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC(), nil
+	return nil
+}
+
+// reach widens the span by a series' chunks of plain samples.
+func (d *dir) reach(it chunks.Iterator) error {
+	for it.Next() {
+		m := it.At()
+		if e := m.Chunk.Encoding(); e != chunkenc.EncXOR && e != chunkenc.EncXOR2 {
+			continue
+		}
+		d.first = min(d.first, m.MinTime)
+		if m.MaxTime < ends {
+			d.last = max(d.last, m.MaxTime)
+			continue
+		}
+		samples := m.Chunk.Iterator(nil) // it is still written to
+		for samples.Next() != chunkenc.ValNone {
+			d.last = max(d.last, samples.AtT())
+		}
+		if samples.Err() != nil {
+			return samples.Err()
+		}
+	}
+	return it.Err()
 }
 
 // Read implements Source.
 func (d *dir) Read(ctx context.Context, q Query, t Taker) error {
-	names := selections(q.Metrics)
+	plain, classic := selections(q.Metrics)
 	var w walker
 	var cs []cursor
-	return q.pieces(ctx, func(from, to int64) error {
-		cs = cs[:0]
+	return q.pieces(ctx, func(from, to int64) (err error) {
 		// The hints narrow what is loaded: without them every series would hold
 		// the chunks of the whole time.
-		for _, name := range names {
-			set := d.all.Select(ctx, false, &storage.SelectHints{Start: from, End: to - 1}, name)
-			for set.Next() {
-				s := set.At()
-				cs = append(cs, cursor{d.known(s.Labels()), chunked{s.Iterator(nil)}})
-			}
-			if set.Err() != nil {
-				return problem.Wrap(set.Err(), problem.Invalid, "the data directory cannot be read")
+		hints := &storage.SelectHints{Start: from, End: to - 1, DisableTrimming: true}
+		if cs, err = d.stored(ctx, cs[:0], hints, plain); err != nil {
+			return err
+		}
+		for _, name := range classic {
+			if cs, err = d.named(ctx, cs, hints, name); err != nil {
+				return err
 			}
 		}
 		return w.walk(ctx, cs, from, to, q.Window, t)
 	})
 }
 
-// chunked is a stepper over the TSDB's chunks; native histograms are passed over.
-type chunked struct{ it chunkenc.Iterator }
+// stored adds cursors of series under the names they are stored by; nil: none.
+func (d *dir) stored(ctx context.Context, cs []cursor, hints *storage.SelectHints, names *labels.Matcher) ([]cursor, error) {
+	if names == nil {
+		return cs, nil
+	}
+	set := d.chunks.Select(ctx, false, hints, names)
+	for set.Next() {
+		s := set.At()
+		cs = append(cs, cursor{d.known(s.Labels()), newChunkwise(s, hints.End)})
+	}
+	return cs, unread(set.Err())
+}
 
-func (c chunked) step() bool {
+// named adds cursors of series under what may be a classic name of a native histogram.
+func (d *dir) named(ctx context.Context, cs []cursor, hints *storage.SelectHints, name *labels.Matcher) ([]cursor, error) {
+	all, err := d.all()
+	if err != nil {
+		return nil, err
+	}
+	set := all.Select(ctx, false, hints, name)
+	for set.Next() {
+		s := set.At()
+		cs = append(cs, cursor{d.known(s.Labels()), samplewise{s.Iterator(nil)}})
+	}
+	return cs, unread(set.Err())
+}
+
+func unread(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.Wrap(err, problem.Invalid, "the data directory cannot be read")
+}
+
+// samplewise is a stepper over what a query gives; native histograms are passed over.
+type samplewise struct{ it chunkenc.Iterator }
+
+func (c samplewise) step() bool {
 	for {
 		switch c.it.Next() {
 		case chunkenc.ValFloat:
@@ -137,9 +215,9 @@ func (c chunked) step() bool {
 	}
 }
 
-func (c chunked) at() (int64, float64) { return c.it.At() }
+func (c samplewise) at() (int64, float64) { return c.it.At() }
 
-func (c chunked) err() error { return c.it.Err() }
+func (c samplewise) err() error { return c.it.Err() }
 
 // known gives the one value of a series.
 func (d *dir) known(ls labels.Labels) *Series {
@@ -157,25 +235,24 @@ func (d *dir) known(ls labels.Labels) *Series {
 
 // selections asks for the metrics: together, save those that may be the classic
 // names of a native histogram, which answers to one name at a time.
-func selections(metrics []string) []*labels.Matcher {
+func selections(metrics []string) (plain *labels.Matcher, classic []*labels.Matcher) {
 	if len(metrics) == 0 {
-		return []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+")}
+		return labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"), nil
 	}
-	var out []*labels.Matcher
-	var plain []string
+	var names []string
 	metrics = slices.Clone(metrics)
 	slices.Sort(metrics)
 	for _, m := range slices.Compact(metrics) {
 		if strings.HasSuffix(m, "_bucket") || strings.HasSuffix(m, "_count") || strings.HasSuffix(m, "_sum") {
-			out = append(out, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, m))
+			classic = append(classic, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, m))
 		} else {
-			plain = append(plain, m)
+			names = append(names, m)
 		}
 	}
-	if len(plain) > 0 {
-		out = append(out, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, alternatives(plain)))
+	if len(names) > 0 {
+		plain = labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, alternatives(names))
 	}
-	return out
+	return plain, classic
 }
 
 // alternatives is a regular expression of plain names.

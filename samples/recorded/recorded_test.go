@@ -204,6 +204,18 @@ func TestEverySourceGivesTheSameInTheOrderOfTime(t *testing.T) {
 	}
 }
 
+// Names that a native histogram may answer to are read another way than others.
+func TestADirectoryIsReadByPlainAndClassicNames(t *testing.T) {
+	series := world()
+	series["b_count"] = series["b"]
+	src, err := Open(dataDir(t, series))
+	require.NoError(t, err)
+	b := &book{t: t, window: 5 * time.Second, got: map[string][]Sample{}, series: map[*Series]string{}}
+	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(6 * time.Hour), Metrics: []string{"a", "b_count"}}, b))
+	require.Equal(t, map[string][]Sample{"a": series["a"], "b_count": series["b"]}, b.got)
+	require.NoError(t, src.Close())
+}
+
 func TestWhatCannotBeReadSaysWhatToDo(t *testing.T) {
 	write := func(text string) string {
 		path := filepath.Join(t.TempDir(), "x.om")
