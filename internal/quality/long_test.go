@@ -87,8 +87,8 @@ func TestDevelopmentWorlds(t *testing.T) {
 	}
 	r := Sum(ours)
 	require.GreaterOrEqual(t, r.Faults.All, 8)
-	require.GreaterOrEqual(t, r.Faults.Share(), 0.7)
-	require.LessOrEqual(t, len(r.Wrong), 30, List(r))
+	require.GreaterOrEqual(t, r.Faults.Share(), 0.8)
+	require.LessOrEqual(t, len(r.Wrong), 8, List(r))
 	require.Less(t, r.DelayP50, 6*time.Minute)
 	require.Equal(t, len(development), r.SourcePages, "a dead source is one incident")
 	require.Zero(t, r.DeadPages, List(r))

@@ -17,7 +17,7 @@ import (
 type Config struct {
 	Seed   uint64
 	Count  int           // of tenants
-	Start  time.Time     // zero: so that, by the seed, clocks change in the scored time or in the learning time
+	Start  time.Time     // zero: so that, by the seed, clocks change in the scored time or just before it
 	Learn  time.Duration // before this nothing is scored and nothing breaks
 	Score  time.Duration
 	Scrape time.Duration // a multiple of Step; default Step
@@ -105,8 +105,12 @@ func New(c Config) (*World, error) {
 	if c.Informed == 0 {
 		c.Informed = 0.7
 	}
-	if c.Start.IsZero() { // a Monday; half of the seeds see the change in the scored time
-		c.Start = time.Date(2026, 3, 16, 0, 0, 0, 0, time.UTC).Add(-c.Learn + time.Duration(c.Seed%2)*14*24*time.Hour).Truncate(24 * time.Hour)
+	if c.Start.IsZero() { // half of the seeds see the clocks change in the scored time, half learn from the days around it
+		scored := summer.Add(-2 * 24 * time.Hour)
+		if c.Seed%2 == 1 {
+			scored = summer.Add(24 * time.Hour)
+		}
+		c.Start = scored.Truncate(24 * time.Hour).Add(-c.Learn)
 	}
 	w := &World{Config: c, Now: c.Start, src: rand.New(rand.NewPCG(c.Seed, 0x746f6373696e)), minute: -1, holiday: map[string]map[string]bool{}}
 	for i := range c.Count {

@@ -42,6 +42,15 @@ func TestAWorldIsItsSeed(t *testing.T) {
 	require.NotZero(t, k1)
 }
 
+func TestClocksChangeInTheScoredTimeOfHalfTheSeeds(t *testing.T) {
+	for seed, want := range []bool{true, false} {
+		w, err := New(Config{Seed: uint64(seed), Count: 1, Learn: days(3), Score: days(4)})
+		require.NoError(t, err)
+		require.Equal(t, want, w.Scored().Before(summer) && w.End().After(summer))
+		require.True(t, w.Start.Before(summer))
+	}
+}
+
 // TestEveryKindOfFaultShows lets each kind happen to one tenant and looks at what the
 // counters say meanwhile.
 func TestEveryKindOfFaultShows(t *testing.T) {
