@@ -237,11 +237,11 @@ func TestBackInOneStep(t *testing.T) {
 // while nobody goes back, versions only grow, the state survives its record, and
 // only an open rollout places anybody.
 func TestWhateverComes(t *testing.T) {
-	ids := tenants(200)
-	for seed := range uint64(60) {
+	ids := tenants(80)
+	for seed := range uint64(40) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		s, now := settled(), began
-		for step := range 60 {
+		for step := range 50 {
 			now = now.Add(time.Duration(rnd.IntN(90)) * time.Minute)
 			var c rollout.Change
 			var err error
