@@ -215,3 +215,22 @@ func TestWhatASliceLosesIsNotLearnedByTheTotal(t *testing.T) {
 	s.live(r, lost.Add(10*time.Hour), again)
 	require.InEpsilon(t, 60*s.tps(again), r.meter().flow.season.At(again).Expected, .2)
 }
+
+// TestAPolicySaysWhenALastingChangeIsTheUsual: a day and a half instead of a week.
+func TestAPolicySaysWhenALastingChangeIsTheUsual(t *testing.T) {
+	r := berlin(t, rule.Both, epoch)
+	rules := []rule.Rule{r.tenant().rules[0].Rule}
+	rules[0].AcceptAfter = 36 * 3600
+	r.e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, Timezone: "Europe/Berlin", OnboardedAt: epoch}, rules, epoch)
+	s := newShops(14, .2)
+	jump := epoch.Add(3 * 24 * time.Hour)
+	s.live(r, epoch, jump)
+	usual := s.tps
+	s.tps = func(at time.Time) float64 { return 50 * usual(at) }
+	s.live(r, jump, jump.Add(34*time.Hour))
+	require.NotEmpty(t, firing(r.out.Alerts))
+	require.Empty(t, ofState(r.out.Alerts, alert.Resolved))
+	require.Contains(t, r.out.Alerts[len(r.out.Alerts)-1].Reason, "and after 1.5 days it is taken as that")
+	s.live(r, jump.Add(34*time.Hour), jump.Add(48*time.Hour))
+	require.Contains(t, ofState(r.out.Alerts, alert.Resolved)[0].Reason, "after 1.5 days its new volume is taken as the usual one")
+}

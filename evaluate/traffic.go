@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -90,10 +91,10 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			w.vol = &detect.Traffic{}
 		}
 		d := w.vol.Step(p, v, s)
-		if lasts := step.End - w.onset; w.firing && !d.Changed && lasts > acceptAfter {
-			d = m.accept(ci, w)
+		if lasts := step.End - w.onset; w.firing && !d.Changed && lasts > r.accepts() {
+			d = m.accept(ci, w, r)
 		} else if w.firing && lasts > offerAfter && w.raised != nil {
-			w.raised.why = "it has lasted for a day: this may be the new normal, and after seven days it is taken as that"
+			w.raised.why = "it has lasted for a day: this may be the new normal, and after " + days(r.accepts()) + " it is taken as that"
 		}
 		w.follow(&d, s.End)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
@@ -109,6 +110,22 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			ts.say(m, standing{r, c, w}, d, step)
 		}
 	}
+}
+
+// accepts is after how many ms a change that fires is the usual.
+func (r *ruleState) accepts() int64 {
+	if r.AcceptAfter > 0 {
+		return int64(1000 * r.AcceptAfter)
+	}
+	return acceptAfter
+}
+
+// days writes a stretch of ms in days.
+func days(ms int64) string {
+	if ms == acceptAfter {
+		return "seven days"
+	}
+	return fmt.Sprintf("%.3g days", float64(ms)/(24*3_600_000))
 }
 
 // youngFlow says whether the season is not known yet.
@@ -158,7 +175,7 @@ func (m *meter) fresh(ci int, a, b int64) bool {
 }
 
 // accept takes the cell's new volume as the usual one: it is learned anew.
-func (m *meter) accept(ci int, w *watch) detect.Decision {
+func (m *meter) accept(ci int, w *watch, r *ruleState) detect.Decision {
 	switch {
 	case w.trial: // it waits for those in force
 	case ci == 0:
@@ -168,7 +185,7 @@ func (m *meter) accept(ci int, w *watch) detect.Decision {
 	}
 	w.vol = nil
 	if w.raised != nil {
-		w.raised.why = "after seven days its new volume is taken as the usual one"
+		w.raised.why = "after " + days(r.accepts()) + " its new volume is taken as the usual one"
 	}
 	return detect.Decision{Changed: true}
 }

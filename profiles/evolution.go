@@ -3,6 +3,8 @@ package profiles
 import (
 	"slices"
 	"time"
+
+	"github.com/tocsin-alerting/tocsin/rule"
 )
 
 // Evolution says how profiles follow what is observed, and how a changed policy
@@ -33,6 +35,15 @@ type Evolution struct {
 	// changed one may have called for in shadow, over all tenants of a team; a stage
 	// with more is halted. Default: the team's budget of false pages.
 	ShadowPagesPerWeek float64 `yaml:"shadow_pages_per_week"`
+}
+
+// accepts is after how many seconds a rule takes a change that lasts for the usual; of
+// kinds that learn nothing 0.
+func (p *Policy) accepts(k rule.Kind) float64 {
+	if !k.Budgeted() {
+		return 0
+	}
+	return p.Evolution.AcceptAfter.Seconds()
 }
 
 // Who promotes.

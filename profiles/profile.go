@@ -109,7 +109,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL, DashboardURL: d.DashboardURL,
 			Prior: cmp.Or(o.Priors[d.Name], prior(s)), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
-			Direction: rule.Direction(d.Direction), Slices: tier.Slices, Burn: d.burn(), Query: d.query(),
+			Direction: rule.Direction(d.Direction), Slices: tier.Slices, Burn: d.burn(), Query: d.query(), AcceptAfter: p.accepts(rule.Kind(d.Kind)),
 		})
 		if off {
 			continue

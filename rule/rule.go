@@ -61,6 +61,9 @@ type Rule struct {
 	Burn *Burn `json:"burn_rate,omitempty"`
 	// Query is what kind promql asks; nil for the others. Their SLI is only shown beside.
 	Query *Query `json:"promql,omitempty"`
+	// AcceptAfter is how many seconds a change must fire until it is the usual; 0: seven
+	// days.
+	AcceptAfter float64 `json:"accept_after_seconds,omitempty"`
 	// Slices is how many values of each label are judged at most, the largest first;
 	// 0: as many as the engine's default. The most of a tenant's rules counts.
 	Slices int `json:"slices_at_most,omitempty"`
@@ -77,7 +80,7 @@ type Query struct {
 // follows from it, may differ.
 func (r Rule) SameTest(o Rule) bool {
 	o.Severity, o.Summary, o.RunbookURL, o.DashboardURL, o.Prior = r.Severity, r.Summary, r.RunbookURL, r.DashboardURL, r.Prior
-	o.DashboardURL, o.Burn = r.DashboardURL, r.Burn
+	o.DashboardURL, o.Burn, o.AcceptAfter = r.DashboardURL, r.Burn, r.AcceptAfter
 	o.Sensitivity, o.FalseAlarms, o.Slices, o.Always, o.SLI = r.Sensitivity, r.FalseAlarms, r.Slices, r.Always, r.SLI
 	return reflect.DeepEqual(r, o)
 }
