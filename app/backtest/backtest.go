@@ -41,6 +41,9 @@ type Options struct {
 	// Watched is how many tenants share the teams' budgets, when Tenants are only a
 	// sample of them; 0: as many as there are.
 	Watched int
+	// Queries are what the policy's rules of kind promql gave; without them these
+	// raise nothing.
+	Queries *Queries
 	Course  *Course // follows the same samples, for a picture; may be nil
 }
 
@@ -81,6 +84,8 @@ type Replay struct {
 	tenants map[tenant.ID]tenant.Tenant
 	scale   scale
 	now     time.Time
+	asking  asking
+	ends    []time.Time // of the policy's overrides, by time
 	buf     []evaluate.Sample
 	series  []*known // by the index of the recorded series
 }
@@ -122,6 +127,10 @@ func New(o Options, from time.Time) (*Replay, error) {
 		r.senders.clusters = []string{"cluster", "prometheus"}
 	}
 	r.chain.weigh = r.weigh
+	for _, v := range o.Policy.Overrides {
+		r.ends = append(r.ends, v.Until)
+	}
+	slices.SortFunc(r.ends, time.Time.Compare)
 	for _, t := range o.Tenants {
 		if err := r.plan(t, from); err != nil {
 			return nil, err
@@ -179,6 +188,7 @@ func (r *Replay) Window(end time.Time) error {
 	}), end)
 	r.measure(end)
 	r.pass(r.engine.Advance(end))
+	r.ask(end)
 	for _, p := range r.ordered {
 		r.chain.take(p.Advance(end), end)
 		for _, f := range p.Factors() {
@@ -194,7 +204,7 @@ func (r *Replay) known(id tenant.ID) bool { _, ok := r.tenants[id]; return ok }
 // live changes tenants whose time has come. What all profiles share, the number
 // of tenants, is brought up to date for all of them.
 func (r *Replay) live(now time.Time) {
-	if len(r.life) == 0 || r.life[0].at.After(now) {
+	if (len(r.life) == 0 || r.life[0].at.After(now)) && (len(r.ends) == 0 || r.ends[0].After(now)) {
 		return
 	}
 	before := r.observation()
@@ -205,13 +215,17 @@ func (r *Replay) live(now time.Time) {
 		r.tenants[e.doc.ID] = e.doc
 		changed[e.doc.ID] = true
 	}
+	r.endOverrides(now, changed)
 	r.add()
 	o := r.observation()
 	all := !o.Equal(before)
 	for id, doc := range r.tenants {
 		if all || changed[id] {
-			rules, _ := profiles.Compile(r.o.Policy, doc, o)
+			of := o
+			of.Overrides = r.o.Policy.InForce(id, now)
+			rules, _ := profiles.Compile(r.o.Policy, doc, of)
 			r.engine.SetTenant(doc, rules, now)
+			r.asksFor(id, rules, now)
 		}
 	}
 	for key, p := range r.pools {

@@ -64,6 +64,9 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 	if b.Picture != "" {
 		o.Course = backtest.NewCourse(policy, cfg.Labels.Tenant, from, to)
 	}
+	if o.Queries, err = ask(ctx, t.err, src, o, from, to); err != nil {
+		return err
+	}
 	ours, err := backtest.New(o, from)
 	if err != nil {
 		return err
@@ -73,6 +76,9 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 	replays := []*backtest.Replay{ours}
 	if b.Against != "" {
 		if o.Policy, err = readPolicy(b.Against); err != nil {
+			return err
+		}
+		if o.Queries, err = ask(ctx, t.err, src, o, from, to); err != nil {
 			return err
 		}
 		other, err := backtest.New(o, from)
@@ -205,6 +211,19 @@ func (b backtestCmd) span(ctx context.Context, src recorded.Source) (from, to ti
 		return from, to, problem.New(problem.Invalid, "there is nothing between the beginning and the end").WithHint("check --from and --to against what was recorded")
 	}
 	return from, to, nil
+}
+
+// ask evaluates the queries that a policy has as rules, where the source can be asked.
+func ask(ctx context.Context, out io.Writer, src recorded.Source, o backtest.Options, from, to time.Time) (*backtest.Queries, error) {
+	stored, ok := src.(recorded.Stored)
+	switch {
+	case !backtest.Asks(o.Policy):
+		return nil, nil
+	case !ok:
+		fmt.Fprintln(out, "rules of kind promql are left out: they need a Prometheus data directory")
+		return nil, nil
+	}
+	return backtest.Ask(ctx, stored, o, from, to)
 }
 
 // theirs evaluates the rule file over the same data.
