@@ -369,6 +369,9 @@ func Metrics(p *profiles.Policy) []string {
 			out = append(out, sli.Buckets(s.Histogram))
 		default:
 			out = append(out, s.Total.Metric)
+			if s.Customers.Metric != "" {
+				out = append(out, s.Customers.Metric)
+			}
 		}
 	}
 	slices.Sort(out)
