@@ -97,7 +97,7 @@ func (ts *tenantState) lookAbsent(now int64) {
 				continue // it was looked at with the other source
 			}
 			sent = true
-			ts.sayAbsent(r, m.env, ts.silence(r, newest), newest)
+			ts.sayAbsent(r, m.env, ts.silence(r, newest, m.lulls.usual()), newest)
 		}
 		if !sent {
 			ts.sayAbsent(r, ts.o.Environment, ts.neverSent(r, now), 0)
@@ -133,9 +133,13 @@ func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newes
 }
 
 // silence says since when the series are missing, of which the newest was received at
-// newest; nil: they are not, or nobody could know.
-func (ts *tenantState) silence(r *absentRule, newest int64) *finding {
-	after := absentAfter.Milliseconds()
+// newest and that are usually silent for a lull (ms); nil: they are not missing, or
+// nobody could know.
+func (ts *tenantState) silence(r *absentRule, newest, lull int64) *finding {
+	after, beyond := absentAfter.Milliseconds(), ""
+	if usual := timesLull * lull; usual > after {
+		after, beyond = usual, "; silences of "+lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
+	}
 	from, source, others := max(newest, ts.heardSince), "", "others of the tenant do"
 	if ts.lastReceived < from+after {
 		from, source = max(newest, ts.alive.since), ts.alive.source
@@ -144,8 +148,8 @@ func (ts *tenantState) silence(r *absentRule, newest int64) *finding {
 		}
 		others = "source " + source + " sends others"
 	}
-	return &finding{onset: newest, starts: from + after, source: source, why: fmt.Sprintf("no sample of %s arrived since %s, although %s",
-		r.SLI.Metric, clock(at(newest), at(from+after)), others)}
+	return &finding{onset: newest, starts: from + after, source: source, why: fmt.Sprintf("no sample of %s arrived since %s, although %s%s",
+		r.SLI.Metric, clock(at(newest), at(from+after)), others, beyond)}
 }
 
 // neverSent says that nothing ever came of a tenant that was promised to trade.

@@ -122,3 +122,43 @@ func TestATenantOnboardedInThePastIsNotMissedSinceThen(t *testing.T) {
 	minutes(r, epoch.Add(59*time.Minute), epoch.Add(62*time.Minute), nil)
 	require.Len(t, firing(r.out.Alerts), 1)
 }
+
+// TestUsualSilenceIsNoAbsence: a sender drops a counter that has not moved for ten
+// minutes; of this thin tenant nothing comes for up to an hour. What is silent for much
+// longer is missed all the same.
+func TestUsualSilenceIsNoAbsence(t *testing.T) {
+	r := newRig(t, grownUp(), failing(), arriving())
+	g := three()
+	at := epoch
+	rest := func(d time.Duration) {
+		minutes(r, at, at.Add(d), func(now time.Time) { r.e.SourceAlive("shop", "prom-eu", epoch, now) })
+		at = at.Add(d)
+	}
+	trade := func() {
+		g.live(r, at, at.Add(12*time.Minute))
+		at = at.Add(12 * time.Minute)
+	}
+	trade()
+	rest(50 * time.Minute)
+	trade()
+	require.Len(t, firing(r.out.Alerts), 1, "the first time nobody knows")
+	for range 20 {
+		rest(40 * time.Minute)
+		trade()
+	}
+	require.Len(t, firing(r.out.Alerts), 2, "the second time it might be a fault again; since then it is usual")
+
+	data, err := r.e.Checkpoint("shop")
+	require.NoError(t, err)
+	require.NoError(t, r.e.Restore("shop", data))
+	r.out.Alerts = nil
+	rest(100 * time.Minute)
+	require.Empty(t, r.out.Alerts)
+	rest(3 * time.Hour)
+	fired := firing(r.out.Alerts)
+	require.Len(t, fired, 1)
+	require.Contains(t, fired[0].Reason, "silences of 40 minutes are usual for it")
+	trade()
+	rest(30 * time.Minute)
+	require.Len(t, firing(r.out.Alerts), 1, "and one long absence makes none usual")
+}

@@ -20,11 +20,12 @@ import (
 // added which rules are in shadow, and the volume of the last day, version 4 the
 // windows of burn rates, version 5 the combinations of slices and what they make one
 // expect, version 6 why another volume is expected and the volume that is judged over
-// all tenants, version 7 who fails, version 8 the level of what lasts.
+// all tenants, version 7 who fails, version 8 the level of what lasts, version 9 how
+// long a tenant is silent as usual.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 8
+	checkpointVersion = 9
 	checkpointOldest  = 1
 )
 
@@ -201,6 +202,10 @@ func (c *coder) meter(m *meter) {
 	}
 	if c.version >= 3 {
 		c.day(&m.day)
+	}
+	if c.version >= 9 {
+		c.int(&m.lulls.at)
+		c.floats(&m.lulls.first, &m.lulls.second)
 	}
 	if c.reading && c.err == nil {
 		m.reindex(c)

@@ -37,6 +37,7 @@ type meter struct {
 	next     int64 // start of the oldest open step; 0 before the first count
 	newest   int64 // newest sample time
 	received int64 // newest receive time, ms
+	lulls    lulls
 	marks    []mark
 	open     []pending // by at, oldest first; a step without counts has none
 
@@ -250,6 +251,9 @@ func (m *meter) pendingAt(at int64) *pending {
 
 // note remembers when the samples first reached a time.
 func (m *meter) note(t, received int64) {
+	if gap := received - m.received; m.received > 0 && gap >= lullFrom {
+		m.lulls.ended(received, gap)
+	}
 	m.received = max(m.received, received)
 	if t <= m.newest {
 		return

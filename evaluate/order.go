@@ -10,7 +10,7 @@ import (
 
 // asMuch is the part of what fails most in a slice that must fail of everything for the
 // total to be told first: then the slices show no more than it does.
-const asMuch = 0.8
+const asMuch = 0.7
 
 // drain hands out the alerts, and those of the shadow.
 func (ts *tenantState) drain(out *Output) {
