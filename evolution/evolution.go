@@ -107,6 +107,7 @@ type Input struct {
 	Known    bool    // enough of that day was observed
 	Promised float64 // at onboarding
 	Held     string  // why nothing may be proposed or promoted now, besides what State says; empty: it may
+	Unseen   bool    // the proposal does not run in shadow now: its time there begins anew
 }
 
 // Change is what a decision makes of a State.
@@ -137,6 +138,11 @@ func Look(s State, in Input, now time.Time) Change {
 		c.follow(in, at, now)
 	}
 	held := c.State.held(in.Held)
+	if p := c.State.Proposal; p != nil && in.Unseen {
+		next := *p
+		next.Until = now.UTC().Add(in.Settings.ShadowFor)
+		c.State.Proposal, c.Changed = &next, true
+	}
 	switch p := c.State.Proposal; {
 	case p == nil && held == "":
 		c.propose(in, at, now)

@@ -177,6 +177,18 @@ func TestAVolumeThatGoesBackTakesTheProposalBack(t *testing.T) {
 	require.Nil(t, l.s.Proposal, "the time counts anew")
 }
 
+func TestATimeWithoutShadowDoesNotCount(t *testing.T) {
+	l := begin(t, 4)
+	l.live(26*time.Hour, 80)
+	l.in.Held, l.in.Unseen = "policy revision 2 runs in shadow for the tenant", true
+	l.live(3*day, 80)
+	l.in.Held, l.in.Unseen = "", false
+	l.live(23*time.Hour, 80)
+	require.Equal(t, "small", l.s.Tier)
+	l.live(2*time.Hour, 80)
+	require.Equal(t, "medium", l.s.Tier)
+}
+
 func TestAPersonDecides(t *testing.T) {
 	l := begin(t, 4)
 	l.in.Settings.ByPerson = true

@@ -97,6 +97,7 @@ func (d *Directory) remove(id tenant.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.tenants, id)
+	delete(d.seen, id)
 }
 
 // observe notes what the newest revision of a tenant's profile was made of.

@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -23,17 +24,21 @@ const (
 	knownAfter = 12 * time.Hour // of the last day observed: then its mean is the tenant's volume
 )
 
-// evolve looks at the partition's tenants once an hour, and when something of one of
-// them ends by time. What it finds is in records: a restart looks again.
-func (h *Handler) evolve(tx *partition.Tx) error {
+// lookSoon has the partition's tenants looked at once an hour, and when something of
+// one of them ends by time. It is work of its own: what fails in it takes nothing else
+// with it, and is looked at again.
+func (h *Handler) lookSoon(tx *partition.Tx) {
 	now := tx.Now()
-	if now.Before(h.lookAt) {
-		return nil
+	seat, ok := h.s.Seat(tx.Partition())
+	if !ok || seat.Handler != h || now.Before(h.lookAt) {
+		return
 	}
 	turn := time.Duration(tx.Partition()) * lookEvery / store.Partitions // not all at once
 	h.lookAt = now.Truncate(lookEvery).Add(lookEvery + turn)
-	h.s.priors.set(tx.Partition(), learned(h.engine, func(id tenant.ID) string { return h.s.directory.observed(id).Tier }))
-	return h.followAll(tx)
+	seat.Owner.Post(func(tx *partition.Tx) error {
+		h.s.priors.set(tx.Partition(), learned(h.engine, func(id tenant.ID) string { return h.s.directory.observed(id).Tier }))
+		return h.followAll(tx)
+	})
 }
 
 // followAll gives every tenant of the partition the profile that follows from
@@ -48,8 +53,8 @@ func (h *Handler) followAll(tx *partition.Tx) error {
 		if err != nil {
 			return err
 		}
-		if _, err := h.follow(tx, t, "tocsin", ""); err != nil {
-			return err
+		if _, err := h.follow(tx, t, "tocsin", ""); err != nil { // the others do not wait for it
+			h.s.Logger.Error("a tenant's profile cannot be looked at", logkey.Tenant, t.ID, "error", err)
 		}
 	}
 	return nil
@@ -86,6 +91,7 @@ func (h *Handler) volume(t tenant.Tenant, c Course, now time.Time) evolution.Inp
 		in.TPM, in.Known = perMinute, observed >= knownAfter && t.Watched()
 	}
 	in.Held = h.s.heldFor(t, c, policy, now)
+	in.Unseen = c.Proposal != nil && h.s.attempt(t, c, fixed(c, policy, t.ID, now)).proposal == 0
 	return in
 }
 
@@ -226,7 +232,7 @@ func (s *Shared) profile(tx *partition.Tx, t tenant.Tenant, triple profiles.Trip
 	policy, err := s.policyAt(tx.Context(), triple)
 	if err != nil { // one that cannot be read any more: what is in force is better than nothing
 		policy, _ = s.Rules().Of(t.ID)
-		s.Logger.Error("the policy of a profile cannot be read; the one in force is used", "tenant", t.ID, "error", err)
+		s.Logger.Error("the policy of a profile cannot be read; the one in force is used", logkey.Tenant, t.ID, "error", err)
 	}
 	rules, reasons := profiles.Compile(policy, *triple.Document, triple.Observation)
 	if rules == nil {

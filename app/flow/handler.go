@@ -219,9 +219,7 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 	if err := h.evaluate(tx, tx.Now()); err != nil {
 		return err
 	}
-	if err := h.evolve(tx); err != nil {
-		return err
-	}
+	h.lookSoon(tx)
 	h.advancePools(tx)
 	h.measure(tx)
 	return h.lookAtSources(tx)

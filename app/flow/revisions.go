@@ -121,7 +121,7 @@ func (s *Shared) storedProfile(ctx context.Context, at store.Partition, t tenant
 		if out.last, err = readTriple(r); err != nil {
 			return out, err
 		}
-		if kept := out.last.Document; kept != nil && (out.course.Freeze != nil || out.course.Pin != nil && out.course.Pin.Revision > 0) {
+		if kept := out.last.Document; kept != nil && fixed(out.course, policy, t.ID, out.last.At) {
 			document = *kept
 			document.State = t.State
 			if p, err := s.policyAt(ctx, out.last); err == nil {
