@@ -72,7 +72,11 @@ func (c *cell) perMinute(r *ruleState, w *watch) float64 {
 	if r.Kind == rule.Latency || c.latency != nil {
 		return 0
 	}
-	return math.Max((c.mix.n[1]-w.det.Suspected())/60, leastPace*c.base.Rate())
+	hour := c.mix.n[1] - w.det.Suspected()
+	if c.learned < 4*3_600_000 { // the hour is not full yet
+		hour /= 1 - math.Exp(-float64(max(c.learned, 60_000))/3_600_000)
+	}
+	return math.Max(hour/60, leastPace*c.base.Rate())
 }
 
 // followMix works out for each judged cell what its mix makes one expect of the step.

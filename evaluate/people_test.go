@@ -92,3 +92,15 @@ func TestRetriesAcrossARestart(t *testing.T) {
 	require.Empty(t, next.r.out.Alerts)
 	require.Equal(t, s.r.tenant().meters[0].cells[0].people.total, next.r.tenant().meters[0].cells[0].people.total)
 }
+
+// A shop of four payments a minute that nobody says the customers of, and that is known
+// for ten minutes only, loses all of them: what is missing is known by then.
+func TestAnOutageSoonAfterTheBeginIsNotTakenForRetries(t *testing.T) {
+	s := newTill(t)
+	s.r = newRig(t, Options{})
+	at := s.run(epoch, 40, 1, 0, 0, false)
+	s.run(at, 30, 0, 1, 0, false)
+	fired := firing(s.r.out.Alerts)
+	require.NotEmpty(t, fired)
+	require.Less(t, fired[0].StartsAt.Sub(at), 3*time.Minute)
+}
