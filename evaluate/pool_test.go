@@ -229,7 +229,7 @@ func TestPoolRestore(t *testing.T) {
 		}
 	}
 	newer := append([]byte{}, data...)
-	newer[1] = 9
+	newer[1] = checkpointVersion + 1
 	require.True(t, problem.Is(newPool().Restore(newer), problem.Invalid))
 	cut.p.SetRules(nil)
 	out := cut.p.Advance(cut.now)
