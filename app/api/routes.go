@@ -63,7 +63,7 @@ func (s *Server) service() []web.Route {
 }
 
 func (s *Server) documents() []web.Route {
-	return append(slices.Concat(s.onCall(), s.teams(), s.clusters(), s.policies(), s.profileRoutes()), []web.Route{
+	return append(slices.Concat(s.onCall(), s.teams(), s.clusters(), s.policies(), s.announced(), s.profileRoutes()), []web.Route{
 		{Method: "GET", Path: "/api/openapi.json", Summary: "This API as an OpenAPI document", Roles: readers, Handle: s.openAPI},
 
 		{Method: "GET", Path: "/api/v1/tenants", Summary: "List tenants", Roles: readers, Response: List[tenant.Tenant]{}, Handle: s.listTenants},
