@@ -111,7 +111,7 @@ func over(a alert.Alert, w *watch) alert.Alert {
 
 func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.Evidence {
 	ev := alert.Evidence{
-		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed,
+		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed, ToPage: g.r.ToPage(d.Needed),
 		Share: 1, RatePerMinute: g.c.base.Rate() * m.standFor(), Test: testName(d.Test), Hard: d.Hard,
 	}
 	if ev.Expected = d.Expected; g.r.Kind == rule.Traffic {

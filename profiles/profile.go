@@ -22,6 +22,8 @@ type Observation struct {
 	Tenants int `json:"tenants"`
 	// Budgets is, by service, the budget of the team that owns it.
 	Budgets map[string]Budget `json:"budgets"`
+	// Weight is the tenant's part of its teams' budgets; 0: an equal share.
+	Weight float64 `json:"weight,omitempty"`
 	// Tier is the tenant's class by its observed volume; empty: that of the volume it
 	// was promised to have.
 	Tier string `json:"tier,omitempty"`
@@ -48,7 +50,7 @@ func Rounded(tenants int) int { return 1 << bits.Len(uint(max(tenants, 1))) }
 
 // Equal says whether two observations make the same profile.
 func (o Observation) Equal(p Observation) bool {
-	return o.Tenants == p.Tenants && maps.Equal(o.Budgets, p.Budgets) && o.Tier == p.Tier &&
+	return o.Tenants == p.Tenants && o.Weight == p.Weight && maps.Equal(o.Budgets, p.Budgets) && o.Tier == p.Tier &&
 		slices.EqualFunc(o.Overrides, p.Overrides, func(a, b Override) bool {
 			same := a.Until.Equal(b.Until)
 			a.Until, b.Until = time.Time{}, time.Time{}
@@ -130,7 +132,11 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		if !rules[i].Kind.Budgeted() {
 			continue
 		}
-		rules[i].FalseAlarms = share(o, rules[i].Service, of[team(rules[i].Service)])
+		n := of[team(rules[i].Service)]
+		rules[i].FalsePages = share(o, rules[i].Service, n)
+		if rules[i].FalseAlarms = rules[i].FalsePages; t.ID != tenant.Product {
+			rules[i].FalseAlarms = tickets(rules[i].FalsePages, n)
+		}
 	}
 	return rules, reasons
 }
@@ -206,7 +212,7 @@ func prior(s SLI) float64 {
 // share gives one rule of one tenant its part of its team's weekly budget, as
 // false alarms a month.
 func share(o Observation, service string, rules int) float64 {
-	return o.Budgets[service].Weekly() * daysPerMonth / 7 / float64(max(o.Tenants, Rounded(1))) / float64(max(rules, 1))
+	return o.Budgets[service].Weekly() * daysPerMonth / 7 * o.weight() / float64(max(rules, 1))
 }
 
 // Describe says what the profile watches, one line per rule.
@@ -239,7 +245,7 @@ func (p Profile) Describe() []string {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s (%s, %s): %s of %s, %s; %s",
-			r.Name, r.Kind, r.Severity, what, r.SLI.Name, cut, bears(r)))
+			r.Name, r.Kind, r.Severity, what, r.SLI.Name, cut, bears(r)+p.Revision.Observation.weighs(r.Service)))
 	}
 	return out
 }
@@ -247,6 +253,9 @@ func (p Profile) Describe() []string {
 // bears says how many false alarms the rule may raise.
 func bears(r rule.Rule) string {
 	text := fmt.Sprintf("at most %.2g false alarms a month", r.FalseAlarms)
+	if r.FalsePages < r.FalseAlarms {
+		text += fmt.Sprintf(", of which %.2g call", r.FalsePages)
+	}
 	switch r.Sensitivity {
 	case rule.Quiet:
 		text += ", and fewer: quiet asks for a quarter more evidence"

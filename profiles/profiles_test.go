@@ -55,7 +55,7 @@ func TestTheBudgetIsTheTeams(t *testing.T) {
 		month := 2 * 30.0 / 7
 		spent := 0.0
 		for _, r := range rules {
-			spent += r.FalseAlarms * float64(tenants+1) // one share is the pooled stream's
+			spent += r.FalsePages * float64(tenants+1) // one share is the pooled stream's
 		}
 		require.LessOrEqual(t, spent, month*1.0001, "%d tenants together must not pass the team's budget", tenants)
 		require.Greater(t, spent, month/2.1, "%d tenants waste the team's budget", tenants)

@@ -4,6 +4,7 @@
 package rule
 
 import (
+	"math"
 	"reflect"
 
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -54,6 +55,9 @@ type Rule struct {
 	// alarms a month (30 days) over all its slices. It is the only source of
 	// thresholds.
 	FalseAlarms float64 `json:"false_alarms_per_month"`
+	// FalsePages is how many of those may call somebody for the tenant alone. Where it
+	// is less, an alert needs more evidence for a call than to fire.
+	FalsePages float64 `json:"false_pages_per_month"`
 	// Always are slices that are judged whatever their volume; values are compared
 	// without regard to case.
 	Always []sli.Dim `json:"always,omitempty"`
@@ -81,6 +85,16 @@ type Query struct {
 func (r Rule) SameTest(o Rule) bool {
 	o.Severity, o.Summary, o.RunbookURL, o.DashboardURL, o.Prior = r.Severity, r.Summary, r.RunbookURL, r.DashboardURL, r.Prior
 	o.DashboardURL, o.Burn, o.AcceptAfter = r.DashboardURL, r.Burn, r.AcceptAfter
+	o.FalsePages = r.FalsePages
 	o.Sensitivity, o.FalseAlarms, o.Slices, o.Always, o.SLI = r.Sensitivity, r.FalseAlarms, r.Slices, r.Always, r.SLI
 	return reflect.DeepEqual(r, o)
+}
+
+// ToPage is how much evidence an alert needs before it may call somebody for its
+// tenant alone, in nats, when needed is what makes it fire; 0: what fires is enough.
+func (r Rule) ToPage(needed float64) float64 {
+	if r.FalsePages <= 0 || r.FalsePages >= r.FalseAlarms {
+		return 0
+	}
+	return needed + math.Log(r.FalseAlarms/r.FalsePages)
 }

@@ -74,20 +74,22 @@ type Hop struct {
 
 // Replay is one policy's run over recorded data. Several may share one reading.
 type Replay struct {
-	o       Options
-	engine  *evaluate.Engine
-	pools   map[poolKey]*evaluate.Pool
-	ordered []*evaluate.Pool // in the order they came to be
-	chain   *chain
-	senders senders
-	life    []event // of tenants, by time
-	tenants map[tenant.ID]tenant.Tenant
-	scale   scale
-	now     time.Time
-	asking  asking
-	ends    []time.Time // of the policy's overrides, by time
-	buf     []evaluate.Sample
-	series  []*known // by the index of the recorded series
+	o         Options
+	engine    *evaluate.Engine
+	pools     map[poolKey]*evaluate.Pool
+	ordered   []*evaluate.Pool // in the order they came to be
+	chain     *chain
+	senders   senders
+	life      []event // of tenants, by time
+	tenants   map[tenant.ID]tenant.Tenant
+	scale     flow.Scale
+	weights   map[tenant.ID]float64 // of their teams' budgets; 0: an equal share
+	measureAt time.Time
+	now       time.Time
+	asking    asking
+	ends      []time.Time // of the policy's overrides, by time
+	buf       []evaluate.Sample
+	series    []*known // by the index of the recorded series
 }
 
 type poolKey struct{ environment, service string }
@@ -121,7 +123,10 @@ func New(o Options, from time.Time) (*Replay, error) {
 	}
 	r := &Replay{o: o, engine: evaluate.New(o.evaluate()), pools: map[poolKey]*evaluate.Pool{},
 		tenants: map[tenant.ID]tenant.Tenant{}}
-	r.scale.observed = map[tenant.ID]float64{}
+	r.scale.List, r.weights = r.documents, map[tenant.ID]float64{}
+	if o.Watched > 0 {
+		r.scale.Times = float64(o.Watched) / float64(len(o.Tenants))
+	}
 	r.chain = newChain(o)
 	if r.senders.clusters = o.ClusterLabels; r.senders.clusters == nil {
 		r.senders.clusters = []string{"cluster", "prometheus"}
@@ -216,16 +221,11 @@ func (r *Replay) live(now time.Time) {
 		changed[e.doc.ID] = true
 	}
 	r.endOverrides(now, changed)
-	r.add()
 	o := r.observation()
 	all := !o.Equal(before)
 	for id, doc := range r.tenants {
 		if all || changed[id] {
-			of := o
-			of.Overrides = r.o.Policy.InForce(id, now)
-			rules, _ := profiles.Compile(r.o.Policy, doc, of)
-			r.engine.SetTenant(doc, rules, now)
-			r.asksFor(id, rules, now)
+			r.assign(doc, o, now)
 		}
 	}
 	for key, p := range r.pools {

@@ -2,54 +2,56 @@ package backtest
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 )
 
-// scale is how much each tenant does, and all of them, as live looks at it.
-type scale struct {
-	observed map[tenant.ID]float64 // transactions a minute
-	total    float64
-	at       time.Time // the next look
-}
-
-// measure looks once an hour how much each tenant does.
+// measure looks once an hour how much each tenant does, and what of its team's budget
+// it has by that.
 func (r *Replay) measure(now time.Time) {
-	if now.Before(r.scale.at) {
+	if now.Before(r.measureAt) {
 		return
 	}
-	r.scale.at = now.Truncate(time.Hour).Add(time.Hour)
+	first := r.measureAt.IsZero()
+	r.measureAt = now.Truncate(time.Hour).Add(time.Hour)
 	spec, ok := r.o.Policy.VolumeSLI()
 	for id := range r.tenants {
 		if tpm, observed := r.engine.Volume(id, r.o.Environment, spec, now); ok && observed >= flow.MeasuredAfter {
-			r.scale.observed[id] = flow.Rounded(tpm)
+			r.scale.Set(id, tpm)
 		}
 	}
-	r.add()
-}
-
-// add sums up what all tenants do.
-func (r *Replay) add() {
-	r.scale.total = 0
-	watched := 0
-	for _, t := range r.tenants {
-		if t.Watched() {
-			watched++
-			r.scale.total += r.volume(t)
-		}
+	if first { // a profile's first revision has an equal share
+		return
 	}
-	if r.o.Watched > 0 && watched > 0 { // those there are stand for more
-		r.scale.total *= float64(r.o.Watched) / float64(watched)
+	o := r.observation()
+	for id, t := range r.tenants {
+		if w := r.scale.Weight(r.o.Policy, t, r.weights[id], r.watched(), now); w != r.weights[id] {
+			r.weights[id] = w
+			r.assign(t, o, now)
+		}
 	}
 }
 
-func (r *Replay) volume(t tenant.Tenant) float64 {
-	return cmp.Or(r.scale.observed[t.ID], t.ExpectedTPM)
+// assign puts the profile of a tenant in force. o is what all profiles depend on.
+func (r *Replay) assign(t tenant.Tenant, o profiles.Observation, now time.Time) {
+	o.Weight, o.Overrides = r.weights[t.ID], r.o.Policy.InForce(t.ID, now)
+	rules, _ := profiles.Compile(r.o.Policy, t, o)
+	r.engine.SetTenant(t, rules, now)
+	r.asksFor(t.ID, rules, now)
+}
+
+// documents lists the tenants that there are at this moment, always in the same order:
+// sums of what they do must not differ.
+func (r *Replay) documents() []tenant.Tenant {
+	return slices.SortedFunc(maps.Values(r.tenants), func(a, b tenant.Tenant) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // weigh says what counts at this moment, as live does.
@@ -61,7 +63,7 @@ func (r *Replay) weigh(i incident.Incident, a *alert.Alert, now time.Time) incid
 	of := map[tenant.ID]incident.Stake{}
 	if a != nil {
 		if t, ok := document(a.Tenant); ok {
-			of[t.ID] = flow.StakeOf(t, r.volume(t), r.scale.total)
+			of[t.ID] = r.scale.Stake(t, now)
 		}
 	}
 	return incident.Weigh(i, l, of)

@@ -174,6 +174,9 @@ func (s *Shared) basis(tx *partition.Tx, t tenant.Tenant, c Course) (profiles.Tr
 		of.Observation.Tier = pin.Tier
 	}
 	of.Observation.Overrides = slices.Concat(policy.InForce(t.ID, now), inForce(c.Overrides, now))
+	if of.Observation.Weight = last.Observation.Weight; has {
+		of.Observation.Weight = s.scale().Weight(policy, t, last.Observation.Weight, s.directory.Watched(), now)
+	}
 	if of.Observation.Priors = last.Observation.Priors; !has || last.Observation.Tier != of.Observation.Tier {
 		of.Observation.Priors = s.priors.of(of.Observation.Tier)
 	}
@@ -236,6 +239,8 @@ func (s *Shared) differs(tx *partition.Tx, last, now profiles.Triple) (string, e
 	switch {
 	case slices.EqualFunc(old, rules, sameRule):
 		return "", nil
+	case a.Weight != b.Weight:
+		return fmt.Sprintf("the tenant's part of the turnover changed: it has %s of its teams' budgets now, before: %s", b.PartWords(), a.PartWords()), nil
 	case a.Tier != b.Tier:
 		return fmt.Sprintf("the tenant is in tier %s", b.Tier), nil
 	case len(b.Overrides) < len(a.Overrides):

@@ -95,7 +95,8 @@ type Shared struct {
 	rules     atomic.Pointer[Rules]
 	following sync.Mutex // one change of rules at a time
 	directory Directory
-	scale     scale
+	scaled    Scale // by scale()
+	scaling   sync.Once
 	names     names                                   // of sources
 	modes     atomic.Pointer[map[catalog.TeamID]Mode] // decided of teams; changed by the owner of DutySubject
 	overrides atomic.Pointer[[]rota.Override]         // made by API, the oldest first; changed by the owner of DutySubject

@@ -1,9 +1,6 @@
 package flow
 
 import (
-	"cmp"
-	"math"
-	"sync"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -16,54 +13,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// scale is how much each tenant does, and all of them.
-type scale struct {
-	mu       sync.Mutex
-	observed map[tenant.ID]float64 // transactions a minute, of those served here
-	total    float64
-	at       time.Time // of the total
-}
-
-// totalStands is how long a sum over all tenants is used: a mass outage asks for it
-// with every alert.
-const totalStands = time.Minute
-
-func (s *scale) set(id tenant.ID, tpm float64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.observed == nil {
-		s.observed = map[tenant.ID]float64{}
-	}
-	s.observed[id] = tpm
-}
-
-// of is a tenant's volume in transactions a minute, and that of all of list. What was
-// observed comes before what was promised; 0: neither is known.
-func (s *scale) of(t tenant.Tenant, list func() []tenant.Tenant, now time.Time) (tpm, total float64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.at.IsZero() || now.Sub(s.at) >= totalStands || now.Before(s.at) {
-		s.total, s.at = 0, now
-		for _, o := range list() {
-			if o.Watched() {
-				s.total += s.volume(o)
-			}
-		}
-	}
-	tpm = s.volume(t)
-	return tpm, max(s.total, tpm)
-}
-
-func (s *scale) volume(t tenant.Tenant) float64 { return cmp.Or(s.observed[t.ID], t.ExpectedTPM) }
-
-// StakeOf is what a tenant is of the whole, by its volume and that of all, in
-// transactions a minute; 0: not known.
-func StakeOf(t tenant.Tenant, tpm, total float64) incident.Stake {
-	s := incident.Stake{Value: t.ValuePerTransaction, Priority: t.Priority}
-	if total > 0 {
-		s.Share = tpm / total
-	}
-	return s
+func (s *Shared) scale() *Scale {
+	s.scaling.Do(func() { s.scaled.List = s.directory.List })
+	return &s.scaled
 }
 
 func (s *Shared) stakes(id tenant.ID, now time.Time) map[tenant.ID]incident.Stake {
@@ -71,8 +23,7 @@ func (s *Shared) stakes(id tenant.ID, now time.Time) map[tenant.ID]incident.Stak
 	if !ok {
 		return nil
 	}
-	tpm, total := s.scale.of(t, s.directory.List, now)
-	return map[tenant.ID]incident.Stake{id: StakeOf(t, tpm, total)}
+	return map[tenant.ID]incident.Stake{id: s.scale().Stake(t, now)}
 }
 
 // weigh says what counts at this moment for an incident, before it is decided about. a
@@ -161,16 +112,7 @@ func (h *Handler) measure(tx *partition.Tx) {
 			continue
 		}
 		if tpm, observed := h.engine.Volume(id, h.s.Settings.Environment, spec, tx.Now()); observed >= MeasuredAfter {
-			h.s.scale.set(id, Rounded(tpm))
+			h.s.scale().Set(id, tpm)
 		}
 	}
-}
-
-// Rounded is a volume as it is compared: to a power of the root of two, so that what
-// follows from it does not change with every sample.
-func Rounded(tpm float64) float64 {
-	if tpm <= 0 {
-		return 0
-	}
-	return math.Exp2(math.Round(2*math.Log2(tpm)) / 2)
 }
