@@ -49,7 +49,7 @@ func (o Observation) weighs(service string) string {
 	if b.Team == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (all its rules: %s of team %s's %g false pages a week)", o.PartWords(), b.Team, b.Weekly())
+	return fmt.Sprintf(" (all its rules: %s of the %g false pages a week of team %s)", o.PartWords(), b.Weekly(), b.Team)
 }
 
 // tickets gives one of a tenant's rules what it may raise falsely a month: the part of
