@@ -8,6 +8,7 @@ const (
 	nullLess  = 0.4  // the null allows this part of what is expected: less is no fault yet,
 	rarely    = 6.0  // or, where the hours are known, what one hour in many years brings: so many standard deviations below
 	turning   = 0.39 // part of what the null allows below which steps are evidence: (1-lostTo)/ln(1/lostTo)
+	mostNull  = 0.7  // but never more than this part: on a bank holiday that nobody announced half comes
 	nullMore  = 2.5  // and this multiple
 	surgeTo   = 2.0  // a surge is twice that
 	youngLess = 0.02 // of a tenant whose hours are not known the null allows this part
@@ -32,7 +33,7 @@ func (v Volume) allowed() float64 {
 	if !v.Known || !(v.Size > 0) {
 		return nullLess
 	}
-	return math.Max(nullLess, math.Min(math.Exp(-rarely/math.Sqrt(v.Size))/turning, 1))
+	return math.Max(nullLess, math.Min(math.Exp(-rarely/math.Sqrt(v.Size))/turning, mostNull))
 }
 
 // Traffic is the state of one stream's detector of volume: a CUSUM test for each side
