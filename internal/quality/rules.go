@@ -39,7 +39,7 @@ func slower(edge int) func(minute) float64 { return func(m minute) float64 { ret
 // burnTuned has an SLO for each tenant, at least 60 requests an hour, and a rule that
 // compares the traffic with the week before.
 func burnTuned(s *subject, _ time.Time) (critical, holds bool) {
-	critical, holds = either(burn(s, minute.ratio, max(floor, 1.5*s.usual()), 60))(burn(s, slower(s.edge), max(floor, 1.5*s.all.slow(s.edge)), 60))
+	critical, holds = either(burn(s, minute.ratio, max(strict, 1.5*s.usual()), 60))(burn(s, slower(s.edge), max(strict, 1.5*s.all.slow(s.edge)), 60))
 	if holds {
 		return critical, true
 	}

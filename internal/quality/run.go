@@ -21,8 +21,7 @@ type Config struct {
 	// Teams are the numbers of tenants among which a team's budget is shared; one
 	// tocsin runs for each. The world may hold fewer: then each of its tenants
 	// stands for several.
-	Teams    []int
-	Progress func(share float64) // may be nil
+	Teams []int
 }
 
 // Run lets a world pass before tocsin and its peers, and scores them. The first
@@ -41,14 +40,10 @@ func Run(c Config) (*world.World, []Result, error) {
 		ours = append(ours, r)
 	}
 	s, others := world.NewStreams(w), newField(w, peers())
-	for told := w.Start; w.Pass(); {
+	for w.Pass() {
 		others.pass()
 		if err := s.Deliver(ours); err != nil {
 			return nil, nil, err
-		}
-		if c.Progress != nil && w.Now.Sub(told) >= 6*time.Hour {
-			told = w.Now
-			c.Progress(float64(w.Now.Sub(w.Start)) / float64(w.End().Sub(w.Start)))
 		}
 	}
 	court := newCourt(w)

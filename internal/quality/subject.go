@@ -50,11 +50,11 @@ func share(a, b float64) float64 {
 }
 
 const (
-	memory = 6*60 + 5     // minutes of everything: the longest window of a burn rate
-	week   = 7 * 24 * 60  // minutes of volume besides: for what compares with the week before
-	twoSec = 3            // index of the edge at 2 s
-	tail   = 0.05         // what lies above the 95th percentile
-	floor  = 1.0 / (1000) // no SLO is stricter
+	memory = 6*60 + 5    // minutes of everything: the longest window of a burn rate
+	week   = 7 * 24 * 60 // minutes of volume besides: for what compares with the week before
+	twoSec = 3           // index of the edge at 2 s
+	tail   = 0.05        // what lies above the 95th percentile
+	strict = 0.001       // of failures: no SLO allows fewer
 )
 
 // subject is what rules look at: the last minutes, and what somebody who tunes a rule
