@@ -66,10 +66,10 @@ type alarm struct {
 
 // memo holds the logarithms of a step's arithmetic while p0 and the budget stay.
 type memo struct {
-	p0, alternative       float64
+	odds
+	before                odds // those of other steps: a mix goes to and fro
 	budget, looks, factor float64
 	h                     float64
-	slow, hard            weights
 	alone                 *usual // the prior's, for cells without a baseline
 	shifted               usual  // what is usual, and what the mix adds
 }
@@ -82,13 +82,26 @@ func (m *memo) priorAlone(p *Parameters) *usual {
 	return m.alone
 }
 
-func (m *memo) update(p0 float64, p *Parameters) {
-	if m.p0 != p0 || m.alternative != p.Alternative {
-		m.p0, m.alternative = p0, p.Alternative
-		m.slow, m.hard = against(p0, slowAlternative(p0, p.Alternative)), against(p0, hardAlternative(p0))
-	}
+// odds are the logarithms for one p0.
+type odds struct {
+	p0, alternative float64
+	slow, hard      weights
+}
+
+// demand works out how much evidence is needed.
+func (m *memo) demand(p *Parameters) {
 	if m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor {
 		m.budget, m.looks, m.factor, m.h = p.Budget, p.LooksPerMonth, p.Factor, p.H()
+	}
+}
+
+// face finds the logarithms for p0.
+func (m *memo) face(p0 float64, p *Parameters) {
+	if m.p0 == p0 && m.alternative == p.Alternative {
+		return
+	}
+	if m.odds, m.before = m.before, m.odds; m.p0 != p0 || m.alternative != p.Alternative {
+		m.odds = odds{p0, p.Alternative, against(p0, slowAlternative(p0, p.Alternative)), against(p0, hardAlternative(p0))}
 	}
 }
 
@@ -129,9 +142,10 @@ func (d *ErrorRatio) Next(p *Parameters, b *Baseline, s *Step, out *Decision) {
 		u = d.memo.priorAlone(p)
 	}
 	u = d.memo.shift(u, p.Shift)
-	d.memo.update(u.upper, p)
+	d.memo.demand(p)
 	if s.usable() && s.Start >= d.last {
 		d.last = s.End
+		d.memo.face(u.upper, p)
 		d.move(p, s, u, out)
 	}
 	if !out.Changed || out.Firing {
