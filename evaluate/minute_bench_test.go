@@ -5,6 +5,7 @@ package evaluate
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +39,14 @@ func spent() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// held is the memory in use.
+func held() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 func benchMinute(b *testing.B, tenants int, tps float64) {
 	r := failing()
 	r.SLI.Slices = []string{"acquirer", "country", "method"}
@@ -47,6 +56,7 @@ func benchMinute(b *testing.B, tenants int, tps float64) {
 		drawn[0][i], drawn[1][i] = poisson(rng, tps/12*.99*15), poisson(rng, tps/12*.01*15)
 	}
 	e := New(Options{YoungFor: 2 * time.Hour})
+	before := held()
 	type counted struct {
 		ref *Ref
 		v   float64
@@ -92,6 +102,7 @@ func benchMinute(b *testing.B, tenants int, tps float64) {
 	if streams != 18 || status.Young {
 		b.Fatal(streams, status.Young)
 	}
+	bytes := float64(held()-before) / float64(tenants)
 	adding, deciding = 0, 0
 	b.ReportAllocs()
 	for b.Loop() {
@@ -101,6 +112,7 @@ func benchMinute(b *testing.B, tenants int, tps float64) {
 	}
 	minutes := float64(b.N * tenants)
 	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(bytes, "bytes/tenant")
 	b.ReportMetric(float64(adding.Nanoseconds())/minutes, "ns-adding/tenant-minute")
 	b.ReportMetric(float64(deciding.Nanoseconds())/minutes, "ns-deciding/tenant-minute")
 	b.ReportMetric(float64((adding+deciding).Nanoseconds())/minutes, "ns/tenant-minute")
