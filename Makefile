@@ -72,6 +72,7 @@ chaos: ## Kill the daemon at random moments of the story; TOCSIN_KILL_SEED repea
 
 bench: ## Measure decoding, evaluating, journaling and committing, and both homes of the store, whose figures go to bench/results.json.
 	$(GO) test -run '^$$' -bench . -benchmem ./samples/... ./tracing/... ./evaluate ./detect ./journal ./store/embedded
+	$(GO) test -run '^$$' -bench . -benchtime 1x -benchmem -timeout 20m ./app/backtest
 	TOCSIN_BENCH=$(CURDIR)/bench/results.json $(GO) test -count=1 -run TestCosts -v -timeout 20m ./internal/e2e
 
 tidy: ## Tidy go.mod.
