@@ -86,19 +86,21 @@ func TestWhatHoldsWhenAndUntilWhen(t *testing.T) {
 	}
 }
 
-// TestWalkingFromChangeToChange compares the changes with asking every quarter of
-// an hour, over the clocks' changes.
+// TestWalkingFromChangeToChange compares the changes with asking every half hour, over
+// the clocks' changes and the turn of the year.
 func TestWalkingFromChangeToChange(t *testing.T) {
 	c := made(t, yearOf)
-	for _, e := range c.Entries() {
-		from, to := at(t, "2026-10-20T00:00:00Z"), at(t, "2027-04-02T00:00:00Z")
-		in, until := c.Holds(e.Name, from)
-		for now := from; now.Before(to); now = now.Add(15 * time.Minute) {
-			if !until.IsZero() && !now.Before(until) {
-				in, until = c.Holds(e.Name, until)
+	for _, begin := range []string{"2026-10-22T00:00:00Z", "2026-12-22T00:00:00Z", "2027-03-25T00:00:00Z"} {
+		from := at(t, begin)
+		for _, e := range c.Entries() {
+			in, until := c.Holds(e.Name, from)
+			for now := from; now.Before(from.AddDate(0, 0, 14)); now = now.Add(30 * time.Minute) {
+				if !until.IsZero() && !now.Before(until) {
+					in, until = c.Holds(e.Name, until)
+				}
+				got, _ := c.Holds(e.Name, now)
+				require.Equal(t, in, got, "%s at %s", e.Name, now)
 			}
-			got, _ := c.Holds(e.Name, now)
-			require.Equal(t, in, got, "%s at %s", e.Name, now)
 		}
 	}
 }
