@@ -14,7 +14,9 @@ const (
 	retriesPrior = 1.0  // nats that the rate of one customer's retries takes to be fitted
 	hardSure     = 2.0  // nats by which a total failure must be likelier than one customer's retries
 	softSure     = -2.0 // the same of a partial one: only what is clearly retries does not fire
-	retriesHold  = 900_000
+	retriesHold  = 900_000   // ms that a suspicion is held
+	longHold     = 3_600_000 // and while it is clearly retries: a customer gives up within the hour
+	clearlySure  = -20.0     // nats
 )
 
 // faultOverRetries is how many nats k failures and some successes in so many minutes
@@ -35,14 +37,18 @@ func faultOverRetries(k, successes, minutes, expected, p0 float64) float64 {
 }
 
 // byRetries says whether what a test saw is held to be one customer's retries. A hold
-// ends after a quarter of an hour: by then a customer has given up.
+// ends after a quarter of an hour: by then most have given up; and after an hour
+// however clearly nothing is missing.
 func (c *cusum) byRetries(p *Parameters, p0 float64, s *Step) bool {
-	if !(p.PerMinute > 0) || s.End-c.onset > retriesHold {
+	if !(p.PerMinute > 0) || s.End-c.onset > longHold {
 		return false
 	}
 	minutes := float64(s.End-c.onset) / 60_000
 	sure := softSure
-	if c.total() {
+	switch {
+	case s.End-c.onset > retriesHold:
+		sure = clearlySure
+	case c.total():
 		sure = hardSure
 	}
 	return faultOverRetries(c.k, c.n-c.k, minutes, p.PerMinute*minutes, p0) < sure

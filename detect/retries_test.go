@@ -59,6 +59,14 @@ func TestRetriesDoNotFireWhereOutagesDo(t *testing.T) {
 	after := run(n2, k2)
 	require.NotZero(t, after)
 	require.LessOrEqual(t, after-40, 16)
+	for i := 80; i < 200; i++ { // forty minutes of it: still nothing is missing
+		ok := []float64{1, 0, 1, 1}[i%4]
+		if i >= len(n) {
+			n, k = append(n, ok), append(k, 0)
+		}
+		n[i], k[i] = ok+2.5, 2.5
+	}
+	require.Zero(t, run(n, k))
 	p.PerMinute = 0
 	require.NotZero(t, run(n, k), "without an expectation failures count as they come")
 }
