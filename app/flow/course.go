@@ -174,7 +174,7 @@ func (s *Shared) basis(tx *partition.Tx, t tenant.Tenant, c Course) (profiles.Tr
 		of.Observation.Tier = pin.Tier
 	}
 	of.Observation.Overrides = slices.Concat(policy.InForce(t.ID, now), inForce(c.Overrides, now))
-	if of.Observation.Weight = last.Observation.Weight; has {
+	if of.Observation.Weight = last.Observation.Weight; has && kept == 0 { // a frozen profile keeps its part too
 		of.Observation.Weight = s.scale().Weight(policy, t, last.Observation.Weight, s.directory.Watched(), now)
 	}
 	if of.Observation.Priors = last.Observation.Priors; !has || last.Observation.Tier != of.Observation.Tier {

@@ -11,8 +11,10 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -108,6 +110,46 @@ func TestWhoWakesSomebodyAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A tenant's part of the budget follows what it turns over at the next full hour; a
+// frozen profile keeps its own.
+func TestATenantsPartFollowsItsTurnover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.only = []string{flow.TenantSubject("large"), flow.TenantSubject("mid"), flow.TenantSubject("kiosk"), flow.TenantSubject("frozen")}
+		l := w.begin(t)
+		defer l.end()
+		put := func(doc tenant.Tenant) {
+			require.NoError(t, l.shared.Decide(t.Context(), flow.TenantSubject(doc.ID), func(tx *partition.Tx, h *flow.Handler) error {
+				_, _, _, err := l.shared.PutTenant(tx, h, doc, 0, "test")
+				return err
+			}))
+		}
+		put(tenant.Tenant{ID: "large", ExpectedTPM: 100_000})
+		put(tenant.Tenant{ID: "mid", ExpectedTPM: 10_000})
+		put(tenant.Tenant{ID: "kiosk", ExpectedTPM: 1})
+		put(tenant.Tenant{ID: "frozen", ExpectedTPM: 1})
+		require.NoError(t, l.shared.Decide(t.Context(), flow.TenantSubject("frozen"), func(tx *partition.Tx, h *flow.Handler) error {
+			return h.Steer(tx, "frozen", "ada", func(c flow.Course) (evolution.Change, error) {
+				return evolution.FreezeFor(c.State, evolution.Freeze{By: "ada", Reason: "an audit"}, tx.Now())
+			})
+		}))
+		after(2 * time.Hour)
+		last := func(id tenant.ID) profiles.Triple {
+			list := readAt[profiles.Triple](t, l.store, store.PartitionOf(flow.TenantSubject(id)), "profile")
+			list = slices.DeleteFunc(list, func(v profiles.Triple) bool { return v.Document == nil || v.Document.ID != id })
+			return list[len(list)-1]
+		}
+		require.Equal(t, 1.0/64, last("kiosk").Observation.Weight)
+		require.Equal(t, 1.0/64, last("frozen").Observation.Weight)
+		put(tenant.Tenant{ID: "large", ExpectedTPM: 1})
+		put(tenant.Tenant{ID: "mid", ExpectedTPM: 1})
+		after(2 * time.Hour)
+		require.Zero(t, last("kiosk").Observation.Weight, "all are alike: an equal share")
+		require.Equal(t, "the tenant's part of the turnover changed: it has 12% of its teams' budgets now, before: 1.6%", last("kiosk").Cause)
+		require.Equal(t, 1.0/64, last("frozen").Observation.Weight)
+	})
 }
 
 func TestACalendarEntryHoldsPages(t *testing.T) {
