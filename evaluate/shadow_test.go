@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -168,4 +169,18 @@ func shadowed(t *testing.T, restart bool) Output {
 		}
 	}
 	return r.out
+}
+
+// TestACopySharesNothing: a rule in shadow begins where the one in force is, and
+// goes its own way.
+func TestACopySharesNothing(t *testing.T) {
+	w := &watch{vol: &detect.Traffic{}, burn: &detect.Burn{}, level: &level{at: 7}, raised: &raised{onset: 5}}
+	h := heir{taken: map[*watch]bool{}}
+	c := h.take(w, &ruleState{place: inShadow}, true)
+	require.True(t, c.trial)
+	require.Equal(t, w.level, c.level)
+	require.Equal(t, w.raised, c.raised)
+	for _, same := range []bool{c == w, c.vol == w.vol, c.burn == w.burn, c.level == w.level, c.raised == w.raised} {
+		require.False(t, same)
+	}
 }
