@@ -188,7 +188,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			}
 			moved := s
 			w.det.Next(&p, c.base, &moved, &d)
-			m.lasts(r, ci, w, s, &d)
+			m.lasts(r, ci, w, s, &d, ts.acceptedBy(m, standing{r, c, w}, s.End))
 			w.follow(&d, s.End)
 			if d.Onset == 0 && c.people != nil {
 				c.people.before = c.people.total

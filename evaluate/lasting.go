@@ -10,7 +10,8 @@ import (
 )
 
 // What changed for good must not ring for ever, nor be learned behind anybody's back:
-// after a day of one level the alert says so, after seven it is the usual one.
+// after a day of one level the alert says so, after seven, or when a person accepts it,
+// it is the usual one.
 
 const (
 	levelHours  = 24
@@ -63,8 +64,9 @@ func (l *level) steady() (ratio float64, ok bool) {
 }
 
 // lasts follows an alarm that goes on: it says when its level may be the new normal,
-// and takes it as that at last. It changes d where that ends the alarm.
-func (m *meter) lasts(r *ruleState, ci int, w *watch, s detect.Step, d *detect.Decision) {
+// and takes it as that at last, or when a person (by) accepted it. It changes d where
+// that ends the alarm.
+func (m *meter) lasts(r *ruleState, ci int, w *watch, s detect.Step, d *detect.Decision, by string) {
 	if !w.firing {
 		w.level = nil
 		return
@@ -74,31 +76,33 @@ func (m *meter) lasts(r *ruleState, ci int, w *watch, s detect.Step, d *detect.D
 	}
 	w.level.add(s)
 	long := s.End - w.onset
-	if d.Changed || long <= offerAfter {
+	if d.Changed || long <= offerAfter && by == "" {
 		return
 	}
 	ratio, steady := w.level.steady()
 	switch {
-	case long > acceptAfter:
-		*d = m.acceptRatio(ci, w, s.End)
+	case by != "":
+		*d = m.acceptRatio(ci, w, s.End, by+" accepted %s as the usual")
+	case long > r.accepts():
+		*d = m.acceptRatio(ci, w, s.End, "after "+days(r.accepts())+" %s is taken as the usual")
 	case steady && w.raised != nil && (r.Kind != rule.Declines || w.raised.severity == ""):
-		w.raised.why = fmt.Sprintf("it has been %s for a day: this may be the new normal, and after seven days it is taken as that", percent(ratio))
+		w.raised.why = fmt.Sprintf("it has been %s for a day: this may be the new normal; somebody may accept it, and after %s it is taken as that", percent(ratio), days(r.accepts()))
 	}
 }
 
-// acceptRatio takes what the cell did in the last day as its usual ratio. Its
-// combinations are learned anew.
-func (m *meter) acceptRatio(ci int, w *watch, at int64) detect.Decision {
+// acceptRatio takes what the cell did in the last day of its alarm as its usual ratio.
+// Its combinations are learned anew. why has a place for the ratio.
+func (m *meter) acceptRatio(ci int, w *watch, at int64, why string) detect.Decision {
 	n1, k1 := w.level.half(false)
 	n2, k2 := w.level.half(true)
-	ratio, _ := w.level.steady()
+	seconds := min(levelHours*3600, float64(at-w.onset)/1000)
 	w.det, w.level = detect.ErrorRatio{}, nil
 	if w.raised != nil {
-		w.raised.why = fmt.Sprintf("after seven days %s is taken as the usual", percent(ratio))
+		w.raised.why = fmt.Sprintf(why, percent((k1+k2)/math.Max(n1+n2, 1)))
 	}
 	if !w.trial { // a shadow waits for those in force
 		c := m.cells[ci]
-		c.base.Accept(at, n1+n2, k1+k2, levelHours*3600)
+		c.base.Accept(at, n1+n2, k1+k2, seconds)
 		c.healed = 0
 		for _, o := range m.cells {
 			if o.joint != nil && (ci == 0 || slices.Contains(o.joint.cells, ci)) {

@@ -53,3 +53,40 @@ func TestALastingChangeRingsOnceAndIsAcceptedAtLast(t *testing.T) {
 	require.NotEmpty(t, fired)
 	require.InDelta(t, .025, fired[0].Evidence.Usual, .003)
 }
+
+// Somebody says that it is the new normal: the alert ends with the next step and says
+// who; what comes after it is judged by the new level.
+func TestAPersonAcceptsALastingChange(t *testing.T) {
+	g := newGateway(6, map[string]float64{"alpha": 4, "beta": 4}, map[string]float64{"alpha": .01, "beta": .01})
+	r := newRig(t, grownUp())
+	day := func(d float64) time.Time { return hours(24 * d) }
+	g.live(r, day(0), day(2))
+	g.fail["alpha"], g.fail["beta"] = .05, .05
+	g.live(r, day(2), day(2.2))
+	fired := firing(r.out.Alerts)
+	require.NotEmpty(t, fired)
+	other := fired[0].Key
+	other.Rule = "other"
+	r.e.Accept(Acceptance{Alert: other, At: day(2.2), By: "ann"})
+	g.live(r, day(2.2), day(2.21))
+	require.Empty(t, ofState(r.out.Alerts, alert.Resolved), "another rule's alert was accepted")
+	ids := map[alert.ID]bool{}
+	for _, a := range fired {
+		if !ids[a.ID] {
+			ids[a.ID] = true
+			r.e.Accept(Acceptance{Alert: a.Key, At: day(2.21), By: "ann"})
+		}
+	}
+	g.live(r, day(2.21), day(2.22))
+	over := ofState(r.out.Alerts, alert.Resolved)
+	require.Len(t, over, len(ids))
+	for _, a := range over {
+		require.Contains(t, a.Reason, "ann accepted ")
+	}
+	r.out = Output{}
+	g.live(r, day(2.22), day(4))
+	require.Empty(t, r.out.Alerts)
+	g.fail["alpha"] = .5
+	g.live(r, day(4), day(4).Add(5*time.Minute))
+	require.NotEmpty(t, firing(r.out.Alerts))
+}

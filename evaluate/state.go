@@ -61,6 +61,7 @@ type tenantState struct {
 	resend, dirty               bool
 	due                         int64
 	alerts, shadow              []alert.Alert // not handed out yet
+	accepted                    []acceptance  // by people, oldest first; the caller keeps them
 }
 
 func newTenantState(o Options, id tenant.ID) *tenantState {

@@ -91,10 +91,12 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			w.vol = &detect.Traffic{}
 		}
 		d := w.vol.Step(p, v, s)
-		if lasts := step.End - w.onset; w.firing && !d.Changed && lasts > r.accepts() {
-			d = m.accept(ci, w, r)
+		if lasts, by := step.End-w.onset, ts.acceptedBy(m, standing{r, c, w}, step.End); w.firing && !d.Changed && by != "" {
+			d = m.accept(ci, w, by+" accepted its new volume as the usual one")
+		} else if w.firing && !d.Changed && lasts > r.accepts() {
+			d = m.accept(ci, w, "after "+days(r.accepts())+" its new volume is taken as the usual one")
 		} else if w.firing && lasts > offerAfter && w.raised != nil {
-			w.raised.why = "it has lasted for a day: this may be the new normal, and after " + days(r.accepts()) + " it is taken as that"
+			w.raised.why = "it has lasted for a day: this may be the new normal; somebody may accept it, and after " + days(r.accepts()) + " it is taken as that"
 		}
 		w.follow(&d, s.End)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
@@ -175,7 +177,7 @@ func (m *meter) fresh(ci int, a, b int64) bool {
 }
 
 // accept takes the cell's new volume as the usual one: it is learned anew.
-func (m *meter) accept(ci int, w *watch, r *ruleState) detect.Decision {
+func (m *meter) accept(ci int, w *watch, why string) detect.Decision {
 	switch {
 	case w.trial: // it waits for those in force
 	case ci == 0:
@@ -185,7 +187,7 @@ func (m *meter) accept(ci int, w *watch, r *ruleState) detect.Decision {
 	}
 	w.vol = nil
 	if w.raised != nil {
-		w.raised.why = "after " + days(r.accepts()) + " its new volume is taken as the usual one"
+		w.raised.why = why
 	}
 	return detect.Decision{Changed: true}
 }

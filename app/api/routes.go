@@ -87,6 +87,7 @@ func (s *Server) documents() []web.Route {
 		{Method: "DELETE", Path: "/api/v1/tokens/{id}", Summary: "Revoke a token", Roles: adminOnly, Status: http.StatusNoContent, Handle: s.revokeToken},
 
 		{Method: "GET", Path: "/api/v1/alerts", Summary: "List alerts", Roles: readers, Response: List[AlertAnswer]{}, Handle: s.listAlerts},
+		{Method: "POST", Path: "/api/v1/alerts/{id}/accept", Summary: "Take what a firing alert shows as its tenant's new normal: the alert ends and its rule learns from there", Roles: responders, Response: AlertAnswer{}, Handle: s.acceptAlert},
 		{Method: "GET", Path: "/api/v1/incidents", Summary: "List incidents, the newest first", Roles: readers, Response: List[IncidentAnswer]{}, Handle: s.listIncidents},
 		{Method: "GET", Path: "/api/v1/incidents/{id}", Summary: "One incident, by id or number", Roles: readerLink, Response: IncidentAnswer{}, Handle: s.getIncident},
 		{Method: "GET", Path: "/api/v1/incidents/{id}/picture", Summary: "The chart at the firing time, a PNG", Kind: web.Raw, Roles: readerLink, Handle: s.getPicture},

@@ -91,6 +91,9 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 	if err := h.loadFactors(ctx, p, s); err != nil {
 		return err
 	}
+	if err := h.loadAccepted(ctx, p, s); err != nil {
+		return err
+	}
 	if err := h.loadSources(ctx, p, s); err != nil {
 		return err
 	}

@@ -72,6 +72,11 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 			records++
 		}
 	}
+	gone, err := forgetAccepted(tx, id)
+	if err != nil {
+		return 0, err
+	}
+	records += gone
 	tried, err := tx.ListPrefix(trials, string(id)+"/")
 	if err != nil {
 		return 0, err

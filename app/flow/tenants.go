@@ -218,6 +218,9 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	}
 	tx.Delete(tenants, string(id))
 	tx.Delete(cells, string(id))
+	if _, err := forgetAccepted(tx, id); err != nil {
+		return err
+	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
 	// Its alerts end with the same commit: after it nobody would know of them.
 	h.engine.RemoveTenant(id)

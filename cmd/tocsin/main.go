@@ -45,6 +45,7 @@ type cli struct {
 	Profile  profileCmd  `cmd:"" help:"Explain a tenant's profile, override it, and keep it from following."`
 	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
 	Cluster  clusterCmd  `cmd:"" help:"Look at the replicas."`
+	Accept   acceptCmd   `cmd:"" help:"Take what a firing alert shows as its tenant's new normal."`
 	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`
 	Backtest backtestCmd `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
 	OnCall   oncallCmd   `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`

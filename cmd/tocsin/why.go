@@ -25,6 +25,18 @@ func (t whyCmd) Run(ctx context.Context, c *client) error {
 	return c.print(a, []string{"WHEN (UTC)", "WHAT", "WHO", "WHY"}, rows)
 }
 
+type acceptCmd struct {
+	Alert string `arg:"" help:"Id of a firing alert (alt_...)."`
+}
+
+func (t acceptCmd) Run(ctx context.Context, c *client) error {
+	var a api.AlertAnswer
+	if err := c.call(ctx, http.MethodPost, "/api/v1/alerts/"+url.PathEscape(t.Alert)+"/accept", nil, &a); err != nil {
+		return err
+	}
+	return c.print(a, nil, [][]string{{"accepted as the new normal of " + string(a.Tenant) + ": " + a.Reason}})
+}
+
 type itsmCmd struct {
 	Check itsmCheck `cmd:"" help:"Say whether a ticket system can be used as configured."`
 }

@@ -1,0 +1,78 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// A person's word that what an alert shows is the new normal is stored before it is
+// acted on: a start gives it to the engine again, so that steps that are replayed end
+// the alert as they did.
+
+const (
+	accepted  = "accepted" // evaluate.Acceptance by tenant/alert
+	leastOnce = time.Hour  // an alert has lasted before it can be accepted: less is no level
+)
+
+// Accept takes what a firing alert of a tenant shows as the usual from now on.
+func (h *Handler) Accept(tx *partition.Tx, id tenant.ID, of alert.ID, by string) (alert.Alert, error) {
+	var a alert.Alert
+	ok, err := tx.Get(alerts, string(of), &a)
+	switch {
+	case err != nil:
+		return a, err
+	case !ok || a.Tenant != id:
+		return a, problem.New(problem.NotFound, "there is no such alert")
+	case a.State != alert.Firing:
+		return a, problem.New(problem.Conflict, "the alert is over: there is nothing to accept")
+	case !a.Kind.Ratio() && a.Kind != rule.Traffic:
+		return a, problem.New(problem.Invalid, "a rule of kind %s learns nothing that could be accepted", a.Kind).
+			WithHint("change the rule, or override it for this tenant: tocsin profile override")
+	case tx.Now().Sub(a.OnsetAt) < leastOnce:
+		return a, problem.New(problem.Conflict, "the alert has lasted for less than an hour: what the new level is cannot be known yet").
+			WithHint("accept it when it has lasted for an hour")
+	}
+	v := evaluate.Acceptance{Alert: a.Key, At: tx.Now().UTC(), By: by}
+	if err := tx.Put(accepted, string(id)+"/"+string(of), "acceptance", 1, v); err != nil {
+		return a, err
+	}
+	tx.Log(ledger.Entry{Subject: "alert/" + string(of), Refs: []string{TenantSubject(id)}, Kind: "alert.accepted", Actor: by,
+		Reason: fmt.Sprintf("%s accepted what it shows as the new normal: %s", by, a.Reason)})
+	tx.After(func() { h.engine.Accept(v) })
+	return a, nil
+}
+
+// forgetAccepted drops what was accepted of a tenant.
+func forgetAccepted(tx *partition.Tx, id tenant.ID) (records int, err error) {
+	list, err := tx.ListPrefix(accepted, string(id)+"/")
+	for _, r := range list {
+		tx.Delete(accepted, r.Key)
+	}
+	return len(list), err
+}
+
+// loadAccepted gives the engine what was accepted before a start.
+func (h *Handler) loadAccepted(ctx context.Context, p store.Partition, s store.Store) error {
+	records, err := partition.All(ctx, s, p, accepted)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		v, err := decode[evaluate.Acceptance](r)
+		if err != nil {
+			return err
+		}
+		h.engine.Accept(v)
+	}
+	return nil
+}
