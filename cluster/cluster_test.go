@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,12 +78,15 @@ func TestSecretsMustBeLong(t *testing.T) {
 
 func TestEveryoneMustAnswer(t *testing.T) {
 	status := map[string]int{}
+	var mu sync.Mutex
 	asked := map[string]int{}
 	serve := func(id string) store.Member {
 		status[id] = http.StatusNoContent
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			require.Equal(t, "Replica s3cret", r.Header.Get("Authorization"))
 			require.Equal(t, "me", r.Header.Get(cluster.Forwarded))
+			mu.Lock()
+			defer mu.Unlock()
 			asked[id]++
 			w.WriteHeader(status[id])
 		}))

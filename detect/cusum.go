@@ -45,6 +45,18 @@ type guards struct{ slow, hard int64 }
 // 60% of all events since the onset failed, most of that time was bad.
 func guarded(length int64) guards { return guards{slowGuard + 2*length, hardGuard + length} }
 
+// sure is the guard of a total failure, once the step is added: what failed of all
+// events since the onset is at least the part of that time that was bad, for no more
+// than all can fail. Where that part alone is the guard and a quarter more, the step's
+// blur needs no allowance.
+func (c *cusum) sure(s *Step, guard int64) int64 {
+	n, k := c.n+s.N, c.k+s.K
+	if k < hardRatio*n {
+		return guard
+	}
+	return min(guard, int64(1.25*hardGuard*n/k))
+}
+
 // add moves the test by a step whose evidence is x. A burst is held down twice: a
 // step adds at most half of what is needed, and the score cannot rise above the
 // share of the guard's time that bad evidence spans. So no burst shorter than the

@@ -161,7 +161,7 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 		share = 1 / (1 + dispersion*(s.N-1))
 	}
 	guard := guarded(s.End - s.Start)
-	d.hard.add(s, share*d.memo.hard.evidence(s.N, s.K), d.memo.h+hardCost, guard.hard)
+	d.hard.add(s, share*d.memo.hard.evidence(s.N, s.K), d.memo.h+hardCost, d.hard.sure(s, guard.hard))
 	if p.Young { // a prior is not known well enough for small faults: they must not wait for the day when they may fire
 		d.slow, d.short, d.long = cusum{}, window{}, window{}
 	} else {

@@ -145,6 +145,28 @@ func TestABlipFiresAtNoOffset(t *testing.T) {
 	}
 }
 
+// A total failure of 20 s fires nowhere either; one that fills two steps does with the
+// second: nobody waits for a third to be sure that it lasted.
+func TestATotalFailureNeedsNoThirdStep(t *testing.T) {
+	run := func(offset, lasts float64) (firedAt int64) {
+		d, b := &ErrorRatio{}, taught(100, 0.01)
+		for i := int64(0); i < 100; i++ {
+			from, to := float64(i)*15, float64(i+1)*15
+			bad := math.Max(0, math.Min(to, 600+offset+lasts)-math.Max(from, 600+offset))
+			step := Step{Start: testStart + i*stepMillis, End: testStart + (i+1)*stepMillis, N: 1500, K: 15 + 99*bad, Coverage: 1}
+			if d.Step(at16(), b, step).Firing {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	for offset := 0.0; offset < 15; offset++ {
+		require.Zero(t, run(offset, 20), "offset %g s", offset)
+	}
+	require.Equal(t, int64(42), run(0, 30))
+	require.LessOrEqual(t, run(7, 60), int64(43))
+}
+
 func TestRecoveryClears(t *testing.T) {
 	for _, c := range []struct{ rate, least, most float64 }{{100, 75, 120}, {1, 75, 240}, {0.1, 240, 900}, {0.01, 600, 5400}} {
 		d, b, s := &ErrorRatio{}, taught(c.rate, 0.01), newStream(c.rate)
@@ -172,7 +194,7 @@ func TestPartialRecoveryGoesOnFiring(t *testing.T) {
 			step.K = 0.9 // six percent
 		}
 		decision := d.Step(at16(), b, step)
-		require.Equal(t, i >= 2, decision.Firing, "step %d", i)
+		require.Equal(t, i >= 1, decision.Firing, "step %d", i)
 	}
 }
 

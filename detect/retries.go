@@ -7,13 +7,13 @@ import "math"
 // fail are missing from them, retries come on top.
 
 const (
-	leastRetries = 1.0  // a minute, of a customer whose retries matter
-	mostRetries  = 30.0 // more is a machine, and no customer
-	againRatio   = 1.5  // failing payments of a fault for one that is missing: people try again
-	volumeSize   = 25.0 // of the negative binomial of successes: the expected volume is known to a fifth
-	retriesPrior = 1.0  // nats that the rate of one customer's retries takes to be fitted
-	hardSure     = 2.0  // nats by which a total failure must be likelier than one customer's retries
-	softSure     = -2.0 // the same of a partial one: only what is clearly retries does not fire
+	leastRetries = 1.0       // a minute, of a customer whose retries matter
+	mostRetries  = 30.0      // more is a machine, and no customer
+	againRatio   = 1.5       // failing payments of a fault for one that is missing: people try again
+	volumeSize   = 25.0      // of the negative binomial of successes: the expected volume is known to a fifth
+	retriesPrior = 1.0       // nats that the rate of one customer's retries takes to be fitted
+	hardSure     = 2.0       // nats by which a total failure must be likelier than one customer's retries
+	softSure     = -2.0      // the same of a partial one: only what is clearly retries does not fire
 	retriesHold  = 900_000   // ms that a suspicion is held
 	longHold     = 3_600_000 // and while it is clearly retries: a customer gives up within the hour
 	clearlySure  = -20.0     // nats
