@@ -1,11 +1,12 @@
 package impact
 
-// steps are the parts of the volume that a call needs where a policy names none, by
-// how many tenants there are. A team bears a few false pages a week, and a tenant's
+// steps are the least parts of the volume that a call needs where a policy names none,
+// by how many tenants there are. A team bears a few false pages a week, and a tenant's
 // rules may raise a false alert every three months: up to some forty tenants all of
 // them may call. Beyond that only as many as the budget bears, which are the largest
-// ones: sizes of tenants differ by factors of thousands, so that one in a hundred of
-// the volume singles out the tenth that has most of it. Night is stricter.
+// ones: sizes of tenants differ by factors of thousands, and those that have most of
+// the volume lose most in faults and hardly ever ring for one customer. Night is
+// stricter.
 var steps = []struct {
 	upTo       int // tenants; 0: any number
 	day, night float64
@@ -13,10 +14,18 @@ var steps = []struct {
 	{10, 0, 0},
 	{40, 0, 0.01},
 	{150, 0.005, 0.01},
-	{1000, 0.01, 0.015},
-	{5000, 0.003, 0.006},
+	{1000, 0.0025, 0.00375},
+	{5000, 0.0015, 0.003},
 	{0, 0.001, 0.002},
 }
+
+// From equalFrom tenants on a call needs somewhat more than an equal part, at night a
+// half more than that: where all are of one size none calls by itself.
+const (
+	equalFrom = 150
+	equalPart = 1.2
+	nightPart = 1.5
+)
 
 const (
 	dayTenants   = 3 // have nothing in common by chance within a quarter of an hour
@@ -38,7 +47,11 @@ func AtNight(tenants int) Floor {
 func shares(tenants int) (day, night float64) {
 	for _, s := range steps {
 		if tenants <= s.upTo || s.upTo == 0 {
-			return s.day, s.night
+			day, night = s.day, s.night
+			if equal := equalPart / float64(tenants); tenants > equalFrom {
+				day, night = max(day, equal), max(night, nightPart*equal)
+			}
+			return day, night
 		}
 	}
 	return 0, 0

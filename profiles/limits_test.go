@@ -16,11 +16,11 @@ func TestLimits(t *testing.T) {
 	late := time.Date(2026, 3, 2, 21, 30, 0, 0, time.UTC) // half past ten in Berlin
 
 	l := p.Impact.Limits(300, berlin, day)
-	require.Equal(t, 0.01, l.Share)
+	require.InDelta(t, 0.004, l.Share, 1e-9)
 	require.Equal(t, 3, l.Tenants)
 	require.Empty(t, l.Night)
 	l = p.Impact.Limits(300, berlin, late)
-	require.Equal(t, 0.015, l.Share)
+	require.InDelta(t, 0.006, l.Share, 1e-9)
 	require.Equal(t, "22:00-07:00 Europe/Berlin", l.Night)
 	require.Empty(t, p.Impact.Limits(300, time.UTC, late).Night)
 
