@@ -11,7 +11,7 @@ import (
 // of many.
 
 const (
-	perCustomer = 3       // failures of one newly failing customer that count
+	perCustomer = 1.5     // failures of one newly failing customer that count: a fault has people try again, and what usual failures leave must not be room for one who tries on and on
 	peopleFade  = 300_000 // ms after which what is left of that counts 1/e
 )
 
