@@ -6,14 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples/history"
-	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -84,9 +81,9 @@ func expressions(rules flow.Rules) (out []string) {
 // found sorts an answer by tenant.
 func (a *App) found(answer []history.Value) map[tenant.ID][]evaluate.Found {
 	out := map[tenant.ID][]evaluate.Found{}
-	nobody, many := 0, 0
+	names, nobody, many := a.o.Config.Labels, 0, 0
 	for _, s := range answer {
-		f, ok := a.foundOf(s.Labels)
+		f, ok := evaluate.FoundIn(s.Labels, names.Tenant, names.Environment, a.o.Config.Environment)
 		switch {
 		case !ok:
 			nobody++
@@ -102,22 +99,4 @@ func (a *App) found(answer []history.Value) map[tenant.ID][]evaluate.Found {
 		a.log.Warn("a rule's query gave series that are not used", "without_label_"+a.o.Config.Labels.Tenant, nobody, "too_many_for_a_tenant", many, slog.Int("limit", mostFound))
 	}
 	return out
-}
-
-// foundOf is whose a series is; ok is false when it names no tenant.
-func (a *App) foundOf(ls labels.Labels) (f evaluate.Found, ok bool) {
-	names := a.o.Config.Labels
-	f.Environment = a.o.Config.Environment
-	ls.Range(func(l labels.Label) { // sorted
-		switch l.Name {
-		case names.Tenant:
-			f.Tenant = tenant.ID(l.Value)
-		case names.Environment:
-			f.Environment = l.Value
-		case labels.MetricName, "service":
-		default:
-			f.Slice = append(f.Slice, sli.Dim{Label: l.Name, Value: l.Value})
-		}
-	})
-	return f, f.Tenant != ""
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/detect"
-	"github.com/tocsin-alerting/tocsin/detect/histogram"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -281,20 +280,6 @@ func (c *coder) cell(m *meter, cl *cell) {
 	}
 }
 
-func (c *coder) latency(l **latency) {
-	some := *l != nil
-	if c.bools(&some); !some {
-		return
-	}
-	if c.reading {
-		*l = &latency{}
-	}
-	v := *l
-	c.ints(&v.from, &v.shape.At)
-	c.floats(&v.choice.Le, &v.choice.Usual, &v.choice.Lower, &v.choice.N)
-	list(c, &v.shape.Edges, func(e *histogram.Edge) { c.floats(&e.Le, &e.Below, &e.N) })
-}
-
 func (c *coder) slice(s *sli.Slice) {
 	dims := []sli.Dim(*s)
 	list(c, &dims, func(d *sli.Dim) {
@@ -325,10 +310,6 @@ func (c *coder) watch(w *watch) {
 	if c.version >= 8 {
 		c.level(&w.level)
 	}
-}
-
-func (c *coder) mix(x *mix) {
-	c.floats(&x.n[0], &x.n[1], &x.expected[0], &x.expected[1])
 }
 
 func (c *coder) raised(r **raised) {

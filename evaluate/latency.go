@@ -284,3 +284,17 @@ func (c *cell) slower(le float64) (share float64, ok bool) {
 	share, n := c.latency.shape.Over(le)
 	return share, n > 0
 }
+
+func (c *coder) latency(l **latency) {
+	some := *l != nil
+	if c.bools(&some); !some {
+		return
+	}
+	if c.reading {
+		*l = &latency{}
+	}
+	v := *l
+	c.ints(&v.from, &v.shape.At)
+	c.floats(&v.choice.Le, &v.choice.Usual, &v.choice.Lower, &v.choice.N)
+	list(c, &v.shape.Edges, func(e *histogram.Edge) { c.floats(&e.Le, &e.Below, &e.N) })
+}

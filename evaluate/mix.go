@@ -99,3 +99,7 @@ func (m *meter) followMix(r *ruleState, n, k []float64, length, youngFor int64) 
 		}
 	}
 }
+
+func (c *coder) mix(x *mix) {
+	c.floats(&x.n[0], &x.n[1], &x.expected[0], &x.expected[1])
+}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -19,6 +21,24 @@ type Found struct {
 	Tenant      tenant.ID
 	Slice       sli.Slice // its other labels, sorted
 	Value       float64
+}
+
+// FoundIn reads whose a series of an answer is by its labels; ok is false when it
+// names no tenant. environment is that of a series that names none.
+func FoundIn(ls labels.Labels, tenantLabel, environmentLabel, environment string) (f Found, ok bool) {
+	f.Environment = environment
+	ls.Range(func(l labels.Label) { // sorted
+		switch l.Name {
+		case tenantLabel:
+			f.Tenant = tenant.ID(l.Value)
+		case environmentLabel:
+			f.Environment = l.Value
+		case labels.MetricName, "service":
+		default:
+			f.Slice = append(f.Slice, sli.Dim{Label: l.Name, Value: l.Value})
+		}
+	})
+	return f, f.Tenant != ""
 }
 
 // Asked is what stands of one rule of kind promql for one tenant. It is stored, so

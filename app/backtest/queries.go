@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -16,7 +15,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples/history"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
-	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -62,7 +60,7 @@ func Ask(ctx context.Context, src recorded.Stored, o Options, from, to time.Time
 			}
 			m, _ := res.Value.(promql.Matrix)
 			for _, s := range m {
-				f, ok := o.found(s.Metric)
+				f, ok := evaluate.FoundIn(s.Metric, o.TenantLabel, o.EnvironmentLabel, cmp.Or(o.Environment, "production"))
 				if !ok {
 					continue
 				}
@@ -79,23 +77,6 @@ func Ask(ctx context.Context, src recorded.Stored, o Options, from, to time.Time
 		}
 	}
 	return out, nil
-}
-
-// found is whose a series is; ok is false when it names no tenant.
-func (o Options) found(ls labels.Labels) (f evaluate.Found, ok bool) {
-	f.Environment = cmp.Or(o.Environment, "production")
-	ls.Range(func(l labels.Label) { // sorted
-		switch l.Name {
-		case o.TenantLabel:
-			f.Tenant = tenant.ID(l.Value)
-		case o.EnvironmentLabel:
-			f.Environment = l.Value
-		case labels.MetricName, "service":
-		default:
-			f.Slice = append(f.Slice, sli.Dim{Label: l.Name, Value: l.Value})
-		}
-	})
-	return f, f.Tenant != ""
 }
 
 // at gives what an expression had at a time that was asked.

@@ -24,7 +24,7 @@ func (r *Replay) measure(now time.Time) {
 	r.measureAt = now.Truncate(time.Hour).Add(time.Hour)
 	spec, ok := r.o.Policy.VolumeSLI()
 	for id := range r.tenants {
-		if tpm, observed := r.engine.Volume(id, r.o.Environment, spec, now); ok && observed >= flow.MeasuredAfter {
+		if tpm, observed := r.engine.Volume(id, r.o.Environment, spec, now); ok && observed >= flow.KnownAfter {
 			r.scale.Set(id, tpm)
 		}
 	}

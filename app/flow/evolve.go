@@ -20,8 +20,10 @@ import (
 )
 
 const (
-	lookEvery  = time.Hour      // at every tenant's volume
-	knownAfter = 12 * time.Hour // of the last day observed: then its mean is the tenant's volume
+	lookEvery = time.Hour // at every tenant's volume
+	// KnownAfter is how much of the last day must have been observed before its mean is
+	// the tenant's volume.
+	KnownAfter = 12 * time.Hour
 )
 
 // lookSoon has the partition's tenants looked at once an hour, and when something of
@@ -68,7 +70,11 @@ func (h *Handler) follow(tx *partition.Tx, t tenant.Tenant, author, cause string
 		return profiles.Triple{}, err
 	}
 	was := partition.Payload(c)
-	change := evolution.Look(c.State, h.volume(t, c, tx.Now()), tx.Now())
+	in := h.volume(t, c, tx.Now())
+	if in.Known {
+		h.s.scale().Set(t.ID, in.TPM)
+	}
+	change := evolution.Look(c.State, in, tx.Now())
 	c.State = change.State
 	tx.Log(logged(t.ID, change.Ledger)...)
 	c.endOverrides(tx, t.ID)
@@ -88,7 +94,7 @@ func (h *Handler) volume(t tenant.Tenant, c Course, now time.Time) evolution.Inp
 	in := evolution.Input{Settings: EvolutionOf(policy), Promised: t.ExpectedTPM}
 	if spec, ok := policy.VolumeSLI(); ok {
 		perMinute, observed := h.engine.Volume(t.ID, h.s.Settings.Environment, spec, now)
-		in.TPM, in.Known = perMinute, observed >= knownAfter && t.Watched()
+		in.TPM, in.Known = perMinute, observed >= KnownAfter && t.Watched()
 	}
 	in.Held = h.s.heldFor(t, c, policy, now)
 	in.Unseen = c.Proposal != nil && h.s.attempt(t, c, fixed(c, policy, t.ID, now)).proposal == 0

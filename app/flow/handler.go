@@ -47,8 +47,6 @@ type Handler struct {
 	asks     map[tenant.ID][]rule.Rule // of kind promql
 	trying   map[tenant.ID]beside
 	lookAt   time.Time // when the tenants' volumes are looked at next
-	// measureAt is when the volume of the tenants is looked at next.
-	measureAt time.Time
 }
 
 // NewHandler makes the handler of a partition.
@@ -224,7 +222,6 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 	}
 	h.lookSoon(tx)
 	h.advancePools(tx)
-	h.measure(tx)
 	return h.lookAtSources(tx)
 }
 

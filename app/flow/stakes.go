@@ -8,7 +8,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/impact"
 	"github.com/tocsin-alerting/tocsin/incident"
-	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -90,29 +89,4 @@ func HeldPages(p *profiles.Policy, i incident.Incident, a *alert.Alert, document
 		}
 	}
 	return why
-}
-
-// MeasuredAfter is how much of the last day must have been observed before its mean is
-// the tenant's volume.
-const (
-	MeasuredAfter = knownAfter
-	measureEvery  = time.Hour // how much each tenant does
-)
-
-// measure looks once an hour how much the partition's tenants do.
-func (h *Handler) measure(tx *partition.Tx) {
-	if tx.Now().Before(h.measureAt) {
-		return
-	}
-	h.measureAt = tx.Now().Truncate(measureEvery).Add(measureEvery)
-	for id := range h.at {
-		policy, _ := h.s.Rules().Of(id)
-		spec, ok := policy.VolumeSLI()
-		if !ok {
-			continue
-		}
-		if tpm, observed := h.engine.Volume(id, h.s.Settings.Environment, spec, tx.Now()); observed >= MeasuredAfter {
-			h.s.scale().Set(id, tpm)
-		}
-	}
 }
