@@ -16,6 +16,7 @@ type Decision struct {
 	// Expected is how many events there should have been since Onset; of volumes only.
 	Expected float64
 	Hard     bool // firing, and at least 60% were failing at some time since Onset
+	Mending  bool // firing, and the newest steps speak for health
 }
 
 type test uint8
@@ -284,6 +285,7 @@ func (d *ErrorRatio) describe(u *usual, out *Decision) {
 	slowNeeded, hardNeeded := d.memo.h+slowCost, d.memo.h+hardCost
 	if a := &d.alarm; a.by != none {
 		out.Firing, out.Hard, out.Onset, out.N, out.K = true, a.hard, a.onset, a.n, a.k
+		out.Mending = a.health.score > 0
 		out.Test = a.by.String()
 		switch a.by {
 		case slow:

@@ -160,6 +160,7 @@ func (d *Traffic) describe(needed float64, out *Decision) {
 	out.Score = lead.score
 	if d.ringing {
 		out.Firing, out.Hard, out.Test = true, d.gone, name
+		out.Mending = d.healthy != 0
 		out.Onset, out.N, out.Expected = d.onset, d.n, d.expected
 		return
 	}

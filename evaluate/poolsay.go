@@ -32,7 +32,7 @@ func (p *Pool) say(r *ruleState, s *stream, d detect.Decision, step detect.Step)
 		if step.End-w.raised.said < sayAgainAfter && !worse {
 			return
 		}
-		w.raised.said, w.raised.ev = step.End, ev
+		w.raised.tell(step.End, ev, d.Mending)
 	}
 	a := p.alert(r, s, step.End)
 	if !w.firing {

@@ -70,7 +70,7 @@ func (ts *tenantState) say(m *meter, g standing, d detect.Decision, step detect.
 		if step.End-w.raised.said < sayAgainAfter && !worse {
 			return
 		}
-		w.raised.said, w.raised.ev = step.End, ev
+		w.raised.tell(step.End, ev, d.Mending)
 	}
 	a := ts.alert(m, g, step.End)
 	if !w.firing {
@@ -98,6 +98,16 @@ func (r *raised) worsen(s rule.Severity, why string) bool {
 	}
 	r.severity, r.why = s, why
 	return true
+}
+
+// tell keeps evidence for what is said at a time (ms). While it mends, what was said last
+// stands: who reads of a fault that is over wants to know how bad it was, not how much
+// went well until that was sure.
+func (r *raised) tell(at int64, ev alert.Evidence, mending bool) {
+	if r.said == 0 || !mending {
+		r.ev = ev
+	}
+	r.said = at
 }
 
 // over resolves the alert of w.
