@@ -62,6 +62,7 @@ type Line struct {
 	Reason   string            `json:"reason"`
 	Hop      *Hop              `json:"hop"`
 	PagedAt  time.Time         `json:"-"` // when that call was; zero when there was none
+	Unheard  string            `json:"-"` // why its incident called nobody when it joined; empty: it did, or had nobody to call
 }
 
 // Hop is the failing hop, where traces name it.

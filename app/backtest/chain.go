@@ -148,7 +148,7 @@ func (c *chain) apply(ch incident.Change, cause alert.ID, now time.Time) {
 	}
 	for _, a := range n.Alerts {
 		if l := c.firing[a.ID]; l != nil && l.Incident == 0 {
-			l.Incident = n.Number
+			l.Incident, l.Unheard = n.Number, n.Unheard()
 		}
 	}
 	if ch.Page == nil {

@@ -10,7 +10,8 @@ import (
 // found is what a detector said of one fault.
 type found struct {
 	first, paged time.Time
-	calls        int
+	alert        Alert   // the first
+	pages        []Alert // that called for it
 }
 
 // judge scores alerts by the world's truth, for a team that has so many tenants.
@@ -45,11 +46,13 @@ func (c *court) judge(name string, all []Alert, team int) Result {
 			continue
 		}
 		for _, f := range about {
-			said[f].first = earlier(said[f].first, a.At)
+			if x := said[f]; x.first.IsZero() || a.At.Before(x.first) {
+				x.first, x.alert = a.At, a
+			}
 		}
 		if f := said[about[0]]; !a.Paged.IsZero() { // a page is about the tenant's own fault, if it has one
 			f.paged = earlier(f.paged, a.Paged)
-			f.calls++
+			f.pages = append(f.pages, a)
 		}
 	}
 	c.wrong(&r, team)
@@ -57,6 +60,9 @@ func (c *court) judge(name string, all []Alert, team int) Result {
 	r.settle()
 	return r
 }
+
+// manyTenants share a fault that is to be heard of at once, and once.
+const manyTenants = 20
 
 // blind is how long a source may be silent before it is said.
 const blind = 5 * time.Minute
@@ -139,6 +145,7 @@ func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
 		kind.count(is)
 		r.Kinds[f.Name] = kind
 		r.lost += f.Transacts
+		r.Told = append(r.Told, c.told(f, at))
 		if !is {
 			r.Missed = append(r.Missed, c.missed(f, all))
 		}
@@ -149,7 +156,7 @@ func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
 				r.in60 += f.Transacts
 			}
 		}
-		if called && call <= 5*time.Minute {
+		if called && call <= soon {
 			r.in5 += f.Transacts
 		}
 		if f.Critical() {
@@ -158,9 +165,9 @@ func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
 				r.critical = append(r.critical, delay)
 			}
 		}
-		if f.Touched() >= 20 {
+		if f.Touched() >= manyTenants {
 			r.Shared.count(called)
-			r.calls += at.calls
+			r.calls += len(at.pages)
 			if called {
 				r.shared = append(r.shared, call)
 			}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,7 +65,11 @@ func one(t *testing.T, p plan) ([]Result, error) {
 		teams = append(teams, p.large)
 	}
 	began := time.Now()
-	w, rs, err := Run(Config{World: world.Config{Seed: p.seed, Count: p.tenants, Learn: days(p.learn), Score: days(p.scored), Scrape: time.Duration(p.scrape) * time.Second},
+	shared, err := sharedADay()
+	if err != nil {
+		return nil, err
+	}
+	w, rs, err := Run(Config{World: world.Config{Seed: p.seed, Count: p.tenants, Learn: days(p.learn), Score: days(p.scored), Scrape: time.Duration(p.scrape) * time.Second, Shared: shared},
 		Policy: policy, Catalog: catalog.Default(), Teams: teams})
 	if err != nil {
 		return nil, err
@@ -72,6 +77,17 @@ func one(t *testing.T, p plan) ([]Result, error) {
 	t.Logf("TOCSIN_QUALITY=%s: %d cells, scored from %s, %d faults, %d of them detectable, in %s\n%s\n%s", p, len(w.Cells), w.Scored().Format(time.DateOnly), len(w.Faults),
 		rs[0].Faults.All, time.Since(began).Round(time.Second), Table(rs), Breakdown(rs[0]))
 	return rs, nil
+}
+
+// sharedADay reads TOCSIN_QUALITY_SHARED: so many faults a day that many tenants share, one
+// after the other. For development; the worlds that count have one in two days.
+func sharedADay() (perDay float64, err error) {
+	if v := os.Getenv("TOCSIN_QUALITY_SHARED"); v != "" {
+		if perDay, err = strconv.ParseFloat(v, 64); err != nil {
+			return 0, fmt.Errorf("TOCSIN_QUALITY_SHARED=faults a day: %w", err)
+		}
+	}
+	return perDay, nil
 }
 
 // development are the seeds that detectors may be tuned on. The ones that count are

@@ -46,10 +46,12 @@ func Breakdown(r Result) string {
 		fmt.Fprintf(&b, " %s %.2f;", k, r.Bands[k])
 	}
 	fmt.Fprintf(&b, "\nPages per incident that called: %.2f. A dead source and its backlog: %d incident of the source; %d alerts, %d pages of its tenants.\n", r.PagesPerIncident, r.SourcePages, r.DeadAlerts, r.DeadPages)
+	b.WriteString("\n" + Losses(r))
 	return b.String()
 }
 
-// List is the false alerts and the missed faults, one a line, as tab-separated values.
+// List is the false alerts, the missed faults and what was made of each fault, one a line,
+// as tab-separated values.
 func List(r Result) string {
 	var b strings.Builder
 	b.WriteString("cause\tat\tminutes\ttenant\ttps\trule\tslice\tcritical\tpaged\twhy\n")
@@ -62,6 +64,7 @@ func List(r Result) string {
 		f := m.Fault
 		fmt.Fprintf(&b, "%s\t%s\t%.0f\t%s\t%.3f\t%s\t%s\t%.0f\t%v\n", f.Name, f.From.UTC().Format(time.RFC3339), f.To.Sub(f.From).Minutes(), f.Tenant, m.TPS, f.Acquirer, f.Country, m.Nats, m.Rang)
 	}
+	b.WriteString(toldList(r))
 	return b.String()
 }
 

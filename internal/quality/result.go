@@ -33,6 +33,7 @@ type Result struct {
 	Alerts, Pages int
 	Wrong         []Wrong // false alerts
 	Missed        []Miss
+	Told          []Told // of every detectable fault
 	FalseAlerts   float64
 	Informed      float64            // of tenants that count failing customers
 	Uninformed    float64            // of those that do not
@@ -106,7 +107,7 @@ func Sum(rs []Result) Result {
 	out := newResult(rs[0].Name)
 	for _, r := range rs {
 		out.Alerts, out.Pages, out.Wrong = out.Alerts+r.Alerts, out.Pages+r.Pages, append(out.Wrong, r.Wrong...)
-		out.Missed = append(out.Missed, r.Missed...)
+		out.Missed, out.Told = append(out.Missed, r.Missed...), append(out.Told, r.Told...)
 		out.DeadAlerts, out.DeadPages, out.SourcePages = out.DeadAlerts+r.DeadAlerts, out.DeadPages+r.DeadPages, out.SourcePages+r.SourcePages
 		out.Faults, out.Critical, out.Shared = out.Faults.plus(r.Faults), out.Critical.plus(r.Critical), out.Shared.plus(r.Shared)
 		for k, n := range r.ByCause {

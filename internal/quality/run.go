@@ -83,7 +83,7 @@ func alerts(lines []backtest.Line, end time.Time) (out []Alert) {
 		if l.Severity == "info" {
 			continue
 		}
-		a := Alert{Tenant: l.Tenant, Rule: l.Rule, Slice: l.Slice, At: l.StartsAt, End: end, Critical: l.Severity == "critical", Incident: l.Incident, Reason: l.Reason}
+		a := Alert{Tenant: l.Tenant, Rule: l.Rule, Slice: l.Slice, At: l.StartsAt, End: end, Critical: l.Severity == "critical", Incident: l.Incident, Reason: l.Reason, Unheard: l.Unheard}
 		if l.EndsAt != nil {
 			a.End = *l.EndsAt
 		}

@@ -20,6 +20,7 @@ type Alert struct {
 	Paged    time.Time // somebody was called for it then; zero: nobody was
 	Incident int       // 0: it knows none
 	Reason   string
+	Unheard  string // why it called nobody when it fired; empty: it did, or nobody was to be called
 }
 
 func (a Alert) product() bool { return a.Tenant == string(tenant.Product) }

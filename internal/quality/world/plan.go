@@ -11,8 +11,12 @@ import (
 // as every other one, for one tenant or for all that an acquirer or a country carries.
 func (w *World) plan() {
 	days := w.Score.Hours() / 24
-	for i := range int(math.Ceil(days / 2)) { // shared
+	shared := int(math.Ceil(days * w.Shared))
+	for i := range shared {
 		w.addFault(Kinds[(i+int(w.Seed%6))%len(Kinds)], nil)
+	}
+	if w.Shared > usualShared {
+		w.inTurn()
 	}
 	own := w.src.IntN(len(Kinds))
 	for _, t := range w.Tenants {
@@ -96,4 +100,15 @@ func (w *World) add(f *Fault, from time.Time, length time.Duration) {
 		w.Benign = append(w.Benign, f)
 	}
 	w.upcoming = append(w.upcoming, f)
+}
+
+// inTurn spreads the faults that were drawn so far evenly, so that each is by itself.
+func (w *World) inTurn() {
+	slot := w.Score / time.Duration(len(w.Faults)+1)
+	for i, f := range w.Faults {
+		length := min(f.To.Sub(f.From), slot-time.Hour)
+		room := float64(slot - time.Hour - length)
+		f.From = w.Scored().Add(time.Duration(i)*slot + time.Duration(w.src.Float64()*room)).Truncate(time.Second)
+		f.To = f.From.Add(length)
+	}
 }

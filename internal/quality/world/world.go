@@ -24,7 +24,13 @@ type Config struct {
 	// Informed is the share of tenants that count the customers whose payments
 	// fail; 0 means 0.7, negative none.
 	Informed float64
+	// Shared is how many faults a day many tenants share; 0 means one in two days. Where
+	// there are more they come one after the other.
+	Shared float64
 }
+
+// usualShared is Config.Shared where nothing is said.
+const usualShared = 0.5
 
 // Step is how finely time passes.
 const Step = 15 * time.Second
@@ -104,6 +110,9 @@ func New(c Config) (*World, error) {
 	}
 	if c.Informed == 0 {
 		c.Informed = 0.7
+	}
+	if c.Shared <= 0 {
+		c.Shared = usualShared
 	}
 	if c.Start.IsZero() { // half of the seeds see the clocks change in the scored time, half learn from the days around it
 		scored := summer.Add(-2 * 24 * time.Hour)
