@@ -33,6 +33,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/selfobs"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -74,9 +75,9 @@ type App struct {
 	views    *views.Views
 	door     *samples.Door
 	history  atomic.Pointer[history.Store]
-	querier  atomic.Pointer[history.Querier] // for clients
-	drawing  atomic.Pointer[history.Querier] // for own pictures
-	metadata history.Metadata
+	querier  atomic.Pointer[query.Querier] // for clients
+	drawing  atomic.Pointer[query.Querier] // for own pictures
+	metadata query.Metadata
 	targets  atomic.Pointer[targets]
 	reload   *reloading
 	http     *http.Server

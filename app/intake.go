@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/samples/quota"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -260,14 +261,14 @@ func (a *App) openHistory(from journal.Position) error {
 // configuration, and by tocsin itself for its pictures, which must not wait
 // behind them.
 func (a *App) openQueries(db *history.Store) {
-	own := history.QueryOptions{TenantLabel: a.o.Config.Labels.Tenant, Settle: db.Flush, Now: a.o.Now, Logger: a.log}
-	a.drawing.Store(history.NewQuerier(db.Queryable(), own))
+	own := query.Options{TenantLabel: a.o.Config.Labels.Tenant, Settle: db.Flush, Logger: a.log}
+	a.drawing.Store(query.New(db.Queryable(), own))
 	q := a.config().Limits.Query
 	o := own
 	o.Timeout, o.MaxSamples, o.MaxPoints, o.MaxItems, o.Concurrent = q.Timeout, q.Samples, q.Points, q.Results, q.Concurrent
-	o.Metadata, o.Version = &a.metadata, a.o.Version
+	o.Metadata = &a.metadata
 	o.Exemplars = unpurgedExemplars{db.Exemplars(), a.shared.Directory(), a.o.Config.Labels.Tenant}
-	a.querier.Store(history.NewQuerier(db.Queryable(), o))
+	a.querier.Store(query.New(db.Queryable(), o))
 }
 
 // decode makes what a door attached to a record again: a batch of its kind.
@@ -281,11 +282,11 @@ func (a *App) decode(r journal.Record) (any, error) {
 // said keeps what a sender says of its metrics, for those who query.
 func (a *App) said(whose tenant.ID, list []remotewrite.Metadata) {
 	for _, m := range list {
-		a.metadata.Note(whose, m.Family, history.Meta{Type: m.Type, Help: m.Help, Unit: m.Unit})
+		a.metadata.Note(whose, m.Family, query.Meta{Type: m.Type, Help: m.Help, Unit: m.Unit})
 	}
 }
 
-func (a *App) query() *history.Querier { return a.querier.Load() }
+func (a *App) query() *query.Querier { return a.querier.Load() }
 
 // count reads the history for a chart.
 func (a *App) count(ctx context.Context, environment string, t tenant.ID, spec sli.Spec, slice sli.Slice, from, to time.Time, step time.Duration) ([]dashboards.Point, error) {
@@ -293,9 +294,9 @@ func (a *App) count(ctx context.Context, environment string, t tenant.ID, spec s
 	if q == nil {
 		return nil, problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(time.Second)
 	}
-	fence, sel := history.Fence{Any: true}, sli.Selection{a.o.Config.Labels.Environment: environment}
+	fence, sel := query.Fence{Any: true}, sli.Selection{a.o.Config.Labels.Environment: environment}
 	if t != tenant.Product {
-		fence = history.Fence{Tenants: []tenant.ID{t}}
+		fence = query.Fence{Tenants: []tenant.ID{t}}
 		sel[a.o.Config.Labels.Tenant] = string(t)
 	}
 	counts, err := q.Counts(ctx, fence, spec, sel, slice, from, to, step)

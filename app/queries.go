@@ -10,7 +10,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -50,7 +50,7 @@ func (a *App) ask(ctx context.Context, before []string) []string {
 	answers := flow.Answers{}
 	for _, expr := range exprs {
 		within, cancel := context.WithTimeout(ctx, queryTimeout)
-		res, err := q.Vector(within, history.Fence{Any: true}, expr, now)
+		res, err := q.Vector(within, query.Fence{Any: true}, expr, now)
 		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
@@ -79,7 +79,7 @@ func expressions(rules flow.Rules) (out []string) {
 }
 
 // found sorts an answer by tenant.
-func (a *App) found(answer []history.Value) map[tenant.ID][]evaluate.Found {
+func (a *App) found(answer []query.Value) map[tenant.ID][]evaluate.Found {
 	out := map[tenant.ID][]evaluate.Found{}
 	names, nobody, many := a.o.Config.Labels, 0, 0
 	for _, s := range answer {

@@ -35,7 +35,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples"
-	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -49,7 +49,7 @@ type Server struct {
 	Access   *Access
 	Door     *samples.Door
 	OTLP     []otlp.Door
-	Query    func() *history.Querier // nil result: the history is still opening
+	Query    func() *query.Querier // nil result: the history is still opening
 	Register *register.Register
 	Systems  func() map[string]itsm.System // by configured name, not to be changed
 	Blobs    *blob.Dir

@@ -13,7 +13,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -42,7 +42,7 @@ func Asks(p *profiles.Policy) bool {
 func Ask(ctx context.Context, src recorded.Stored, o Options, from, to time.Time) (*Queries, error) {
 	const points = 10_000
 	o.TenantLabel, o.EnvironmentLabel = cmp.Or(o.TenantLabel, "tenant"), cmp.Or(o.EnvironmentLabel, "environment")
-	q := history.NewQuerier(src.Queryable(), history.QueryOptions{TenantLabel: o.TenantLabel})
+	q := query.New(src.Queryable(), query.Options{TenantLabel: o.TenantLabel})
 	out := &Queries{from: from, given: map[string][]given{}}
 	for _, r := range o.Policy.Rules {
 		if _, done := out.given[r.Expr]; done || r.Kind != string(rule.PromQL) {
@@ -54,7 +54,7 @@ func Ask(ctx context.Context, src recorded.Stored, o Options, from, to time.Time
 			if end.After(to) {
 				end = to
 			}
-			res, err := q.Range(ctx, history.Fence{Any: true}, r.Expr, at, end, askEvery)
+			res, err := q.Range(ctx, query.Fence{Any: true}, query.Ask{Query: r.Expr}, at, end, askEvery)
 			if err != nil {
 				return nil, problem.Wrap(err, problem.From(err).Kind, "rule %s", r.Name)
 			}

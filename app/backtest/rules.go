@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -27,9 +27,9 @@ type RangeFunc func(ctx context.Context, expr string, from, to time.Time, step t
 
 // Evaluator evaluates over recorded data, as a Prometheus would.
 func Evaluator(src recorded.Stored, tenantLabel string) RangeFunc {
-	q := history.NewQuerier(src.Queryable(), history.QueryOptions{TenantLabel: tenantLabel})
+	q := query.New(src.Queryable(), query.Options{TenantLabel: tenantLabel})
 	return func(ctx context.Context, expr string, from, to time.Time, step time.Duration, each func(map[string]string, []int64)) error {
-		res, err := q.Range(ctx, history.Fence{Any: true}, expr, from, to, step)
+		res, err := q.Range(ctx, query.Fence{Any: true}, query.Ask{Query: expr}, from, to, step)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/dashboards"
-	"github.com/tocsin-alerting/tocsin/samples/history"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 	"github.com/tocsin-alerting/tocsin/web/view"
@@ -108,9 +108,9 @@ func (v *Views) slices(ctx context.Context, name string, span dashboards.Span, p
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	fence := history.Fence{Any: p.Any, Tenants: p.Tenants}
+	fence := query.Fence{Any: p.Any, Tenants: p.Tenants}
 	if span.Tenant != tenant.Product {
-		fence = history.Fence{Tenants: []tenant.ID{span.Tenant}}
+		fence = query.Fence{Tenants: []tenant.ID{span.Tenant}}
 	}
 	metric, err := labels.NewMatcher(labels.MatchEqual, labels.MetricName, rl.SLI.Metric)
 	if err != nil {
@@ -118,7 +118,7 @@ func (v *Views) slices(ctx context.Context, name string, span dashboards.Span, p
 	}
 	var out []view.Dim
 	for _, label := range rl.SLI.Slices {
-		found, err := q.LabelValues(ctx, fence, label, history.Question{Matchers: [][]*labels.Matcher{{metric}}, From: span.From, To: span.To, Limit: maxOffered})
+		found, err := q.LabelValues(ctx, fence, label, query.Question{Matchers: [][]*labels.Matcher{{metric}}, From: span.From, To: span.To, Limit: maxOffered})
 		if err != nil {
 			return out // a form with fewer choices is still a form
 		}

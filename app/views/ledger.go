@@ -27,15 +27,15 @@ const (
 	maxRead     = 200_000 // entries
 )
 
-// query is what is looked for in the ledger.
-type query struct {
+// wanted is what is looked for in the ledger.
+type wanted struct {
 	subject, kind, text string
 	from, to            time.Time // zero with a subject: its whole life
 }
 
 // parse reads the form. What cannot be used is said, and left out.
-func (v *Views) parse(r *http.Request, p web.Principal) (q query, fault string) {
-	q = query{subject: search(r, "subject"), kind: search(r, "kind"), text: search(r, "text")}
+func (v *Views) parse(r *http.Request, p web.Principal) (q wanted, fault string) {
+	q = wanted{subject: search(r, "subject"), kind: search(r, "kind"), text: search(r, "text")}
 	for name, into := range map[string]*time.Time{"from": &q.from, "to": &q.to} {
 		s := search(r, name)
 		if s == "" {
@@ -74,7 +74,7 @@ func (v *Views) parse(r *http.Request, p web.Principal) (q query, fault string) 
 	return q, fault
 }
 
-func (q query) takes(e ledger.Entry) bool {
+func (q wanted) takes(e ledger.Entry) bool {
 	return (q.from.IsZero() || !e.At.Before(q.from)) && (q.to.IsZero() || !e.At.After(q.to)) && strings.HasPrefix(e.Kind, q.kind) &&
 		matches(q.text, e.Reason, e.Subject, e.Actor, strings.Join(e.Refs, " "), string(e.Data))
 }
@@ -132,7 +132,7 @@ func (v *Views) ledger(w http.ResponseWriter, r *http.Request, p web.Principal) 
 }
 
 // further leads to the next part of what was found, as of the same moment.
-func (q query) further(r *http.Request, skip int) string {
+func (q wanted) further(r *http.Request, skip int) string {
 	u := &url.URL{Path: r.URL.Path}
 	next := r.URL.Query()
 	next.Set("skip", strconv.Itoa(skip))
@@ -163,7 +163,7 @@ func (v *Views) entryRow(n int, e ledger.Entry, p web.Principal) view.EntryRow {
 
 // read gives the entries of a subject, or of everything in the span; whole is
 // false when there were too many.
-func (v *Views) read(ctx context.Context, q query) (out []ledger.Entry, whole bool, err error) {
+func (v *Views) read(ctx context.Context, q wanted) (out []ledger.Entry, whole bool, err error) {
 	if q.subject != "" {
 		out, err = v.api.Entries(ctx, q.subject)
 		return out, true, err
@@ -176,7 +176,7 @@ func (v *Views) read(ctx context.Context, q query) (out []ledger.Entry, whole bo
 	return out, true, nil
 }
 
-func (v *Views) readPart(ctx context.Context, p store.Partition, q query, out []ledger.Entry) ([]ledger.Entry, bool, error) {
+func (v *Views) readPart(ctx context.Context, p store.Partition, q wanted, out []ledger.Entry) ([]ledger.Entry, bool, error) {
 	after, err := v.begin(ctx, p, q.from)
 	if err != nil {
 		return out, false, err

@@ -11,7 +11,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/samples/history/param"
+	"github.com/tocsin-alerting/tocsin/samples/promapi/param"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 

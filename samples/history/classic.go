@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -56,6 +57,31 @@ func (q classicQuerier) Select(ctx context.Context, sorted bool, hints *storage.
 	slices.SortFunc(found.series, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
 	stored := q.Querier.Select(ctx, true, hints, ms...)
 	return storage.NewMergeSeriesSet([]storage.SeriesSet{stored, found}, 0, storage.ChainedSeriesMerge)
+}
+
+// classicExemplars finds a native series' exemplars by its classic names too.
+type classicExemplars struct{ storage.ExemplarQueryable }
+
+// ExemplarQuerier implements storage.ExemplarQueryable.
+func (c classicExemplars) ExemplarQuerier(ctx context.Context) (storage.ExemplarQuerier, error) {
+	q, err := c.ExemplarQueryable.ExemplarQuerier(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return classicExemplarQuerier{q}, nil
+}
+
+type classicExemplarQuerier struct{ storage.ExemplarQuerier }
+
+// Select implements storage.ExemplarQuerier.
+func (q classicExemplarQuerier) Select(start, end int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
+	all := slices.Clone(sets)
+	for _, ms := range sets {
+		if _, suffix, below, _ := parts(ms); suffix != "" {
+			all = append(all, below)
+		}
+	}
+	return q.ExemplarQuerier.Select(start, end, all...)
 }
 
 // parts takes a selection of a classic name apart: the native name and its

@@ -1,11 +1,8 @@
 package history
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
-	"net/http/httptest"
-	"net/url"
 	"testing"
 	"time"
 
@@ -17,7 +14,9 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -41,10 +40,10 @@ func ints(n int64) samples.Histogram   { return samples.Histogram{Int: grown(n)}
 func floats(n int64) samples.Histogram { return samples.Histogram{Float: grown(n).ToFloat(nil)} }
 
 // vector is the values of an instant query by le.
-func vector(t testing.TB, s *Store, f Fence, query string) map[string]float64 {
+func vector(t testing.TB, s *Store, f query.Fence, expr string) map[string]float64 {
 	t.Helper()
-	q := NewQuerier(s.Queryable(), QueryOptions{})
-	res, err := q.Instant(t.Context(), f, query, noon)
+	q := query.New(s.Queryable(), query.Options{})
+	res, err := q.Instant(t.Context(), f, query.Ask{Query: expr}, noon)
 	require.NoError(t, err)
 	out := map[string]float64{}
 	for _, x := range res.Value.(promql.Vector) {
@@ -67,8 +66,8 @@ func TestNativeHistogramsAreStoredAndAnswerToTheirClassicNames(t *testing.T) {
 	require.Equal(t, map[string]float64{"acme ": 9, "bolt ": 6}, vector(t, s, all, "h_seconds_sum"))
 	require.Equal(t, map[string]float64{"acme 1.0": 9, "acme 2.0": 12, "acme +Inf": 12}, vector(t, s, all, `h_seconds_bucket{tenant="acme",le=~"1.0|2.0|[+]Inf"}`))
 	require.Len(t, vector(t, s, all, "h_seconds_bucket"), 2*19)
-	require.Equal(t, map[string]float64{"bolt 1.0": 6}, vector(t, s, Fence{Tenants: []tenant.ID{"bolt"}}, `h_seconds_bucket{le="1.0"}`), "behind the fence as everything")
-	require.Empty(t, vector(t, s, Fence{Tenants: []tenant.ID{"bolt"}}, `h_seconds_bucket{tenant="acme"}`))
+	require.Equal(t, map[string]float64{"bolt 1.0": 6}, vector(t, s, query.Fence{Tenants: []tenant.ID{"bolt"}}, `h_seconds_bucket{le="1.0"}`), "behind the fence as everything")
+	require.Empty(t, vector(t, s, query.Fence{Tenants: []tenant.ID{"bolt"}}, `h_seconds_bucket{tenant="acme"}`))
 	require.Equal(t, map[string]float64{"acme 1.0": 6}, vector(t, s, all, `increase(h_seconds_bucket{tenant="acme",le="1.0"}[45s] anchored)`), "what a rule's PromQL counts")
 	require.Empty(t, vector(t, s, all, `h_seconds_bucket{le="3"}`))
 	require.Equal(t, 7.0, testutil.ToFloat64(s.metrics.written))
@@ -117,40 +116,26 @@ func TestExemplarsLeadToTraces(t *testing.T) {
 	unknown.Series[0].Exemplars = []exemplar.Exemplar{example("lost", 1, 0)}
 	put(t, s, alone, unknown)
 	require.Equal(t, 1.0, dropped(s, dropExemplar))
-	q := NewQuerier(s.Queryable(), QueryOptions{Exemplars: s.Exemplars()})
-	ask := func(f Fence, query string) []string {
-		r := httptest.NewRequest("GET", "/api/v1/query_exemplars?"+url.Values{"query": {query}, "start": {fmt.Sprint(noon.Unix() - 60)}, "end": {fmt.Sprint(noon.Unix())}}.Encode(), nil)
-		w := httptest.NewRecorder()
-		QueryExemplars(q, w, r, f)
-		require.Equal(t, 200, w.Code, w.Body.String())
-		var got struct {
-			Data []struct {
-				SeriesLabels map[string]string
-				Exemplars    []struct {
-					Labels    map[string]string
-					Value     string
-					Timestamp float64
-				}
-			}
-		}
-		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+	q := query.New(s.Queryable(), query.Options{Exemplars: s.Exemplars()})
+	ask := func(f query.Fence, expr string) []string {
+		found, err := q.Exemplars(t.Context(), f, expr, noon.Add(-time.Minute), noon)
+		require.NoError(t, err)
 		out := []string{}
-		for _, s := range got.Data {
+		for _, s := range found {
 			for _, x := range s.Exemplars {
-				require.InDelta(t, noon.Unix(), x.Timestamp, 2)
-				out = append(out, x.Labels["trace_id"]+" "+x.Value)
+				require.InDelta(t, noon.UnixMilli(), x.Ts, 2000)
+				out = append(out, fmt.Sprint(x.Labels.Get("trace_id"), " ", x.Value))
 			}
 		}
 		return out
 	}
-	acme := Fence{Tenants: []tenant.ID{"acme"}}
+	acme := query.Fence{Tenants: []tenant.ID{"acme"}}
 	require.ElementsMatch(t, []string{"acme-1 0.6", "acme-2 1.2"}, ask(acme, "h_seconds"))
 	require.ElementsMatch(t, []string{"acme-1 0.6", "acme-2 1.2"}, ask(acme, "histogram_quantile(0.9, rate(h_seconds_bucket[1m]))"), "by the classic name too")
 	require.ElementsMatch(t, []string{"acme-3 1", "acme-4 1", "bolt-3 1"}, ask(everything(), "rate(n_total[1m])"))
 	require.Empty(t, ask(acme, `n_total{tenant="bolt"}`))
-	require.Empty(t, ask(Fence{}, "n_total"))
+	require.Empty(t, ask(query.Fence{}, "n_total"))
 	require.Empty(t, ask(acme, "1"))
-	w := httptest.NewRecorder()
-	QueryExemplars(q, w, httptest.NewRequest("GET", "/api/v1/query_exemplars?query=)", nil), acme)
-	require.Equal(t, 400, w.Code)
+	_, err := q.Exemplars(t.Context(), acme, ")", noon, noon)
+	require.True(t, problem.Is(err, problem.Malformed), "%v", err)
 }

@@ -1,9 +1,9 @@
 // Package history is the embedded home of metrics over time: one Prometheus TSDB
-// for all tenants, and PromQL over it behind a fence by tenant.
+// for all tenants.
 //
 // It is a view: the journal is the truth, and what is lost here can be written
 // again from there. It knows batches of samples and tenants' ids; it must not know
-// who may ask (it gets a Fence), what a policy is, or how samples came in.
+// who asks or what (samples/query does), what a policy is, or how samples came in.
 //
 // One TSDB for many tenants has traps. Samples ahead of now are refused before
 // they can move the head's time and close the past to everybody. The window for
@@ -183,8 +183,12 @@ func (s *Store) Written() any {
 }
 
 // Queryable is all tenants' data, native histograms by their classic names too.
-// Whoever answers somebody puts a Fence around it.
+// Whoever answers somebody puts a fence around it.
 func (s *Store) Queryable() storage.Queryable { return Classic(s.db) }
+
+// Exemplars is all tenants' exemplars, the latest of all series. For the classic
+// names of a native histogram they are the native series'.
+func (s *Store) Exemplars() storage.ExemplarQueryable { return classicExemplars{s.db} }
 
 // Close writes what is queued and closes the history. Closing twice is no error.
 func (s *Store) Close() error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -51,14 +52,14 @@ func put(t testing.TB, s *Store, bs ...*samples.Batch) {
 	require.NoError(t, s.Flush(t.Context()))
 }
 
-func everything() Fence { return Fence{Any: true} }
+func everything() query.Fence { return query.Fence{Any: true} }
 
 // points is every sample of the one series the selector finds in the last 10 days
 // until noon and a day more, as text.
-func points(t testing.TB, s *Store, f Fence, selector string) []string {
+func points(t testing.TB, s *Store, f query.Fence, selector string) []string {
 	t.Helper()
-	q := NewQuerier(s.Queryable(), QueryOptions{})
-	res, err := q.Instant(t.Context(), f, selector+"[20d]", noon.Add(2*24*time.Hour))
+	q := query.New(s.Queryable(), query.Options{})
+	res, err := q.Instant(t.Context(), f, query.Ask{Query: selector + "[20d]"}, noon.Add(2*24*time.Hour))
 	require.NoError(t, err)
 	out := []string{}
 	for _, series := range res.Value.(promql.Matrix) {
@@ -190,9 +191,9 @@ func TestQueueIsBounded(t *testing.T) {
 func TestStaleMarkersEndASeries(t *testing.T) {
 	s := open(t)
 	put(t, s, one("acme", "m", noon, 15*time.Second, 1, 2, math.Float64frombits(value.StaleNaN)))
-	q := NewQuerier(s.Queryable(), QueryOptions{})
+	q := query.New(s.Queryable(), query.Options{})
 	for at, n := range map[time.Time]int{noon.Add(-time.Second): 1, noon: 0, noon.Add(time.Second): 0} {
-		res, err := q.Instant(t.Context(), everything(), "m", at)
+		res, err := q.Instant(t.Context(), everything(), query.Ask{Query: "m"}, at)
 		require.NoError(t, err)
 		require.Len(t, res.Value, n)
 	}
@@ -217,4 +218,28 @@ func TestSeriesTableForgets(t *testing.T) {
 	tab.sweep(noon.Add(2 * keepSeries))
 	require.Empty(t, tab.byHash)
 	require.Empty(t, tab.byID)
+}
+
+// BenchmarkAppend is the writer's cost of 24,000 series, one sample each.
+func BenchmarkAppend(b *testing.B) {
+	now := noon
+	s := open(b, func(o *Options) {
+		o.Now = func() time.Time { return now.Add(1000 * time.Hour) }
+		o.Retention = 2000 * time.Hour
+	})
+	batch := &samples.Batch{Samples: 24_000}
+	for i := range 24_000 {
+		batch.Series = append(batch.Series, samples.Series{ID: uint64(i + 1), Labels: labels.FromStrings("__name__", "m", "i", time.Duration(i).String()), Samples: make([]samples.Sample, 1)})
+	}
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(15 * time.Second)
+		for i := range batch.Series {
+			batch.Series[i].Samples[0] = samples.Sample{T: now.UnixMilli(), V: float64(n)}
+		}
+		n++
+		put(b, s, batch)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/24_000, "ns/sample")
 }

@@ -1,4 +1,4 @@
-package history
+package query
 
 import (
 	"context"
@@ -19,7 +19,7 @@ type Value struct {
 // Vector is Instant for a query that gives a vector, as those of alerting rules do;
 // native histograms in it are left out.
 func (q *Querier) Vector(ctx context.Context, f Fence, query string, at time.Time) ([]Value, error) {
-	res, err := q.Instant(ctx, f, query, at)
+	res, err := q.Instant(ctx, f, Ask{Query: query}, at)
 	if err != nil {
 		return nil, err
 	}

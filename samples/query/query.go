@@ -1,10 +1,13 @@
-package history
+// Package query answers PromQL and what there is to ask for, behind a fence by tenant.
+//
+// It knows Prometheus' storage interfaces, the query language and tenants' ids; it
+// must not know where the data are kept, nor who may ask: it gets a Fence.
+package query
 
 import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,18 +17,16 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/sli"
 )
 
-// QueryOptions of a Querier. Zero fields take the defaults.
-type QueryOptions struct {
+// Options of a Querier. Zero fields take the defaults.
+type Options struct {
 	TenantLabel string        // default tenant
 	Timeout     time.Duration // default 2 min
 	MaxSamples  int           // in memory at once; default 50 million
 	MaxPoints   int           // per series of a range; default 11,000
 	MaxItems    int           // results of a list of series, labels or values; default 100,000
 	Concurrent  int           // queries at once, others wait; default 20
-	Now         func() time.Time
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // of the engine's own metrics; may be nil
 	// Settle waits until what was accepted before can be read; nil: it always can.
@@ -34,23 +35,21 @@ type QueryOptions struct {
 	Metadata *Metadata
 	// Exemplars are those of the data's series; nil: there are none.
 	Exemplars storage.ExemplarQueryable
-	// Version is tocsin's own, told with the build information.
-	Version string
 }
 
 // Querier answers PromQL behind a fence. The modifiers anchored and smoothed and
 // the experimental functions, info among them, are understood.
 type Querier struct {
-	opts   QueryOptions
+	opts   Options
 	parser parser.Parser
 	engine *promql.Engine
 	data   storage.Queryable
 	slots  chan struct{}
 }
 
-// NewQuerier makes a querier over data, which may be a Store's or any other
-// Prometheus-compatible storage.
-func NewQuerier(data storage.Queryable, o QueryOptions) *Querier {
+// New makes a querier over data, which may be the embedded history's or any other
+// Prometheus-compatible storage's.
+func New(data storage.Queryable, o Options) *Querier {
 	if o.TenantLabel == "" {
 		o.TenantLabel = "tenant"
 	}
@@ -68,9 +67,6 @@ func NewQuerier(data storage.Queryable, o QueryOptions) *Querier {
 	}
 	if o.Concurrent <= 0 {
 		o.Concurrent = 20
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -110,22 +106,14 @@ type Ask struct {
 func (a Ask) opts() promql.QueryOpts { return promql.NewPrometheusQueryOpts(false, a.Lookback) }
 
 // Instant evaluates the query at a time.
-func (q *Querier) Instant(ctx context.Context, f Fence, query string, at time.Time) (*Result, error) {
-	return q.instant(ctx, f, Ask{Query: query}, at)
-}
-
-func (q *Querier) instant(ctx context.Context, f Fence, a Ask, at time.Time) (*Result, error) {
+func (q *Querier) Instant(ctx context.Context, f Fence, a Ask, at time.Time) (*Result, error) {
 	return q.run(ctx, a, func(ctx context.Context) (promql.Query, error) {
 		return q.engine.NewInstantQuery(ctx, f.Around(q.data, q.opts.TenantLabel), a.opts(), a.Query, at)
 	})
 }
 
 // Range evaluates the query from from to to, both included, every step.
-func (q *Querier) Range(ctx context.Context, f Fence, query string, from, to time.Time, step time.Duration) (*Result, error) {
-	return q.ranged(ctx, f, Ask{Query: query}, from, to, step)
-}
-
-func (q *Querier) ranged(ctx context.Context, f Fence, a Ask, from, to time.Time, step time.Duration) (*Result, error) {
+func (q *Querier) Range(ctx context.Context, f Fence, a Ask, from, to time.Time, step time.Duration) (*Result, error) {
 	switch {
 	case step < time.Millisecond:
 		return nil, problem.New(problem.Malformed, "the step must be positive").WithHint("at least 1ms")
@@ -173,7 +161,7 @@ func (q *Querier) run(ctx context.Context, a Ask, build func(context.Context) (p
 		defer qry.Close()
 		res := qry.Exec(ctx)
 		if res.Err != nil {
-			return queryProblem(res.Err)
+			return asProblem(res.Err)
 		}
 		out = &Result{Value: detach(res.Value)}
 		out.Warnings, out.Infos = res.Warnings.AsStrings(qry.String(), 10, 10)
@@ -185,7 +173,7 @@ func (q *Querier) run(ctx context.Context, a Ask, build func(context.Context) (p
 	return out, err
 }
 
-func queryProblem(err error) error {
+func asProblem(err error) error {
 	var timeout promql.ErrQueryTimeout
 	var canceled promql.ErrQueryCanceled
 	var stored promql.ErrStorage
@@ -214,57 +202,4 @@ func detach(v parser.Value) parser.Value {
 		}
 	}
 	return out
-}
-
-// Count is the events in the window that ends at T: N of all, K bad.
-type Count struct {
-	T    time.Time
-	N, K float64
-}
-
-// Counts gives an SLI's events of a slice in the windows of one step that end at
-// from+step, from+2·step, ... up to to. A window in which no series of the SLI was
-// seen is left out: no data is not no traffic.
-func (q *Querier) Counts(ctx context.Context, f Fence, spec sli.Spec, sel sli.Selection, slice sli.Slice, from, to time.Time, step time.Duration) ([]Count, error) {
-	out := []Count{}
-	if step <= 0 {
-		return nil, problem.New(problem.Malformed, "the step must be positive")
-	}
-	if from = from.Add(step); from.After(to) {
-		return out, nil
-	}
-	bad, total := spec.PromQL(step, sel, slice)
-	all, err := q.column(ctx, f, total, from, to, step)
-	if err != nil {
-		return nil, err
-	}
-	failed := map[int64]float64{}
-	if spec.Judges() {
-		points, err := q.column(ctx, f, bad, from, to, step)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range points {
-			failed[p.T] = p.F
-		}
-	}
-	for _, p := range all {
-		if !math.IsNaN(p.F) {
-			out = append(out, Count{T: time.UnixMilli(p.T).UTC(), N: p.F, K: failed[p.T]})
-		}
-	}
-	return out, nil
-}
-
-// column is a range query whose result has one series at most.
-func (q *Querier) column(ctx context.Context, f Fence, query string, from, to time.Time, step time.Duration) ([]promql.FPoint, error) {
-	res, err := q.Range(ctx, f, query, from, to, step)
-	if err != nil {
-		return nil, err
-	}
-	m, ok := res.Value.(promql.Matrix)
-	if !ok || len(m) == 0 {
-		return nil, nil
-	}
-	return m[0].Floats, nil
 }

@@ -1,10 +1,16 @@
-package history
+// Package promapi is Prometheus' query API over HTTP: what Grafana's data source and
+// promtool call, with Prometheus' parameters, answers, errors and statuses.
+//
+// It knows requests and how a Querier is asked; it must not know who may ask what (it
+// is handed the Fence) nor where the data are kept.
+package promapi
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"net/http"
 	"runtime"
@@ -20,7 +26,8 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples/history/param"
+	"github.com/tocsin-alerting/tocsin/samples/promapi/param"
+	"github.com/tocsin-alerting/tocsin/samples/query"
 )
 
 // Prometheus' answer.
@@ -40,24 +47,31 @@ type data struct {
 }
 
 // Handler is one endpoint of Prometheus' query API behind a fence.
-type Handler func(q *Querier, w http.ResponseWriter, r *http.Request, f Fence)
+type Handler func(q *query.Querier, w http.ResponseWriter, r *http.Request, f query.Fence)
+
+// API has the endpoints. All fields are needed.
+type API struct {
+	Now     func() time.Time // of a query that names no time
+	Logger  *slog.Logger
+	Version string // tocsin's own, told with the build information
+}
 
 // Instant answers /api/v1/query: query, time, timeout, limit, lookback_delta,
 // stats; by GET or as a form.
-func Instant(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
-	q.serveValue(w, r, func(ctx context.Context, a Ask) (*Result, error) {
-		at, err := param.Time(r, "time", q.opts.Now())
+func (a API) Instant(q *query.Querier, w http.ResponseWriter, r *http.Request, f query.Fence) {
+	a.serveValue(w, r, func(ctx context.Context, what query.Ask) (*query.Result, error) {
+		at, err := param.Time(r, "time", a.Now())
 		if err != nil {
 			return nil, err
 		}
-		return q.instant(ctx, f, a, at)
+		return q.Instant(ctx, f, what, at)
 	})
 }
 
 // Range answers /api/v1/query_range: query, start, end, step, timeout, limit,
 // lookback_delta, stats; by GET or as a form.
-func Range(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
-	q.serveValue(w, r, func(ctx context.Context, a Ask) (*Result, error) {
+func (a API) Range(q *query.Querier, w http.ResponseWriter, r *http.Request, f query.Fence) {
+	a.serveValue(w, r, func(ctx context.Context, what query.Ask) (*query.Result, error) {
 		if r.Form.Get("start") == "" || r.Form.Get("end") == "" {
 			return nil, problem.New(problem.Malformed, "start and end are needed")
 		}
@@ -69,32 +83,32 @@ func Range(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
 		if err != nil {
 			return nil, err
 		}
-		return q.ranged(ctx, f, a, from, to, step)
+		return q.Range(ctx, f, what, from, to, step)
 	})
 }
 
 // Series answers /api/v1/series: match[] (needed), start, end, limit.
-func Series(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
-	serveList(q, w, r, func(ctx context.Context, a Question) (any, []string, error) {
-		if len(a.Matchers) == 0 {
+func (a API) Series(q *query.Querier, w http.ResponseWriter, r *http.Request, f query.Fence) {
+	a.serveList(q, w, r, func(ctx context.Context, what query.Question) (any, []string, error) {
+		if len(what.Matchers) == 0 {
 			return nil, nil, problem.New(problem.Malformed, "no match[] parameter provided")
 		}
-		found, err := q.Series(ctx, f, a)
+		found, err := q.Series(ctx, f, what)
 		return found.Items, found.Warnings, err
 	})
 }
 
 // Labels answers /api/v1/labels: match[], start, end, limit.
-func Labels(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
-	serveList(q, w, r, func(ctx context.Context, a Question) (any, []string, error) {
-		found, err := q.LabelNames(ctx, f, a)
+func (a API) Labels(q *query.Querier, w http.ResponseWriter, r *http.Request, f query.Fence) {
+	a.serveList(q, w, r, func(ctx context.Context, what query.Question) (any, []string, error) {
+		found, err := q.LabelNames(ctx, f, what)
 		return found.Items, found.Warnings, err
 	})
 }
 
 // LabelValues answers /api/v1/label/{name}/values: match[], start, end, limit.
-func LabelValues(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
-	serveList(q, w, r, func(ctx context.Context, a Question) (any, []string, error) {
+func (a API) LabelValues(q *query.Querier, w http.ResponseWriter, r *http.Request, f query.Fence) {
+	a.serveList(q, w, r, func(ctx context.Context, what query.Question) (any, []string, error) {
 		name := r.PathValue("name")
 		if strings.HasPrefix(name, "U__") {
 			name = model.UnescapeName(name, model.ValueEncodingEscaping)
@@ -102,14 +116,14 @@ func LabelValues(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
 		if !model.UTF8Validation.IsValidLabelName(name) {
 			return nil, nil, problem.New(problem.Malformed, "invalid label name")
 		}
-		found, err := q.LabelValues(ctx, f, name, a)
+		found, err := q.LabelValues(ctx, f, name, what)
 		return found.Items, found.Warnings, err
 	})
 }
 
 // Describe answers /api/v1/metadata: metric, limit, limit_per_metric.
-func Describe(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
-	q.serve(w, r, func(ctx context.Context) (envelope, error) {
+func (a API) Describe(q *query.Querier, w http.ResponseWriter, r *http.Request, f query.Fence) {
+	a.serve(w, r, func(ctx context.Context) (envelope, error) {
 		most := map[string]int{"limit": -1, "limit_per_metric": -1}
 		for name := range most {
 			if s := r.Form.Get(name); s != "" {
@@ -124,7 +138,7 @@ func Describe(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
 		if err != nil {
 			return envelope{}, err
 		}
-		out := map[string][]Meta{}
+		out := map[string][]query.Meta{}
 		for _, family := range slices.Sorted(maps.Keys(said)) {
 			if n := most["limit"]; n >= 0 && len(out) >= n {
 				break
@@ -140,9 +154,9 @@ func Describe(q *Querier, w http.ResponseWriter, r *http.Request, f Fence) {
 
 // BuildInfo answers /api/v1/status/buildinfo. Version is that of the Prometheus
 // whose query language is spoken: clients decide by it what they may ask.
-func BuildInfo(q *Querier, w http.ResponseWriter, r *http.Request, _ Fence) {
-	q.serve(w, r, func(context.Context) (envelope, error) {
-		return envelope{Data: map[string]string{"application": "tocsin", "version": spoken(), "revision": q.opts.Version, "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version()}}, nil
+func (a API) BuildInfo(q *query.Querier, w http.ResponseWriter, r *http.Request, _ query.Fence) {
+	a.serve(w, r, func(context.Context) (envelope, error) {
+		return envelope{Data: map[string]string{"application": "tocsin", "version": spoken(), "revision": a.Version, "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version()}}, nil
 	})
 }
 
@@ -167,14 +181,14 @@ func spoken() string {
 	return atLeast
 }
 
-func (q *Querier) serveValue(w http.ResponseWriter, r *http.Request, run func(context.Context, Ask) (*Result, error)) {
-	q.serve(w, r, func(ctx context.Context) (envelope, error) {
+func (a API) serveValue(w http.ResponseWriter, r *http.Request, run func(context.Context, query.Ask) (*query.Result, error)) {
+	a.serve(w, r, func(ctx context.Context) (envelope, error) {
 		limit, err := param.Limit(r)
 		if err != nil {
 			return envelope{}, err
 		}
-		a := Ask{Query: r.Form.Get("query"), Stats: r.Form.Get("stats") != ""}
-		if a.Lookback, err = param.Duration(r, "lookback_delta"); err != nil {
+		what := query.Ask{Query: r.Form.Get("query"), Stats: r.Form.Get("stats") != ""}
+		if what.Lookback, err = param.Duration(r, "lookback_delta"); err != nil {
 			return envelope{}, err
 		}
 		if r.Form.Get("timeout") != "" {
@@ -183,16 +197,16 @@ func (q *Querier) serveValue(w http.ResponseWriter, r *http.Request, run func(co
 				return envelope{}, problem.New(problem.Malformed, "invalid parameter \"timeout\": it is no positive duration").WithHint("seconds, or for example 30s")
 			}
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, min(d, q.opts.Timeout))
+			ctx, cancel = context.WithTimeout(ctx, d)
 			defer cancel()
 		}
-		res, err := run(ctx, a)
+		res, err := run(ctx, what)
 		if err != nil {
 			return envelope{}, err
 		}
 		v, cut := filled(res.Value, limit)
 		if cut {
-			res.Warnings = append(res.Warnings, wasCut)
+			res.Warnings = append(res.Warnings, query.WasCut)
 		}
 		return envelope{Data: data{ResultType: v.Type(), Result: v, Stats: res.Stats}, Warnings: res.Warnings, Infos: res.Infos}, nil
 	})
@@ -215,19 +229,19 @@ func filled(v parser.Value, limit int) (_ parser.Value, cut bool) {
 	return v, false
 }
 
-func serveList(q *Querier, w http.ResponseWriter, r *http.Request, run func(context.Context, Question) (any, []string, error)) {
-	q.serve(w, r, func(ctx context.Context) (e envelope, err error) {
-		var a Question
-		if a.Limit, err = param.Limit(r); err != nil {
+func (a API) serveList(q *query.Querier, w http.ResponseWriter, r *http.Request, run func(context.Context, query.Question) (any, []string, error)) {
+	a.serve(w, r, func(ctx context.Context) (e envelope, err error) {
+		var what query.Question
+		if what.Limit, err = param.Limit(r); err != nil {
 			return e, err
 		}
-		if a.From, a.To, err = param.Span(r); err != nil {
+		if what.From, what.To, err = param.Span(r); err != nil {
 			return e, err
 		}
-		if a.Matchers, err = q.selectors(r); err != nil {
+		if what.Matchers, err = q.Selectors(r.Form["match[]"]); err != nil {
 			return e, err
 		}
-		e.Data, e.Warnings, err = run(ctx, a)
+		e.Data, e.Warnings, err = run(ctx, what)
 		return e, err
 	})
 }
@@ -235,7 +249,7 @@ func serveList(q *Querier, w http.ResponseWriter, r *http.Request, run func(cont
 // formBytes bounds a form; queries of dashboards are far smaller.
 const formBytes = 1 << 20
 
-func (q *Querier) serve(w http.ResponseWriter, r *http.Request, run func(context.Context) (envelope, error)) {
+func (a API) serve(w http.ResponseWriter, r *http.Request, run func(context.Context) (envelope, error)) {
 	r.Body = http.MaxBytesReader(w, r.Body, formBytes)
 	if err := r.ParseForm(); err != nil {
 		Fail(w, problem.Wrap(err, problem.Malformed, "the form cannot be read"))
@@ -244,7 +258,7 @@ func (q *Querier) serve(w http.ResponseWriter, r *http.Request, run func(context
 	body, err := run(r.Context())
 	if err != nil {
 		if problem.Is(err, problem.Internal) {
-			q.opts.Logger.Error("query failed", "err", err)
+			a.Logger.Error("query failed", "err", err)
 		}
 		Fail(w, err)
 		return

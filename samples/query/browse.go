@@ -1,8 +1,9 @@
-package history
+package query
 
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 // Question asks what there is: series, label names or values.
 type Question struct {
 	Matchers [][]*labels.Matcher // any of them; none: everything (not for series)
-	From, To time.Time
-	Limit    int // 0: all, up to the querier's own bound
+	From, To time.Time           // zero: since ever, and for ever
+	Limit    int                 // 0: all, up to the querier's own bound
 }
 
 // Found is an answer in order; Cut says that Limit left some out.
@@ -28,12 +29,14 @@ type Found[T any] struct {
 	Warnings []string
 }
 
-const wasCut = "results truncated due to limit"
+// WasCut is the warning of an answer that its limit cut.
+const WasCut = "results truncated due to limit"
 
 // Series lists the label sets of the series that any of the matchers select.
 func (q *Querier) Series(ctx context.Context, f Fence, a Question) (found Found[labels.Labels], err error) {
 	err = q.browse(ctx, f, a, func(ctx context.Context, in storage.Querier) error {
-		hints := &storage.SelectHints{Start: timestamp.FromTime(a.From), End: timestamp.FromTime(a.To), Func: "series", Limit: a.ask(q.opts.MaxItems)}
+		from, to := a.span()
+		hints := &storage.SelectHints{Start: from, End: to, Func: "series", Limit: a.ask(q.opts.MaxItems)}
 		var sets []storage.SeriesSet
 		for _, ms := range a.Matchers {
 			sets = append(sets, in.Select(ctx, true, hints, ms...)) // in order: the merge needs it
@@ -100,6 +103,18 @@ func (q *Querier) words(ctx context.Context, f Fence, a Question, list lister) (
 	return found, trim(&found, a.Limit, q.opts.MaxItems)
 }
 
+// span is what the storage is asked about, in milliseconds.
+func (a Question) span() (from, to int64) {
+	from, to = math.MinInt64, math.MaxInt64
+	if !a.From.IsZero() {
+		from = timestamp.FromTime(a.From)
+	}
+	if !a.To.IsZero() {
+		to = timestamp.FromTime(a.To)
+	}
+	return from, to
+}
+
 // ask is how many results the storage is asked for: one more than is answered,
 // so that it shows when there are more.
 func (a Question) ask(most int) int {
@@ -118,7 +133,7 @@ func (f *Found[T]) warn(a annotations.Annotations) {
 // is beyond the bound: a list that is cut unasked would be taken for whole.
 func trim[T any](f *Found[T], limit, most int) error {
 	if limit > 0 && len(f.Items) > limit {
-		f.Items, f.Cut, f.Warnings = f.Items[:limit], true, append(f.Warnings, wasCut)
+		f.Items, f.Cut, f.Warnings = f.Items[:limit], true, append(f.Warnings, WasCut)
 	}
 	if len(f.Items) > most {
 		return problem.New(problem.Invalid, "more than %d results", most).WithHint("narrow match[] or the time span, or set limit")
@@ -129,7 +144,8 @@ func trim[T any](f *Found[T], limit, most int) error {
 // browse runs within a slot, behind the fence.
 func (q *Querier) browse(ctx context.Context, f Fence, a Question, do func(context.Context, storage.Querier) error) error {
 	return q.within(ctx, func(ctx context.Context) (err error) {
-		in, err := f.Around(q.data, q.opts.TenantLabel).Querier(timestamp.FromTime(a.From), timestamp.FromTime(a.To))
+		from, to := a.span()
+		in, err := f.Around(q.data, q.opts.TenantLabel).Querier(from, to)
 		if err != nil {
 			return problem.Wrap(err, problem.Internal, "the metrics history cannot be read")
 		}
@@ -138,8 +154,27 @@ func (q *Querier) browse(ctx context.Context, f Fence, a Question, do func(conte
 			if ctx.Err() != nil {
 				err = ctx.Err()
 			}
-			return queryProblem(err)
+			return asProblem(err)
 		}
 		return nil
 	})
+}
+
+// Selectors reads selections of series, as match[] has them. One that matches
+// everything is refused as in Prometheus.
+func (q *Querier) Selectors(texts []string) ([][]*labels.Matcher, error) {
+	sets, err := q.parser.ParseMetricSelectors(texts)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Malformed, "invalid parameter \"match[]\": %v", err)
+	}
+next:
+	for _, set := range sets {
+		for _, m := range set {
+			if !m.Matches("") {
+				continue next
+			}
+		}
+		return nil, problem.New(problem.Malformed, "match[] must contain at least one non-empty matcher")
+	}
+	return sets, nil
 }

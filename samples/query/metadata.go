@@ -1,4 +1,4 @@
-package history
+package query
 
 import (
 	"cmp"
@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/tocsin-alerting/tocsin/samples/history/param"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -110,7 +109,7 @@ func (q *Querier) Describe(ctx context.Context, f Fence, metric string) (map[str
 	if f.Any || len(said) == 0 {
 		return said, nil
 	}
-	names, err := q.LabelValues(ctx, f, "__name__", Question{From: param.First, To: param.Last})
+	names, err := q.LabelValues(ctx, f, "__name__", Question{})
 	if err != nil {
 		return nil, err
 	}
