@@ -65,7 +65,10 @@ type Proposal struct {
 	Extra  int       `json:"extra"` // pages that only the proposal would have made
 	Agreed int       `json:"agreed"`
 	Missed int       `json:"missed"` // pages that only the rules in force made
-	Pages  []Page    `json:"pages"`  // the oldest first, at most mostPages
+	// Tickets that call nobody, and that only one of the two would open.
+	Tickets       int    `json:"tickets"`
+	TicketsMissed int    `json:"tickets_missed"`
+	Pages         []Page `json:"pages"` // the oldest first, at most mostPages
 }
 
 // Verdict is how a page compares with what the rules in force did.
@@ -76,6 +79,9 @@ const (
 	Extra  Verdict = "extra"
 	Agreed Verdict = "agreed"
 	Missed Verdict = "missed"
+	// Of what is too small to call somebody.
+	Ticket       Verdict = "ticket"
+	TicketMissed Verdict = "ticket_missed"
 )
 
 // Page is one that a proposal would have made, or would not have.
@@ -86,9 +92,15 @@ type Page struct {
 	Slice   sli.Slice `json:"slice"`
 	At      time.Time `json:"at"`
 	Reason  string    `json:"reason"`
+	Weighed string    `json:"weighed"` // why somebody would be called, or nobody; empty: it was not weighed
 }
 
-const mostPages = 50
+const (
+	mostPages = 50
+	// mostTickets is how many tickets a proposal may open or miss within its time in
+	// shadow: a tenant that is too small to call anybody for is not to be flooded either.
+	mostTickets = 3
+)
 
 // Refusal is a person's no to a tier. It is not proposed again before Until.
 type Refusal struct {
@@ -269,7 +281,7 @@ func (c *Change) byRecord(set Settings, now time.Time) (waits string) {
 		return "a person promotes it, or refuses it"
 	}
 	p, span := c.State.Proposal, set.ShadowFor
-	extra, missed := 0, 0
+	extra, missed, tickets := 0, 0, 0
 	for _, g := range p.Pages {
 		switch {
 		case now.Sub(g.At) > span:
@@ -277,12 +289,14 @@ func (c *Change) byRecord(set Settings, now time.Time) (waits string) {
 			extra++
 		case g.Verdict == Missed:
 			missed++
+		case g.Verdict == Ticket, g.Verdict == TicketMissed:
+			tickets++
 		}
 	}
-	if extra+missed > 0 {
-		return fmt.Sprintf("within %s it would have made %d page(s) more than the rules in force and missed %d of theirs: that must be over first, or a person decides", span, extra, missed)
+	if extra+missed > 0 || tickets > mostTickets {
+		return fmt.Sprintf("within %s it would have made %d page(s) more than the rules in force and missed %d of theirs, and opened or missed %d ticket(s) of what is too small to call somebody for, of %d allowed: that must be over first, or a person decides", span, extra, missed, tickets, mostTickets)
 	}
-	c.promote("tocsin", fmt.Sprintf("%s; in shadow since %s it would have made the pages that were made, %d, and no other within %s", p.Cause, clock(p.At), p.Agreed, span))
+	c.promote("tocsin", fmt.Sprintf("%s; in shadow since %s it would have made the pages that were made, %d, and no other within %s; %d ticket(s) differ", p.Cause, clock(p.At), p.Agreed, span, tickets))
 	return ""
 }
 
@@ -335,6 +349,10 @@ func Paged(s State, proposal int, p Page) Change {
 		next.Agreed++
 	case Missed:
 		next.Missed++
+	case Ticket:
+		next.Tickets++
+	case TicketMissed:
+		next.TicketsMissed++
 	}
 	c.State.Proposal, c.Changed = &next, true
 	return c

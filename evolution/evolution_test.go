@@ -157,6 +157,25 @@ func TestARecordOfPagesHoldsThePromotion(t *testing.T) {
 	}
 }
 
+// TestAFewTicketsAreNoReasonToWait: of what calls nobody a few may differ, and no more.
+func TestAFewTicketsAreNoReasonToWait(t *testing.T) {
+	for tickets, tier := range map[int]string{3: "medium", 4: "small"} {
+		l := begin(t, 4)
+		l.live(26*time.Hour, 80)
+		for i := range tickets {
+			v := []evolution.Verdict{evolution.Ticket, evolution.TicketMissed}[i%2]
+			l.take(evolution.Paged(l.s, 1, evolution.Page{Verdict: v, At: l.now}))
+		}
+		l.live(day-time.Hour, 80)
+		require.Equal(t, tier, l.s.Tier)
+		if tickets > 3 {
+			require.Contains(t, l.s.Proposal.Held, "opened or missed 4 ticket(s) of what is too small to call somebody for, of 3 allowed")
+		}
+		l.live(2*day, 80)
+		require.Equal(t, "medium", l.s.Tier, "that was over")
+	}
+}
+
 func count(in []string, what string) (n int) {
 	for _, s := range in {
 		if s == what {

@@ -28,7 +28,7 @@ func (s State) Words(set Settings, held string) (out []string) {
 	}
 	if p := s.Proposal; p != nil {
 		say("Proposal %d, from tier %s to %s, is in shadow since %s, until %s at least, because %s.", p.Number, p.From, p.To, clock(p.At), clock(p.Until), p.Cause)
-		say("In shadow it would have made %d page(s) more, missed %d, and made %d that were made.", p.Extra, p.Missed, p.Agreed)
+		say("In shadow it would have made %d page(s) more, missed %d, and made %d that were made. Of what is too small to call somebody for it would have opened %d ticket(s) more and missed %d.", p.Extra, p.Missed, p.Agreed, p.Tickets, p.TicketsMissed)
 		if p.Held != "" {
 			say("It waits: %s.", p.Held)
 		}

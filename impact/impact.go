@@ -34,6 +34,33 @@ type Weak struct {
 	Needed   float64 `json:"needed"`   // nats
 }
 
+// And adds what other tenants have at stake in the same fault.
+func (f Facts) And(o Facts) Facts {
+	out := f.flags(o)
+	out.Share, out.Sure = min(1, f.Share+o.Share), min(1, f.Sure+o.Sure)
+	out.LossPerMinute, out.Tenants = f.LossPerMinute+o.LossPerMinute, f.Tenants+o.Tenants
+	return out
+}
+
+// Or is the larger of two views of one fault of the same tenants.
+func (f Facts) Or(o Facts) Facts {
+	out := f.flags(o)
+	out.Share, out.Sure = max(f.Share, o.Share), max(f.Sure, o.Sure)
+	out.LossPerMinute, out.Tenants = max(f.LossPerMinute, o.LossPerMinute), max(f.Tenants, o.Tenants)
+	return out
+}
+
+func (f Facts) flags(o Facts) Facts {
+	out := Facts{Unknown: f.Unknown || o.Unknown, Priority: f.Priority, Weak: f.Weak}
+	if out.Priority == "" || o.Priority != "" && o.Priority < out.Priority {
+		out.Priority = o.Priority
+	}
+	if out.Weak == nil || o.Weak != nil && o.Weak.Evidence > out.Weak.Evidence {
+		out.Weak = o.Weak
+	}
+	return out
+}
+
 // Floor is reached by any one of its parts.
 type Floor struct {
 	Share         float64 `json:"share"`           // of the volume of all tenants; 0: every tenant is enough

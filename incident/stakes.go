@@ -46,6 +46,13 @@ func Weigh(i Incident, l impact.Limits, of map[tenant.ID]Stake) Incident {
 	return i
 }
 
+// AtStake is what one alert by itself puts at stake, of a tenant that is so much of
+// the whole.
+func AtStake(a alert.Alert, of Stake) impact.Facts {
+	i := Weigh(Incident{Alerts: []alert.Alert{a}}, impact.Limits{}, map[tenant.ID]Stake{a.Tenant: of})
+	return i.facts()
+}
+
 // verdict judges what fires at this moment.
 func (i Incident) verdict() (impact.Facts, impact.Verdict) {
 	s := i.Stakes

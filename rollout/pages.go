@@ -1,20 +1,21 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/impact"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 const (
-	maxPages = 50               // kept with a rollout
-	together = 15 * time.Minute // pages of one service and slice within it are one
-	chance   = 0.01             // that a policy within its budget is halted at a stage
-	week     = 7 * 24 * time.Hour
+	maxPages = 50 // kept with a rollout
+	// maxTenants are added up of one page: what more would see changes no verdict.
+	maxTenants = 200
+	together   = 15 * time.Minute // pages of one service and slice within it are one
 )
 
 // Verdict is how a page of one policy compares with the other's.
@@ -25,11 +26,14 @@ const (
 	Extra  Verdict = "extra"  // only the new policy would have made it
 	Agreed Verdict = "agreed" // both made it
 	Gone   Verdict = "gone"   // only the policy in force made it
+	Small  Verdict = "ticket" // too little is at stake for either to call somebody
 )
 
 // Page is one that a policy made or would have made for a tenant in shadow.
 type Page struct {
+	// Verdict follows from the sides, when there are any.
 	Verdict Verdict   `json:"verdict"`
+	Team    string    `json:"team"`   // that owns the service
 	Tenant  tenant.ID `json:"tenant"` // of several the first
 	Tenants int       `json:"tenants"`
 	Service string    `json:"service"`
@@ -37,12 +41,68 @@ type Page struct {
 	Rule    string    `json:"rule"`
 	At      time.Time `json:"at"`
 	Reason  string    `json:"reason"`
+	Weighed string    `json:"weighed"` // why somebody would be called, or nobody; empty: it was not weighed
+	New     *Side     `json:"new,omitempty"`
+	Old     *Side     `json:"old,omitempty"`
+	// Of are the tenants whose part is in the sides, at most maxTenants.
+	Of []tenant.ID `json:"of,omitempty"`
+}
+
+// Side is what one of the policies makes of a fault; nil: it raises nothing critical.
+type Side struct {
+	Facts  impact.Facts  `json:"facts"`  // of all the tenants
+	Limits impact.Limits `json:"limits"` // that the policy demands at that time
+}
+
+func (s *Side) wakes() bool { return s != nil && s.Limits.Wakes(s.Facts).Wakes }
+
+// and adds another tenant's part.
+func (s *Side) and(o *Side) *Side {
+	if s == nil || o == nil {
+		return cmp.Or(s, o)
+	}
+	return &Side{Facts: s.Facts.And(o.Facts), Limits: o.Limits}
+}
+
+// Weigh says what the page is, by what is at stake.
+func (p Page) Weigh() Page {
+	if p.New == nil && p.Old == nil { // of a release that did not weigh
+		return p
+	}
+	side := cmp.Or(p.New, p.Old)
+	switch n, o := p.New.wakes(), p.Old.wakes(); {
+	case n && o:
+		p.Verdict = Agreed
+	case n:
+		p.Verdict = Extra
+	case o:
+		p.Verdict, side = Gone, p.Old
+	default:
+		p.Verdict = Small
+	}
+	p.Weighed = side.Limits.Wakes(side.Facts).Reason
+	return p
 }
 
 // same says whether two pages would have been one incident: many tenants of one
 // slice fail together.
 func (p Page) same(q Page) bool {
-	return p.Verdict == q.Verdict && p.Service == q.Service && p.Slice.Key() == q.Slice.Key() && p.At.Sub(q.At).Abs() <= together
+	weighed := p.Weighed != "" && q.Weighed != ""
+	return (weighed || p.Verdict == q.Verdict) && p.Team == q.Team && p.Service == q.Service && p.Slice.Key() == q.Slice.Key() && p.At.Sub(q.At).Abs() <= together
+}
+
+// with adds what another tenant sees of the same fault.
+func (p Page) with(q Page) Page {
+	if slices.Contains(p.Of, q.Tenant) { // another rule of it
+		return p
+	}
+	p.Tenants++
+	if q.Weighed == "" || len(p.Of) == maxTenants {
+		return p
+	}
+	p.New, p.Old = p.New.and(q.New), p.Old.and(q.Old)
+	p.Of = append(slices.Clone(p.Of), q.Tenant)
+	return p.Weigh()
 }
 
 func extras(pages []Page) (out []Page) {
@@ -63,60 +123,68 @@ func (r Rollout) accepted(p Page) bool {
 }
 
 // Paged counts a page of a tenant in shadow, once per incident that it would have
-// been, and halts the rollout when the new policy makes too many.
+// been, and halts the rollout when the new policy makes too many for a team. What is at
+// stake adds up over the tenants of an incident, as it does when it is real.
 func Paged(s State, p Page, now time.Time) Change {
 	c := Change{State: s}
 	r := &c.Rollout
 	if r.State != Shadow || r.Place(p.Tenant) != Beside || p.At.Before(*r.Stages[r.Stage].StartedAt) {
 		return c // of a stage that is over, or of another rollout
 	}
+	if p = p.Weigh(); p.Weighed != "" {
+		p.Of = []tenant.ID{p.Tenant}
+	}
 	if r.accepted(p) {
 		return c
 	}
 	r.Stages, r.Pages = slices.Clone(r.Stages), slices.Clone(r.Pages)
 	stage := &r.Stages[r.Stage]
+	stage.Teams = slices.Clone(stage.Teams)
 	p.Tenants = 1
 	if i := slices.IndexFunc(r.Pages, p.same); i >= 0 {
-		r.Pages[i].Tenants++
-		return c.sealed()
+		stage.count(r.teamOf(p), r.Pages[i], -1)
+		p = r.Pages[i].with(p)
+		r.Pages[i] = p
+	} else {
+		r.room()
+		r.Pages = append(r.Pages, p)
 	}
-	if len(r.Pages) == maxPages {
-		r.Pages = slices.Delete(r.Pages, 0, 1)
+	stage.count(r.teamOf(p), p, 1)
+	if p.Verdict == Extra {
+		r.judge(p, now)
 	}
-	r.Pages = append(r.Pages, p)
-	switch p.Verdict {
-	case Agreed:
-		stage.Agreed++
-	case Gone:
-		stage.Gone++
-	case Extra:
-		stage.Extra++
-		stage.Allowed = r.allowed(now)
-	}
-	if stage.Extra > stage.Allowed {
-		r.State, r.NextAt, r.Held = Halted, time.Time{}, ""
-		r.Why = fmt.Sprintf("in shadow at %d tenant(s) it made %d page(s) beyond those of revision %d, of %d allowed (%.3g a week over all tenants); the last: %s", stage.Tenants, stage.Extra, r.From, stage.Allowed, r.PagesPerWeek, p.Reason)
+	if r.State == Halted {
 		c.log("policy.rollout_halted", "", "policy revision %d, stage %d of %d is halted: %s", r.To, r.Stage+1, len(r.Stages), r.Why)
 	}
 	return c.sealed()
 }
 
-// allowed is how many extra pages a policy within its budget makes in the stage's
-// time and tenants, but for one stage in a hundred: the budget is a mean, and a
-// rollout that a single page of a quiet stage could halt would never end.
-func (r Rollout) allowed(now time.Time) int {
-	s := r.Stages[r.Stage]
-	span := max(r.stageFor(), now.Sub(*s.StartedAt)) // a hold makes it longer
-	mean := r.PagesPerWeek * float64(span) / float64(week) * s.Percent / 100
-	if mean > 500 { // exp would be nothing
-		return int(math.Ceil(mean + 2.33*math.Sqrt(mean)))
+// room makes place for one page more. What calls nobody goes first.
+func (r *Rollout) room() {
+	if len(r.Pages) < maxPages {
+		return
 	}
-	p := math.Exp(-mean)
-	n, below := 0, p
-	for below < 1-chance {
-		n++
-		p *= mean / float64(n)
-		below += p
+	i := max(0, slices.IndexFunc(r.Pages, func(p Page) bool { return p.Verdict == Small }))
+	r.Pages = slices.Delete(r.Pages, i, i+1)
+}
+
+// judge halts the rollout when the team of an extra page has more than it may.
+func (r *Rollout) judge(p Page, now time.Time) {
+	stage, team := &r.Stages[r.Stage], r.teamOf(p)
+	t := stage.team(team)
+	r.allow(stage, now)
+	if t.Extra <= t.Allowed {
+		return
 	}
-	return n
+	whom := "all teams together"
+	if team != "" {
+		whom = "team " + team
+	}
+	last := p.Reason
+	if p.Weighed != "" {
+		last += "; " + p.Weighed
+	}
+	r.State, r.NextAt, r.Held = Halted, time.Time{}, ""
+	r.Why = fmt.Sprintf("in shadow at %d tenant(s) it made %d page(s) beyond those of revision %d, of %d allowed, for %s (%.3g a week over all tenants); the last: %s",
+		stage.Tenants, t.Extra, r.From, t.Allowed, whom, r.budget(team), last)
 }

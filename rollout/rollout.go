@@ -29,9 +29,9 @@ const (
 type Settings struct {
 	Stages   []float64     // percent of the tenants, growing, the last 100; empty: 1, 10, 100
 	StageFor time.Duration // how long each stage is run in shadow; default 24 h
-	// PagesPerWeek is how many more pages than the policy in force the new one may
-	// bring, over all tenants.
-	PagesPerWeek float64
+	// Teams are those that can be called, with how many more pages a week than the policy
+	// in force the new one may bring them, over all tenants.
+	Teams map[string]float64
 }
 
 func (s Settings) withDefaults() Settings {
@@ -54,6 +54,8 @@ type Stage struct {
 	Allowed   int        `json:"allowed"`  // of those; more halt the rollout
 	Agreed    int        `json:"agreed"`   // pages that both make
 	Gone      int        `json:"gone"`     // pages that only the policy in force made
+	Tickets   int        `json:"tickets"`  // that only the new policy would have opened, without a call
+	Teams     []Tally    `json:"teams"`    // the same by team
 }
 
 // Rollout is one policy following another in stages.
@@ -72,9 +74,10 @@ type Rollout struct {
 	NextAt       time.Time   `json:"next_at"` // when the stage's shadow is over; of one under way
 	Held         string      `json:"held"`    // the calendar entry it waits for; empty: none
 	StageFor     float64     `json:"stage_for_seconds"`
-	PagesPerWeek float64     `json:"pages_per_week"`
-	Last         []tenant.ID `json:"last"`  // the largest tenants: they come with the last stage
-	Pages        []Page      `json:"pages"` // of the stage under way, the oldest first, at most maxPages
+	PagesPerWeek float64     `json:"pages_per_week"` // of all teams
+	Budgets      []Budget    `json:"budgets"`        // by team
+	Last         []tenant.ID `json:"last"`           // the largest tenants: they come with the last stage
+	Pages        []Page      `json:"pages"`          // of the stage under way, the oldest first, at most maxPages
 	// Accepted are the extra pages that somebody has said are right.
 	Accepted []Page `json:"accepted"`
 }
@@ -170,9 +173,12 @@ type Beginning struct {
 func Draft(s State, set Settings, last []tenant.ID) Rollout {
 	set = set.withDefaults()
 	r := Rollout{Number: s.Standing.Rollout + 1, From: s.Standing.InForce, To: s.Standing.Newest + 1, State: Shadow,
-		StageFor: set.StageFor.Seconds(), PagesPerWeek: set.PagesPerWeek, Last: append([]tenant.ID{}, last...), Pages: []Page{}, Accepted: []Page{}}
+		StageFor: set.StageFor.Seconds(), Budgets: budgetsOf(set.Teams), Last: append([]tenant.ID{}, last...), Pages: []Page{}, Accepted: []Page{}}
+	for _, b := range r.Budgets {
+		r.PagesPerWeek += b.PerWeek
+	}
 	for _, p := range set.Stages {
-		r.Stages = append(r.Stages, Stage{Percent: p})
+		r.Stages = append(r.Stages, Stage{Percent: p, Teams: []Tally{}})
 	}
 	return r
 }
@@ -221,10 +227,10 @@ func (c *Change) enter(i int, tenants []tenant.ID, now time.Time) {
 		return
 	}
 	r.State, r.Held, r.NextAt = Shadow, "", at.Add(r.stageFor())
-	r.Stages[i].Extra, r.Stages[i].Agreed, r.Stages[i].Gone, r.Pages = 0, 0, 0, []Page{}
-	r.Stages[i].Allowed = r.allowed(now)
-	r.Why = fmt.Sprintf("%d tenant(s), up to %g%% of all, run it in shadow until %s; more than %d page(s) beyond those of revision %d halt it",
-		r.Stages[i].Tenants, r.Stages[i].Percent, clock(r.NextAt), r.Stages[i].Allowed, r.From)
+	s := &r.Stages[i]
+	s.Extra, s.Agreed, s.Gone, s.Tickets, s.Teams, r.Pages = 0, 0, 0, 0, []Tally{}, []Page{}
+	r.allow(s, now)
+	r.Why = fmt.Sprintf("%d tenant(s), up to %g%% of all, run it in shadow until %s; %s", s.Tenants, s.Percent, clock(r.NextAt), s.demand(r.From))
 	c.log("policy.stage_began", "", "policy revision %d, stage %d of %d: %s", r.To, i+1, len(r.Stages), r.Why)
 }
 
@@ -272,8 +278,8 @@ func Due(s State, hold *Hold, tenants []tenant.ID, now time.Time) Change {
 	r.Stages = slices.Clone(r.Stages)
 	stage := &r.Stages[r.Stage]
 	stage.EndedAt = &at
-	c.log("policy.stage_promoted", "", "policy revision %d is in force for %d tenant(s) more, up to %g%% of all: in shadow it made %d page(s) beyond those of revision %d, of %d allowed; %d page(s) were the same, %d were only the old one's",
-		r.To, stage.Tenants, stage.Percent, stage.Extra, r.From, stage.Allowed, stage.Agreed, stage.Gone)
+	c.log("policy.stage_promoted", "", "policy revision %d is in force for %d tenant(s) more, up to %g%% of all: in shadow it made %d page(s) beyond those of revision %d, of %d allowed, and %d ticket(s) that call nobody; %d page(s) were the same, %d were only the old one's",
+		r.To, stage.Tenants, stage.Percent, stage.Extra, r.From, stage.Allowed, stage.Tickets, stage.Agreed, stage.Gone)
 	c.enter(r.Stage+1, tenants, now)
 	return c.sealed()
 }

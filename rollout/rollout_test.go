@@ -104,12 +104,12 @@ func TestTheLargestComeLast(t *testing.T) {
 }
 
 func page(id tenant.ID, v rollout.Verdict, method string, at time.Time) rollout.Page {
-	return rollout.Page{Verdict: v, Tenant: id, Service: "payments", Slice: sli.Slice{{Label: "method", Value: method}}, Rule: "payment_errors", At: at, Reason: "40 of 50 failed"}
+	return rollout.Page{Verdict: v, Team: "payments", Tenant: id, Service: "payments", Slice: sli.Slice{{Label: "method", Value: method}}, Rule: "payment_errors", At: at, Reason: "40 of 50 failed"}
 }
 
 func TestPagesOverTheBudgetHaltIt(t *testing.T) {
 	ids := tenants(1000)
-	c := begin(t, settled(), rollout.Settings{StageFor: time.Hour, PagesPerWeek: 2}, ids)
+	c := begin(t, settled(), rollout.Settings{StageFor: time.Hour, Teams: map[string]float64{"payments": 2}}, ids)
 	var shadow []tenant.ID
 	for _, id := range ids {
 		if c.Rollout.Place(id) == rollout.Beside {
@@ -176,7 +176,7 @@ func TestTheBudgetGrowsWithTimeAndTenants(t *testing.T) {
 		perWeek float64
 		allowed int
 	}{{1, []float64{100}, 0, 0}, {7, []float64{100}, 2, 6}, {7, []float64{10, 100}, 2, 2}, {7, []float64{100}, 100, 124}, {7, []float64{100}, 1000, 1074}} {
-		got := begin(t, settled(), rollout.Settings{Stages: c.stages, StageFor: time.Duration(c.days) * 24 * time.Hour, PagesPerWeek: c.perWeek}, ids)
+		got := begin(t, settled(), rollout.Settings{Stages: c.stages, StageFor: time.Duration(c.days) * 24 * time.Hour, Teams: map[string]float64{"payments": c.perWeek}}, ids)
 		require.Equal(t, c.allowed, got.Rollout.Stages[0].Allowed, "%+v", c)
 	}
 }
@@ -248,7 +248,7 @@ func TestWhateverComes(t *testing.T) {
 			back := false
 			switch rnd.IntN(9) {
 			case 0, 1:
-				c, err = rollout.Begin(s, rollout.Beginning{Revision: rollout.Revision{Author: "a", Reason: "r"}, Settings: rollout.Settings{StageFor: time.Hour, PagesPerWeek: 2}, Tenants: ids, Last: ids[:3]}, now)
+				c, err = rollout.Begin(s, rollout.Beginning{Revision: rollout.Revision{Author: "a", Reason: "r"}, Settings: rollout.Settings{StageFor: time.Hour, Teams: map[string]float64{"payments": 2}}, Tenants: ids, Last: ids[:3]}, now)
 			case 2:
 				c, err = rollout.RollBack(s, 0, "a", "r", now)
 				back = true

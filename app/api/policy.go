@@ -192,7 +192,7 @@ func (s *Server) plan(ctx context.Context, state rollout.State, p *profiles.Poli
 	observe := func(p *profiles.Policy, t tenant.Tenant) profiles.Observation { return s.Flow.ObserveUnder(p, t, now) }
 	a := PlanAnswer{Against: rules.Revision, Sha: p.Sha, Same: p.Sha == rules.Policy.Sha, Stages: []PlanStage{}}
 	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing})
-	r := rollout.Draft(state, flow.RolloutSettings(rules.Policy, rules.Catalog), ids(plan.Largest(tenants, volumes)))
+	r := rollout.Draft(state, flow.RolloutSettings(rules.Policy, p, rules.Catalog), ids(plan.Largest(tenants, volumes)))
 	a.StageFor = r.StageFor
 	for i, n := range r.Adds(ids(tenants)) {
 		a.Stages = append(a.Stages, PlanStage{Percent: r.Stages[i].Percent, Tenants: n})

@@ -45,7 +45,7 @@ func (s *Shared) EditPolicy(tx *partition.Tx, e PolicyEdit) (out rollout.State, 
 	case rollout.Said(e.Reason) != nil:
 		err = rollout.Said(e.Reason)
 	case !e.Now:
-		c, err = rollout.Begin(state, rollout.Beginning{Revision: r, Settings: RolloutSettings(rules.Policy, rules.Catalog), Tenants: s.directory.IDs(), Last: e.Last}, now)
+		c, err = rollout.Begin(state, rollout.Beginning{Revision: r, Settings: RolloutSettings(rules.Policy, e.Policy, rules.Catalog), Tenants: s.directory.IDs(), Last: e.Last}, now)
 	case open && rules.Next != nil && rules.Next.Policy.Sha == r.Sha:
 		c, err = rollout.Hurry(state, e.By, e.Reason, now)
 	default:
@@ -100,16 +100,13 @@ func (s *Shared) ResumeRollout(tx *partition.Tx, by, reason string) (rollout.Sta
 }
 
 // RolloutSettings are what the policy in force says of how its successor is rolled
-// out, so that no edit can shorten its own trial.
-func RolloutSettings(p *profiles.Policy, c *catalog.Catalog) rollout.Settings {
-	set := rollout.Settings{Stages: p.Evolution.Stages, StageFor: p.Evolution.StageFor}
-	var seen []string
-	for _, d := range p.Rules {
+// out, so that no edit can shorten its own trial. Teams are those that either of them
+// can call.
+func RolloutSettings(p, next *profiles.Policy, c *catalog.Catalog) rollout.Settings {
+	set := rollout.Settings{Stages: p.Evolution.Stages, StageFor: p.Evolution.StageFor, Teams: map[string]float64{}}
+	for _, d := range slices.Concat(p.Rules, next.Rules) {
 		team, _ := c.Owner(catalog.ServiceID(d.Service))
-		if id := string(team.ID); !slices.Contains(seen, id) {
-			seen = append(seen, id)
-			set.PagesPerWeek += cmp.Or(p.Evolution.ShadowPagesPerWeek, profiles.Budget{FalsePagesPerWeek: team.FalsePagesPerWeek}.Weekly())
-		}
+		set.Teams[string(team.ID)] = cmp.Or(p.Evolution.ShadowPagesPerWeek, profiles.Budget{FalsePagesPerWeek: team.FalsePagesPerWeek}.Weekly())
 	}
 	return set
 }

@@ -208,6 +208,36 @@ func TestPagesInShadowHaltARollout(t *testing.T) {
 	})
 }
 
+// TestATicketInShadowIsNoPage: what the new policy would raise is weighed by what is at
+// stake, as a real page is.
+func TestATicketInShadowIsNoPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const floor = "impact: {day: {share: 1, tenants: 50}, night: {share: 1, tenants: 50}}\n"
+		_, l, first, second := newStage(t, staged(t, floor))
+		for _, s := range []*shop{first, second} {
+			_, _, err := s.put(t, tenant.Tenant{Features: []string{"refunds"}, ExpectedTPM: 700}, 0)
+			require.NoError(t, err)
+		}
+		refunds := first.line(60, "operation", "refund")
+		trade(t, 10*time.Minute, first, second)
+		_, err := l.edit(t, staged(t, floor, refundsWarn, strings.Replace(refundsWarn, "warning", "critical", 1)), false)
+		require.NoError(t, err)
+		trade(t, 5*time.Minute, first, second)
+		refunds.share = 0.9
+		trade(t, 20*time.Minute, first, second)
+		s := l.standing(t)
+		require.Equal(t, rollout.Shadow, s.Rollout.State, s.Rollout.Why)
+		require.Equal(t, [2]int{0, 1}, [2]int{s.Rollout.Stages[0].Extra, s.Rollout.Stages[0].Tickets})
+		require.Equal(t, rollout.Small, s.Rollout.Pages[0].Verdict)
+		require.Equal(t, "payments", s.Rollout.Pages[0].Team)
+		require.Contains(t, s.Rollout.Pages[0].Weighed, "certain but small")
+		trade(t, 45*time.Minute, first, second)
+		require.Equal(t, 2, first.policy(t), "it is no reason to halt")
+		require.Contains(t, fmt.Sprint(l.entries(t, rollout.Subject)), "of 0 allowed, and 1 ticket(s) that call nobody")
+		l.end()
+	})
+}
+
 // TestACalendarHoldsARollout: while revisions are held, for everybody or for a tenant of
 // the stage, nobody gets the new policy.
 func TestACalendarHoldsARollout(t *testing.T) {

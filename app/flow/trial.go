@@ -1,12 +1,15 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evolution"
+	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -48,6 +51,8 @@ type trial struct {
 	EndsAt   *time.Time `json:"ends_at"`
 	Reason   string     `json:"reason"`
 	Compared bool       `json:"compared"`
+	// Stakes are the most that was at stake; nil: noted by a release that did not weigh.
+	Stakes *rollout.Side `json:"stakes"`
 }
 
 func (t trial) key() string { return fmt.Sprintf("%s/%s/%s", t.Key.Tenant, t.Side, t.Alert) }
@@ -131,6 +136,7 @@ func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
 		return nil
 	}
 	v := trial{Revision: tried.policy, Proposal: tried.proposal, Side: of, Alert: a.ID, Key: a.Key, StartsAt: a.StartsAt, EndsAt: a.EndsAt, Reason: a.Reason}
+	v.Stakes = h.s.trialStakes(of, a, tx.Now())
 	var old trial
 	known, err := tx.Get(trials, v.key(), &old)
 	if err != nil {
@@ -138,6 +144,8 @@ func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
 	}
 	same := known && old.attempt() == tried && old.StartsAt.Equal(a.StartsAt)
 	switch {
+	case same && old.EndsAt == nil && a.EndsAt == nil && old.grown(v): // more is at stake
+		v = old
 	case same && (old.EndsAt != nil || a.EndsAt == nil): // newer evidence only
 		return nil
 	case same:
@@ -149,6 +157,41 @@ func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
 		h.compareAt(tx, v, tx.Now().Add(trialWait))
 	}
 	return tx.Put(trials, v.key(), "trial", 1, v)
+}
+
+// trialStakes is what an alert puts at stake, by the policy that raises it or would.
+func (s *Shared) trialStakes(of side, a alert.Alert, now time.Time) *rollout.Side {
+	t, ok := s.directory.Get(a.Tenant)
+	if !ok {
+		return nil
+	}
+	r := s.Rules()
+	policy, _ := r.Of(t.ID)
+	if next, _, ok := r.Beside(t.ID); ok && of == newSide {
+		policy = next
+	}
+	team, _ := r.Catalog.Owner(catalog.ServiceID(a.Service))
+	l := LimitsOf(policy, r.Catalog, team, s.directory.Watched(), now)
+	l.Held = HeldPages(policy, incident.Incident{Environment: a.Environment, Service: a.Service}, &a, s.directory.Get, now)
+	if !policy.MayPage(a.Environment) {
+		l.Held = "the policy does not list environment " + a.Environment + " among those that may page"
+	}
+	return &rollout.Side{Facts: incident.AtStake(a, s.scale().Stake(t, now)), Limits: l}
+}
+
+// grown takes over what is more at stake than before; false: that is not much.
+func (t *trial) grown(now trial) bool {
+	if t.Compared || t.Stakes == nil || now.Stakes == nil {
+		return false
+	}
+	was := t.Stakes.Facts
+	f := was.Or(now.Stakes.Facts)
+	f.Weak = now.Stakes.Facts.Weak
+	if f.Share < 1.25*was.Share && f.Sure <= was.Sure && f.LossPerMinute <= 1.25*was.LossPerMinute && (f.Weak == nil) == (was.Weak == nil) {
+		return false
+	}
+	t.Stakes, t.Reason = &rollout.Side{Facts: f, Limits: now.Stakes.Limits}, now.Reason
+	return true
 }
 
 func (h *Handler) compareAt(tx *partition.Tx, v trial, at time.Time) {
@@ -183,63 +226,88 @@ func (h *Handler) compare(tx *partition.Tx, key string) error {
 }
 
 func (h *Handler) verdict(tx *partition.Tx, v trial) error {
-	found, err := h.counterpart(tx, v)
+	mine, other, err := h.sides(tx, v)
 	if err != nil {
 		return err
 	}
-	p := rollout.Page{Verdict: rollout.Extra, Tenant: v.Key.Tenant, Service: v.Key.Service, Slice: v.Key.Slice, Rule: v.Key.Rule, At: v.StartsAt, Reason: v.Reason}
-	switch {
-	case found && v.Side == newSide:
-		p.Verdict = rollout.Agreed
-	case found: // said by the other side
+	found := other != nil
+	if mine == nil { // nobody weighed it
+		other = nil
+	}
+	if found && v.Side == oldSide { // said by the other side
 		return nil
+	}
+	team, _ := h.s.Rules().Catalog.Owner(catalog.ServiceID(v.Key.Service))
+	p := rollout.Page{Verdict: rollout.Extra, Team: string(team.ID), Tenant: v.Key.Tenant, Service: v.Key.Service, Slice: v.Key.Slice, Rule: v.Key.Rule, At: v.StartsAt, Reason: v.Reason, New: mine, Old: other}
+	switch {
+	case found:
+		p.Verdict = rollout.Agreed
 	case v.Side == oldSide:
-		p.Verdict = rollout.Gone
+		p.Verdict, p.New, p.Old = rollout.Gone, nil, mine
 	}
 	if v.Proposal != 0 {
-		return h.proposalPage(tx, v, p)
+		return h.proposalPage(tx, v, p.Weigh())
 	}
 	tx.Send(store.Input{ID: fmt.Sprintf("policy_page/%d/%s/%s/%d", v.Revision, v.Side, v.Alert, v.StartsAt.UnixMilli()), Kind: inputPolicyPage, Version: 1,
 		Subject: rollout.Subject, Payload: partition.Payload(policyPage{v.Revision, p})})
 	return nil
 }
 
-// counterpart says whether the other policy pages the same fault: for the same
-// service and a slice that is the same, above or below, at about the same time.
-func (h *Handler) counterpart(tx *partition.Tx, v trial) (bool, error) {
-	matches := func(k alert.Key, starts time.Time, ends *time.Time) bool {
-		return k.Tenant == v.Key.Tenant && k.Environment == v.Key.Environment && k.Service == v.Key.Service && k.Slice.Related(v.Key.Slice) &&
-			!starts.After(v.StartsAt.Add(trialWait)) && (ends == nil || !ends.Before(v.StartsAt.Add(-trialWait)))
-	}
+// matches says whether an alert is of the same fault: of the same service and a slice
+// that is the same, above or below, at about the same time.
+func (t trial) matches(k alert.Key, starts time.Time, ends *time.Time) bool {
+	return k.Tenant == t.Key.Tenant && k.Environment == t.Key.Environment && k.Service == t.Key.Service && k.Slice.Related(t.Key.Slice) &&
+		!starts.After(t.StartsAt.Add(trialWait)) && (ends == nil || !ends.Before(t.StartsAt.Add(-trialWait)))
+}
+
+// sides is what the policy of a trial makes of its fault, and what the other one does;
+// nil: it raises nothing critical.
+func (h *Handler) sides(tx *partition.Tx, v trial) (mine, other *rollout.Side, err error) {
+	mine = v.Stakes
 	records, err := tx.ListPrefix(trials, string(v.Key.Tenant)+"/")
 	if err != nil {
-		return false, err
+		return nil, nil, err
 	}
 	for _, r := range records {
 		o, err := decode[trial](r)
-		if err != nil {
-			return false, err
-		}
-		if o.Side != v.Side && o.attempt() == v.attempt() && matches(o.Key, o.StartsAt, o.EndsAt) {
-			return true, nil
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case o.attempt() != v.attempt() || !v.matches(o.Key, o.StartsAt, o.EndsAt):
+		case o.Side == v.Side:
+			mine = larger(mine, o.Stakes)
+		default:
+			other = larger(cmp.Or(other, &rollout.Side{}), o.Stakes)
 		}
 	}
-	if v.Side == oldSide {
-		return false, nil
+	if other != nil || v.Side == oldSide {
+		return mine, other, nil
 	}
 	if records, err = tx.List(alerts); err != nil { // what has fired since before the stage began
-		return false, err
+		return nil, nil, err
 	}
 	for _, r := range records {
 		a, err := decode[alert.Alert](r)
 		if err != nil {
-			return false, err
+			return nil, nil, err
 		}
-		if a.Severity == rule.Critical && matches(a.Key, a.StartsAt, a.EndsAt) {
-			return true, nil
+		if a.Severity == rule.Critical && v.matches(a.Key, a.StartsAt, a.EndsAt) {
+			a.State = alert.Firing // as it was
+			other = larger(cmp.Or(other, &rollout.Side{}), h.s.trialStakes(oldSide, a, v.StartsAt))
 		}
 	}
-	return false, nil
+	return mine, other, nil
+}
+
+// larger is what two views of one tenant's fault have at stake.
+func larger(a, b *rollout.Side) *rollout.Side {
+	switch {
+	case b == nil:
+		return a
+	case a == nil || *a == rollout.Side{}:
+		return b
+	}
+	return &rollout.Side{Facts: a.Facts.Or(b.Facts), Limits: a.Limits}
 }
 
 // paged counts a page at the policy's home.
@@ -264,20 +332,32 @@ func (h *Handler) proposalPage(tx *partition.Tx, v trial, p rollout.Page) error 
 	if err != nil {
 		return err
 	}
-	page := evolution.Page{Verdict: evolution.Agreed, Service: p.Service, Rule: p.Rule, Slice: p.Slice, At: p.At.UTC(), Reason: p.Reason}
-	what := "would have paged, as the rules in force did"
-	switch p.Verdict {
-	case rollout.Extra:
+	page := evolution.Page{Service: p.Service, Rule: p.Rule, Slice: p.Slice, At: p.At.UTC(), Reason: p.Reason, Weighed: p.Weighed}
+	what := ""
+	switch {
+	case p.Verdict == rollout.Agreed:
+		page.Verdict, what = evolution.Agreed, "would have paged, as the rules in force did"
+	case p.Verdict == rollout.Extra:
 		page.Verdict, what = evolution.Extra, "would have paged, the rules in force did not"
-	case rollout.Gone:
+	case p.Verdict == rollout.Gone:
 		page.Verdict, what = evolution.Missed, "would not have paged, the rules in force did"
+	case p.Old == nil:
+		page.Verdict, what = evolution.Ticket, "would have opened a ticket that calls nobody, the rules in force did not"
+	case p.New == nil:
+		page.Verdict, what = evolution.TicketMissed, "would not have opened a ticket that calls nobody, the rules in force did"
+	default:
+		return nil // a ticket by either
 	}
 	change := evolution.Paged(c.State, v.Proposal, page)
 	if !change.Changed {
 		return nil
 	}
 	c.State = change.State
+	why := p.Reason
+	if p.Weighed != "" {
+		why += "; " + p.Weighed
+	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(v.Key.Tenant), Refs: []string{"alert/" + string(v.Alert)}, Kind: "profile.shadow_page",
-		Reason: fmt.Sprintf("proposal %d %s: %s", v.Proposal, what, p.Reason)})
+		Reason: fmt.Sprintf("proposal %d %s: %s", v.Proposal, what, why)})
 	return putCourse(tx, v.Key.Tenant, c)
 }

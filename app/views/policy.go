@@ -67,12 +67,18 @@ func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
 		out.EndedAt = *r.EndedAt
 	}
 	for i, s := range r.Stages {
-		out.Stages = append(out.Stages, view.Stage{Name: fmt.Sprintf("up to %g%%", s.Percent), Tenants: s.Tenants, Began: s.StartedAt != nil, Extra: s.Extra, Allowed: s.Allowed, Agreed: s.Agreed, Gone: s.Gone, Say: r.Says(i)})
+		row := view.Stage{Name: fmt.Sprintf("up to %g%%", s.Percent), Tenants: s.Tenants, Began: s.StartedAt != nil, Extra: s.Extra, Allowed: s.Allowed, Agreed: s.Agreed, Gone: s.Gone, Tickets: s.Tickets, Say: r.Says(i)}
+		if len(s.Teams) > 1 {
+			for _, t := range s.Teams {
+				row.Teams = append(row.Teams, view.StageTeam(t))
+			}
+		}
+		out.Stages = append(out.Stages, row)
 	}
 	for _, x := range slices.Backward(r.Pages) {
-		out.Pages = append(out.Pages, view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: api.Sentence(x.Reason)})
+		out.Pages = append(out.Pages, view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: strings.TrimSpace(api.Sentence(x.Reason) + " " + api.Sentence(x.Weighed))})
 	}
 	return out
 }
 
-var trialWords = map[rollout.Verdict]string{rollout.Extra: "Only the new one", rollout.Agreed: "Both", rollout.Gone: "Only the old one"}
+var trialWords = map[rollout.Verdict]string{rollout.Extra: "Only the new one", rollout.Agreed: "Both", rollout.Gone: "Only the old one", rollout.Small: "A ticket, no page"}

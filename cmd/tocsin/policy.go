@@ -135,21 +135,30 @@ func (c *client) tell(a api.RolloutAnswer) error {
 	fmt.Fprintf(c.out, "revision %d, begun %s by %s (%s): %s\n  %s\n\n", r.To, r.StartedAt.UTC().Format(time.RFC3339), r.Author, r.Reason, strings.ReplaceAll(string(r.State), "_", " "), r.Why)
 	var rows [][]string
 	for i, s := range r.Stages {
-		row := []string{fmt.Sprintf("%g%%", s.Percent), "", "", "", "", r.Says(i)}
+		row := []string{fmt.Sprintf("%g%%", s.Percent), "", "", "", "", "", r.Says(i)}
 		if s.StartedAt != nil {
-			row = []string{row[0], fmt.Sprint(s.Tenants), fmt.Sprintf("%d of %d", s.Extra, s.Allowed), fmt.Sprint(s.Agreed), fmt.Sprint(s.Gone), row[5]}
+			row = []string{row[0], fmt.Sprint(s.Tenants), fmt.Sprintf("%d of %d", s.Extra, s.Allowed), fmt.Sprint(s.Agreed), fmt.Sprint(s.Gone), fmt.Sprint(s.Tickets), row[6]}
 		}
 		rows = append(rows, row)
+		if len(s.Teams) > 1 {
+			for _, t := range s.Teams {
+				rows = append(rows, []string{"", t.Team, fmt.Sprintf("%d of %d", t.Extra, t.Allowed), fmt.Sprint(t.Agreed), fmt.Sprint(t.Gone), fmt.Sprint(t.Tickets), ""})
+			}
+		}
 	}
-	if err := c.print(nil, []string{"STAGE", "TENANTS", "EXTRA PAGES", "SAME", "ONLY THE OLD", "STATE"}, rows); err != nil || len(r.Pages) == 0 {
+	if err := c.print(nil, []string{"STAGE", "TENANTS", "EXTRA PAGES", "SAME", "ONLY THE OLD", "EXTRA TICKETS", "STATE"}, rows); err != nil || len(r.Pages) == 0 {
 		return err
 	}
 	rows = nil
 	for _, p := range r.Pages {
-		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), string(p.Tenant), fmt.Sprint(p.Tenants), p.Rule, p.Slice.Key(), p.Reason})
+		why := p.Reason
+		if p.Weighed != "" {
+			why += "; " + p.Weighed
+		}
+		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), string(p.Tenant), fmt.Sprint(p.Tenants), p.Team, p.Rule, p.Slice.Key(), why})
 	}
 	fmt.Fprintln(c.out)
-	return c.print(nil, []string{"PAGE", "AT", "TENANT", "TENANTS", "RULE", "SLICE", "BECAUSE"}, rows)
+	return c.print(nil, []string{"PAGE", "AT", "TENANT", "TENANTS", "TEAM", "RULE", "SLICE", "BECAUSE"}, rows)
 }
 
 // say prints an answer for programs, or a sentence for people.

@@ -39,7 +39,15 @@ type Stage struct {
 	Tenants                      int
 	Began                        bool
 	Extra, Allowed, Agreed, Gone int
+	Tickets                      int // that only the new one would open, and that call nobody
 	Say                          string
+	Teams                        []StageTeam // empty: there is one
+}
+
+// StageTeam is what a stage brought one team.
+type StageTeam struct {
+	Team                                  string
+	Extra, Allowed, Agreed, Gone, Tickets int
 }
 
 // TrialPage is a page of either policy while a stage ran in shadow.
