@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 
+	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
@@ -70,7 +71,7 @@ type App struct {
 	blobs    *blob.Dir
 	shared   *flow.Shared
 	sender   *send.Sender
-	access   *api.Access
+	access   *access.Keeper
 	server   *api.Server
 	views    *views.Views
 	door     *samples.Door
@@ -185,7 +186,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := begin(ctx); err != nil {
 		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
-	path, made, err := a.access.EnsureAdmin(ctx, a.shared.Owner(api.TokenSubject), a.o.StoragePath)
+	path, made, err := a.access.EnsureAdmin(ctx, a.shared.Owner(access.Subject), a.o.StoragePath)
 	if err != nil {
 		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
@@ -349,7 +350,7 @@ func statusClass(status int) string {
 }
 
 func (a *App) buildAccess(ctx context.Context) (err error) {
-	if a.access, err = api.NewAccess(ctx, a.store, a.o.Now); err == nil {
+	if a.access, err = access.New(ctx, a.store, a.o.Now); err == nil {
 		a.access.Shared = a.replicated()
 		a.access.Catalog = func() *catalog.Catalog { return a.shared.Rules().Catalog }
 	}

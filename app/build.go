@@ -17,7 +17,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/app/views"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
@@ -91,13 +93,14 @@ func (a *App) buildEffects(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	links := api.Links{Base: a.base, Signer: signer, Now: a.o.Now, Rule: a.rule}
+	addresses := links.Maker{Base: a.base, Signer: signer, Now: a.o.Now, Rule: a.rule}
 	artist := send.Artist{Count: a.count, Rule: a.rule, Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog }, Now: a.o.Now}
-	a.server = &api.Server{Store: a.store, Flow: a.shared, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
-		Links: links, Signer: signer, Gatherer: a.registry, Now: a.o.Now, Logger: a.log, Ready: a.readiness, Environments: a.environments, Purge: a.purge, Machine: a.machine}
+	known := &state.State{Store: a.store, Flow: a.shared, Now: a.o.Now, Environments: a.environments}
+	a.server = &api.Server{State: known, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
+		Links: addresses, Signer: signer, Gatherer: a.registry, Logger: a.log, Ready: a.readiness, Purge: a.purge, Machine: a.machine}
 	a.server.Started, a.server.Version = a.started, a.o.Version
 	if a.replicated() {
-		a.server.Cluster = a.replicas
+		a.server.Cluster, known.Elsewhere = a.replicas, a.replicas.Elsewhere
 	}
 	if err := a.buildSystems(ctx); err != nil {
 		return err
@@ -109,7 +112,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.sender = send.New(send.Options{Tracer: a.tracer, Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.targets.Load().systems, Channels: channels, Links: links, Pictures: artist,
+	a.sender = send.New(send.Options{Tracer: a.tracer, Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.targets.Load().systems, Channels: channels, Links: addresses, Pictures: artist,
 		Live: func(t catalog.TeamID) bool { return a.shared.Live(t) }, Now: a.o.Now, Logger: a.log})
 	a.buildSignIn()
 	return nil
@@ -258,7 +261,7 @@ func (a *App) buildFlow(context.Context) error {
 	return nil
 }
 
-func (a *App) rule(name string) (rule.Rule, bool) { return api.FindRule(a.shared.Rules(), name) }
+func (a *App) rule(name string) (rule.Rule, bool) { return state.Rule(a.shared.Rules(), name) }
 
 // environments lists those that can have incidents: the default one, then the
 // policy's others, then what samples named besides.

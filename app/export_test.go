@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -25,7 +25,7 @@ func (a *App) SignLink(incident string, until time.Time) string {
 }
 
 // Links makes the addresses that stand in tickets and pages.
-func (a *App) Links() api.Links { return a.server.Links }
+func (a *App) Links() links.Maker { return a.server.Links }
 
 // Fire offers an alert to its environment's incidents, as evaluate would.
 func (a *App) Fire(ctx context.Context, x alert.Alert) error {

@@ -75,7 +75,7 @@ func (r *replicas) Journal(ctx context.Context, received []byte) error {
 	return r.a.append(ctx, rec, b)
 }
 
-// Elsewhere implements api.Cluster.
+// Elsewhere says which replica serves a partition, for state.State.
 func (r *replicas) Elsewhere(ctx context.Context, p store.Partition) error {
 	none := problem.New(problem.Unavailable, "this part of the store is being taken over").WithRetryAfter(time.Second)
 	id, err := r.members.Holder(ctx, p)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/fault"
@@ -88,7 +87,7 @@ func (a *App) offerPolicy(ctx context.Context, home store.Partition, j flow.Poli
 	if err := a.store.Offer(ctx, home, flow.PolicyReadInput(j, a.o.Now())); err != nil {
 		return false, err
 	}
-	err = api.Await(ctx, func() (bool, error) {
+	err = partition.Await(ctx, func() (bool, error) {
 		r, ok, err := a.store.Record(ctx, home, rollout.Files, j.Who)
 		if err != nil {
 			return false, err

@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/internal/peer"
 	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/web"
 )
 
 // quieter is the reload's policy with one rule more.
@@ -116,7 +117,7 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	r.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy/rollback", `{"reason": "again"}`)
 	r.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy/rollout/resume", `{"reason": "again"}`)
 
-	var list api.List[rollout.Revision]
+	var list web.List[rollout.Revision]
 	r.want(t, http.StatusOK, http.MethodGet, "/api/v1/policy/revisions", "").into(t, &list)
 	require.Len(t, list.Items, 2)
 	require.Empty(t, list.Items[1].Text)

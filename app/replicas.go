@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/cluster"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -259,7 +260,7 @@ func (r *replicas) reload(ctx context.Context) {
 // linkKey signs links and sessions: the same on every replica, or this folder's.
 func (a *App) linkKey() ([]byte, error) {
 	if !a.replicated() || a.replicas.alone {
-		return api.LinkKey(a.o.StoragePath)
+		return links.Key(a.o.StoragePath)
 	}
 	secret, err := a.replicas.peers.Secret()
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
@@ -17,7 +17,7 @@ import (
 func (a *App) endGone(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := a.access.EndGone(ctx, a.shared.Owner(api.TokenSubject)); err != nil {
+	if err := a.access.EndGone(ctx, a.shared.Owner(access.Subject)); err != nil {
 		a.log.Warn("sessions of people who left the catalog cannot be ended in the store; it is tried again", "error", err)
 	}
 }

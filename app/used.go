@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/access"
 )
 
 // keepUse makes durable now and then when tokens were used, and that sessions of
@@ -19,7 +19,7 @@ func (a *App) keepUse(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := a.access.KeepUse(ctx, a.shared.Owner(api.TokenSubject)); err != nil && ctx.Err() == nil {
+		if err := a.access.KeepUse(ctx, a.shared.Owner(access.Subject)); err != nil && ctx.Err() == nil {
 			a.log.Warn("when tokens were used last cannot be stored; it is tried again", "error", err)
 		}
 	}

@@ -136,22 +136,6 @@ func (tx *Tx) ListPrefix(collection, prefix string) ([]store.Record, error) {
 	return out, nil
 }
 
-// All reads a whole collection of a partition, page by page.
-func All(ctx context.Context, s store.Store, p store.Partition, collection string) ([]store.Record, error) {
-	var out []store.Record
-	for after := ""; ; {
-		page, err := s.Records(ctx, p, collection, after, 1000)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, page...)
-		if len(page) < 1000 {
-			return out, nil
-		}
-		after = page[len(page)-1].Key
-	}
-}
-
 // SetTimer sets, moves or (zero At) removes a timer.
 func (tx *Tx) SetTimer(t store.Timer) { tx.batch.Timers = append(tx.batch.Timers, t) }
 

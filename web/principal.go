@@ -46,6 +46,22 @@ func (r Role) Staff() bool {
 	return slices.Contains([]Role{Admin, Enabler, Responder, ProductManager, ChangeManager, IncidentManager, Auditor}, r)
 }
 
+// Who may do something, as the rows of the route table say it. Not to be changed.
+var (
+	Administrators = []Role{Admin}
+	People         = slices.DeleteFunc(Roles(), func(r Role) bool { return !r.Staff() })
+	Onboarders     = []Role{Admin, Enabler, ProductManager}
+	Responders     = []Role{Admin, Responder, IncidentManager} // a responder: of the own team
+	Managers       = []Role{Admin, IncidentManager}
+	Enablers       = []Role{Admin, Enabler, IncidentManager}
+	Readers        = append(slices.Clone(People), Tenant)
+	Senders        = []Role{Admin, Sender}
+	Replicas       = []Role{Replica}
+)
+
+// Linked adds who has a signed link to one incident.
+func Linked(roles []Role) []Role { return append(slices.Clone(roles), Link) }
+
 // Principal is who asks.
 type Principal struct {
 	Name    string // "token:NAME", "person:ID" or "link:INCIDENT"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
@@ -21,7 +22,7 @@ import (
 
 // bound opens a page's link: who it was for, and the incident.
 func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) {
-	subject, err := s.Signer.Open("page", r.PathValue("token"), s.Now())
+	subject, err := s.Signer.Open(links.PagePurpose, r.PathValue("token"), s.Now())
 	if err != nil {
 		return oncall.Page{}, incident.Incident{}, err
 	}
@@ -34,7 +35,7 @@ func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) 
 	if !ok {
 		return oncall.Page{}, incident.Incident{}, problem.New(problem.NotFound, "there is no such page")
 	}
-	p, err := decodeRecord[oncall.Page](rec)
+	p, err := partition.Decode[oncall.Page](rec)
 	if err != nil || p.Place.Drill != "" {
 		return p, incident.Incident{Environment: env}, err
 	}
@@ -72,7 +73,7 @@ func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page,
 		page.Links = append(page.Links, view.Link{Name: "Runbook", URL: i.RunbookURL})
 	}
 	if _, err := s.Blobs.Get(send.BlobID(i)); err == nil {
-		c := url.Values{"cap": {s.Links.cap(string(i.ID))}}
+		c := url.Values{"cap": {s.Links.Cap(string(i.ID))}}
 		page.Chart = &view.Picture{URL: "/api/v1/incidents/" + string(i.ID) + "/picture?" + c.Encode(), Alt: i.Title + ". " + lead.Reason}
 	}
 	switch {

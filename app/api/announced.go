@@ -19,11 +19,11 @@ type CalendarEntry struct {
 
 // announced are the routes of the policy's calendar.
 func (s *Server) announced() []web.Route {
-	return []web.Route{{Method: "GET", Path: "/api/v1/calendar", Summary: "What the policy in force announces, and whether it holds now", Roles: staff, Response: List[CalendarEntry]{}, Handle: s.listAnnounced}}
+	return []web.Route{{Method: "GET", Path: "/api/v1/calendar", Summary: "What the policy in force announces, and whether it holds now", Roles: web.People, Response: web.List[CalendarEntry]{}, Handle: s.listAnnounced}}
 }
 
 func (s *Server) listAnnounced(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -42,5 +42,5 @@ func (s *Server) listAnnounced(w http.ResponseWriter, r *http.Request, _ web.Pri
 		}
 		all = append(all, x)
 	}
-	return web.WriteJSON(w, http.StatusOK, cut(all, func(x numbered) string { return fmt.Sprintf("%08d", x.number) }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(all, func(x numbered) string { return fmt.Sprintf("%08d", x.number) }, l))
 }

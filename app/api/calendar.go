@@ -55,7 +55,7 @@ func (s *Server) makeCalendar(w http.ResponseWriter, r *http.Request, _ web.Prin
 	}
 	until := s.Now().UTC().Truncate(24 * time.Hour).Add(calendarAge)
 	return web.WriteJSON(w, http.StatusCreated, CalendarAnswer{ExpiresAt: until,
-		URL: s.Links.at("/api/v1/oncall/"+name+".ics", url.Values{"key": {s.Signer.Sign(calendarPurpose, subject, until)}})})
+		URL: s.Links.At("/api/v1/oncall/"+name+".ics", url.Values{"key": {s.Signer.Sign(calendarPurpose, subject, until)}})})
 }
 
 func (s *Server) calendar(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

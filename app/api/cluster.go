@@ -19,9 +19,6 @@ import (
 
 // Cluster is the other replicas, as the routes need them.
 type Cluster interface {
-	// Elsewhere says which replica serves a partition that this one does not: a
-	// *web.Elsewhere, or Unavailable while none does.
-	Elsewhere(ctx context.Context, p store.Partition) error
 	// Journal keeps what another replica received and hands it on.
 	Journal(ctx context.Context, received []byte) error
 	// Status tells who lives and who serves what.
@@ -47,41 +44,15 @@ type MemberAnswer struct {
 	LagSeconds float64 `json:"lag_seconds"` // age of the oldest input that waits for it
 }
 
-// Here gives nil when this replica serves a subject.
-func (s *Server) Here(ctx context.Context, subject string) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for patience := time.Now().Add(changingHands); ; {
-		if seat, ok := s.Flow.SeatOf(subject); ok && seat.Owner.Served() || s.Cluster == nil {
-			return nil
-		}
-		err := s.Cluster.Elsewhere(ctx, store.PartitionOf(subject))
-		if !problem.Is(err, problem.Unavailable) || time.Now().After(patience) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-// changingHands is how long a request waits for a partition that one replica has
-// given back and another not yet taken.
-const changingHands = 2 * time.Second
-
-var replicas = []web.Role{web.Replica}
-
 // inner is what replicas ask each other.
 func (s *Server) inner() []web.Route {
 	return []web.Route{
-		{Method: "POST", Path: "/internal/v1/journal", Summary: "Keep what another replica received", Kind: web.Raw, Roles: replicas, Status: http.StatusNoContent, Handle: s.innerJournal},
-		{Method: "POST", Path: "/internal/v1/contributions", Summary: "Feed a pool that this replica serves", Kind: web.Raw, Roles: replicas, Status: http.StatusNoContent, Handle: s.innerContributions},
-		{Method: "POST", Path: "/internal/v1/tenants/{id}/adopt", Summary: "Onboard a tenant that sends to another replica", Kind: web.Raw, Roles: replicas, Tenant: "id", Status: http.StatusNoContent, Handle: s.innerAdopt},
-		{Method: "GET", Path: "/internal/v1/glances", Summary: "The tenants that this replica serves", Kind: web.Raw, Roles: replicas, Handle: s.innerGlances},
-		{Method: "GET", Path: "/internal/v1/blobs/{id}", Summary: "A picture that this replica keeps", Kind: web.Raw, Roles: replicas, Handle: s.innerBlob},
-		{Method: "PUT", Path: "/internal/v1/blobs/{id}", Summary: "Keep a picture that another replica drew", Kind: web.Raw, Roles: replicas, Status: http.StatusNoContent, Handle: s.innerPutBlob},
+		{Method: "POST", Path: "/internal/v1/journal", Summary: "Keep what another replica received", Kind: web.Raw, Roles: web.Replicas, Status: http.StatusNoContent, Handle: s.innerJournal},
+		{Method: "POST", Path: "/internal/v1/contributions", Summary: "Feed a pool that this replica serves", Kind: web.Raw, Roles: web.Replicas, Status: http.StatusNoContent, Handle: s.innerContributions},
+		{Method: "POST", Path: "/internal/v1/tenants/{id}/adopt", Summary: "Onboard a tenant that sends to another replica", Kind: web.Raw, Roles: web.Replicas, Tenant: "id", Status: http.StatusNoContent, Handle: s.innerAdopt},
+		{Method: "GET", Path: "/internal/v1/glances", Summary: "The tenants that this replica serves", Kind: web.Raw, Roles: web.Replicas, Handle: s.innerGlances},
+		{Method: "GET", Path: "/internal/v1/blobs/{id}", Summary: "A picture that this replica keeps", Kind: web.Raw, Roles: web.Replicas, Handle: s.innerBlob},
+		{Method: "PUT", Path: "/internal/v1/blobs/{id}", Summary: "Keep a picture that another replica drew", Kind: web.Raw, Roles: web.Replicas, Status: http.StatusNoContent, Handle: s.innerPutBlob},
 	}
 }
 
@@ -186,7 +157,7 @@ func (s *Server) innerPutBlob(w http.ResponseWriter, r *http.Request, _ web.Prin
 
 // clusters are the documents about replicas.
 func (s *Server) clusters() []web.Route {
-	return []web.Route{{Method: "GET", Path: "/api/v1/cluster", Summary: "Who lives, who serves what, and what waits", Roles: adminOnly, Response: ClusterAnswer{}, Handle: s.getCluster}}
+	return []web.Route{{Method: "GET", Path: "/api/v1/cluster", Summary: "Who lives, who serves what, and what waits", Roles: web.Administrators, Response: ClusterAnswer{}, Handle: s.getCluster}}
 }
 
 func (s *Server) getCluster(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

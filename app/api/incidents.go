@@ -27,7 +27,7 @@ type AlertAnswer struct {
 }
 
 func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (s *Server) listAlerts(w http.ResponseWriter, r *http.Request, p web.Princi
 		out = append(out, a)
 	}
 	slices.SortFunc(out, func(a, b AlertAnswer) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	return web.WriteJSON(w, http.StatusOK, cut(out, func(a AlertAnswer) string { return string(a.ID) }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(out, func(a AlertAnswer) string { return string(a.ID) }, l))
 }
 
 // own leaves out of an alert what other tenants gave to it.
@@ -77,9 +77,9 @@ type IncidentAnswer struct {
 
 // answer narrows an incident to what the caller may see of it.
 func (s *Server) answer(i incident.Incident, p web.Principal) IncidentAnswer {
-	a := IncidentAnswer{Incident: i, URL: s.Links.at("/incidents/"+string(i.ID), nil)}
+	a := IncidentAnswer{Incident: i, URL: s.Links.At("/incidents/"+string(i.ID), nil)}
 	if i.Dashboard.Blob != "" {
-		a.PictureURL = s.Links.at("/api/v1/incidents/"+string(i.ID)+"/picture", nil)
+		a.PictureURL = s.Links.At("/api/v1/incidents/"+string(i.ID)+"/picture", nil)
 	}
 	if p.Any || p.Role == web.Link {
 		return a
@@ -110,7 +110,7 @@ func touched(i incident.Incident) []tenant.ID {
 func (s *Server) Incidents(ctx context.Context, p web.Principal) ([]incident.Incident, error) {
 	var out []incident.Incident
 	for _, env := range s.Environments() {
-		list, err := all[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents)
+		list, err := partition.AllOf[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +135,7 @@ func (s *Server) Incident(ctx context.Context, id string, p web.Principal) (inci
 		if !ok {
 			continue
 		}
-		i, err := decodeRecord[incident.Incident](r)
+		i, err := partition.Decode[incident.Incident](r)
 		if err != nil || i.Environment == env && p.Sees(id, touched(i)) {
 			return i, err
 		}
@@ -156,7 +156,7 @@ func (s *Server) Incident(ctx context.Context, id string, p web.Principal) (inci
 }
 
 func (s *Server) listIncidents(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -168,13 +168,13 @@ func (s *Server) listIncidents(w http.ResponseWriter, r *http.Request, p web.Pri
 	if err != nil {
 		return err
 	}
-	out := List[IncidentAnswer]{Items: []IncidentAnswer{}}
+	out := web.List[IncidentAnswer]{Items: []IncidentAnswer{}}
 	for _, i := range list {
-		if l.cursor != "" && string(i.ID) >= l.cursor || state != "" && state != string(i.State) {
+		if l.Cursor != "" && string(i.ID) >= l.Cursor || state != "" && state != string(i.State) {
 			continue
 		}
-		if len(out.Items) == l.limit {
-			out.Next = string(out.Items[l.limit-1].ID)
+		if len(out.Items) == l.Limit {
+			out.Next = string(out.Items[l.Limit-1].ID)
 			break
 		}
 		out.Items = append(out.Items, s.answer(i, p))
@@ -323,14 +323,14 @@ type PageAnswer struct {
 }
 
 func (s *Server) listPages(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
 	of := r.URL.Query().Get("incident")
 	var out []PageAnswer
 	for _, env := range s.Environments() {
-		list, err := all[oncall.Page](r.Context(), s.Store, flow.IncidentsSubject(env), flow.Pages)
+		list, err := partition.AllOf[oncall.Page](r.Context(), s.Store, flow.IncidentsSubject(env), flow.Pages)
 		if err != nil {
 			return err
 		}
@@ -341,15 +341,5 @@ func (s *Server) listPages(w http.ResponseWriter, r *http.Request, _ web.Princip
 		}
 	}
 	slices.SortFunc(out, func(a, b PageAnswer) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	return web.WriteJSON(w, http.StatusOK, cut(out, func(p PageAnswer) string { return string(p.ID) }, l))
-}
-
-func parseTime(text, field string) (t time.Time, err error) {
-	if text == "" {
-		return t, nil
-	}
-	if t, err = time.Parse(time.RFC3339, text); err != nil {
-		return t, problem.New(problem.Invalid, "%s is not an RFC 3339 time", field)
-	}
-	return t, nil
+	return web.WriteJSON(w, http.StatusOK, web.Cut(out, func(p PageAnswer) string { return string(p.ID) }, l))
 }

@@ -94,13 +94,13 @@ type OverrideRequest struct {
 // onCall is who is called, and what people decide about it.
 func (s *Server) onCall() []web.Route {
 	return []web.Route{
-		{Method: "GET", Path: "/api/v1/oncall", Summary: "Who is on call now, or at a time, and who is next (?team=&at=)", Roles: staff, Response: List[OnCallAnswer]{}, Handle: s.listOnCall},
-		{Method: "GET", Path: "/api/v1/oncall/shifts", Summary: "The shifts of a schedule or a person in a span of time (?schedule=&person=&from=&to=)", Roles: staff, Response: List[ShiftAnswer]{}, Handle: s.listShifts},
-		{Method: "GET", Path: "/api/v1/oncall/overrides", Summary: "Overrides, those of the catalog included (?schedule=&all=true)", Roles: staff, Response: List[rota.Override]{}, Handle: s.listOverrides},
-		{Method: "POST", Path: "/api/v1/oncall/overrides", Summary: "Put somebody on call for a while", Roles: managers, Request: OverrideRequest{}, Response: rota.Override{}, Status: http.StatusCreated, Handle: s.addOverride},
-		{Method: "DELETE", Path: "/api/v1/oncall/overrides/{id}", Summary: "Take an override back; one under way ends now", Roles: managers, Status: http.StatusNoContent, Handle: s.removeOverride},
-		{Method: "GET", Path: "/api/v1/incidents/{id}/escalation", Summary: "Who was asked for an incident, and what comes next", Roles: staff, Response: EscalationAnswer{}, Handle: s.getEscalation},
-		{Method: "POST", Path: "/api/v1/oncall/calendars", Summary: "Make the secret address of a calendar of a schedule or a person", Roles: adminOnly, Request: CalendarRequest{}, Response: CalendarAnswer{}, Status: http.StatusCreated, Handle: s.makeCalendar},
+		{Method: "GET", Path: "/api/v1/oncall", Summary: "Who is on call now, or at a time, and who is next (?team=&at=)", Roles: web.People, Response: web.List[OnCallAnswer]{}, Handle: s.listOnCall},
+		{Method: "GET", Path: "/api/v1/oncall/shifts", Summary: "The shifts of a schedule or a person in a span of time (?schedule=&person=&from=&to=)", Roles: web.People, Response: web.List[ShiftAnswer]{}, Handle: s.listShifts},
+		{Method: "GET", Path: "/api/v1/oncall/overrides", Summary: "Overrides, those of the catalog included (?schedule=&all=true)", Roles: web.People, Response: web.List[rota.Override]{}, Handle: s.listOverrides},
+		{Method: "POST", Path: "/api/v1/oncall/overrides", Summary: "Put somebody on call for a while", Roles: web.Managers, Request: OverrideRequest{}, Response: rota.Override{}, Status: http.StatusCreated, Handle: s.addOverride},
+		{Method: "DELETE", Path: "/api/v1/oncall/overrides/{id}", Summary: "Take an override back; one under way ends now", Roles: web.Managers, Status: http.StatusNoContent, Handle: s.removeOverride},
+		{Method: "GET", Path: "/api/v1/incidents/{id}/escalation", Summary: "Who was asked for an incident, and what comes next", Roles: web.People, Response: EscalationAnswer{}, Handle: s.getEscalation},
+		{Method: "POST", Path: "/api/v1/oncall/calendars", Summary: "Make the secret address of a calendar of a schedule or a person", Roles: web.Administrators, Request: CalendarRequest{}, Response: CalendarAnswer{}, Status: http.StatusCreated, Handle: s.makeCalendar},
 	}
 }
 
@@ -143,7 +143,7 @@ func (s *Server) Escalation(ctx context.Context, i incident.Incident) (Escalatio
 	if !ok {
 		return a, nil
 	}
-	e, err := decodeRecord[oncall.Escalation](rec)
+	e, err := partition.Decode[oncall.Escalation](rec)
 	if err != nil {
 		return a, err
 	}
@@ -168,11 +168,11 @@ func (s *Server) getEscalation(w http.ResponseWriter, r *http.Request, p web.Pri
 }
 
 func (s *Server) listOnCall(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
-	at, err := parseTime(r.URL.Query().Get("at"), "at")
+	at, err := web.ParseTime(r.URL.Query().Get("at"), "at")
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (s *Server) listOnCall(w http.ResponseWriter, r *http.Request, _ web.Princi
 	for n, t := range teams {
 		out[n] = s.OnCall(t, at)
 	}
-	return web.WriteJSON(w, http.StatusOK, cut(out, func(a OnCallAnswer) string { return a.Team }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(out, func(a OnCallAnswer) string { return a.Team }, l))
 }
 
 // Shifts lists those of one schedule, or of one person in every schedule, in
@@ -235,11 +235,11 @@ const maxSpan = 400 * 24 * time.Hour
 
 func (s *Server) listShifts(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	q := r.URL.Query()
-	from, err := parseTime(q.Get("from"), "from")
+	from, err := web.ParseTime(q.Get("from"), "from")
 	if err != nil {
 		return err
 	}
-	to, err := parseTime(q.Get("to"), "to")
+	to, err := web.ParseTime(q.Get("to"), "to")
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (s *Server) listShifts(w http.ResponseWriter, r *http.Request, _ web.Princi
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, List[ShiftAnswer]{Items: list})
+	return web.WriteJSON(w, http.StatusOK, web.List[ShiftAnswer]{Items: list})
 }
 
 func (s *Server) known(schedule catalog.ScheduleID, person catalog.PersonID) error {
@@ -278,7 +278,7 @@ func (s *Server) known(schedule catalog.ScheduleID, person catalog.PersonID) err
 }
 
 func (s *Server) listOverrides(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -296,7 +296,7 @@ func (s *Server) listOverrides(w http.ResponseWriter, r *http.Request, _ web.Pri
 		}
 	}
 	slices.SortFunc(out, func(a, b rota.Override) int { return strings.Compare(a.ID, b.ID) })
-	return web.WriteJSON(w, http.StatusOK, cut(out, func(o rota.Override) string { return o.ID }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(out, func(o rota.Override) string { return o.ID }, l))
 }
 
 func (s *Server) addOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
@@ -318,10 +318,10 @@ func (s *Server) addOverride(w http.ResponseWriter, r *http.Request, p web.Princ
 		o.Schedule = t.Schedule
 	}
 	var err error
-	if o.From, err = parseTime(in.From, "from"); err != nil {
+	if o.From, err = web.ParseTime(in.From, "from"); err != nil {
 		return err
 	}
-	if o.To, err = parseTime(in.To, "to"); err != nil {
+	if o.To, err = web.ParseTime(in.To, "to"); err != nil {
 		return err
 	}
 	err = s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) (err error) {

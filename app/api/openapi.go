@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"path"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -92,13 +93,12 @@ func operationID(r web.Route) string {
 	return strings.Join(parts, "-")
 }
 
-var (
-	pathOf = regexp.MustCompile(`[\w.\-]+/`)
-	wordOf = regexp.MustCompile(`\w+`)
-)
+// named finds the types of a name: its own and those it is made for.
+var named = regexp.MustCompile(`([\w.\-/]+)\.(\w+)`)
 
 // schemaName tells types of the same name in different packages apart, also as
-// the element of a list: ListRegisterEntry, ListLedgerEntry.
+// the element of a list: ListRegisterEntry, ListLedgerEntry. The API's own types, and
+// the list, go by their names alone.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -106,11 +106,15 @@ func schemaName(t reflect.Type, hint string) string {
 	if t.Name() == "" {
 		return huma.DefaultSchemaNamer(t, hint)
 	}
-	name := ""
-	for _, w := range wordOf.FindAllString(pathOf.ReplaceAllString(t.String(), ""), -1) {
-		if w != "api" {
-			name += strings.ToUpper(w[:1]) + w[1:]
+	name, list := "", reflect.TypeFor[web.List[int]]()
+	own := reflect.TypeFor[Server]().PkgPath()
+	for _, part := range named.FindAllStringSubmatch(t.PkgPath()+"."+t.Name(), -1) {
+		if in := part[1]; in != own && !strings.HasPrefix(in, own+"/") && (in != list.PkgPath() || part[2] != "List") {
+			name += title(path.Base(in))
 		}
+		name += title(part[2])
 	}
 	return name
 }
+
+func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -90,14 +90,14 @@ func rolloutAnswer(s rollout.State, changed bool) RolloutAnswer {
 func (s *Server) policies() []web.Route {
 	editors := []web.Role{web.Admin, web.Enabler}
 	return []web.Route{
-		{Method: "GET", Path: "/api/v1/policy", Summary: "The policy in force, and since when and why", Roles: staff, Response: PolicyAnswer{}, Handle: s.getPolicy},
+		{Method: "GET", Path: "/api/v1/policy", Summary: "The policy in force, and since when and why", Roles: web.People, Response: PolicyAnswer{}, Handle: s.getPolicy},
 		{Method: "POST", Path: "/api/v1/policy", Summary: "Roll a policy out in stages, or (now) put it in force at once; the ETag is the revision in force", Roles: editors, Body: maxPolicy, Request: PolicyEditRequest{}, Response: RolloutAnswer{}, Status: http.StatusAccepted, Handle: s.editPolicy},
-		{Method: "POST", Path: "/api/v1/policy/plan", Summary: "What a policy would change, for how many tenants and for the largest by name; nothing is stored", Roles: staff, Body: maxPolicy, Request: PolicyRequest{}, Response: PlanAnswer{}, Handle: s.planPolicy},
-		{Method: "POST", Path: "/api/v1/policy/rollback", Summary: "Put the policy before, or a named revision, in force for every tenant at once", Roles: enablers, Request: RollbackRequest{}, Response: RolloutAnswer{}, Handle: s.rollBackPolicy},
-		{Method: "GET", Path: "/api/v1/policy/rollout", Summary: "The newest rollout: its stages, and the pages that it would have made", Roles: staff, Response: RolloutAnswer{}, Handle: s.getRollout},
+		{Method: "POST", Path: "/api/v1/policy/plan", Summary: "What a policy would change, for how many tenants and for the largest by name; nothing is stored", Roles: web.People, Body: maxPolicy, Request: PolicyRequest{}, Response: PlanAnswer{}, Handle: s.planPolicy},
+		{Method: "POST", Path: "/api/v1/policy/rollback", Summary: "Put the policy before, or a named revision, in force for every tenant at once", Roles: web.Enablers, Request: RollbackRequest{}, Response: RolloutAnswer{}, Handle: s.rollBackPolicy},
+		{Method: "GET", Path: "/api/v1/policy/rollout", Summary: "The newest rollout: its stages, and the pages that it would have made", Roles: web.People, Response: RolloutAnswer{}, Handle: s.getRollout},
 		{Method: "POST", Path: "/api/v1/policy/rollout/resume", Summary: "Go on with a halted rollout, because its pages are right", Roles: editors, Request: ReasonRequest{}, Response: RolloutAnswer{}, Handle: s.resumeRollout},
-		{Method: "GET", Path: "/api/v1/policy/revisions", Summary: "Every revision of the policy, the oldest first, without texts", Roles: staff, Response: List[rollout.Revision]{}, Handle: s.listPolicyRevisions},
-		{Method: "GET", Path: "/api/v1/policy/revisions/{number}", Summary: "One revision of the policy with its text", Roles: staff, Response: rollout.Revision{}, Handle: s.getPolicyRevision},
+		{Method: "GET", Path: "/api/v1/policy/revisions", Summary: "Every revision of the policy, the oldest first, without texts", Roles: web.People, Response: web.List[rollout.Revision]{}, Handle: s.listPolicyRevisions},
+		{Method: "GET", Path: "/api/v1/policy/revisions/{number}", Summary: "One revision of the policy with its text", Roles: web.People, Response: rollout.Revision{}, Handle: s.getPolicyRevision},
 	}
 }
 
@@ -298,7 +298,7 @@ func (s *Server) getRollout(w http.ResponseWriter, r *http.Request, _ web.Princi
 }
 
 func (s *Server) listPolicyRevisions(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -309,7 +309,7 @@ func (s *Server) listPolicyRevisions(w http.ResponseWriter, r *http.Request, _ w
 	for i := range list {
 		list[i].Text = ""
 	}
-	return web.WriteJSON(w, http.StatusOK, cut(list, func(r rollout.Revision) string { return fmt.Sprintf("%08d", r.Number) }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(r rollout.Revision) string { return fmt.Sprintf("%08d", r.Number) }, l))
 }
 
 func (s *Server) getPolicyRevision(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

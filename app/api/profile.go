@@ -77,10 +77,10 @@ type RuleOverrideRequest struct {
 func (s *Server) profileRoutes() []web.Route {
 	const under = "/api/v1/tenants/{id}/profile"
 	route := func(method, path, summary string, request any, h web.Handler) web.Route {
-		return web.Route{Method: method, Path: under + path, Summary: summary, Roles: enablers, Tenant: "id", Request: request, Response: ExplainAnswer{}, Handle: h}
+		return web.Route{Method: method, Path: under + path, Summary: summary, Roles: web.Enablers, Tenant: "id", Request: request, Response: ExplainAnswer{}, Handle: h}
 	}
 	return []web.Route{
-		{Method: "GET", Path: under + "/explain", Summary: "A tenant's profile with all that it follows from, and which faults it sees at this hour", Roles: readers, Tenant: "id", Response: ExplainAnswer{}, Handle: s.explainProfile},
+		{Method: "GET", Path: under + "/explain", Summary: "A tenant's profile with all that it follows from, and which faults it sees at this hour", Roles: web.Readers, Tenant: "id", Response: ExplainAnswer{}, Handle: s.explainProfile},
 		route("POST", "/pin", "Keep a tenant's profile at a tier or a revision", PinRequest{}, s.pinProfile),
 		route("POST", "/unpin", "Let a pinned profile follow again", ReasonRequest{}, s.steer(evolution.Unpin)),
 		route("POST", "/rollback", "Take a profile back to a revision and keep it there until it is unpinned", ReturnRequest{}, s.rollBackProfile),
@@ -246,7 +246,7 @@ func (s *Server) freezeProfile(w http.ResponseWriter, r *http.Request, p web.Pri
 
 // ending reads a time that something ends at; nil when there is none.
 func ending(text string) (*time.Time, error) {
-	t, err := parseTime(text, "until")
+	t, err := web.ParseTime(text, "until")
 	if err != nil || t.IsZero() {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func (s *Server) overrideProfile(w http.ResponseWriter, r *http.Request, p web.P
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
-	until, err := parseTime(in.Until, "until")
+	until, err := web.ParseTime(in.Until, "until")
 	if err != nil {
 		return err
 	}

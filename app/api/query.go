@@ -35,7 +35,7 @@ func (s *Server) queries() []web.Route {
 		{"status/buildinfo", "Whose query language is spoken", get, to.BuildInfo},
 	} {
 		for _, m := range e.methods {
-			out = append(out, web.Route{Method: m, Path: base + e.path, Summary: e.summary, Kind: web.Raw, Roles: readers, Fail: promapi.Fail, Handle: s.query(e.answer)})
+			out = append(out, web.Route{Method: m, Path: base + e.path, Summary: e.summary, Kind: web.Raw, Roles: web.Readers, Fail: promapi.Fail, Handle: s.query(e.answer)})
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
+	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
 )
 
@@ -19,7 +20,7 @@ func (s *Server) PagesOf(ctx context.Context, i incident.Incident) []oncall.Page
 		if err != nil || !ok {
 			continue
 		}
-		if p, err := decodeRecord[oncall.Page](rec); err == nil {
+		if p, err := partition.Decode[oncall.Page](rec); err == nil {
 			out = append(out, p)
 		}
 	}

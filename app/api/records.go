@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
@@ -34,7 +35,7 @@ func (s *Server) homes(subject string) []store.Partition {
 		}
 		return out
 	case "token":
-		return []store.Partition{store.PartitionOf(TokenSubject)}
+		return []store.Partition{store.PartitionOf(access.Subject)}
 	}
 	out := make([]store.Partition, store.Partitions)
 	for p := range out {
@@ -76,7 +77,7 @@ func entryKey(e ledger.Entry) string {
 }
 
 func (s *Server) getLedger(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (s *Server) getLedger(w http.ResponseWriter, r *http.Request, _ web.Princip
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, cut(list, entryKey, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(list, entryKey, l))
 }
 
 // WhyAnswer is every decision about one thing, with the reasons, oldest first.
@@ -136,21 +137,21 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request, p web.Principal) er
 }
 
 func (s *Server) listTickets(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
 	if err := s.Here(r.Context(), s.RegisterSubject()); err != nil {
 		return err
 	}
-	items, next, err := s.Register.List(r.Context(), register.Filter{Limit: l.limit, After: l.cursor})
+	items, next, err := s.Register.List(r.Context(), register.Filter{Limit: l.Limit, After: l.Cursor})
 	if err != nil {
 		return err
 	}
 	if items == nil {
 		items = []register.Entry{}
 	}
-	return web.WriteJSON(w, http.StatusOK, List[register.Entry]{Items: items, Next: next})
+	return web.WriteJSON(w, http.StatusOK, web.List[register.Entry]{Items: items, Next: next})
 }
 
 func (s *Server) getTicket(w http.ResponseWriter, r *http.Request, _ web.Principal) error {

@@ -22,7 +22,7 @@ func (s *Server) reloads() []web.Route {
 		return nil
 	}
 	return []web.Route{
-		{Method: "POST", Path: "/-/reload", Summary: "Read the configuration anew", Kind: web.Raw, Roles: adminOnly, Handle: plain},
+		{Method: "POST", Path: "/-/reload", Summary: "Read the configuration anew", Kind: web.Raw, Roles: web.Administrators, Handle: plain},
 	}
 }
 

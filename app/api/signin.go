@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -121,10 +122,10 @@ func (s *Server) linkPress(w http.ResponseWriter, r *http.Request, _ web.Princip
 	if err := s.formOf(r, "link/"+l.ID+"/"+browser(r)); err != nil {
 		return err
 	}
-	if err := s.Here(r.Context(), TokenSubject); err != nil {
+	if err := s.Here(r.Context(), access.Subject); err != nil {
 		return err
 	}
-	v, err := s.Access.OpenSession(r.Context(), s.Flow.Owner(TokenSubject), l.ID, p.ID, sessionAge)
+	v, err := s.Access.OpenSession(r.Context(), s.Flow.Owner(access.Subject), l.ID, p.ID, sessionAge)
 	if err != nil {
 		return err
 	}
@@ -154,10 +155,10 @@ func (s *Server) endSessions(r *http.Request, p web.Principal, everywhere bool) 
 	if p.Person == "" && !everywhere {
 		return nil // a token's session is its cookie
 	}
-	if err := s.Here(r.Context(), TokenSubject); err != nil {
+	if err := s.Here(r.Context(), access.Subject); err != nil {
 		return err
 	}
-	owner := s.Flow.Owner(TokenSubject)
+	owner := s.Flow.Owner(access.Subject)
 	if p.Person == "" {
 		return s.Access.EndTokenSessions(r.Context(), owner, p.TokenID, p.Name)
 	}

@@ -9,7 +9,7 @@ import (
 
 // sources lists the senders of samples.
 func (s *Server) sources(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -17,5 +17,5 @@ func (s *Server) sources(w http.ResponseWriter, r *http.Request, _ web.Principal
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, cut(list, func(x sources.Status) string { return x.Environment + "/" + x.Name }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(x sources.Status) string { return x.Environment + "/" + x.Name }, l))
 }

@@ -34,12 +34,12 @@ type ModeRequest struct {
 
 func (s *Server) teams() []web.Route {
 	return []web.Route{
-		{Method: "GET", Path: "/api/v1/teams", Summary: "Teams, and whether they are paged for real", Roles: staff, Response: List[TeamAnswer]{}, Handle: s.listTeams},
-		{Method: "POST", Path: "/api/v1/teams/{id}/live", Summary: "Page a team for real; a drill must have passed within 30 days", Roles: enablers, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(true)},
-		{Method: "POST", Path: "/api/v1/teams/{id}/observe", Summary: "Page a team no longer, at once", Roles: enablers, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(false)},
-		{Method: "POST", Path: "/api/v1/teams/{id}/drills", Summary: "Send a test page to whoever is on call", Roles: enablers, Response: oncall.Drill{}, Status: http.StatusCreated, Handle: s.startDrill},
-		{Method: "GET", Path: "/api/v1/drills", Summary: "Drills, the newest first (?team=)", Roles: staff, Response: List[oncall.Drill]{}, Handle: s.listDrills},
-		{Method: "GET", Path: "/api/v1/drills/{id}", Summary: "One drill", Roles: staff, Response: oncall.Drill{}, Handle: s.getDrill},
+		{Method: "GET", Path: "/api/v1/teams", Summary: "Teams, and whether they are paged for real", Roles: web.People, Response: web.List[TeamAnswer]{}, Handle: s.listTeams},
+		{Method: "POST", Path: "/api/v1/teams/{id}/live", Summary: "Page a team for real; a drill must have passed within 30 days", Roles: web.Enablers, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(true)},
+		{Method: "POST", Path: "/api/v1/teams/{id}/observe", Summary: "Page a team no longer, at once", Roles: web.Enablers, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(false)},
+		{Method: "POST", Path: "/api/v1/teams/{id}/drills", Summary: "Send a test page to whoever is on call", Roles: web.Enablers, Response: oncall.Drill{}, Status: http.StatusCreated, Handle: s.startDrill},
+		{Method: "GET", Path: "/api/v1/drills", Summary: "Drills, the newest first (?team=)", Roles: web.People, Response: web.List[oncall.Drill]{}, Handle: s.listDrills},
+		{Method: "GET", Path: "/api/v1/drills/{id}", Summary: "One drill", Roles: web.People, Response: oncall.Drill{}, Handle: s.getDrill},
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *Server) team(t catalog.Team, drills []oncall.Drill) TeamAnswer {
 }
 
 func (s *Server) listTeams(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *Server) listTeams(w http.ResponseWriter, r *http.Request, _ web.Princip
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, cut(out, func(a TeamAnswer) string { return a.ID }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(out, func(a TeamAnswer) string { return a.ID }, l))
 }
 
 func (s *Server) setMode(live bool) web.Handler {
@@ -134,7 +134,7 @@ func (s *Server) startDrill(w http.ResponseWriter, r *http.Request, p web.Princi
 }
 
 func (s *Server) listDrills(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -142,13 +142,13 @@ func (s *Server) listDrills(w http.ResponseWriter, r *http.Request, _ web.Princi
 	if err != nil {
 		return err
 	}
-	out := List[oncall.Drill]{Items: []oncall.Drill{}}
+	out := web.List[oncall.Drill]{Items: []oncall.Drill{}}
 	for _, d := range all {
-		if l.cursor != "" && d.ID >= l.cursor {
+		if l.Cursor != "" && d.ID >= l.Cursor {
 			continue
 		}
-		if len(out.Items) == l.limit {
-			out.Next = out.Items[l.limit-1].ID
+		if len(out.Items) == l.Limit {
+			out.Next = out.Items[l.Limit-1].ID
 			break
 		}
 		out.Items = append(out.Items, d)
@@ -172,7 +172,7 @@ func (s *Server) findDrill(r *http.Request, environment, id string) (d oncall.Dr
 	if !ok {
 		return d, problem.New(problem.NotFound, "there is no such drill")
 	}
-	return decodeRecord[oncall.Drill](rec)
+	return partition.Decode[oncall.Drill](rec)
 }
 
 // writeDrill is what the link of a drill's page opens.

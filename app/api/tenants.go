@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -136,12 +137,12 @@ func (s *Server) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Prin
 }
 
 func (s *Server) listTenants(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
 	list := slices.DeleteFunc(s.Flow.Directory().List(), func(t tenant.Tenant) bool { return !p.Covers(t.ID) })
-	return web.WriteJSON(w, http.StatusOK, cut(list, func(t tenant.Tenant) string { return string(t.ID) }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(t tenant.Tenant) string { return string(t.ID) }, l))
 }
 
 func (s *Server) getProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
@@ -159,7 +160,7 @@ func (s *Server) getProfile(w http.ResponseWriter, r *http.Request, _ web.Princi
 
 func (s *Server) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func (s *Server) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Prin
 	if len(revisions) == 0 { // those of an offboarded tenant stay readable until the id is used again
 		return problem.New(problem.NotFound, "there is no such tenant")
 	}
-	page := cut(s.Flow.Explain(r.Context(), revisions), func(t profiles.Revision) string { return fmt.Sprintf("%08d", t.Number) }, l)
+	page := web.Cut(s.Flow.Explain(r.Context(), revisions), func(t profiles.Revision) string { return fmt.Sprintf("%08d", t.Number) }, l)
 	return web.WriteJSON(w, http.StatusOK, page)
 }
 
@@ -201,13 +202,13 @@ func (s *Server) feature(in bool) web.Handler {
 }
 
 func (s *Server) unknownTenants(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
 	list := slices.DeleteFunc(s.Door.Unknown(), func(u samples.UnknownTenant) bool { return s.Flow.Directory().Known(u.ID) })
 	slices.SortFunc(list, func(a, b samples.UnknownTenant) int { return strings.Compare(string(a.ID), string(b.ID)) }) // cut needs it
-	return web.WriteJSON(w, http.StatusOK, cut(list, func(u samples.UnknownTenant) string { return string(u.ID) }, l))
+	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(u samples.UnknownTenant) string { return string(u.ID) }, l))
 }
 
 // TokenRequest asks for a new token.
@@ -231,14 +232,14 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request, p web.Princ
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
-	expires, err := parseTime(in.ExpiresAt, "expires_at")
+	expires, err := web.ParseTime(in.ExpiresAt, "expires_at")
 	if err != nil {
 		return err
 	}
 	if _, ok := s.Flow.Rules().Catalog.Team(catalog.TeamID(in.Team)); in.Team != "" && !ok {
 		return problem.New(problem.Invalid, "the team is not in the catalog")
 	}
-	t, secret, err := s.Access.Create(r.Context(), s.Flow.Owner(TokenSubject), web.Wish{Name: in.Name, Role: in.Role, Tenants: in.Tenants, Team: in.Team, Expires: expires, By: p.Name})
+	t, secret, err := s.Access.Create(r.Context(), s.Flow.Owner(access.Subject), web.Wish{Name: in.Name, Role: in.Role, Tenants: in.Tenants, Team: in.Team, Expires: expires, By: p.Name})
 	if err != nil {
 		return err
 	}
@@ -246,13 +247,13 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request, p web.Princ
 }
 
 func (s *Server) listTokens(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := parseListing(r)
+	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
 	}
 	list := s.Access.List()
 	slices.SortFunc(list, func(a, b web.Token) int { return strings.Compare(a.ID, b.ID) })
-	page := cut(list, func(t web.Token) string { return t.ID }, l)
+	page := web.Cut(list, func(t web.Token) string { return t.ID }, l)
 	for i := range page.Items {
 		page.Items[i].Hash = ""
 	}
@@ -260,10 +261,10 @@ func (s *Server) listTokens(w http.ResponseWriter, r *http.Request, _ web.Princi
 }
 
 func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	if err := s.Here(r.Context(), TokenSubject); err != nil {
+	if err := s.Here(r.Context(), access.Subject); err != nil {
 		return err
 	}
-	if err := s.Access.Revoke(r.Context(), s.Flow.Owner(TokenSubject), r.PathValue("id"), p.Name); err != nil {
+	if err := s.Access.Revoke(r.Context(), s.Flow.Owner(access.Subject), r.PathValue("id"), p.Name); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -27,7 +27,7 @@ func (s *Server) traces(w http.ResponseWriter, r *http.Request, _ web.Principal)
 		q.Slice = append(q.Slice, sli.Dim{Label: label, Value: value})
 	}
 	var err error
-	if q.Since, err = parseTime(v.Get("since"), "since"); err != nil {
+	if q.Since, err = web.ParseTime(v.Get("since"), "since"); err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, s.Flow.Traces(q))

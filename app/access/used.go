@@ -1,4 +1,4 @@
-package api
+package access
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 const keepUse = time.Hour
 
 // use notes that a token was presented just now.
-func (a *Access) use(id string) {
+func (a *Keeper) use(id string) {
 	at, ok := a.used.Load(id)
 	if !ok {
 		at, _ = a.used.LoadOrStore(id, new(atomic.Int64))
@@ -22,7 +22,7 @@ func (a *Access) use(id string) {
 	at.(*atomic.Int64).Store(a.now().Unix())
 }
 
-func (a *Access) usedAt(t web.Token) time.Time {
+func (a *Keeper) usedAt(t web.Token) time.Time {
 	if at, ok := a.used.Load(t.ID); ok {
 		if s := time.Unix(at.(*atomic.Int64).Load(), 0).UTC(); s.After(t.LastUsedAt) {
 			return s
@@ -33,7 +33,7 @@ func (a *Access) usedAt(t web.Token) time.Time {
 
 // KeepUse makes durable when tokens were used last, of those whose stored time
 // lags by an hour. Another process's tokens are kept by their owner.
-func (a *Access) KeepUse(ctx context.Context, owner *partition.Owner) error {
+func (a *Keeper) KeepUse(ctx context.Context, owner *partition.Owner) error {
 	var due []web.Token
 	for _, t := range a.List() {
 		if stored, ok := a.get(t.ID); ok && t.LastUsedAt.Sub(stored.LastUsedAt) >= keepUse {

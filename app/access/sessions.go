@@ -1,4 +1,4 @@
-package api
+package access
 
 import (
 	"context"
@@ -13,16 +13,16 @@ import (
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
-const sessions = "session" // web.Session by id, in the partition of TokenSubject
+const sessions = "session" // web.Session by id, in the partition of Subject
 
-func (a *Access) loadSessions(ctx context.Context) (map[string]web.Session, error) {
-	records, err := partition.All(ctx, a.store, store.PartitionOf(TokenSubject), sessions)
+func (a *Keeper) loadSessions(ctx context.Context) (map[string]web.Session, error) {
+	records, err := partition.All(ctx, a.store, store.PartitionOf(Subject), sessions)
 	if err != nil {
 		return nil, err
 	}
 	open := map[string]web.Session{}
 	for _, r := range records {
-		v, err := decodeRecord[web.Session](r)
+		v, err := partition.Decode[web.Session](r)
 		if err != nil {
 			return nil, err
 		}
@@ -32,12 +32,12 @@ func (a *Access) loadSessions(ctx context.Context) (map[string]web.Session, erro
 }
 
 // personSession finds the person of a stored session, with the teams of now.
-func (a *Access) personSession(ctx context.Context, id string) (web.Principal, error) {
+func (a *Keeper) personSession(ctx context.Context, id string) (web.Principal, error) {
 	a.mu.RLock()
 	v, ok := a.open[id]
 	a.mu.RUnlock()
 	if !ok && a.Shared { // another process opened it
-		r, found, err := a.store.Record(ctx, store.PartitionOf(TokenSubject), sessions, id)
+		r, found, err := a.store.Record(ctx, store.PartitionOf(Subject), sessions, id)
 		if ok = err == nil && found && json.Unmarshal(r.Value, &v) == nil; ok {
 			a.setSession(v)
 		}
@@ -56,7 +56,7 @@ func (a *Access) personSession(ctx context.Context, id string) (web.Principal, e
 	return p, nil
 }
 
-func (a *Access) setSession(v web.Session) {
+func (a *Keeper) setSession(v web.Session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.open[v.ID] = v
@@ -66,7 +66,7 @@ func (a *Access) setSession(v web.Session) {
 // OpenSession opens the one session of a link; Conflict when the link was used
 // before. A session that was ended stays stored until its time is over, which is
 // longer than a link lives: so a link is never good twice.
-func (a *Access) OpenSession(ctx context.Context, owner *partition.Owner, id string, person catalog.PersonID, age time.Duration) (web.Session, error) {
+func (a *Keeper) OpenSession(ctx context.Context, owner *partition.Owner, id string, person catalog.PersonID, age time.Duration) (web.Session, error) {
 	v := web.Session{ID: id, Person: string(person)}
 	err := owner.Call(ctx, func(tx *partition.Tx) error {
 		var used web.Session
@@ -88,13 +88,13 @@ func (a *Access) OpenSession(ctx context.Context, owner *partition.Owner, id str
 }
 
 // forget removes sessions whose time is over.
-func (a *Access) forget(tx *partition.Tx) error {
+func (a *Keeper) forget(tx *partition.Tx) error {
 	list, err := tx.List(sessions)
 	if err != nil {
 		return err
 	}
 	for _, r := range list {
-		v, err := decodeRecord[web.Session](r)
+		v, err := partition.Decode[web.Session](r)
 		if err != nil {
 			return err
 		}
@@ -113,14 +113,14 @@ func (a *Access) forget(tx *partition.Tx) error {
 }
 
 // EndSessions ends those of a person that end says; by is who wants it.
-func (a *Access) EndSessions(ctx context.Context, owner *partition.Owner, person, by, reason string, end func(web.Session) bool) error {
+func (a *Keeper) EndSessions(ctx context.Context, owner *partition.Owner, person, by, reason string, end func(web.Session) bool) error {
 	return owner.Call(ctx, func(tx *partition.Tx) error {
 		list, err := tx.List(sessions)
 		if err != nil {
 			return err
 		}
 		for _, r := range list {
-			v, err := decodeRecord[web.Session](r)
+			v, err := partition.Decode[web.Session](r)
 			if err != nil {
 				return err
 			}
@@ -140,7 +140,7 @@ func (a *Access) EndSessions(ctx context.Context, owner *partition.Owner, person
 
 // EndGone ends for good the sessions of people who are not in the catalog any more:
 // an id that comes back may be somebody else's.
-func (a *Access) EndGone(ctx context.Context, owner *partition.Owner) error {
+func (a *Keeper) EndGone(ctx context.Context, owner *partition.Owner) error {
 	c, gone := a.Catalog(), map[string]bool{}
 	a.mu.RLock()
 	for _, v := range a.open {
@@ -162,7 +162,7 @@ func (a *Access) EndGone(ctx context.Context, owner *partition.Owner) error {
 
 // EndTokenSessions ends every session that was opened with a token until now; the
 // token itself stays good.
-func (a *Access) EndTokenSessions(ctx context.Context, owner *partition.Owner, id, by string) error {
+func (a *Keeper) EndTokenSessions(ctx context.Context, owner *partition.Owner, id, by string) error {
 	return owner.Call(ctx, func(tx *partition.Tx) error {
 		var t web.Token
 		if ok, err := tx.Get(tokens, id, &t); err != nil || !ok {

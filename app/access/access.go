@@ -1,8 +1,12 @@
-package api
+// Package access knows who may come in: tokens by their hashes, people's sessions, and
+// when each was used last.
+//
+// It keeps them in the store and in memory, and must not know what a route does, nor
+// what a caller may see behind it.
+package access
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -22,14 +26,14 @@ import (
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
-const tokens = "token" // web.Token by id, in the partition of TokenSubject
+const tokens = "token" // web.Token by id, in the partition of Subject
 
-// TokenSubject is where tokens live.
-const TokenSubject = "tokens"
+// Subject is where tokens and sessions live.
+const Subject = "tokens"
 
-// Access knows every token's hash. It implements web.Authenticator; a lookup
+// Keeper knows every token's hash. It implements web.Authenticator; a lookup
 // costs no store access.
-type Access struct {
+type Keeper struct {
 	// Shared says that other processes make and revoke tokens too. Set before use.
 	Shared bool
 	// Catalog in force: people have sessions for as long as it lists them. Set before use.
@@ -45,19 +49,19 @@ type Access struct {
 	changed int
 }
 
-// NewAccess loads the tokens of the store.
-func NewAccess(ctx context.Context, s store.Store, now func() time.Time) (*Access, error) {
-	a := &Access{store: s, now: now}
+// New loads the tokens of the store.
+func New(ctx context.Context, s store.Store, now func() time.Time) (*Keeper, error) {
+	a := &Keeper{store: s, now: now}
 	return a, a.Load(ctx)
 }
 
 // Load reads the tokens of the store; where they are shared it is called again
 // and again, so that what another process revoked ends here too.
-func (a *Access) Load(ctx context.Context) error {
+func (a *Keeper) Load(ctx context.Context) error {
 	a.mu.Lock()
 	changed := a.changed
 	a.mu.Unlock()
-	records, err := partition.All(ctx, a.store, store.PartitionOf(TokenSubject), tokens)
+	records, err := partition.All(ctx, a.store, store.PartitionOf(Subject), tokens)
 	if err != nil {
 		return err
 	}
@@ -82,8 +86,8 @@ func (a *Access) Load(ctx context.Context) error {
 }
 
 // fetch looks for a token that another process made.
-func (a *Access) fetch(ctx context.Context, id string) (t web.Token, ok bool) {
-	r, ok, err := a.store.Record(ctx, store.PartitionOf(TokenSubject), tokens, id)
+func (a *Keeper) fetch(ctx context.Context, id string) (t web.Token, ok bool) {
+	r, ok, err := a.store.Record(ctx, store.PartitionOf(Subject), tokens, id)
 	if err != nil || !ok || json.Unmarshal(r.Value, &t) != nil {
 		return t, false
 	}
@@ -91,7 +95,7 @@ func (a *Access) fetch(ctx context.Context, id string) (t web.Token, ok bool) {
 	return t, true
 }
 
-func (a *Access) set(t web.Token) {
+func (a *Keeper) set(t web.Token) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.byID[t.ID] = t
@@ -99,45 +103,25 @@ func (a *Access) set(t web.Token) {
 }
 
 // offer has the process that owns the tokens write one, and waits for it.
-func (a *Access) offer(ctx context.Context, t web.Token, entry ledger.Entry) error {
+func (a *Keeper) offer(ctx context.Context, t web.Token, entry ledger.Entry) error {
 	raw, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
 	entry.At = a.now()
 	job := flow.RecordJob{Collection: tokens, Key: t.ID, Kind: "token", Version: 1, Value: raw, Entry: entry}
-	home := store.PartitionOf(TokenSubject)
-	if err := a.store.Offer(ctx, home, flow.RecordInput(TokenSubject, "token/"+t.ID, job, a.now())); err != nil {
+	home := store.PartitionOf(Subject)
+	if err := a.store.Offer(ctx, home, flow.RecordInput(Subject, "token/"+t.ID, job, a.now())); err != nil {
 		return err
 	}
-	return Await(ctx, func() (bool, error) {
+	return partition.Await(ctx, func() (bool, error) {
 		_, ok, err := a.store.Record(ctx, home, tokens, t.ID)
 		return ok, err
 	})
 }
 
-// Await asks again and again whether something has come to pass, for as long as a
-// partition may be without an owner.
-func Await(ctx context.Context, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		ok, err := done()
-		if err != nil || ok {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return problem.Wrap(ctx.Err(), problem.Unavailable, "no replica serves this part of the store").WithHint("tocsin cluster status shows who lives").WithRetryAfter(time.Second)
-		}
-	}
-}
-
 // Token checks a presented secret.
-func (a *Access) Token(ctx context.Context, secret string) (web.Principal, error) {
+func (a *Keeper) Token(ctx context.Context, secret string) (web.Principal, error) {
 	id := web.TokenID(secret)
 	t, ok := a.get(id)
 	if !ok && a.Shared && id != "" {
@@ -154,7 +138,7 @@ func (a *Access) Token(ctx context.Context, secret string) (web.Principal, error
 }
 
 // Session finds whose session a signed cookie names.
-func (a *Access) Session(ctx context.Context, subject string) (web.Principal, error) {
+func (a *Keeper) Session(ctx context.Context, subject string) (web.Principal, error) {
 	if id := web.SessionID(subject); id != "" {
 		return a.personSession(ctx, id)
 	}
@@ -173,7 +157,7 @@ func (a *Access) Session(ctx context.Context, subject string) (web.Principal, er
 	return p, err
 }
 
-func (a *Access) get(id string) (web.Token, bool) {
+func (a *Keeper) get(id string) (web.Token, bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	t, ok := a.byID[id]
@@ -181,7 +165,7 @@ func (a *Access) get(id string) (web.Token, bool) {
 }
 
 // List gives the stored tokens, the oldest first; no secrets are in them.
-func (a *Access) List() []web.Token {
+func (a *Keeper) List() []web.Token {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	out := make([]web.Token, 0, len(a.byID))
@@ -194,7 +178,7 @@ func (a *Access) List() []web.Token {
 }
 
 // Create stores a token's hash and gives the secret once it is durable.
-func (a *Access) Create(ctx context.Context, owner *partition.Owner, w web.Wish) (web.Token, string, error) {
+func (a *Keeper) Create(ctx context.Context, owner *partition.Owner, w web.Wish) (web.Token, string, error) {
 	t, secret, err := w.Token(a.now())
 	if err != nil {
 		return t, "", err
@@ -216,7 +200,7 @@ func (a *Access) Create(ctx context.Context, owner *partition.Owner, w web.Wish)
 }
 
 // Revoke ends a token; sessions opened with it end too.
-func (a *Access) Revoke(ctx context.Context, owner *partition.Owner, id, by string) error {
+func (a *Keeper) Revoke(ctx context.Context, owner *partition.Owner, id, by string) error {
 	t, ok := a.get(id)
 	if !ok {
 		return problem.New(problem.NotFound, "there is no such token")
@@ -239,7 +223,7 @@ func (a *Access) Revoke(ctx context.Context, owner *partition.Owner, id, by stri
 // EnsureAdmin makes the administrator's token at the first start and writes it
 // to dir/admin.token, readable by the owner only. A file whose token the store
 // no longer knows is replaced.
-func (a *Access) EnsureAdmin(ctx context.Context, owner *partition.Owner, dir string) (path string, made bool, err error) {
+func (a *Keeper) EnsureAdmin(ctx context.Context, owner *partition.Owner, dir string) (path string, made bool, err error) {
 	path = filepath.Join(dir, "admin.token")
 	if raw, err := os.ReadFile(path); err == nil {
 		if _, err := a.Token(ctx, strings.TrimSpace(string(raw))); err == nil {
@@ -257,24 +241,4 @@ func (a *Access) EnsureAdmin(ctx context.Context, owner *partition.Owner, dir st
 		return path, false, problem.Wrap(err, problem.Unavailable, "the administrator's token cannot be written")
 	}
 	return path, true, os.Rename(tmp, path)
-}
-
-// LinkKey reads the key that signs links and sessions, or makes it.
-func LinkKey(dir string) ([]byte, error) {
-	path := filepath.Join(dir, "link.key")
-	key, err := os.ReadFile(path)
-	if err == nil && len(key) >= 32 {
-		return key, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, problem.Wrap(err, problem.Unavailable, "the key of signed links cannot be read").WithHint("check the rights on link.key below --storage.path")
-	}
-	key = make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return nil, problem.Wrap(err, problem.Internal, "no random numbers")
-	}
-	if err := os.WriteFile(path, key, 0o600); err != nil {
-		return nil, problem.Wrap(err, problem.Unavailable, "the key of signed links cannot be written")
-	}
-	return key, nil
 }

@@ -1,0 +1,71 @@
+package partition
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// All reads a whole collection of a partition, page by page.
+func All(ctx context.Context, s store.Store, p store.Partition, collection string) ([]store.Record, error) {
+	var out []store.Record
+	for after := ""; ; {
+		page, err := s.Records(ctx, p, collection, after, 1000)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, page...)
+		if len(page) < 1000 {
+			return out, nil
+		}
+		after = page[len(page)-1].Key
+	}
+}
+
+// Decode reads a record's value.
+func Decode[T any](r store.Record) (v T, err error) {
+	if err := json.Unmarshal(r.Value, &v); err != nil {
+		return v, problem.Wrap(err, problem.Internal, "record %s/%s (%s version %d) cannot be read", r.Collection, r.Key, r.Kind, r.Version)
+	}
+	return v, nil
+}
+
+// AllOf reads the values of a whole collection of a subject's partition.
+func AllOf[T any](ctx context.Context, s store.Store, subject, collection string) ([]T, error) {
+	records, err := All(ctx, s, store.PartitionOf(subject), collection)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
+	out := make([]T, 0, len(records))
+	for _, r := range records {
+		v, err := Decode[T](r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// Await asks again and again whether something has come to pass, for as long as a
+// partition may be without an owner.
+func Await(ctx context.Context, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := done()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return problem.Wrap(ctx.Err(), problem.Unavailable, "no replica serves this part of the store").WithHint("tocsin cluster status shows who lives").WithRetryAfter(time.Second)
+		}
+	}
+}
