@@ -37,8 +37,13 @@ type Baseline struct {
 	newest  int64 // hour number (unix ms / hour) of current; 0 before the first step
 	n, k    float64
 	seconds float64
-	ring    [keptHours]hourSum // closed hours, by hour number modulo keptHours
-	older   olderSum
+	version uint64 // another one when what was learned is
+	mean    struct {
+		prior, ratio float64
+		made         bool
+	} // derived
+	ring  [keptHours]hourSum // closed hours, by hour number modulo keptHours
+	older olderSum
 
 	known  usual // derived; zero when it must be made again
 	sum    olderSum
@@ -125,7 +130,10 @@ func (o *olderSum) add(h hourSum) {
 }
 
 // moved has what is derived made again.
-func (b *Baseline) moved() { b.known, b.summed = usual{}, false }
+func (b *Baseline) moved() {
+	b.known.strength, b.summed, b.mean.made = 0, false, false
+	b.version++
+}
 
 // learned sums what is at least an hour old.
 func (b *Baseline) learned() *olderSum {
@@ -173,7 +181,7 @@ func (b *Baseline) Retract(from, to int64) int {
 // failed in the seconds up to at (unix ms). For a lasting change that somebody, or
 // policy, declares to be normal.
 func (b *Baseline) Accept(at int64, n, k, seconds float64) {
-	*b = Baseline{newest: at / hour}
+	*b = Baseline{newest: at / hour, version: b.version + 1}
 	if n > 0 {
 		b.older.add(hourSum{float32(n), float32(min(max(k, 0), n)), float32(max(seconds, 0))})
 	}

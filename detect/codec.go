@@ -38,6 +38,10 @@ func (d *ErrorRatio) MarshalBinary() ([]byte, error) {
 		w.floats(a.nats, a.n, a.k)
 		w.cusum(a.health)
 	}
+	if c := d.calm; c.n > 0 { // it was added to version 1: who does not know it misses some steps of a window
+		w.int(c.at)
+		w.floats(c.n, c.k)
+	}
 	return w, nil
 }
 
@@ -61,6 +65,10 @@ func (d *ErrorRatio) UnmarshalBinary(data []byte) error {
 		a.hard, a.onset = r.int() != 0, r.int()
 		a.nats, a.n, a.k = r.float(), r.float(), r.float()
 		a.health = r.cusum()
+	}
+	if c := &out.calm; len(r.data) > 0 {
+		c.at, c.n, c.k = r.int(), r.float(), r.float()
+		c.k = min(c.k, c.n)
 	}
 	if r.err != nil {
 		return r.err
@@ -146,6 +154,7 @@ func (b *Baseline) UnmarshalBinary(data []byte) error {
 	if out.k > out.n || o.k > o.n*(1+1e-6) {
 		return errors.New("detect: a baseline of more failures than events")
 	}
+	out.version = b.version + 1
 	*b = out
 	return nil
 }

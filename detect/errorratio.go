@@ -47,6 +47,7 @@ func (t test) String() string {
 // lasting fault, a large one) and the exact tail over two windows for what lies
 // between. The zero value is ready.
 type ErrorRatio struct {
+	calm        calm
 	slow, hard  cusum
 	short, long window
 	last        int64 // end of the newest step
@@ -142,9 +143,11 @@ func (d *ErrorRatio) Next(p *Parameters, b *Baseline, s *Step, out *Decision) {
 	} else {
 		u = d.memo.priorAlone(p)
 	}
+	alone := u
 	u = d.memo.shift(u, p.Shift)
 	d.memo.demand(p)
 	if s.usable() && s.Start >= d.last {
+		d.tellWindows()
 		d.last = s.End
 		d.memo.face(u.upper, p)
 		d.move(p, s, u, out)
@@ -152,6 +155,7 @@ func (d *ErrorRatio) Next(p *Parameters, b *Baseline, s *Step, out *Decision) {
 	if !out.Changed || out.Firing {
 		d.describe(u, out)
 	}
+	d.arm(p, b, alone, out)
 }
 
 // move takes a step that is evidence. Evidence and windows take counts as far as

@@ -234,7 +234,7 @@ func TestNoEvidence(t *testing.T) {
 		{Start: -15_000, End: 0, N: 100, K: 100, Coverage: 1},
 	} {
 		require.False(t, d.Step(at16(), b, s).Firing)
-		d.memo = memo{}
+		d.memo, d.calm = memo{}, calm{}
 		require.Equal(t, before, *d, "case %d", i)
 	}
 	bad := Step{Start: testStart, End: testStart + stepMillis, N: 10, K: 10, Coverage: 1}

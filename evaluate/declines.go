@@ -1,8 +1,6 @@
 package evaluate
 
 import (
-	"math"
-
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -23,10 +21,7 @@ const (
 // lately counts the events of the last minutes, fading.
 type lately struct{ n, k float64 }
 
-func (l *lately) follow(s detect.Step) {
-	fade := math.Exp(-float64(s.End-s.Start) / halvedFades)
-	l.n, l.k = l.n*fade+s.N, l.k*fade+s.K
-}
+func (l *lately) follow(n, k, fade float64) { l.n, l.k = l.n*fade+n, l.k*fade+k }
 
 // gradeDeclines is how severe a share of declines is, and why it is more than usual.
 func (w *watch) gradeDeclines(r *ruleState, ev alert.Evidence) (rule.Severity, string) {

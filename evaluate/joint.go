@@ -99,10 +99,8 @@ func (m *meter) explain(n, k []float64, youngFor int64) {
 	if len(m.joints) == 0 {
 		return
 	}
-	prior := m.jointPrior()
-	usual := m.cells[0].base.Mean(prior)
+	usual := m.cells[0].base.Usually(m.jointPrior().Prior)
 	most := max(newbornLeast, newbornTimes*usual)
-	prior.Prior = usual
 	for i, c := range m.cells {
 		j := c.joint
 		if j == nil || n[i] <= 0 {
@@ -110,8 +108,7 @@ func (m *meter) explain(n, k []float64, youngFor int64) {
 		}
 		expected := min(k[i], n[i]*most)
 		if j.learned >= youngFor {
-			mean := j.base.Mean(prior)
-			expected = n[i] * mean
+			expected = n[i] * j.base.Usually(usual)
 		}
 		for _, at := range j.cells {
 			m.mixed[at].volume += n[i]
@@ -155,16 +152,20 @@ func (m *meter) touched(ci int, f func(*detect.Baseline)) {
 
 // learnJoints teaches the combinations nothing of which rings, and says for each cell
 // how much of its step is of the others.
-func (m *meter) learnJoints(step detect.Step, n, k []float64) (held []float64) {
-	held, holds := slices.Grow(m.held[:0], len(m.cells))[:len(m.cells)], m.holds
-	m.held = held
-	clear(held)
+// any says that some cell holds back.
+func (m *meter) learnJoints(step detect.Step, n, k []float64, any bool) (held []float64) {
+	holds := m.holds
+	if any {
+		held = slices.Grow(m.held[:0], len(m.cells))[:len(m.cells)]
+		m.held = held
+		clear(held)
+	}
 	for i, c := range m.cells {
 		j := c.joint
 		if j == nil {
 			continue
 		}
-		if slices.ContainsFunc(j.cells, func(at int) bool { return at > 0 && holds[at] }) {
+		if any && slices.ContainsFunc(j.cells, func(at int) bool { return at > 0 && holds[at] }) {
 			for _, at := range j.cells {
 				held[at] += n[i]
 			}

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"math"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
@@ -110,6 +111,7 @@ func indexRule(rules []*ruleState, r *ruleState) int {
 
 // closeStep teaches and moves what m judges by one step.
 func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen int64, out *Output) {
+	m.prepare(end - start)
 	n, k := m.take(end)
 	if m.edgesMoved {
 		m.chooseEdges(end)
@@ -140,25 +142,43 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 		spent := int64(share * float64(end-start))
 		m.day.add(start, n[0], float64(spent)/1000)
 		m.learned += spent
-		for _, c := range m.cells {
-			if c.judged {
-				c.learned += spent
-			}
+		for _, ci := range m.judging {
+			m.cells[ci].learned += spent
 		}
 	}
 	m.rebalance(end, ts.judged)
 }
 
+// prepare works out what the steps of a length have in common, and which cells are judged.
+func (m *meter) prepare(length int64) {
+	if m.fadesOf != length {
+		m.fadesOf, m.fades, m.lateFade = length, fades(length), math.Exp(-float64(length)/halvedFades)
+	}
+	m.judgedCells()
+}
+
+// judgedCells are the places of the cells that are judged.
+func (m *meter) judgedCells() []int {
+	if m.judging == nil {
+		for ci, c := range m.cells {
+			if c.judged {
+				m.judging = append(m.judging, ci)
+			}
+		}
+	}
+	return m.judging
+}
+
 // judge moves the detectors of every rule and slice by the step.
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
-	mixed, alive := false, ts.o.LiveFor.Milliseconds()
+	mixed := false
 	ts.capFailures(m, step.End, k)
 	for ri, r := range m.rules {
 		if ts.held(m, ri) {
 			continue
 		}
 		if r.Kind.Ratio() && !mixed {
-			m.followMix(r, n, k, step.End-step.Start, ts.o.YoungFor.Milliseconds())
+			m.followMix(r, n, k, ts.o.YoungFor.Milliseconds())
 			mixed = true
 		}
 		if r.Kind == rule.Traffic {
@@ -169,41 +189,52 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			ts.judgeBurn(m, ri, step, n, k, live)
 			continue
 		}
-		p := ts.parameters(m, ri)
-		var d detect.Decision
-		for ci, c := range m.cells {
-			if !c.judged || c.watches[ri] == nil || !c.judgeable(r, step.Start) {
-				continue
-			}
-			w, s := c.watches[ri], step
-			s.N, s.K = c.counted(n[ci], k[ci], step.Start, alive)
-			p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
-			p.Young = ts.young(m, c)
-			if p.Shift = 0; !p.Young {
-				usual := c.base.Mean(p)
-				p.Shift = c.mix.ratio - usual
-			}
-			if p.PerMinute = 0; !c.people.informs(step.Start, alive) {
-				p.PerMinute = c.perMinute(r, w)
-			}
-			moved := s
-			w.det.Next(&p, c.base, &moved, &d)
-			m.lasts(r, ci, w, s, &d, ts.acceptedBy(m, standing{r, c, w}, s.End))
-			w.follow(&d, s.End)
-			if d.Onset == 0 && c.people != nil {
+		ts.judgeRatio(m, ri, step, n, k, live)
+	}
+}
+
+// judgeRatio moves the detectors of a rule about a share of the events.
+func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []float64, live bool) {
+	r, p, alive := m.rules[ri], ts.parameters(m, ri), ts.o.LiveFor.Milliseconds()
+	var d detect.Decision
+	for _, ci := range m.judging {
+		c := m.cells[ci]
+		w, s := c.watches[ri], step
+		if w == nil || !c.judgeable(r, step.Start) {
+			continue
+		}
+		s.N, s.K = c.counted(n[ci], k[ci], step.Start, alive)
+		p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
+		if r.Kind == rule.Declines {
+			w.late.follow(s.N, s.K, m.lateFade)
+		}
+		if w.raised == nil && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
+			if c.people != nil {
 				c.people.before = c.people.total
 			}
-			if r.Kind == rule.Declines {
-				w.late.follow(s)
-			}
-			if d.Changed && d.Firing && !w.trial {
-				m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
-			} else if d.Changed && !w.trial && d.Onset > 0 {
-				c.healed = step.End
-			}
-			if live && (w.firing || w.raised != nil) {
-				ts.say(m, standing{r, c, w}, d, step)
-			}
+			continue
+		}
+		p.Young = ts.young(m, c)
+		if p.Shift = 0; !p.Young {
+			p.Shift = c.mix.ratio() - c.base.Usually(p.Prior)
+		}
+		if p.PerMinute = 0; !c.people.informs(step.Start, alive) {
+			p.PerMinute = c.perMinute(r, w)
+		}
+		moved := s
+		w.det.Next(&p, c.base, &moved, &d)
+		m.lasts(r, ci, w, s, &d, ts.acceptedBy(m, standing{r, c, w}, s.End))
+		w.follow(&d, s.End)
+		if d.Onset == 0 && c.people != nil {
+			c.people.before = c.people.total
+		}
+		if d.Changed && d.Firing && !w.trial {
+			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
+		} else if d.Changed && !w.trial && d.Onset > 0 {
+			c.healed = step.End
+		}
+		if live && (w.firing || w.raised != nil) {
+			ts.say(m, standing{r, c, w}, d, step)
 		}
 	}
 }
@@ -213,13 +244,21 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 func (ts *tenantState) parameters(m *meter, ri int) detect.Parameters {
 	r := m.rules[ri]
 	if r.toldAt != m.length {
-		r.told, r.toldAt = m.share(ri), m.length
+		was := r.told
+		if r.told, r.toldAt = m.share(ri), m.length; r.told != was {
+			for _, ci := range m.judgedCells() {
+				if w := m.cells[ci].watches[ri]; w != nil {
+					w.det.Wake()
+				}
+			}
+		}
 	}
 	return r.told
 }
 
-// recount has the parameters worked out again.
+// recount has what follows from which cells are judged worked out again.
 func (m *meter) recount() {
+	m.judging = nil
 	for _, r := range m.rules {
 		r.toldAt = 0
 	}
@@ -227,8 +266,8 @@ func (m *meter) recount() {
 
 func (m *meter) share(ri int) detect.Parameters {
 	streams := 0
-	for _, c := range m.cells {
-		if c.judged && c.watches[ri] != nil {
+	for _, ci := range m.judgedCells() {
+		if m.cells[ci].watches[ri] != nil {
 			streams++
 		}
 	}

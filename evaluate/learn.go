@@ -22,10 +22,10 @@ func (m *meter) priorOf(r *ruleState, ci int) detect.Parameters {
 
 func (m *meter) setPriors() {
 	base := m.cells[0].base
-	known := base.Events() >= ownRatioFrom
+	known := m.spec.Histogram == "" && base.Events() >= ownRatioFrom
 	for _, r := range m.rules {
-		if r.slices = r.Prior; known && m.spec.Histogram == "" {
-			r.slices = base.Mean(detect.Parameters{Prior: r.Prior})
+		if r.slices = r.Prior; known {
+			r.slices = base.Usually(r.Prior)
 		}
 	}
 }
@@ -38,14 +38,17 @@ const holdAfter = 12 * 3_600_000
 // by those either.
 func (m *meter) learn(step detect.Step, n, k []float64) {
 	holds, any := slices.Grow(m.holds[:0], len(m.cells))[:len(m.cells)], false
-	for ci, c := range m.cells {
-		holds[ci] = c.judged && (c.ringing() || c.healed > 0 && step.Start < c.healed+holdAfter)
+	clear(holds)
+	for _, ci := range m.judging {
+		c := m.cells[ci]
+		holds[ci] = c.ringing() || c.healed > 0 && step.Start < c.healed+holdAfter
 		any = any || holds[ci]
 	}
 	m.holds = holds
-	held := m.learnJoints(step, n, k)
-	for ci, c := range m.cells {
-		if !c.judged || holds[ci] || ci == 0 && any || held[ci] > heldShare*n[ci] ||
+	held := m.learnJoints(step, n, k, any)
+	for _, ci := range m.judging {
+		c := m.cells[ci]
+		if any && (holds[ci] || ci == 0 || held[ci] > heldShare*n[ci]) ||
 			c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
 			continue
 		}

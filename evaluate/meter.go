@@ -53,7 +53,9 @@ type meter struct {
 	day       lastDay        // of the total's events
 	joints    map[string]int // combinations to their cells
 	fades     [2]float64     // of a step as long as fadesOf
+	lateFade  float64
 	fadesOf   int64
+	judging   []int       // the judged cells; derived, nil: to be made
 	mixed     []explained // of the newest step, by cell; derived
 	holds     []bool      // cells that do not learn the newest step
 	held      []float64   // how much of it is of combinations that do not

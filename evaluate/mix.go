@@ -14,8 +14,9 @@ func (m *meter) expectedOver(usual float64, n []float64) float64 {
 	most, edge := 0.0, m.cells[0].latency.edge()
 	for _, label := range m.spec.Slices {
 		expected, volume := 0.0, 0.0
-		for ci, c := range m.cells {
-			if !c.judged || len(c.slice) == 0 || c.slice[0].Label != label || n[ci] <= 0 {
+		for _, ci := range m.judging {
+			c := m.cells[ci]
+			if len(c.slice) == 0 || c.slice[0].Label != label || n[ci] <= 0 {
 				continue
 			}
 			over, _ := c.slower(edge)
@@ -36,7 +37,7 @@ func (m *meter) expectedOver(usual float64, n []float64) float64 {
 // that the detector's windows look back on, six minutes and an hour.
 type mix struct {
 	n, expected [2]float64
-	ratio       float64 // the largest; derived
+	newest      explained // the newest step's events and what is expected of them; derived
 }
 
 // fades are what is left of a mix after a step.
@@ -47,19 +48,25 @@ func fades(length int64) (f [2]float64) {
 	return f
 }
 
-// follow adds a step and finds the largest of the ratios: after a return to a better
-// mix the windows still hold the worse one.
-func (x *mix) follow(n, expected float64, fades [2]float64) {
-	x.ratio = 0
-	if n > 0 {
-		x.ratio = expected / n
+// follow adds a step.
+func (x *mix) follow(n, expected float64, fades *[2]float64) {
+	x.newest = explained{n, expected}
+	x.n[0], x.expected[0] = x.n[0]*fades[0]+n, x.expected[0]*fades[0]+expected
+	x.n[1], x.expected[1] = x.n[1]*fades[1]+n, x.expected[1]*fades[1]+expected
+}
+
+// ratio is the largest that the mix makes one expect: after a return to a better mix the
+// windows still hold the worse one.
+func (x *mix) ratio() (most float64) {
+	if x.newest.volume > 0 {
+		most = x.newest.expected / x.newest.volume
 	}
-	for i, f := range fades {
-		x.n[i], x.expected[i] = x.n[i]*f+n, x.expected[i]*f+expected
-		if x.n[i] > 0 {
-			x.ratio = max(x.ratio, x.expected[i]/x.n[i])
+	for i, n := range x.n {
+		if n > 0 {
+			most = max(most, x.expected[i]/n)
 		}
 	}
+	return most
 }
 
 // leastPace is the part of its usual volume that a cell is expected to have at any
@@ -80,22 +87,18 @@ func (c *cell) perMinute(r *ruleState, w *watch) float64 {
 }
 
 // followMix works out for each judged cell what its mix makes one expect of the step.
-func (m *meter) followMix(r *ruleState, n, k []float64, length, youngFor int64) {
+func (m *meter) followMix(r *ruleState, n, k []float64, youngFor int64) {
 	m.explain(n, k, youngFor)
-	if m.fadesOf != length {
-		m.fadesOf, m.fades = length, fades(length)
-	}
-	f := m.fades
-	for ci, c := range m.cells {
-		if !c.judged || c.latency != nil && ci > 0 {
+	for _, ci := range m.judging {
+		c := m.cells[ci]
+		if c.latency != nil && ci > 0 {
 			continue
 		}
-		p := m.priorOf(r, ci)
-		usual := c.base.Mean(p)
+		usual := c.base.Usually(m.prior(r, ci))
 		if c.latency != nil {
-			c.mix.follow(n[ci], m.expectedOver(usual, n), f)
+			c.mix.follow(n[ci], m.expectedOver(usual, n), &m.fades)
 		} else {
-			c.mix.follow(n[ci], m.expected(ci, n[ci], usual), f)
+			c.mix.follow(n[ci], m.expected(ci, n[ci], usual), &m.fades)
 		}
 	}
 }

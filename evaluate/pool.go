@@ -297,7 +297,7 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 	}, nil, step)
 	s.w.follow(&d, step.End)
 	if r.Kind == rule.Declines {
-		s.w.late.follow(step)
+		s.w.late.follow(step.N, step.K, math.Exp(-float64(step.End-step.Start)/halvedFades))
 	}
 	s.follow(d, b, step)
 	if b.live {

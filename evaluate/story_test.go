@@ -94,9 +94,10 @@ func TestNothingIsRaisedBeforeOnboarding(t *testing.T) {
 
 func TestMixRemembersTheWorseOne(t *testing.T) {
 	var x mix
+	fades := fades(15_000)
 	follow := func(n, expected float64) float64 {
-		x.follow(n, expected, fades(15_000))
-		return x.ratio
+		x.follow(n, expected, &fades)
+		return x.ratio()
 	}
 	for range 240 {
 		require.InDelta(t, .08, follow(10, .8), 1e-9)

@@ -1,0 +1,83 @@
+package detect
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What Calm leaves to Next, and what it does itself, come to the same as Next for every
+// step: through faults, changing mixes, hours that close and steps that are no evidence.
+func TestCalmIsWhatNextDoes(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	calm, all := 0, 0
+	for range 40 {
+		fast, slow := &ErrorRatio{}, &ErrorRatio{}
+		b := taught(3, 0.01)
+		rate, ratio := r.Float64()*40, 0.01
+		for i := range 2000 {
+			if r.IntN(300) == 0 {
+				ratio = []float64{0.01, 0.01, 0.04, 0.2, 0.9}[r.IntN(5)]
+			}
+			at := int64(testStart) + 3_600_000*3 + int64(i)*stepMillis
+			s := Step{Start: at, End: at + stepMillis, N: poissonOf(r, rate), Coverage: 1}
+			for range int(s.N) {
+				if r.Float64() < ratio {
+					s.K++
+				}
+			}
+			switch r.IntN(60) {
+			case 0:
+				s.Coverage = 0.3
+			case 1:
+				s.Start -= stepMillis // not newer than the last
+			}
+			p := at16()
+			p.Prior = []float64{0.01, 0.02}[i/700%2]
+			if r.IntN(4) == 0 {
+				p.Shift = r.Float64() * 0.05
+			}
+			q, f, g := p, s, s
+			var one, other Decision
+			slow.Next(&p, b, &s, &one)
+			slow.calm.armed = false
+			all++
+			if fast.Calm(q.Prior, q.Alternative, b, &f) {
+				calm++
+				require.Equal(t, Decision{Usual: one.Usual, Upper: one.Upper, Needed: one.Needed}, one)
+			} else {
+				fast.Next(&q, b, &g, &other)
+				require.InDelta(t, one.Score, other.Score, 1e-4)
+				one.Score, other.Score = 0, 0
+				require.Equal(t, one, other)
+			}
+			if !one.Firing {
+				b.Observe(s)
+			}
+		}
+		state, err := fast.MarshalBinary()
+		require.NoError(t, err)
+		var again ErrorRatio
+		require.NoError(t, again.UnmarshalBinary(state))
+		for _, d := range []*ErrorRatio{fast, &again} {
+			d.tellWindows()
+			for i := range windowBlocks {
+				require.InEpsilon(t, 1+slow.short.block[i].n, 1+d.short.block[i].n, 1e-5)
+				require.InEpsilon(t, 1+slow.long.block[i].n, 1+d.long.block[i].n, 1e-5)
+				require.InEpsilon(t, 1+slow.long.block[i].k, 1+d.long.block[i].k, 1e-5)
+			}
+		}
+		require.Equal(t, slow.slow, fast.slow)
+		require.Equal(t, slow.hard, fast.hard)
+		require.Equal(t, slow.last, fast.last)
+	}
+	require.Greater(t, calm, all/10, "else nothing was shown")
+}
+
+func poissonOf(r *rand.Rand, mean float64) (n float64) {
+	for x := r.ExpFloat64(); x < mean; x += r.ExpFloat64() {
+		n++
+	}
+	return n
+}
