@@ -27,7 +27,13 @@ const (
 // absence is what one absent rule says in one environment.
 type absence struct {
 	service, rule, env string
+	trial              bool // of a rule that is in shadow only
 	raised             *raised
+}
+
+// of says whether a rule is the one that said it.
+func (a *absence) of(r *absentRule) bool {
+	return a.service == r.Service && a.rule == r.Name && a.trial == (r.place == inShadow)
 }
 
 // alive is what is known of the source that carried the tenant, while nothing of it comes.
@@ -67,9 +73,11 @@ func (r *absentRule) counts(m *meter) bool { return m.id == r.id || r.beside != 
 
 func absentRules(all []placed) (out []*absentRule) {
 	for _, r := range all {
-		if same := func(a *absentRule) bool { return a.Name == r.Name && a.Service == r.Service }; r.Kind == rule.Absent && !slices.ContainsFunc(out, same) { // not once more for the other source
-
-			a := &absentRule{ruleState: ruleState{Rule: r.Rule}, id: r.SLI.ID()}
+		same := func(a *absentRule) bool {
+			return a.Name == r.Name && a.Service == r.Service && (a.place == inShadow) == (r.place == inShadow)
+		}
+		if r.Kind == rule.Absent && !slices.ContainsFunc(out, same) { // not once more for the other source
+			a := &absentRule{ruleState: ruleState{Rule: r.Rule, place: r.place}, id: r.SLI.ID()}
 			if r.SLI.Beside != nil {
 				a.beside = r.SLI.Beside.ID()
 			}
@@ -108,27 +116,27 @@ func (ts *tenantState) lookAbsent(now int64) {
 // sayAbsent raises or resolves one rule's alert in an environment. newest is when the
 // newest of the series was received.
 func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newest int64) {
-	i := slices.IndexFunc(ts.absences, func(a *absence) bool { return a.service == r.Service && a.rule == r.Name && a.env == env })
+	i := slices.IndexFunc(ts.absences, func(a *absence) bool { return a.of(r) && a.env == env })
 	switch {
 	case i < 0 && gone == nil:
 		return
 	case i < 0:
 		i = len(ts.absences)
-		ts.absences = append(ts.absences, &absence{service: r.Service, rule: r.Name, env: env})
+		ts.absences = append(ts.absences, &absence{service: r.Service, rule: r.Name, env: env, trial: r.place == inShadow})
 	}
 	a := ts.absences[i]
 	switch {
 	case gone != nil && a.raised == nil:
 		a.raised = &raised{onset: gone.onset, starts: gone.starts, said: gone.starts, why: gone.why,
 			ev: alert.Evidence{Share: 1, Source: gone.source, Test: "silence", RatePerMinute: ts.promised}}
-		ts.alerts = append(ts.alerts, ts.absentAlert(&r.ruleState, a, gone.starts))
+		ts.tell(&r.ruleState, ts.absentAlert(&r.ruleState, a, gone.starts))
 	case gone == nil && a.raised != nil && newest > a.raised.onset:
 		over := ts.absentAlert(&r.ruleState, a, max(newest, a.raised.starts+1))
 		ends := over.AsOf
 		over.State, over.EndsAt = alert.Resolved, &ends
 		over.Reason = fmt.Sprintf("they arrive again since %s; before, %s", clock(at(newest), ends), over.Reason)
 		a.raised = nil
-		ts.alerts = append(ts.alerts, over)
+		ts.tell(&r.ruleState, over)
 	}
 }
 
@@ -178,29 +186,37 @@ func (ts *tenantState) absentAlert(r *ruleState, a *absence, asOf int64) alert.A
 // dropAbsences ends what absent rules said that are gone, or all of it.
 func (ts *tenantState) dropAbsences(now int64, all bool, why string) {
 	ts.absences = slices.DeleteFunc(ts.absences, func(a *absence) bool {
-		i := slices.IndexFunc(ts.absents, func(r *absentRule) bool { return r.Name == a.rule && r.Service == a.service })
+		i := slices.IndexFunc(ts.absents, a.of)
 		if i >= 0 && !all {
 			return false
 		}
 		if a.raised != nil {
 			r := &ruleState{Rule: rule.Rule{Name: a.rule, Service: a.service, Kind: rule.Absent, Severity: rule.Warning}}
+			if a.trial {
+				r.place = inShadow
+			}
 			if i >= 0 {
 				r = &ts.absents[i].ruleState
 			}
 			over := ts.absentAlert(r, a, max(now, a.raised.starts+1))
 			ends := over.AsOf
 			over.State, over.EndsAt, over.Reason = alert.Resolved, &ends, "no longer evaluated: "+why
-			ts.alerts = append(ts.alerts, over)
+			ts.tell(r, over)
 		}
 		return true
 	})
 }
 
-// absences codes them, behind the rest of a tenant's state.
+// absences codes them, behind the rest of a tenant's state, without those in shadow: what
+// these say follows from the rest, and is said again with the same times.
 func (c *coder) absences(ts *tenantState) {
 	c.text(&ts.alive.source)
 	c.ints(&ts.alive.since, &ts.alive.heard, &ts.heardSince)
-	list(c, &ts.absences, func(a **absence) {
+	said := ts.absences
+	if !c.reading {
+		said = slices.DeleteFunc(slices.Clone(said), func(a *absence) bool { return a.trial })
+	}
+	list(c, &said, func(a **absence) {
 		if c.reading {
 			*a = &absence{}
 		}
@@ -210,4 +226,7 @@ func (c *coder) absences(ts *tenantState) {
 		}
 		c.raised(&v.raised)
 	})
+	if c.reading {
+		ts.absences = said
+	}
 }

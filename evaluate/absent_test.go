@@ -162,3 +162,51 @@ func TestUsualSilenceIsNoAbsence(t *testing.T) {
 	rest(30 * time.Minute)
 	require.Len(t, firing(r.out.Alerts), 1, "and one long absence makes none usual")
 }
+
+// TestAnAbsentRuleInShadow says what it would, over a restart, and goes on when it comes
+// in force; the one in force is as it was.
+func TestAnAbsentRuleInShadow(t *testing.T) {
+	loud := arriving()
+	loud.Severity = rule.Critical
+	stop := epoch.Add(2 * time.Hour)
+	alive := func(r *rig, from, to time.Duration) {
+		minutes(r, stop.Add(from), stop.Add(to), func(now time.Time) { r.e.SourceAlive("shop", "prom-eu", epoch, now) })
+	}
+	story := func(shadow ...rule.Rule) *rig {
+		r := newRig(t, grownUp())
+		r.e.Change(liveShop(), []rule.Rule{failing(), arriving()}, shadow, epoch, "")
+		three().live(r, epoch, stop)
+		alive(r, 0, 15*time.Minute)
+		return r
+	}
+	require.Empty(t, story().out.Shadow)
+	same := story(failing(), arriving())
+	require.Len(t, firing(same.out.Shadow), 1)
+	require.Equal(t, same.out.Alerts, same.out.Shadow, "the very same rule is judged once")
+
+	r := story(failing(), loud)
+	require.Equal(t, same.out.Alerts, r.out.Alerts)
+	would := firing(r.out.Shadow)
+	require.Len(t, would, 1)
+	require.Equal(t, rule.Critical, would[0].Severity)
+	require.Equal(t, same.out.Alerts[0].StartsAt, would[0].StartsAt)
+
+	raw, err := r.e.Checkpoint("shop")
+	require.NoError(t, err)
+	again := newRig(t, grownUp())
+	again.e.Change(liveShop(), []rule.Rule{failing(), arriving()}, []rule.Rule{failing(), loud}, epoch, "")
+	require.NoError(t, again.e.Restore("shop", raw))
+	alive(again, 15*time.Minute, 20*time.Minute)
+	require.Empty(t, again.out.Alerts)
+	require.Len(t, again.out.Shadow, 1)
+	require.Equal(t, would[0].StartsAt, again.out.Shadow[0].StartsAt, "the same, said again")
+
+	again.out.Alerts, again.out.Shadow = nil, nil
+	again.e.Change(liveShop(), []rule.Rule{failing(), loud}, nil, stop.Add(20*time.Minute), "promoted")
+	alive(again, 20*time.Minute, 25*time.Minute)
+	require.Empty(t, ofState(again.out.Alerts, alert.Resolved), "what fires goes on firing")
+	three().live(again, stop.Add(25*time.Minute), stop.Add(27*time.Minute))
+	require.Len(t, ofState(again.out.Alerts, alert.Resolved), 1)
+	require.Len(t, again.out.Shadow, 1)
+	require.Equal(t, "no longer evaluated: promoted", again.out.Shadow[0].Reason)
+}

@@ -100,6 +100,16 @@ func (a Asked) Look(r rule.Rule, id tenant.ID, found []Found, at time.Time) (Ask
 	return out, said
 }
 
+// Unsaid is what stands without having been said: a rule that comes in force has waited
+// in shadow, and raises its alerts now.
+func (a Asked) Unsaid() Asked {
+	a.Series = slices.Clone(a.Series)
+	for i := range a.Series {
+		a.Series[i].Firing, a.Series[i].Alert = nil, alert.Alert{}
+	}
+	return a
+}
+
 // End ends all that fires, for a reason that no query gave.
 func (a Asked) End(at time.Time, why string) (said []alert.Alert) {
 	for _, s := range a.Series {

@@ -29,8 +29,7 @@ type placed struct {
 	place place
 }
 
-// arrange puts the rules of both sets in order, those in force first. Absent rules
-// are left out of the shadow: no chance is in them, nothing is to be learned.
+// arrange puts the rules of both sets in order, those in force first.
 func arrange(rules, shadow []rule.Rule) []placed {
 	active, beside := usable(rules), usable(shadow)
 	out := make([]placed, 0, len(active)+len(beside))
@@ -39,7 +38,6 @@ func arrange(rules, shadow []rule.Rule) []placed {
 	}
 	for _, r := range beside {
 		switch i := slices.IndexFunc(active, func(a rule.Rule) bool { return reflect.DeepEqual(a, r) }); {
-		case r.Kind == rule.Absent:
 		case i >= 0:
 			out[i].place = inBoth
 		default:

@@ -40,6 +40,7 @@ type Page struct {
 	Slice   sli.Slice `json:"slice"`
 	Rule    string    `json:"rule"`
 	At      time.Time `json:"at"`
+	Onset   time.Time `json:"onset_at"` // of the fault; zero: nobody knows
 	Reason  string    `json:"reason"`
 	Weighed string    `json:"weighed"` // why somebody would be called, or nobody; empty: it was not weighed
 	New     *Side     `json:"new,omitempty"`
@@ -117,7 +118,11 @@ func extras(pages []Page) (out []Page) {
 // accepted says whether somebody has called the page right: a fault that lasts is
 // seen again when a halted stage begins anew.
 func (r Rollout) accepted(p Page) bool {
-	return p.Verdict == Extra && p.At.Sub(*r.Stages[r.Stage].StartedAt) <= together && slices.ContainsFunc(r.Accepted, func(q Page) bool {
+	began := p.Onset
+	if began.IsZero() {
+		began = p.At
+	}
+	return p.Verdict == Extra && began.Sub(*r.Stages[r.Stage].StartedAt) <= together && slices.ContainsFunc(r.Accepted, func(q Page) bool {
 		return p.Service == q.Service && p.Rule == q.Rule && p.Slice.Key() == q.Slice.Key()
 	})
 }

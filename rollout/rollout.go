@@ -78,6 +78,7 @@ type Rollout struct {
 	Budgets      []Budget    `json:"budgets"`        // by team
 	Last         []tenant.ID `json:"last"`           // the largest tenants: they come with the last stage
 	Pages        []Page      `json:"pages"`          // of the stage under way, the oldest first, at most maxPages
+	Untried      []string    `json:"untried"`        // what of the policy runs in no shadow, and why
 	// Accepted are the extra pages that somebody has said are right.
 	Accepted []Page `json:"accepted"`
 }
@@ -167,13 +168,14 @@ type Beginning struct {
 	Settings Settings
 	Tenants  []tenant.ID // all of them
 	Last     []tenant.ID // the largest of them
+	Untried  []string    // what of the policy cannot run in shadow, and why
 }
 
 // Draft is the rollout that the next revision would have, before anything has begun.
 func Draft(s State, set Settings, last []tenant.ID) Rollout {
 	set = set.withDefaults()
 	r := Rollout{Number: s.Standing.Rollout + 1, From: s.Standing.InForce, To: s.Standing.Newest + 1, State: Shadow,
-		StageFor: set.StageFor.Seconds(), Budgets: budgetsOf(set.Teams), Last: append([]tenant.ID{}, last...), Pages: []Page{}, Accepted: []Page{}}
+		StageFor: set.StageFor.Seconds(), Budgets: budgetsOf(set.Teams), Last: append([]tenant.ID{}, last...), Pages: []Page{}, Accepted: []Page{}, Untried: []string{}}
 	for _, b := range r.Budgets {
 		r.PagesPerWeek += b.PerWeek
 	}
@@ -194,9 +196,13 @@ func Begin(s State, b Beginning, now time.Time) (Change, error) {
 	c := Change{State: s}
 	c.store(b.Revision, now)
 	r := Draft(s, b.Settings, b.Last)
+	r.Untried = append([]string{}, b.Untried...)
 	r.Author, r.Reason, r.StartedAt = b.Revision.Author, b.Revision.Reason, now.UTC()
 	c.Standing.Rollout, c.Rollout = r.Number, r
 	c.log("policy.rollout_began", r.Author, "policy revision %d (%s) follows revision %d in %d stage(s), each in shadow for %s first: %s", r.To, c.Revision.Sha, r.From, len(r.Stages), Plainly(r.stageFor()), r.Reason)
+	for _, what := range r.Untried {
+		c.log("policy.untried", "", "policy revision %d: not tried in shadow: %s", r.To, what)
+	}
 	c.enter(0, b.Tenants, now)
 	return c.sealed(), nil
 }

@@ -45,7 +45,7 @@ func (s *Shared) EditPolicy(tx *partition.Tx, e PolicyEdit) (out rollout.State, 
 	case rollout.Said(e.Reason) != nil:
 		err = rollout.Said(e.Reason)
 	case !e.Now:
-		c, err = rollout.Begin(state, rollout.Beginning{Revision: r, Settings: RolloutSettings(rules.Policy, e.Policy, rules.Catalog), Tenants: s.directory.IDs(), Last: e.Last}, now)
+		c, err = rollout.Begin(state, rollout.Beginning{Revision: r, Settings: RolloutSettings(rules.Policy, e.Policy, rules.Catalog), Tenants: s.directory.IDs(), Last: e.Last, Untried: profiles.Untried(rules.Policy, e.Policy)}, now)
 	case open && rules.Next != nil && rules.Next.Policy.Sha == r.Sha:
 		c, err = rollout.Hurry(state, e.By, e.Reason, now)
 	default:

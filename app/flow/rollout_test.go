@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -234,6 +235,57 @@ func TestATicketInShadowIsNoPage(t *testing.T) {
 		trade(t, 45*time.Minute, first, second)
 		require.Equal(t, 2, first.policy(t), "it is no reason to halt")
 		require.Contains(t, fmt.Sprint(l.entries(t, rollout.Subject)), "of 0 allowed, and 1 ticket(s) that call nobody")
+		l.end()
+	})
+}
+
+// TestAQueryIsTriedInShadow: its rule is asked beside those in force, and has waited when it
+// comes in force.
+func TestAQueryIsTriedInShadow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const expr = `payment_disputes_open > 10`
+		query := staged(t, "", "\nrules:\n", "\nrules:\n  - {name: disputes, kind: promql, expr: '"+expr+"', for: 20m, service: payments, severity: critical, summary: Too many disputes, runbook_url: 'https://example.com/r'}\n")
+		_, l, first, second := newStage(t, staged(t, ""))
+		ask := func(s *shop, found ...evaluate.Found) {
+			t.Helper()
+			subject := flow.TenantSubject(s.id)
+			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
+				return l.shared.HandlerOf(subject).Answer(tx, flow.Answers{expr: {s.id: found}}, tx.Now())
+			}))
+			synctest.Wait()
+		}
+		run := func(d time.Duration) {
+			t.Helper()
+			for range int(d / time.Minute) {
+				trade(t, time.Minute, first, second)
+				ask(first, evaluate.Found{Environment: env, Tenant: first.id, Value: 12})
+				ask(second, evaluate.Found{Environment: env, Tenant: second.id, Value: 12})
+			}
+		}
+		trade(t, 5*time.Minute, first, second)
+		_, err := l.edit(t, query, false)
+		require.NoError(t, err)
+		run(19 * time.Minute)
+		l.end() // over a restart
+		l = l.begin(t)
+		first.life, second.life = l, l
+		run(12 * time.Minute)
+		require.Equal(t, rollout.Shadow, l.standing(t).Rollout.State)
+		run(8 * time.Minute)
+		require.Empty(t, first.firing(t))
+		s := l.standing(t)
+		require.Equal(t, rollout.Halted, s.Rollout.State)
+		require.Equal(t, [2]any{"disputes", first.id}, [2]any{s.Rollout.Pages[0].Rule, s.Rollout.Pages[0].Tenant})
+		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
+			return l.shared.ResumeRollout(tx, "ada", "disputes are worth a night")
+		})
+		require.NoError(t, err)
+		run(55 * time.Minute)
+		require.Equal(t, 1, first.policy(t))
+		run(10 * time.Minute)
+		require.Equal(t, [2]int{2, 1}, [2]int{first.policy(t), second.policy(t)})
+		require.Equal(t, []string{"disputes "}, first.firing(t), "it has waited in shadow")
+		require.Empty(t, second.firing(t))
 		l.end()
 	})
 }

@@ -47,6 +47,7 @@ type trial struct {
 	Side     side       `json:"side"`
 	Alert    alert.ID   `json:"alert"`
 	Key      alert.Key  `json:"key"`
+	OnsetAt  time.Time  `json:"onset_at"`
 	StartsAt time.Time  `json:"starts_at"`
 	EndsAt   *time.Time `json:"ends_at"`
 	Reason   string     `json:"reason"`
@@ -135,7 +136,7 @@ func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
 	if tried == (attempt{}) || a.Backlog {
 		return nil
 	}
-	v := trial{Revision: tried.policy, Proposal: tried.proposal, Side: of, Alert: a.ID, Key: a.Key, StartsAt: a.StartsAt, EndsAt: a.EndsAt, Reason: a.Reason}
+	v := trial{Revision: tried.policy, Proposal: tried.proposal, Side: of, Alert: a.ID, Key: a.Key, OnsetAt: a.OnsetAt, StartsAt: a.StartsAt, EndsAt: a.EndsAt, Reason: a.Reason}
 	v.Stakes = h.s.trialStakes(of, a, tx.Now())
 	var old trial
 	known, err := tx.Get(trials, v.key(), &old)
@@ -238,7 +239,7 @@ func (h *Handler) verdict(tx *partition.Tx, v trial) error {
 		return nil
 	}
 	team, _ := h.s.Rules().Catalog.Owner(catalog.ServiceID(v.Key.Service))
-	p := rollout.Page{Verdict: rollout.Extra, Team: string(team.ID), Tenant: v.Key.Tenant, Service: v.Key.Service, Slice: v.Key.Slice, Rule: v.Key.Rule, At: v.StartsAt, Reason: v.Reason, New: mine, Old: other}
+	p := rollout.Page{Verdict: rollout.Extra, Team: string(team.ID), Tenant: v.Key.Tenant, Service: v.Key.Service, Slice: v.Key.Slice, Rule: v.Key.Rule, At: v.StartsAt, Onset: v.OnsetAt, Reason: v.Reason, New: mine, Old: other}
 	switch {
 	case found:
 		p.Verdict = rollout.Agreed

@@ -54,6 +54,7 @@ type Plan struct {
 	Largest  []Tenant `json:"largest"` // the largest tenants, whether they change or not
 	Ends     []Ending `json:"ends"`    // alerts that fire and would end
 	Warnings []string `json:"warnings"`
+	Untried  []string `json:"untried"` // what would not run in shadow before it counts, and why
 }
 
 // Count is one sentence of how profiles differ, and of how many tenants it is true.
@@ -79,7 +80,7 @@ type Ending struct {
 
 // Make makes the plan.
 func Make(in Input) Plan {
-	p := Plan{Tenants: len(in.Tenants), Rules: Rules(in.Before, in.After), Changes: []Count{}, Largest: []Tenant{}, Ends: in.ends(), Warnings: in.warnings()}
+	p := Plan{Tenants: len(in.Tenants), Rules: Rules(in.Before, in.After), Changes: []Count{}, Largest: []Tenant{}, Ends: in.ends(), Warnings: in.warnings(), Untried: profiles.Untried(in.Before, in.After)}
 	all := in.count()
 	p.Changed = all.changed
 	for words, n := range all.sentences {

@@ -66,6 +66,9 @@ func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
 	if r.EndedAt != nil {
 		out.EndedAt = *r.EndedAt
 	}
+	for _, what := range r.Untried {
+		out.Untried = append(out.Untried, api.Sentence(what))
+	}
 	for i, s := range r.Stages {
 		row := view.Stage{Name: fmt.Sprintf("up to %g%%", s.Percent), Tenants: s.Tenants, Began: s.StartedAt != nil, Extra: s.Extra, Allowed: s.Allowed, Agreed: s.Agreed, Gone: s.Gone, Tickets: s.Tickets, Say: r.Says(i)}
 		if len(s.Teams) > 1 {

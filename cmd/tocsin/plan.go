@@ -135,6 +135,7 @@ func (c *client) showPlan(a api.PlanAnswer, served bool) error {
 	}
 	block(w, "ENDS, THOUGH IT FIRES NOW", ends)
 	block(w, "WARNINGS", a.Warnings)
+	block(w, "NOT TRIED IN SHADOW", a.Untried)
 	if len(a.Stages) > 0 {
 		var stages []string
 		for _, s := range a.Stages {

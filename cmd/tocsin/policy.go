@@ -133,6 +133,12 @@ func (c *client) tell(a api.RolloutAnswer) error {
 		return nil
 	}
 	fmt.Fprintf(c.out, "revision %d, begun %s by %s (%s): %s\n  %s\n\n", r.To, r.StartedAt.UTC().Format(time.RFC3339), r.Author, r.Reason, strings.ReplaceAll(string(r.State), "_", " "), r.Why)
+	for _, what := range r.Untried {
+		fmt.Fprintf(c.out, "  not tried in shadow: %s\n", what)
+	}
+	if len(r.Untried) > 0 {
+		fmt.Fprintln(c.out)
+	}
 	var rows [][]string
 	for i, s := range r.Stages {
 		row := []string{fmt.Sprintf("%g%%", s.Percent), "", "", "", "", "", r.Says(i)}

@@ -27,6 +27,7 @@ type Rollout struct {
 	By, Because string
 	StartedAt   time.Time
 	EndedAt     time.Time // zero: under way
+	Untried     []string  // what of it runs in no shadow, and why
 	Stages      []Stage
 	Pages       []TrialPage
 	// Commands are what can be done about it now.
