@@ -19,7 +19,7 @@ type calm struct {
 	n, k float64 // came what the windows were not told yet
 }
 
-// Calm moves a detector by a step that changes nothing but its windows, and says whether
+// Calm moves a detector by a step that changes nothing but its windows and what is recent, and says whether
 // it did: else nothing was moved, and the step is to be given to Next. Prior and
 // alternative are those of Parameters.
 func (d *ErrorRatio) Calm(prior, alternative float64, b *Baseline, s *Step) bool {
@@ -51,6 +51,7 @@ func (d *ErrorRatio) tellWindows() {
 		s := Step{Start: c.at * shortBlock}
 		d.short.add(&s, c.n, c.k, shortBlock)
 		d.long.add(&s, c.n, c.k, longBlock)
+		d.recent.add(s.Start, c.n, c.k)
 		c.n, c.k = 0, 0
 	}
 }

@@ -68,6 +68,8 @@ func TestCalmIsWhatNextDoes(t *testing.T) {
 				require.InEpsilon(t, 1+slow.long.block[i].k, 1+d.long.block[i].k, 1e-5)
 			}
 		}
+		require.InEpsilon(t, 1+slow.recent.n+slow.recent.olderN, 1+fast.recent.n+fast.recent.olderN, 1e-6)
+		require.InEpsilon(t, 1+slow.recent.k+slow.recent.olderK, 1+fast.recent.k+fast.recent.olderK, 1e-6)
 		require.Equal(t, slow.slow, fast.slow)
 		require.Equal(t, slow.hard, fast.hard)
 		require.Equal(t, slow.last, fast.last)

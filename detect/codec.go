@@ -16,6 +16,7 @@ const (
 	kindTraffic    = 'V'
 	kindBurn       = 'R'
 	codecVersion   = 1
+	ratioVersion   = 2   // of ErrorRatio: 1 knew nothing of the last hours
 	mostStep       = 1e9 // events of one step: what is above is no count, and no evidence
 )
 
@@ -24,7 +25,7 @@ var errShort = errors.New("detect: record ends too early")
 // MarshalBinary returns the state: kind, version, fields. A quiet cell's takes
 // some 60 bytes.
 func (d *ErrorRatio) MarshalBinary() ([]byte, error) {
-	w := writer{kindErrorRatio, codecVersion}
+	w := writer{kindErrorRatio, ratioVersion}
 	w.int(d.last)
 	w.cusum(d.slow)
 	w.cusum(d.hard)
@@ -38,7 +39,11 @@ func (d *ErrorRatio) MarshalBinary() ([]byte, error) {
 		w.floats(a.nats, a.n, a.k)
 		w.cusum(a.health)
 	}
-	if c := d.calm; c.n > 0 { // it was added to version 1: who does not know it misses some steps of a window
+	l := d.recent
+	w.int(l.at)
+	w.int(l.until)
+	w.floats(l.n, l.k, l.olderN, l.olderK)
+	if c := d.calm; c.n > 0 {
 		w.int(c.at)
 		w.floats(c.n, c.k)
 	}
@@ -48,7 +53,7 @@ func (d *ErrorRatio) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary takes a state that MarshalBinary gave. On an error the detector
 // is as it was.
 func (d *ErrorRatio) UnmarshalBinary(data []byte) error {
-	r, err := open(data, kindErrorRatio)
+	r, version, err := openUpTo(data, kindErrorRatio, ratioVersion)
 	if err != nil {
 		return err
 	}
@@ -65,6 +70,11 @@ func (d *ErrorRatio) UnmarshalBinary(data []byte) error {
 		a.hard, a.onset = r.int() != 0, r.int()
 		a.nats, a.n, a.k = r.float(), r.float(), r.float()
 		a.health = r.cusum()
+	}
+	if version >= ratioVersion {
+		l := &out.recent
+		l.at, l.until = r.int(), r.int()
+		l.n, l.k, l.olderN, l.olderK = r.float(), r.float(), r.float(), r.float()
 	}
 	if c := &out.calm; len(r.data) > 0 {
 		c.at, c.n, c.k = r.int(), r.float(), r.float()
@@ -201,15 +211,21 @@ type reader struct {
 }
 
 func open(data []byte, kind byte) (*reader, error) {
+	r, _, err := openUpTo(data, kind, codecVersion)
+	return r, err
+}
+
+// openUpTo is open of a kind that has more than one version.
+func openUpTo(data []byte, kind, newest byte) (*reader, byte, error) {
 	switch {
 	case len(data) < 2:
-		return nil, errShort
+		return nil, 0, errShort
 	case data[0] != kind:
-		return nil, fmt.Errorf("detect: record of kind %q, not %q", data[0], kind)
-	case data[1] != codecVersion:
-		return nil, fmt.Errorf("detect: record of version %d, this program reads %d", data[1], codecVersion)
+		return nil, 0, fmt.Errorf("detect: record of kind %q, not %q", data[0], kind)
+	case data[1] < codecVersion || data[1] > newest:
+		return nil, 0, fmt.Errorf("detect: record of version %d, this program reads up to %d", data[1], newest)
 	}
-	return &reader{data: data[2:]}, nil
+	return &reader{data: data[2:]}, data[1], nil
 }
 
 func (r *reader) int() int64 {

@@ -50,6 +50,7 @@ type ErrorRatio struct {
 	calm        calm
 	slow, hard  cusum
 	short, long window
+	recent      recent
 	last        int64 // end of the newest step
 	alarm       alarm
 
@@ -176,6 +177,7 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 		d.ring(p, s, share, u, out)
 		return
 	}
+	d.recent.add(s.Start, share*s.N, share*s.K)
 	if by, nats := d.fires(p, s, share, u); by != none {
 		d.raise(by, nats)
 		out.Changed, out.Firing = true, true
@@ -218,12 +220,13 @@ func (d *ErrorRatio) windows(s *Step, share float64, u *usual) (test, float64) {
 	if k == 0 || d.slow.score == 0 || d.slow.span() < guarded(s.End-s.Start).slow {
 		return none, 0
 	}
+	swing := d.recent.upTo(u, s.End)
 	for _, c := range [...]struct {
 		by test
 		w  *window
 	}{{shortWindow, &d.short}, {longWindow, &d.long}} {
 		n, k := c.w.sum()
-		if nats, below := tailBelow(n, k, u.upper, u.zoned, u.strength, needed); below {
+		if nats, below := tailBelow(n, k, max(u.upper, swing), max(u.zoned, swing), u.strength, needed); below {
 			return c.by, nats
 		}
 	}
@@ -238,6 +241,7 @@ func (d *ErrorRatio) raise(by test, nats float64) {
 	if by == hard {
 		from = &d.hard
 	}
+	d.recent.drop()
 	d.alarm = alarm{by: by, nats: nats, onset: from.onset, n: from.n, k: from.k, hard: d.hard.score > 0 && d.hard.total()}
 	if by == shortWindow || by == longWindow { // the slow test says when a window's alarm is over
 		d.slow.score = d.memo.h + slowCost
@@ -279,7 +283,7 @@ func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *
 	if over {
 		d.describe(u, out)
 		out.Firing, out.Changed, out.Hard = false, true, false
-		*d = ErrorRatio{last: d.last, memo: d.memo} // the windows hold the fault; start anew
+		*d = ErrorRatio{last: d.last, recent: d.recent, memo: d.memo} // the windows hold the fault; start anew
 	}
 }
 
