@@ -92,8 +92,13 @@ func (w *World) add(f *Fault, from time.Time, length time.Duration) {
 	if room <= 0 {
 		return
 	}
-	f.From = from.Add(time.Duration(w.src.Float64() * float64(room))).Truncate(time.Second)
-	f.To = f.From.Add(length)
+	for try := 0; try == 0 || f.Truth && w.crowded(f); try++ {
+		if try == mostTries {
+			return
+		}
+		f.From = from.Add(time.Duration(w.src.Float64() * float64(room))).Truncate(time.Second)
+		f.To = f.From.Add(length)
+	}
 	if f.Truth {
 		w.Faults = append(w.Faults, f)
 	} else {
@@ -111,4 +116,25 @@ func (w *World) inTurn() {
 		f.From = w.Scored().Add(time.Duration(i)*slot + time.Duration(w.src.Float64()*room)).Truncate(time.Second)
 		f.To = f.From.Add(length)
 	}
+}
+
+const (
+	mostTries = 50
+	between   = time.Hour // of two faults of one tenant: what the first one raised is over by then
+)
+
+// crowded says whether another true fault touches a tenant of this one too near in time. All
+// of a tenant's rules are one in the score, so that of two at once nobody could tell.
+func (w *World) crowded(f *Fault) bool {
+	return slices.ContainsFunc(w.Faults, func(o *Fault) bool {
+		return f.From.Before(o.To.Add(between)) && o.From.Before(f.To.Add(between)) && w.meet(f, o)
+	})
+}
+
+// meet says whether some tenant is touched by both.
+func (w *World) meet(a, b *Fault) bool {
+	touches := func(f *Fault, t *Tenant) bool {
+		return slices.ContainsFunc(t.Cells, func(c *Cell) bool { return f.hits(t, c) })
+	}
+	return slices.ContainsFunc(w.Tenants, func(t *Tenant) bool { return touches(a, t) && touches(b, t) })
 }

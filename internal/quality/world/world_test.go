@@ -215,3 +215,19 @@ func TestWhatIsDeliveredIsWhatHappened(t *testing.T) {
 		require.True(t, names[name], name)
 	}
 }
+
+// Of two faults at once the score could not tell who noticed which.
+func TestFaultsOfATenantDoNotMeet(t *testing.T) {
+	for seed := range uint64(4) {
+		w, err := New(Config{Seed: seed, Count: 60, Learn: 24 * time.Hour, Score: 10 * 24 * time.Hour})
+		require.NoError(t, err)
+		require.Greater(t, len(w.Faults), 60)
+		for i, a := range w.Faults {
+			for _, b := range w.Faults[:i] {
+				if w.meet(a, b) {
+					require.True(t, a.From.Sub(b.To) >= between || b.From.Sub(a.To) >= between, "seed %d: %s %s and %s %s", seed, a.Name, a.From, b.Name, b.From)
+				}
+			}
+		}
+	}
+}
