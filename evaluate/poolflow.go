@@ -182,9 +182,28 @@ func (p *Pool) tellFactor(s *stream, b bucket, over bool) {
 	if value == last && (value == 1 || b.end-f.factor.From.UnixMilli() < factorRenewed) {
 		return
 	}
-	f.factor = Factor{Environment: p.environment, Service: p.service, Rule: s.rule, Country: s.slice[0].Value,
-		From: at((b.end + factorAfter) / 60_000 * 60_000), Value: value, Tenants: tenants}
+	from := at((b.end + factorAfter) / 60_000 * 60_000)
+	if b.live {
+		if moment := FactorMoment(at(p.now)); from.Before(moment) {
+			from = moment
+		}
+	}
+	f.factor = Factor{Environment: p.environment, Service: p.service, Rule: s.rule, Country: s.slice[0].Value, From: from, Value: value, Tenants: tenants}
 	p.factors = append(p.factors, f.factor)
+}
+
+// FactorMoment is the first moment at or after t from which a factor may hold: two minutes
+// past every five. A factor is told before it holds, by the pool's clock, so that every
+// tenant knows it in time, whether tenants are judged side by side or, as in a backtest,
+// one after the other from moment to moment. Where all goes well that is when it would
+// hold anyway.
+func FactorMoment(t time.Time) time.Time {
+	at := t.Add(-factorAfter * time.Millisecond)
+	moment := at.Truncate(factorEvery * time.Millisecond)
+	if moment.Before(at) {
+		moment = moment.Add(factorEvery * time.Millisecond)
+	}
+	return moment.Add(factorAfter * time.Millisecond)
 }
 
 // Factors hands out the countries' factors that changed, or are renewed.

@@ -262,3 +262,14 @@ func TestAnAnnouncedDayRingsOverNobody(t *testing.T) {
 	require.NotEmpty(t, m.alerts)
 	require.Contains(t, m.alerts[0].Reason, "5% of the usual may come: calendar entry labour_day")
 }
+
+// A factor is told before it holds, however late a pool's step closed.
+func TestFactorsHoldFromFixedMoments(t *testing.T) {
+	for at, want := range map[string]string{"10:00:00": "10:02:00", "10:01:59.5": "10:02:00", "10:02:00": "10:02:00", "10:02:00.001": "10:07:00", "10:59:00": "11:02:00"} {
+		x, err := time.Parse("15:04:05.999", at)
+		require.NoError(t, err)
+		y, err := time.Parse("15:04:05", want)
+		require.NoError(t, err)
+		require.Equal(t, y, FactorMoment(x), at)
+	}
+}

@@ -8,12 +8,12 @@ package backtest
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -76,7 +76,7 @@ type Hop struct {
 // Replay is one policy's run over recorded data. Several may share one reading.
 type Replay struct {
 	o         Options
-	engine    *evaluate.Engine
+	subjects  []*subject // by id
 	pools     map[poolKey]*evaluate.Pool
 	ordered   []*evaluate.Pool // in the order they came to be
 	chain     *chain
@@ -88,18 +88,21 @@ type Replay struct {
 	measureAt time.Time
 	now       time.Time
 	asking    asking
-	ends      []time.Time // of the policy's overrides, by time
-	buf       []evaluate.Sample
-	series    []*known // by the index of the recorded series
+	ends      []time.Time     // of the policy's overrides, by time
+	series    []*known        // by the index of the recorded series
+	heard     []*known        // by run of the stretch that is being read
+	dead      [][]alert.Alert // by window of the cut: what sources said
+	requests  []int           // windows of the cut in which the sources are heard
 }
 
 type poolKey struct{ environment, service string }
 
 // known is what a recorded series is to this replay.
 type known struct {
-	ref    *evaluate.Ref
-	sender *sender
-	part   *sources.Part
+	subject *subject // nil: of nobody who is watched
+	ref     *evaluate.Ref
+	sender  *sender
+	part    *part
 }
 
 // event changes a tenant's document.
@@ -122,8 +125,7 @@ func New(o Options, from time.Time) (*Replay, error) {
 	if len(o.Tenants) == 0 {
 		return nil, problem.New(problem.Invalid, "a backtest needs tenants").WithHint("--tenants names a YAML list of them, as tocsin tenant apply reads it")
 	}
-	r := &Replay{o: o, engine: evaluate.New(o.evaluate()), pools: map[poolKey]*evaluate.Pool{},
-		tenants: map[tenant.ID]tenant.Tenant{}}
+	r := &Replay{o: o, pools: map[poolKey]*evaluate.Pool{}, tenants: map[tenant.ID]tenant.Tenant{}}
 	r.scale.List, r.weights = r.documents, map[tenant.ID]float64{}
 	if o.Watched > 0 {
 		r.scale.Times = float64(o.Watched) / float64(len(o.Tenants))
@@ -142,6 +144,7 @@ func New(o Options, from time.Time) (*Replay, error) {
 			return nil, err
 		}
 	}
+	r.subjects = subjects(r.life, o.evaluate())
 	slices.SortStableFunc(r.life, func(a, b event) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.doc.ID, b.doc.ID)) })
 	return r, nil
 }
@@ -185,24 +188,49 @@ func (r *Replay) plan(t tenant.Tenant, from time.Time) error {
 // Metrics lists what the policy counts.
 func (r *Replay) Metrics() []string { return Metrics(r.o.Policy) }
 
-// Window lets everything happen that is due by end.
+// Window lets everything happen that is due by end. With Take it replays what comes as it
+// comes; Run does the same for what is recorded, a tenant at a time.
 func (r *Replay) Window(end time.Time) error {
-	r.now = end
-	r.live(end)
-	r.chain.take(r.senders.hear(end, r.o.Catalog, r.known, func(source string, x sources.Silence) {
-		r.engine.SourceAlive(x.Tenant, source, x.Since, x.Heard)
+	r.begin(end)
+	r.chain.take(r.hear(end, func(s *subject, source string, x sources.Silence) {
+		s.engine.SourceAlive(s.id, source, x.Since, x.Heard)
 	}), end)
 	r.measure(end)
-	r.pass(r.engine.Advance(end))
+	for _, s := range r.subjects {
+		out := s.engine.Advance(end)
+		r.pass(out.Alerts, out.Contributions)
+	}
+	r.finish(end)
+	return nil
+}
+
+// begin is what a window begins with.
+func (r *Replay) begin(end time.Time) {
+	r.now = end
+	r.live(end)
+}
+
+// hear lets the sources know what came.
+func (r *Replay) hear(end time.Time, silent func(s *subject, source string, x sources.Silence)) []alert.Alert {
+	return r.senders.hear(end, r.o.Catalog, r.known, func(source string, x sources.Silence) {
+		if s := r.subject(x.Tenant); s != nil {
+			silent(s, source, x)
+		}
+	})
+}
+
+// finish is what a window ends with, when every tenant's steps are closed.
+func (r *Replay) finish(end time.Time) {
 	r.ask(end)
 	for _, p := range r.ordered {
 		r.chain.take(p.Advance(end), end)
 		for _, f := range p.Factors() {
-			r.engine.SetFactor(f)
+			for _, s := range r.subjects {
+				s.engine.SetFactor(f)
+			}
 		}
 	}
 	r.chain.due(end)
-	return nil
 }
 
 func (r *Replay) known(id tenant.ID) bool { _, ok := r.tenants[id]; return ok }
@@ -252,14 +280,14 @@ func (r *Replay) watched() (n int) {
 }
 
 // pass hands on what closing steps brought.
-func (r *Replay) pass(out evaluate.Output) {
-	r.chain.take(out.Alerts, r.now)
-	for _, c := range out.Contributions {
-		r.pool(c).Contribute(c)
+func (r *Replay) pass(alerts []alert.Alert, told []evaluate.Contribution) {
+	r.chain.take(alerts, r.now)
+	for i := range told {
+		r.pool(&told[i]).Contribute(told[i])
 	}
 }
 
-func (r *Replay) pool(c evaluate.Contribution) *evaluate.Pool {
+func (r *Replay) pool(c *evaluate.Contribution) *evaluate.Pool {
 	key := poolKey{c.Environment, c.Service}
 	p := r.pools[key]
 	if p == nil {
@@ -274,90 +302,38 @@ func (r *Replay) pool(c evaluate.Contribution) *evaluate.Pool {
 
 // Take adds the samples of one series that the last window holds.
 func (r *Replay) Take(s *recorded.Series, xs []recorded.Sample) {
-	for len(r.series) <= s.Index {
-		r.series = append(r.series, nil)
-	}
-	k := r.series[s.Index]
-	if k == nil {
-		id, ls := tenant.ID(s.Labels.Get(r.o.TenantLabel)), s.Labels
-		if r.o.EnvironmentLabel != "environment" {
-			ls = labels.NewBuilder(ls).Set("environment", ls.Get(r.o.EnvironmentLabel)).Labels()
-		}
-		k = &known{ref: r.engine.Resolve(id, ls)}
-		k.sender, k.part = r.senders.part(ls, r.o.Environment, id)
-		r.series[s.Index] = k
-	}
+	k := r.meet(s)
 	k.sender.samples += len(xs)
 	k.part.Samples += len(xs)
 	k.part.Series++
-	r.buf = r.buf[:0]
-	for _, x := range xs {
-		r.buf = append(r.buf, evaluate.Sample{T: x.T, V: x.V})
+	if k.subject != nil {
+		k.subject.add(r.now, k.ref, xs)
 	}
-	r.engine.Append(r.now, k.ref, r.buf)
+}
+
+// meet finds out what a recorded series is.
+func (r *Replay) meet(s *recorded.Series) *known {
+	for len(r.series) <= s.Index {
+		r.series = append(r.series, nil)
+	}
+	if k := r.series[s.Index]; k != nil {
+		return k
+	}
+	id, ls := tenant.ID(s.Labels.Get(r.o.TenantLabel)), s.Labels
+	if r.o.EnvironmentLabel != "environment" {
+		ls = labels.NewBuilder(ls).Set("environment", ls.Get(r.o.EnvironmentLabel)).Labels()
+	}
+	k := &known{subject: r.subject(id)}
+	if k.subject != nil {
+		k.ref = k.subject.engine.Resolve(id, ls)
+	}
+	k.sender, k.part = r.senders.part(ls, r.o.Environment, id)
+	r.series[s.Index] = k
+	return k
 }
 
 // Lines lists the alerts so far, by time.
 func (r *Replay) Lines() []Line { return r.chain.all() }
-
-// Run reads the source once for all replays. progress, when not nil, is told how
-// much of the time was read, 0..1, and how many samples.
-func Run(ctx context.Context, src recorded.Source, from, to time.Time, progress func(share float64, samples int64), replays ...*Replay) error {
-	q := recorded.Query{From: from, To: to}
-	for _, r := range replays {
-		q.Metrics = append(q.Metrics, r.Metrics()...)
-	}
-	t := &reading{replays: replays, from: from, to: to, progress: progress}
-	if err := src.Read(ctx, q, t); err != nil {
-		return err
-	}
-	// Steps that wait for their last series close, alerts that end are seen to end.
-	for end := to; end.Before(to.Add(settled)); end = end.Add(5 * time.Second) {
-		for _, r := range replays {
-			if err := r.Window(end); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// settled is how long after the last sample time goes on: until steps that wait
-// are closed, but not until tenants count as blind.
-const settled = time.Minute
-
-type reading struct {
-	replays  []*Replay
-	from, to time.Time
-	progress func(share float64, samples int64)
-	told     time.Time
-	samples  int64
-}
-
-// Window implements recorded.Taker.
-func (t *reading) Window(end time.Time) error {
-	for _, r := range t.replays {
-		if err := r.Window(end); err != nil {
-			return err
-		}
-	}
-	if t.progress != nil && end.Sub(t.told) >= 10*time.Minute {
-		t.told = end
-		t.progress(float64(end.Sub(t.from))/float64(t.to.Sub(t.from)), t.samples)
-	}
-	return nil
-}
-
-// Samples implements recorded.Taker.
-func (t *reading) Samples(s *recorded.Series, xs []recorded.Sample) {
-	t.samples += int64(len(xs))
-	for _, r := range t.replays {
-		if r.o.Course != nil {
-			r.o.Course.take(s, xs)
-		}
-		r.Take(s, xs)
-	}
-}
 
 // Metrics lists the recorded metrics that a policy counts, sorted. What it counts by
 // spans is not among them: recorded series are no events.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -20,10 +21,18 @@ type sender struct {
 	name        string
 	environment string
 	source      *sources.Source
-	parts       []*sources.Part // of the request that is being put together
-	of          map[tenant.ID]*sources.Part
+	parts       []*part // of the request that is being put together
+	of          map[tenant.ID]*part
 	samples     int
 }
+
+// part is what a source sends of one tenant.
+type part struct {
+	sources.Part
+	later []sent // by request: what the windows of a cut hold, while it is read
+}
+
+type sent struct{ series, samples int32 }
 
 const (
 	request  = 15 * time.Second
@@ -40,7 +49,7 @@ type senders struct {
 }
 
 // part finds what a series adds to.
-func (s *senders) part(ls labels.Labels, environment string, id tenant.ID) (*sender, *sources.Part) {
+func (s *senders) part(ls labels.Labels, environment string, id tenant.ID) (*sender, *part) {
 	var names []string
 	for _, l := range s.clusters {
 		if v := ls.Get(l); v != "" {
@@ -52,16 +61,65 @@ func (s *senders) part(ls labels.Labels, environment string, id tenant.ID) (*sen
 	i := slices.IndexFunc(s.list, func(x *sender) bool { return x.name == name && x.environment == environment })
 	if i < 0 {
 		i = len(s.list)
-		s.list = append(s.list, &sender{name: name, environment: environment, source: sources.New(sources.Options{}, environment, name), of: map[tenant.ID]*sources.Part{}})
+		s.list = append(s.list, &sender{name: name, environment: environment, source: sources.New(sources.Options{}, environment, name), of: map[tenant.ID]*part{}})
 	}
 	x := s.list[i]
 	p := x.of[id]
 	if p == nil {
-		p = &sources.Part{Tenant: id}
+		p = &part{Part: sources.Part{Tenant: id}}
 		x.of[id] = p
 		x.parts = append(x.parts, p)
 	}
 	return x, p
+}
+
+func following(now time.Time) time.Time { return now.Truncate(request).Add(request) }
+
+// requests lists the windows of a cut, by their ends (ms), in which a request is complete.
+// What a window itself holds comes with the next one.
+func (s *senders) requests(ends []int64, list []int) []int {
+	next := s.next
+	for i, end := range ends {
+		if now := time.UnixMilli(end); !now.Before(next) {
+			list, next = append(list, i), following(now)
+		}
+	}
+	return list
+}
+
+// count notes which requests a series' samples of a cut will come with. Parts of different
+// tenants may be counted at the same time.
+func (p *part) count(ends []int64, requests []int, xs []recorded.Sample) {
+	for len(p.later) <= len(requests) {
+		p.later = append(p.later, sent{})
+	}
+	window, request, counted := 0, 0, -1
+	for i := range xs {
+		for ends[window] <= xs[i].T {
+			window++
+		}
+		for request < len(requests) && requests[request] <= window {
+			request++
+		}
+		x := &p.later[request]
+		if x.samples++; counted != window {
+			counted = window
+			x.series++
+		}
+	}
+}
+
+// complete puts together what was counted for a request.
+func (s *senders) complete(request int) {
+	for _, x := range s.list {
+		for _, p := range x.parts {
+			if request < len(p.later) {
+				n := &p.later[request]
+				p.Series, p.Samples, x.samples = p.Series+int(n.series), p.Samples+int(n.samples), x.samples+int(n.samples)
+				*n = sent{}
+			}
+		}
+	}
 }
 
 // hear lets the sources know what came, and looks at those that sent nothing. silent
@@ -70,13 +128,13 @@ func (s *senders) hear(now time.Time, c *catalog.Catalog, known func(tenant.ID) 
 	if now.Before(s.next) {
 		return nil
 	}
-	s.next = now.Truncate(request).Add(request)
+	s.next = following(now)
 	for _, x := range s.list {
 		if x.samples > 0 {
 			h := sources.Heard{At: now, Samples: x.samples}
 			for _, p := range x.parts {
 				if p.Samples > 0 && known(p.Tenant) {
-					h.Parts = append(h.Parts, *p)
+					h.Parts = append(h.Parts, p.Part)
 				}
 				p.Samples, p.Series = 0, 0
 			}

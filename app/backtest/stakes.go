@@ -23,9 +23,9 @@ func (r *Replay) measure(now time.Time) {
 	first := r.measureAt.IsZero()
 	r.measureAt = now.Truncate(time.Hour).Add(time.Hour)
 	spec, ok := r.o.Policy.VolumeSLI()
-	for id := range r.tenants {
-		if tpm, observed := r.engine.Volume(id, r.o.Environment, spec, now); ok && observed >= flow.KnownAfter {
-			r.scale.Set(id, tpm)
+	for _, s := range r.subjects {
+		if tpm, observed := s.engine.Volume(s.id, r.o.Environment, spec, now); ok && observed >= flow.KnownAfter {
+			r.scale.Set(s.id, tpm)
 		}
 	}
 	if first { // a profile's first revision has an equal share
@@ -44,7 +44,7 @@ func (r *Replay) measure(now time.Time) {
 func (r *Replay) assign(t tenant.Tenant, o profiles.Observation, now time.Time) {
 	o.Weight, o.Overrides = r.weights[t.ID], r.o.Policy.InForce(t.ID, now)
 	rules, _ := profiles.Compile(r.o.Policy, t, o)
-	r.engine.SetTenant(t, rules, now)
+	r.subject(t.ID).engine.SetTenant(t, rules, now)
 	r.asksFor(t.ID, rules, now)
 }
 

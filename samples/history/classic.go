@@ -40,6 +40,21 @@ type classicQuerier struct{ storage.Querier }
 // classicSuffixes are what the classic names end in.
 var classicSuffixes = []string{"_bucket", "_count", "_sum"}
 
+// ClassicOf gives the native histogram that would answer to a classic name.
+func ClassicOf(name string) (base string, ok bool) {
+	base, suffix := classicOf(name)
+	return base, suffix != ""
+}
+
+func classicOf(name string) (base, suffix string) {
+	for _, s := range classicSuffixes {
+		if b, ok := strings.CutSuffix(name, s); ok && b != "" {
+			return b, s
+		}
+	}
+	return "", ""
+}
+
 // Select implements storage.Querier.
 func (q classicQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
 	base, suffix, below, edge := parts(ms)
@@ -98,12 +113,7 @@ func parts(ms []*labels.Matcher) (base, suffix string, below, edge []*labels.Mat
 		case m.Type != labels.MatchEqual || base != "":
 			return "", "", nil, nil
 		}
-		for _, s := range classicSuffixes {
-			if name, ok := strings.CutSuffix(m.Value, s); ok && name != "" {
-				base, suffix = name, s
-			}
-		}
-		if suffix == "" {
+		if base, suffix = classicOf(m.Value); suffix == "" {
 			return "", "", nil, nil
 		}
 		below = append(below, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, base))

@@ -6,72 +6,77 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunks"
 )
 
-// ahead is how many samples of a series are decoded at once: enough that a chunk's
-// state is looked at rarely, few enough that a hundred thousand series fit in memory.
-const ahead = 16
-
-// chunkwise is a stepper over a series' chunks as they are stored, without the layers
-// that a query goes through for each sample. Native histograms are passed over.
-type chunkwise struct {
-	chunks  chunks.Iterator
-	samples chunkenc.Iterator // of the chunk; nil: none is open
-	until   int64             // chunks that begin later are not opened
-	i, n    int
-	failed  error
-	read    [ahead]Sample
+// chunked feeds a series from its chunks as they are stored, without the layers that a
+// query goes through for each sample. Native histograms are passed over.
+type chunked struct {
+	chunks chunks.Iterator
+	it     chunkenc.Iterator // of the open chunk; used again for the next
+	open   bool
+	held   bool   // next was decoded and not handed out
+	next   Sample // at or behind the end that was asked for last
+	from   int64
+	to     int64 // chunks that begin there or later are not opened
 }
 
-func newChunkwise(s storage.ChunkSeries, until int64) *chunkwise {
-	return &chunkwise{chunks: s.Iterator(nil), until: until}
+// begin starts on what a selection holds of a series.
+func (c *chunked) begin(s storage.ChunkSeries, from, to int64) {
+	c.chunks = s.Iterator(c.chunks)
+	c.open, c.held, c.from, c.to = false, false, from, to
 }
 
-func (c *chunkwise) step() bool {
-	if c.i++; c.i < c.n {
-		return true
-	}
-	c.i, c.n = 0, 0
-	for c.n == 0 {
-		if c.samples == nil && !c.open() {
-			return false
+func (c *chunked) before(end int64, to []Sample) ([]Sample, error) {
+	if c.held {
+		if c.next.T >= end {
+			return to, nil
 		}
-		c.fill()
+		to, c.held = append(to, c.next), false
 	}
-	return true
+	for c.open || c.nextChunk() {
+		switch c.it.Next() {
+		case chunkenc.ValFloat:
+			t, v := c.it.At()
+			if t >= end {
+				c.next, c.held = Sample{t, v}, true
+				return to, nil
+			}
+			if t >= c.from {
+				to = append(to, Sample{t, v})
+			}
+		case chunkenc.ValNone:
+			c.open = false
+			if err := c.it.Err(); err != nil {
+				return to, err
+			}
+		}
+	}
+	return to, c.chunks.Err()
 }
 
-// open opens the next chunk.
-func (c *chunkwise) open() bool {
-	if c.failed != nil || !c.chunks.Next() {
+// nextChunk opens the next chunk of the stretch, if there is one.
+func (c *chunked) nextChunk() bool {
+	if !c.chunks.Next() {
 		return false
 	}
 	m := c.chunks.At()
-	if m.MinTime > c.until {
+	if m.MinTime >= c.to {
 		return false
 	}
-	c.samples = m.Chunk.Iterator(nil)
+	c.it, c.open = m.Chunk.Iterator(c.it), true
 	return true
 }
 
-// fill decodes the next samples of the open chunk.
-func (c *chunkwise) fill() {
-	for c.n < ahead {
-		switch c.samples.Next() {
-		case chunkenc.ValFloat:
-			x := &c.read[c.n]
-			x.T, x.V = c.samples.At()
-			c.n++
-		case chunkenc.ValNone:
-			c.failed, c.samples = c.samples.Err(), nil
-			return
-		}
-	}
+// listed feeds a series from samples in memory; of several at one time the first counts.
+type listed struct {
+	rest []Sample
+	last int64
 }
 
-func (c *chunkwise) at() (int64, float64) { return c.read[c.i].T, c.read[c.i].V }
-
-func (c *chunkwise) err() error {
-	if c.failed != nil {
-		return c.failed
+func (l *listed) before(end int64, to []Sample) ([]Sample, error) {
+	for len(l.rest) > 0 && l.rest[0].T < end {
+		if x := l.rest[0]; x.T != l.last {
+			to, l.last = append(to, x), x.T
+		}
+		l.rest = l.rest[1:]
 	}
-	return c.chunks.Err()
+	return to, nil
 }

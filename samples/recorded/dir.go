@@ -8,8 +8,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -25,17 +23,23 @@ import (
 // All time; the TSDB adds to its bounds, which must not overflow.
 const begins, ends = math.MinInt64 / 4, math.MaxInt64 / 4
 
-// dir is a Prometheus data directory, opened for reading only.
+// dir is a Prometheus data directory, opened for reading only. Its blocks and its head
+// are opened once: samples are read from the same chunks as queries are.
 type dir struct {
 	db      *tsdb.DBReadOnly
-	chunks  storage.ChunkQuerier            // over all time
-	all     func() (storage.Querier, error) // the same, as samples; opened when it is asked for
-	close   []func() error                  // of that
-	first   int64                           // of the samples
+	chunks  storage.ChunkQuerier // over all time
+	first   int64                // of the samples
 	last    int64
 	sandbox string
-	series  map[uint64][]*Series
-	met     int
+	series  map[uint64][]*met
+	count   int
+}
+
+// met is a series that was met, with what reads it: made once, for every stretch.
+type met struct {
+	Series
+	run  Run
+	feed chunked
 }
 
 func openDir(path string) (Source, error) {
@@ -48,8 +52,7 @@ func openDir(path string) (Source, error) {
 		_ = os.RemoveAll(sandbox)
 		return nil, problem.Wrap(err, problem.Invalid, "the folder is no Prometheus data directory").WithHint("it holds a folder wal, and one for each block")
 	}
-	d := &dir{db: db, sandbox: sandbox, series: map[uint64][]*Series{}}
-	d.all = sync.OnceValues(func() (storage.Querier, error) { return d.query(path) })
+	d := &dir{db: db, sandbox: sandbox, series: map[uint64][]*met{}}
 	if d.chunks, err = db.ChunkQuerier(math.MinInt64, math.MaxInt64); err != nil {
 		return nil, errors.Join(unread(err), d.Close())
 	}
@@ -59,46 +62,20 @@ func openDir(path string) (Source, error) {
 	return d, nil
 }
 
-// query opens the directory once more: what is open gives its blocks to one reader
-// only. Native histograms answer to their classic names, as in the live history.
-func (d *dir) query(path string) (storage.Querier, error) {
-	db, err := tsdb.OpenDBReadOnly(path, d.sandbox, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, unread(err)
-	}
-	q, err := history.Classic(db).Querier(math.MinInt64, math.MaxInt64)
-	if err != nil {
-		return nil, errors.Join(unread(err), db.Close())
-	}
-	d.close = append(d.close, q.Close, db.Close)
-	return q, nil
-}
-
 // Close implements Source.
 func (d *dir) Close() error {
 	var err error
-	for _, f := range d.close {
-		err = errors.Join(err, f())
-	}
 	if d.chunks != nil {
-		err = errors.Join(err, d.chunks.Close())
+		err = d.chunks.Close()
 	}
 	return errors.Join(err, d.db.Close(), os.RemoveAll(d.sandbox))
 }
 
-// Queryable implements Stored. Queries see what their hints ask for.
+// Queryable implements Stored. Queries see what their hints ask for, and native
+// histograms by their classic names, as in the live history.
 func (d *dir) Queryable() storage.Queryable {
-	return storage.QueryableFunc(func(int64, int64) (storage.Querier, error) {
-		q, err := d.all()
-		return shared{q}, err
-	})
+	return history.Classic(storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return sampled{d.chunks}, nil }))
 }
-
-// shared is closed with its directory.
-type shared struct{ storage.Querier }
-
-// Close implements storage.Querier.
-func (shared) Close() error { return nil }
 
 // Span implements Source.
 func (d *dir) Span(context.Context) (from, to time.Time, err error) {
@@ -146,52 +123,72 @@ func (d *dir) reach(it chunks.Iterator) error {
 	return it.Err()
 }
 
-// Read implements Source.
-func (d *dir) Read(ctx context.Context, q Query, t Taker) error {
-	plain, classic := selections(q.Metrics)
-	var w walker
-	var cs []cursor
-	return q.pieces(ctx, func(from, to int64) (err error) {
+// Read implements Source. Only one runs at a time.
+func (d *dir) Read(ctx context.Context, q Query, take func(Stretch) error) error {
+	return q.stretches(ctx, stretch, func(from, to int64) error {
 		// The hints narrow what is loaded: without them every series would hold
 		// the chunks of the whole time.
 		hints := &storage.SelectHints{Start: from, End: to - 1, DisableTrimming: true}
-		if cs, err = d.stored(ctx, cs[:0], hints, plain); err != nil {
+		names, native, err := d.selections(ctx, hints, q.Metrics)
+		if err != nil {
 			return err
 		}
-		for _, name := range classic {
-			if cs, err = d.named(ctx, cs, hints, name); err != nil {
-				return err
+		runs, err := d.stored(ctx, hints, names)
+		for _, name := range native {
+			if err == nil {
+				runs, err = d.named(ctx, runs, hints, name)
 			}
 		}
-		return w.walk(ctx, cs, from, to, q.Window, t)
+		if err != nil {
+			return err
+		}
+		return take(Stretch{from, to, runs})
 	})
 }
 
-// stored adds cursors of series under the names they are stored by; nil: none.
-func (d *dir) stored(ctx context.Context, cs []cursor, hints *storage.SelectHints, names *labels.Matcher) ([]cursor, error) {
+// stored gives the runs of series under the names they are stored by; nil: none.
+func (d *dir) stored(ctx context.Context, hints *storage.SelectHints, names *labels.Matcher) (runs []*Run, err error) {
 	if names == nil {
-		return cs, nil
+		return nil, nil
 	}
 	set := d.chunks.Select(ctx, false, hints, names)
 	for set.Next() {
 		s := set.At()
-		cs = append(cs, cursor{d.known(s.Labels()), newChunkwise(s, hints.End)})
+		m := d.known(s.Labels())
+		m.feed.begin(s, hints.Start, hints.End+1)
+		m.run = Run{&m.Series, &m.feed}
+		runs = append(runs, &m.run)
 	}
-	return cs, unread(set.Err())
+	return runs, unread(set.Err())
 }
 
-// named adds cursors of series under what may be a classic name of a native histogram.
-func (d *dir) named(ctx context.Context, cs []cursor, hints *storage.SelectHints, name *labels.Matcher) ([]cursor, error) {
-	all, err := d.all()
+// named adds the runs of series under a classic name of native histograms.
+func (d *dir) named(ctx context.Context, runs []*Run, hints *storage.SelectHints, name string) ([]*Run, error) {
+	all, err := d.Queryable().Querier(hints.Start, hints.End)
 	if err != nil {
-		return nil, err
+		return nil, unread(err)
 	}
-	set := all.Select(ctx, false, hints, name)
+	set := all.Select(ctx, false, hints, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name))
 	for set.Next() {
 		s := set.At()
-		cs = append(cs, cursor{d.known(s.Labels()), samplewise{s.Iterator(nil)}})
+		l := &listed{last: math.MinInt64}
+		it := s.Iterator(nil)
+		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
+			if kind != chunkenc.ValFloat {
+				continue
+			}
+			if t, v := it.At(); t >= hints.Start && t <= hints.End {
+				l.rest = append(l.rest, Sample{t, v})
+			}
+		}
+		if err := it.Err(); err != nil {
+			return nil, unread(err)
+		}
+		m := d.known(s.Labels())
+		m.run = Run{&m.Series, l}
+		runs = append(runs, &m.run)
 	}
-	return cs, unread(set.Err())
+	return runs, unread(set.Err())
 }
 
 func unread(err error) error {
@@ -201,58 +198,46 @@ func unread(err error) error {
 	return problem.Wrap(err, problem.Invalid, "the data directory cannot be read")
 }
 
-// samplewise is a stepper over what a query gives; native histograms are passed over.
-type samplewise struct{ it chunkenc.Iterator }
-
-func (c samplewise) step() bool {
-	for {
-		switch c.it.Next() {
-		case chunkenc.ValFloat:
-			return true
-		case chunkenc.ValNone:
-			return false
-		}
-	}
-}
-
-func (c samplewise) at() (int64, float64) { return c.it.At() }
-
-func (c samplewise) err() error { return c.it.Err() }
-
 // known gives the one value of a series.
-func (d *dir) known(ls labels.Labels) *Series {
+func (d *dir) known(ls labels.Labels) *met {
 	h := ls.Hash()
 	for _, s := range d.series[h] {
 		if labels.Equal(s.Labels, ls) {
 			return s
 		}
 	}
-	s := &Series{Labels: ls.Copy(), Index: d.met}
-	d.met++
+	s := &met{Series: Series{Labels: ls.Copy(), Index: d.count}}
+	d.count++
 	d.series[h] = append(d.series[h], s)
 	return s
 }
 
-// selections asks for the metrics: together, save those that may be the classic
-// names of a native histogram, which answers to one name at a time.
-func selections(metrics []string) (plain *labels.Matcher, classic []*labels.Matcher) {
+// selections asks for the metrics: together, save those that are classic names of a
+// native histogram, which answers to one name at a time.
+func (d *dir) selections(ctx context.Context, hints *storage.SelectHints, metrics []string) (together *labels.Matcher, native []string, err error) {
 	if len(metrics) == 0 {
-		return labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"), nil
+		return labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"), nil, nil
 	}
 	var names []string
-	metrics = slices.Clone(metrics)
-	slices.Sort(metrics)
-	for _, m := range slices.Compact(metrics) {
-		if strings.HasSuffix(m, "_bucket") || strings.HasSuffix(m, "_count") || strings.HasSuffix(m, "_sum") {
-			classic = append(classic, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, m))
-		} else {
+	for _, m := range metrics {
+		base, ok := history.ClassicOf(m)
+		if ok {
+			set := d.chunks.Select(ctx, false, hints, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, base))
+			if ok = set.Next(); set.Err() != nil {
+				return nil, nil, unread(set.Err())
+			}
+		}
+		if !ok {
 			names = append(names, m)
+		} else if !slices.Contains(native, m) {
+			native = append(native, m)
 		}
 	}
 	if len(names) > 0 {
-		plain = labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, alternatives(names))
+		together = labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, alternatives(names))
 	}
-	return plain, classic
+	slices.Sort(native)
+	return together, native, nil
 }
 
 // alternatives is a regular expression of plain names.

@@ -34,23 +34,45 @@ type Sample struct {
 // Query says what is read: samples of the metrics with From <= T < To.
 type Query struct {
 	From, To time.Time
-	Metrics  []string      // names; none: all
-	Window   time.Duration // samples of one window are handed over together; default 5 s
+	Metrics  []string // names; none: all
 }
 
-// Taker takes what is read. Window is called when a window has ended, before
-// the samples in it are handed over; the slice is valid during the call.
-type Taker interface {
-	Window(end time.Time) error
-	Samples(s *Series, xs []Sample)
+// Stretch is a part of the time that is read: From <= T < To, in unix milliseconds.
+// One follows the other without a gap.
+type Stretch struct {
+	From, To int64
+	Runs     []*Run // of every series that may have samples in it, one each
+}
+
+// Run is what a stretch holds of one series, oldest first and no time twice. Different
+// runs may be read at the same time; the stretch must be over before the next is asked for.
+type Run struct {
+	Series *Series
+	feed   feed
+}
+
+// feed reads one series' part of a stretch, in order.
+type feed interface {
+	before(end int64, to []Sample) ([]Sample, error)
+}
+
+// Before appends the samples with T < end that were not read yet. end does not become
+// smaller.
+func (r *Run) Before(end int64, to []Sample) ([]Sample, error) {
+	to, err := r.feed.before(end, to)
+	if err != nil {
+		return to, problem.Wrap(err, problem.Invalid, "a series of the recorded data cannot be read to its end")
+	}
+	return to, nil
 }
 
 // Source is recorded data.
 type Source interface {
 	// Span is the time of the first and of the last sample.
 	Span(ctx context.Context) (from, to time.Time, err error)
-	// Read hands over what q asks for, window by window.
-	Read(ctx context.Context, q Query, t Taker) error
+	// Read hands over what q asks for, stretch by stretch. A stretch is valid during
+	// the call.
+	Read(ctx context.Context, q Query, take func(Stretch) error) error
 	Close() error
 }
 
@@ -76,32 +98,19 @@ func Open(path string) (Source, error) {
 	return openText(path)
 }
 
-const (
-	piece         = 2 * time.Hour // read at once
-	defaultWindow = 5 * time.Second
-)
+// stretch is read at once.
+const stretch = 2 * time.Hour
 
-// cursor is one series of a piece. Its samples stand on the one that is handed
-// over next.
-type cursor struct {
-	series  *Series
-	samples stepper
-}
-
-// stepper goes through the samples of one series, oldest first.
-type stepper interface {
-	step() bool // to the next sample; the first call to the first one
-	at() (t int64, v float64)
-	err() error // what ended it early
-}
-
-// pieces calls read for one piece of q after the other.
-func (q Query) pieces(ctx context.Context, read func(from, to int64) error) error {
+// stretches calls read for one stretch of q after the other.
+func (q Query) stretches(ctx context.Context, length time.Duration, read func(from, to int64) error) error {
 	for at := q.From; at.Before(q.To); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		end := at.Truncate(piece).Add(piece)
+		end := at.Truncate(stretch).Add(stretch)
+		if next := at.Add(length); end.After(next) {
+			end = next
+		}
 		if end.After(q.To) {
 			end = q.To
 		}
@@ -111,84 +120,4 @@ func (q Query) pieces(ctx context.Context, read func(from, to int64) error) erro
 		at = end
 	}
 	return nil
-}
-
-// walker hands the samples of one piece over by window. Every cursor waits in
-// the list of the window that holds its next sample, so that a window costs
-// only what is in it.
-type walker struct {
-	first []int32 // by window: the first cursor + 1
-	next  []int32 // by cursor
-	buf   []Sample
-}
-
-// walk hands over from <= T < to.
-func (w *walker) walk(ctx context.Context, cs []cursor, from, to int64, window time.Duration, t Taker) error {
-	if window <= 0 {
-		window = defaultWindow
-	}
-	length := window.Milliseconds()
-	n := int((to - from + length - 1) / length)
-	w.first = resized(w.first, n)
-	w.next = resized(w.next, len(cs))
-	for i := len(cs) - 1; i >= 0; i-- { // backwards: lists are built at their head
-		for cs[i].samples.step() {
-			if at, _ := cs[i].samples.at(); at >= from {
-				w.wait(i, (at-from)/length)
-				break
-			}
-		}
-	}
-	for k := range n {
-		if k&63 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		end := min(from+int64(k+1)*length, to)
-		if err := t.Window(time.UnixMilli(end).UTC()); err != nil {
-			return err
-		}
-		for i := int(w.first[k]) - 1; i >= 0; {
-			following := int(w.next[i]) - 1
-			w.hand(cs[i], i, from, end, length, t)
-			i = following
-		}
-	}
-	for _, c := range cs {
-		if err := c.samples.err(); err != nil {
-			return problem.Wrap(err, problem.Invalid, "a series of the recorded data cannot be read to its end")
-		}
-	}
-	return nil
-}
-
-// hand gives the samples of cursor i before end, and lets it wait for its next.
-func (w *walker) hand(c cursor, i int, from, end, length int64, t Taker) {
-	w.buf = w.buf[:0]
-	for {
-		at, v := c.samples.at()
-		if at >= end {
-			w.wait(i, (at-from)/length)
-			break
-		}
-		w.buf = append(w.buf, Sample{at, v})
-		if !c.samples.step() {
-			break
-		}
-	}
-	t.Samples(c.series, w.buf)
-}
-
-func (w *walker) wait(i int, k int64) {
-	if k < int64(len(w.first)) {
-		w.next[i], w.first[k] = w.first[k], int32(i)+1
-	}
-}
-
-func resized(s []int32, n int) []int32 {
-	if cap(s) < n {
-		return make([]int32, n)
-	}
-	s = s[:n]
-	clear(s)
-	return s
 }

@@ -147,30 +147,39 @@ func assertNoError(t testing.TB, err error) bool {
 
 // book keeps what it is given, and that time went forward.
 type book struct {
-	t       testing.TB
-	window  time.Duration
-	now     time.Time
-	windows int
-	got     map[string][]Sample
-	series  map[*Series]string
+	t      testing.TB
+	until  int64
+	got    map[string][]Sample
+	series map[*Series]string
 }
 
-func (b *book) Window(end time.Time) error {
-	require.True(b.t, end.After(b.now))
-	b.now = end
-	b.windows++
-	return nil
+func newBook(t testing.TB) *book {
+	return &book{t: t, got: map[string][]Sample{}, series: map[*Series]string{}}
 }
 
-func (b *book) Samples(s *Series, xs []Sample) {
-	name := s.Labels.Get(labels.MetricName)
-	require.Equal(b.t, "acme", s.Labels.Get("tenant"))
-	for _, x := range xs {
-		require.Less(b.t, x.T, b.now.UnixMilli())
-		require.GreaterOrEqual(b.t, x.T, b.now.Add(-b.window).UnixMilli())
+// take reads a stretch a little at a time.
+func (b *book) take(s Stretch) error {
+	require.Less(b.t, s.From, s.To)
+	require.True(b.t, b.until == 0 || b.until == s.From)
+	for at := s.From; at < s.To; at += 7 * 60_000 {
+		end := min(at+7*60_000, s.To)
+		for _, r := range s.Runs {
+			name := r.Series.Labels.Get(labels.MetricName)
+			require.Equal(b.t, "acme", r.Series.Labels.Get("tenant"))
+			before := len(b.got[name])
+			got, err := r.Before(end, b.got[name])
+			require.NoError(b.t, err)
+			for _, x := range got[before:] {
+				require.Less(b.t, x.T, end)
+				require.GreaterOrEqual(b.t, x.T, at)
+			}
+			if len(got) > 0 {
+				b.got[name], b.series[r.Series] = got, name
+			}
+		}
 	}
-	b.got[name] = append(b.got[name], xs...)
-	b.series[s] = name
+	b.until = s.To
+	return nil
 }
 
 func TestEverySourceGivesTheSameInTheOrderOfTime(t *testing.T) {
@@ -187,8 +196,8 @@ func TestEverySourceGivesTheSameInTheOrderOfTime(t *testing.T) {
 				require.Equal(t, series["a"][len(series["a"])-1].T, to.UnixMilli(), "%s", to)
 			}
 			from, to := noon.Add(90*time.Second), noon.Add(4*time.Hour+33*time.Minute)
-			b := &book{t: t, window: 5 * time.Second, got: map[string][]Sample{}, series: map[*Series]string{}}
-			require.NoError(t, src.Read(t.Context(), Query{From: from, To: to, Metrics: []string{"b", "a", "a"}}, b))
+			b := newBook(t)
+			require.NoError(t, src.Read(t.Context(), Query{From: from, To: to, Metrics: []string{"b", "a", "a"}}, b.take))
 			want := map[string][]Sample{}
 			for _, m := range []string{"a", "b"} {
 				for _, x := range series[m] {
@@ -198,8 +207,8 @@ func TestEverySourceGivesTheSameInTheOrderOfTime(t *testing.T) {
 				}
 			}
 			require.Equal(t, want, b.got)
-			require.Len(t, b.series, 2, "a series is one value in all windows")
-			require.Equal(t, to, b.now)
+			require.Len(t, b.series, 2, "a series is one value in all stretches")
+			require.Equal(t, to.UnixMilli(), b.until)
 		})
 	}
 }
@@ -210,8 +219,8 @@ func TestADirectoryIsReadByPlainAndClassicNames(t *testing.T) {
 	series["b_count"] = series["b"]
 	src, err := Open(dataDir(t, series))
 	require.NoError(t, err)
-	b := &book{t: t, window: 5 * time.Second, got: map[string][]Sample{}, series: map[*Series]string{}}
-	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(6 * time.Hour), Metrics: []string{"a", "b_count"}}, b))
+	b := newBook(t)
+	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(6 * time.Hour), Metrics: []string{"a", "b_count"}}, b.take))
 	require.Equal(t, map[string][]Sample{"a": series["a"], "b_count": series["b"]}, b.got)
 	require.NoError(t, src.Close())
 }
@@ -245,18 +254,21 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	defer func() { require.NoError(t, src.Close()) }()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	b := &book{t: t, window: 5 * time.Second, got: map[string][]Sample{}, series: map[*Series]string{}}
-	require.ErrorIs(t, src.Read(ctx, Query{From: noon, To: noon.Add(time.Hour)}, b), context.Canceled)
+	b := newBook(t)
+	require.ErrorIs(t, src.Read(ctx, Query{From: noon, To: noon.Add(time.Hour)}, b.take), context.Canceled)
 }
 
-// reader keeps what it is handed.
+// reader keeps what it is handed, by name and edge.
 type reader map[string][]Sample
 
-func (r reader) Window(time.Time) error { return nil }
-
-func (r reader) Samples(s *Series, xs []Sample) {
-	key := s.Labels.Get("__name__") + s.Labels.Get("le")
-	r[key] = append(r[key], xs...)
+func (r reader) take(s Stretch) (err error) {
+	for _, x := range s.Runs {
+		key := x.Series.Labels.Get("__name__") + x.Series.Labels.Get("le")
+		if r[key], err = x.Before(s.To, r[key]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TestNativeHistogramsAreReadByTheirClassicNames: what rules count live they
@@ -281,7 +293,7 @@ func TestNativeHistogramsAreReadByTheirClassicNames(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, src.Close()) }()
 	got := reader{}
-	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(time.Minute), Metrics: []string{"took_seconds_bucket", "plain_count", "other"}}, got))
+	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(time.Minute), Metrics: []string{"took_seconds_bucket", "plain_count", "other"}}, got.take))
 	at := func(v ...float64) (out []Sample) {
 		for i, x := range v {
 			out = append(out, Sample{noon.UnixMilli() + 15_000*int64(i), x})

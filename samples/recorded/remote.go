@@ -62,28 +62,21 @@ func unanswered(err error) error {
 }
 
 // Read implements Source.
-func (r *remote) Read(ctx context.Context, q Query, t Taker) error {
+func (r *remote) Read(ctx context.Context, q Query, take func(Stretch) error) error {
 	if len(q.Metrics) == 0 {
 		return problem.New(problem.Invalid, "a Prometheus is asked for metrics by name")
 	}
-	var w walker
-	return q.pieces(ctx, func(from, to int64) error {
-		for ; from < to; from += asked.Milliseconds() {
-			end := min(from+asked.Milliseconds(), to)
-			cs, err := r.ask(ctx, q.Metrics, from, end)
-			if err != nil {
-				return err
-			}
-			if err := w.walk(ctx, cs, from, end, q.Window, t); err != nil {
-				return err
-			}
+	return q.stretches(ctx, asked, func(from, to int64) error {
+		runs, err := r.ask(ctx, q.Metrics, from, to)
+		if err != nil {
+			return err
 		}
-		return nil
+		return take(Stretch{from, to, runs})
 	})
 }
 
 // ask reads from <= T < to. A range selector leaves out its left end.
-func (r *remote) ask(ctx context.Context, metrics []string, from, to int64) ([]cursor, error) {
+func (r *remote) ask(ctx context.Context, metrics []string, from, to int64) ([]*Run, error) {
 	query := fmt.Sprintf(`{__name__=~"%s"}[%dms]`, alternatives(metrics), to-from)
 	v, _, _, err := r.api.Query(ctx, query, time.UnixMilli(to-1))
 	if err != nil {
@@ -93,11 +86,15 @@ func (r *remote) ask(ctx context.Context, metrics []string, from, to int64) ([]c
 	if !ok {
 		return nil, problem.New(problem.Invalid, "the Prometheus answers a range selector with something else")
 	}
-	cs := make([]cursor, 0, len(m))
+	runs := make([]*Run, 0, len(m))
 	for _, s := range m {
-		cs = append(cs, cursor{r.known(s.Metric), &pairs{rest: s.Values}})
+		xs := make([]Sample, len(s.Values))
+		for i, x := range s.Values {
+			xs[i] = Sample{int64(x.Timestamp), float64(x.Value)}
+		}
+		runs = append(runs, &Run{r.known(s.Metric), &listed{rest: xs, last: math.MinInt64}})
 	}
-	return cs, nil
+	return runs, nil
 }
 
 func (r *remote) known(m model.Metric) *Series {
@@ -118,21 +115,3 @@ func (r *remote) known(m model.Metric) *Series {
 	r.series[f] = append(r.series[f], s)
 	return s
 }
-
-// pairs is a stepper over an answer.
-type pairs struct {
-	rest []model.SamplePair
-	now  model.SamplePair
-}
-
-func (p *pairs) step() bool {
-	if len(p.rest) == 0 {
-		return false
-	}
-	p.now, p.rest = p.rest[0], p.rest[1:]
-	return true
-}
-
-func (p *pairs) at() (int64, float64) { return int64(p.now.Timestamp), float64(p.now.Value) }
-
-func (p *pairs) err() error { return nil }

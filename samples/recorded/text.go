@@ -23,12 +23,12 @@ import (
 )
 
 // text is a file of OpenMetrics text. Exposition groups by metric and series, not
-// by time: the samples are first sorted into files of one piece each.
+// by time: the samples are first sorted into files of one stretch each.
 type text struct {
 	dir      string
 	series   []*Series
 	from, to int64
-	pieces   map[int64]string // start -> file
+	files    map[int64]string // by the start of the stretch
 }
 
 // Bytes of a spooled sample: series, time, value.
@@ -44,7 +44,7 @@ func openText(path string) (_ Source, err error) {
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "no temporary folder can be made")
 	}
-	t := &text{dir: folder, from: math.MaxInt64, to: math.MinInt64, pieces: map[int64]string{}}
+	t := &text{dir: folder, from: math.MaxInt64, to: math.MinInt64, files: map[int64]string{}}
 	if err := t.spool(m.Bytes()); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -62,7 +62,7 @@ func (t *text) Span(context.Context) (from, to time.Time, err error) {
 	return time.UnixMilli(t.from).UTC(), time.UnixMilli(t.to).UTC(), nil
 }
 
-// spool parses the text and writes every sample to the file of its piece.
+// spool parses the text and writes every sample to the file of its stretch.
 func (t *text) spool(raw []byte) (err error) {
 	files := map[int64]*spoolFile{}
 	defer func() {
@@ -97,13 +97,13 @@ func (t *text) spool(raw []byte) (err error) {
 			t.series = append(t.series, &Series{Labels: ls, Index: int(id)})
 		}
 		t.from, t.to = min(t.from, *at), max(t.to, *at)
-		start := time.UnixMilli(*at).Truncate(piece).UnixMilli()
+		start := time.UnixMilli(*at).Truncate(stretch).UnixMilli()
 		f := files[start]
 		if f == nil {
 			if f, err = newSpoolFile(t.dir, start); err != nil {
 				return err
 			}
-			files[start], t.pieces[start] = f, f.Name()
+			files[start], t.files[start] = f, f.Name()
 		}
 		binary.LittleEndian.PutUint32(record[0:], id)
 		binary.LittleEndian.PutUint64(record[4:], uint64(*at))
@@ -130,76 +130,55 @@ func newSpoolFile(dir string, start int64) (*spoolFile, error) {
 func (f *spoolFile) close() error { return errors.Join(f.w.Flush(), f.Close()) }
 
 // Read implements Source.
-func (t *text) Read(ctx context.Context, q Query, to Taker) error {
+func (t *text) Read(ctx context.Context, q Query, take func(Stretch) error) error {
 	wanted := make([]bool, len(t.series))
 	for i, s := range t.series {
 		wanted[i] = len(q.Metrics) == 0 || slices.Contains(q.Metrics, s.Labels.Get(labels.MetricName))
 	}
-	var w walker
-	return q.pieces(ctx, func(from, end int64) error {
-		file, ok := t.pieces[time.UnixMilli(from).Truncate(piece).UnixMilli()]
+	return q.stretches(ctx, stretch, func(from, to int64) error {
+		file, ok := t.files[time.UnixMilli(from).Truncate(stretch).UnixMilli()]
 		if !ok {
-			return w.walk(ctx, nil, from, end, q.Window, to)
+			return take(Stretch{From: from, To: to})
 		}
-		cs, err := t.load(file, wanted)
+		runs, err := t.load(file, wanted, from)
 		if err != nil {
 			return err
 		}
-		return w.walk(ctx, cs, from, end, q.Window, to)
+		return take(Stretch{from, to, runs})
 	})
 }
 
 type spooledSample struct {
 	id uint32
-	t  int64
-	v  float64
+	Sample
 }
 
-// load reads one piece and sorts it by series and time.
-func (t *text) load(file string, wanted []bool) ([]cursor, error) {
+// load reads one stretch and sorts it by series and time.
+func (t *text) load(file string, wanted []bool, from int64) ([]*Run, error) {
 	raw, err := os.ReadFile(file) //nolint:gosec // our own temporary folder
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "the temporary folder cannot be read")
 	}
 	all := make([]spooledSample, 0, len(raw)/spooled)
 	for ; len(raw) >= spooled; raw = raw[spooled:] {
-		if id := binary.LittleEndian.Uint32(raw); wanted[id] {
-			all = append(all, spooledSample{id, int64(binary.LittleEndian.Uint64(raw[4:])), math.Float64frombits(binary.LittleEndian.Uint64(raw[12:]))})
+		id, at := binary.LittleEndian.Uint32(raw), int64(binary.LittleEndian.Uint64(raw[4:]))
+		if wanted[id] && at >= from {
+			all = append(all, spooledSample{id, Sample{at, math.Float64frombits(binary.LittleEndian.Uint64(raw[12:]))}})
 		}
 	}
-	order := func(a, b spooledSample) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.t, b.t)) }
+	order := func(a, b spooledSample) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.T, b.T)) }
 	if !slices.IsSortedFunc(all, order) {
 		slices.SortStableFunc(all, order)
 	}
-	var cs []cursor
+	var runs []*Run
+	samples := make([]Sample, len(all))
 	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].id == all[0].id {
-			n++
+		n := 0
+		for ; n < len(all) && all[n].id == all[0].id; n++ {
+			samples[n] = all[n].Sample
 		}
-		cs = append(cs, cursor{t.series[all[0].id], &list{rest: all[:n], now: spooledSample{t: math.MinInt64}}})
-		all = all[n:]
+		runs = append(runs, &Run{t.series[all[0].id], &listed{rest: samples[:n:n], last: math.MinInt64}})
+		all, samples = all[n:], samples[n:]
 	}
-	return cs, nil
+	return runs, nil
 }
-
-// list is a stepper over what was spooled of one series; of several values at
-// one time the first counts.
-type list struct {
-	rest []spooledSample
-	now  spooledSample
-}
-
-func (l *list) step() bool {
-	for last := l.now.t; len(l.rest) > 0; {
-		l.now, l.rest = l.rest[0], l.rest[1:]
-		if l.now.t != last {
-			return true
-		}
-	}
-	return false
-}
-
-func (l *list) at() (int64, float64) { return l.now.t, l.now.v }
-
-func (l *list) err() error { return nil }

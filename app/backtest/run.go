@@ -1,0 +1,282 @@
+package backtest
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/samples/recorded"
+	"github.com/tocsin-alerting/tocsin/sources"
+)
+
+const (
+	// window is how finely time passes: a sample counts as received within it.
+	window = 5 * time.Second
+	// settled is how long after the last sample time goes on: until steps that wait
+	// are closed, but not until tenants count as blind.
+	settled = time.Minute
+)
+
+// Run reads the source once for all replays, which name tenants by the same label.
+// progress, when not nil, is told how much of the time was read, 0..1, and how many
+// samples.
+//
+// The recording is cut into some minutes. Each cut is decoded, then lived through by one
+// tenant after the other, on all processors; then what they said is put in the order of
+// time. A cut ends where something may change that concerns more than one tenant, so that
+// the lines are those that Window and Take would give.
+func Run(ctx context.Context, src recorded.Source, from, to time.Time, progress func(share float64, samples int64), replays ...*Replay) error {
+	q := recorded.Query{From: from, To: to}
+	for _, r := range replays {
+		q.Metrics = append(q.Metrics, r.Metrics()...)
+		if r.o.TenantLabel != replays[0].o.TenantLabel {
+			return problem.New(problem.Invalid, "replays of one reading must name tenants by the same label")
+		}
+	}
+	t := &reading{replays: replays, from: from, to: to, progress: progress}
+	if err := src.Read(ctx, q, func(s recorded.Stretch) error { return t.stretch(ctx, s) }); err != nil {
+		return err
+	}
+	// Steps that wait for their last series close, alerts that end are seen to end.
+	for end := to; end.Before(to.Add(settled)); end = end.Add(window) {
+		for _, r := range replays {
+			if err := r.Window(end); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reading is a source that is being read.
+type reading struct {
+	replays  []*Replay
+	from, to time.Time
+	progress func(share float64, samples int64)
+	told     time.Time
+	count    int64
+	owners   [][]int // runs of the stretch, by whom they belong to
+	samples  [][]recorded.Sample
+}
+
+// cut is some windows of a stretch.
+type cut struct {
+	ends    []int64             // of its windows, ms
+	samples [][]recorded.Sample // by run
+}
+
+// stretch replays what is read at once.
+func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
+	t.owners = owners(s.Runs, t.replays[0].o.TenantLabel)
+	for len(t.samples) < len(s.Runs) {
+		t.samples = append(t.samples, nil)
+	}
+	for _, r := range t.replays {
+		r.expect(s.Runs)
+	}
+	var ends []int64
+	for end := s.From; end < s.To; {
+		end = min(end+window.Milliseconds(), s.To)
+		ends = append(ends, end)
+	}
+	for len(ends) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := len(ends)
+		for _, r := range t.replays {
+			n = min(n, r.undisturbed(ends))
+		}
+		if err := t.cut(s.Runs, cut{ends[:n], t.samples}); err != nil {
+			return err
+		}
+		ends = ends[n:]
+	}
+	return nil
+}
+
+// owners groups runs by their tenant.
+func owners(runs []*recorded.Run, label string) (out [][]int) {
+	of := map[string]int{}
+	for i, r := range runs {
+		id := r.Series.Labels.Get(label)
+		at, ok := of[id]
+		if !ok {
+			at = len(out)
+			of[id], out = at, append(out, nil)
+		}
+		out[at] = append(out[at], i)
+	}
+	return out
+}
+
+// cut decodes some windows and has them replayed.
+func (t *reading) cut(runs []*recorded.Run, c cut) error {
+	for _, r := range t.replays {
+		r.begin(time.UnixMilli(c.ends[0]).UTC())
+		r.requests = r.senders.requests(c.ends, r.requests[:0])
+	}
+	var count atomic.Int64
+	err := parallel(len(t.owners), func(i int) (err error) {
+		n := 0
+		for _, run := range t.owners[i] {
+			if c.samples[run], err = runs[run].Before(c.ends[len(c.ends)-1], c.samples[run][:0]); err != nil {
+				return err
+			}
+			n += len(c.samples[run])
+			for _, r := range t.replays {
+				r.heard[run].part.count(c.ends, r.requests, c.samples[run])
+			}
+		}
+		count.Add(int64(n))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range t.replays {
+		if r.o.Course != nil {
+			for i, run := range runs {
+				r.o.Course.take(run.Series, c.samples[i])
+			}
+		}
+		r.replay(&c)
+	}
+	t.count += count.Load()
+	if end := time.UnixMilli(c.ends[len(c.ends)-1]).UTC(); t.progress != nil && end.Sub(t.told) >= 10*time.Minute {
+		t.told = end
+		t.progress(float64(end.Sub(t.from))/float64(t.to.Sub(t.from)), t.count)
+	}
+	return nil
+}
+
+// expect says which runs are read next.
+func (r *Replay) expect(runs []*recorded.Run) {
+	for _, s := range r.subjects {
+		s.runs = s.runs[:0]
+	}
+	r.heard = r.heard[:0]
+	for i, run := range runs {
+		k := r.meet(run.Series)
+		r.heard = append(r.heard, k)
+		if k.subject != nil {
+			k.subject.runs = append(k.subject.runs, heardRun{ref: k.ref, run: i})
+		}
+	}
+}
+
+// undisturbed is how many of the windows that end then (ms) each tenant can live through
+// alone: what changes tenants' rules happens in the first of a cut, and no factor holds
+// from a moment within.
+func (r *Replay) undisturbed(ends []int64) int {
+	first := time.UnixMilli(ends[0])
+	next := r.measureAt // the hour's figures are made of all that was before it
+	if !first.Before(next) {
+		next = first.Truncate(time.Hour).Add(time.Hour)
+	}
+	for _, e := range r.life {
+		if e.at.After(first) {
+			next = earlier(next, e.at)
+			break
+		}
+	}
+	for _, at := range r.ends {
+		if at.After(first) {
+			next = earlier(next, at)
+			break
+		}
+	}
+	last := min(next.UnixMilli()-1, evaluate.FactorMoment(first).UnixMilli())
+	n := 1
+	for n < len(ends) && ends[n] <= last {
+		n++
+	}
+	return n
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// replay has a cut happen that has begun and whose samples are counted.
+func (r *Replay) replay(c *cut) {
+	r.dead = append(r.dead[:0], make([][]alert.Alert, len(c.ends))...)
+	for i, window := range r.requests {
+		r.senders.complete(i)
+		r.dead[window] = r.hear(time.UnixMilli(c.ends[window]).UTC(), func(s *subject, source string, x sources.Silence) {
+			s.silences = append(s.silences, silence{window, source, x})
+		})
+	}
+	r.senders.complete(len(r.requests))
+	first := time.UnixMilli(c.ends[0]).UTC()
+	r.chain.take(r.dead[0], first)
+	r.measure(first)
+	_ = parallel(len(r.subjects), func(i int) error {
+		r.subjects[i].watch(c)
+		return nil
+	})
+	for window, end := range c.ends {
+		r.now = time.UnixMilli(end).UTC()
+		if window > 0 {
+			r.chain.take(r.dead[window], r.now)
+		}
+		for _, s := range r.subjects {
+			if s.next < len(s.said) && s.said[s.next].window == window {
+				x, from := s.said[s.next], 0
+				if s.next > 0 {
+					from = s.said[s.next-1].told
+				}
+				r.pass(x.alerts, s.told[from:x.told])
+				s.next++
+			}
+		}
+		r.finish(r.now)
+	}
+}
+
+// parallel calls do with 0..n-1, on every processor. It gives the first error by number.
+func parallel(n int, do func(i int) error) error {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers <= 1 {
+		for i := range n {
+			if err := do(i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	type failure struct {
+		at  int
+		err error
+	}
+	var next atomic.Int64
+	failed := make([]failure, workers)
+	var all sync.WaitGroup
+	for w := range workers {
+		failed[w].at = math.MaxInt
+		all.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := do(i); err != nil && i < failed[w].at {
+					failed[w] = failure{i, err}
+				}
+			}
+		})
+	}
+	all.Wait()
+	return slices.MinFunc(failed, func(a, b failure) int { return cmp.Compare(a.at, b.at) }).err
+}
