@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/internal/simulate"
 )
@@ -24,7 +24,7 @@ import (
 const counted = "payment_transactions_total"
 
 // tenantStatus reads what is known of a tenant.
-func (r *rig) tenantStatus(t *testing.T, id string) (st api.TenantStatus) {
+func (r *rig) tenantStatus(t *testing.T, id string) (st tenants.TenantStatus) {
 	t.Helper()
 	r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/"+id+"/status", "").into(t, &st)
 	return st
@@ -178,7 +178,7 @@ func TestSamplesThatContradict(t *testing.T) {
 		got := r.push(t, r.admin, "", series(at(29).Add(5*time.Second), v, counted, "tenant", "acme", "result", "success"))
 		require.Equal(t, http.StatusNoContent, got.Status, got.Body)
 	}
-	var st api.TenantStatus
+	var st tenants.TenantStatus
 	require.Eventually(t, func() bool {
 		st = r.tenantStatus(t, "acme")
 		return st.LastSampleAt != nil && st.LastSampleAt.Equal(at(29).Add(5*time.Second)) && st.LateSamples == 4

@@ -15,6 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/duty"
+	"github.com/tocsin-alerting/tocsin/app/api/health"
+	"github.com/tocsin-alerting/tocsin/app/api/incidents"
+	"github.com/tocsin-alerting/tocsin/app/api/policies"
+	"github.com/tocsin-alerting/tocsin/app/api/records"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
+	"github.com/tocsin-alerting/tocsin/app/api/tickets"
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/links"
@@ -96,8 +103,12 @@ func (a *App) buildEffects(ctx context.Context) error {
 	addresses := links.Maker{Base: a.base, Signer: signer, Now: a.o.Now, Rule: a.rule}
 	artist := send.Artist{Count: a.count, Rule: a.rule, Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog }, Now: a.o.Now}
 	known := &state.State{Store: a.store, Flow: a.shared, Now: a.o.Now, Environments: a.environments}
-	a.server = &api.Server{State: known, Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
-		Links: addresses, Signer: signer, Gatherer: a.registry, Logger: a.log, Ready: a.readiness, Purge: a.purge, Machine: a.machine}
+	found := &incidents.API{State: known, Blobs: a.blobs, Links: addresses}
+	a.server = &api.Server{State: known, Incidents: found, Duty: &duty.API{State: known, Incidents: found, Links: addresses, Signer: signer},
+		Tenants: &tenants.API{State: known, Door: a.door, Purge: a.purge}, Policies: &policies.API{State: known, Incidents: found, Check: a.checkPolicy},
+		Status: &health.API{State: known, Door: a.door, Machine: a.machine}, Records: &records.API{State: known, Incidents: found}, Tickets: &tickets.API{State: known},
+		Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
+		Links: addresses, Signer: signer, Gatherer: a.registry, Logger: a.log, Ready: a.readiness}
 	a.server.Started, a.server.Version = a.started, a.o.Version
 	if a.replicated() {
 		a.server.Cluster, known.Elsewhere = a.replicas, a.replicas.Elsewhere
@@ -105,8 +116,8 @@ func (a *App) buildEffects(ctx context.Context) error {
 	if err := a.buildSystems(ctx); err != nil {
 		return err
 	}
-	a.server.Systems = func() map[string]itsm.System { return a.targets.Load().systems }
-	a.server.Reload, a.server.CheckPolicy = a.Reload, a.checkPolicy
+	a.server.Tickets.Systems = func() map[string]itsm.System { return a.targets.Load().systems }
+	a.server.Reload = a.Reload
 	a.views = views.New(a.server)
 	channels, err := a.channels(a.o.Config)
 	if err != nil {
@@ -142,16 +153,16 @@ func (a *App) ticketSystems(ctx context.Context, c *config.Config, owners *catal
 	for _, s := range c.ITSM.Systems {
 		switch s.Kind {
 		case "register":
-			if a.server.Register == nil {
-				r, err := register.New(ctx, register.Options{Records: api.RegisterRecords{Store: a.store, Owner: a.shared.Owner, Name: s.Name}, Now: a.o.Now,
+			if a.server.Tickets.Register == nil {
+				r, err := register.New(ctx, register.Options{Records: tickets.Records{Store: a.store, Owner: a.shared.Owner, Name: s.Name}, Now: a.o.Now,
 					Blob: func(_ context.Context, id string) ([]byte, error) { return a.blobs.Get(id) },
 					URL:  func(number string) string { return a.base.JoinPath("tickets", number).String() }})
 				if err != nil {
 					return nil, err
 				}
-				a.server.Register = r
+				a.server.Tickets.Register = r
 			}
-			systems[s.Name] = a.server.Register
+			systems[s.Name] = a.server.Tickets.Register
 		case "rt":
 			r, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(c.Path(s.TokenFile), "token_file"), Queue: s.Queue, Queues: queues(c, owners, s.Name), Logger: a.log, CorrelationField: s.CorrelationField, Now: a.o.Now})
 			if err != nil {

@@ -3,7 +3,7 @@ package app
 import (
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/health"
 	"github.com/tocsin-alerting/tocsin/store/disk"
 )
 
@@ -15,14 +15,14 @@ func (i *intake) arrived(n int, now time.Time) {
 }
 
 // machine is how the process and its disk do.
-func (a *App) machine() api.Machine {
+func (a *App) machine() health.Machine {
 	l := a.o.Config.Limits
 	guard := disk.NewGuard(a.o.StoragePath, uint64(l.MinFreeBytes), l.MinFreeRatio, nil)
 	free, total := guard.Space()
-	m := api.Machine{Version: a.o.Version, StartedAt: a.started, Ready: a.ready.Load(), HistoryOpen: a.history.Load() != nil,
+	m := health.Machine{Version: a.o.Version, StartedAt: a.started, Ready: a.ready.Load(), HistoryOpen: a.history.Load() != nil,
 		WaitingSamples: a.intake.waiting.Load(), Refused: a.door.Refused(),
-		Journal: api.Room{Used: a.journal.Size(), Limit: l.JournalBytes},
-		Disk:    api.Space{Free: free, Total: total, TakesIn: !guard.Below(1), Commits: !guard.Below(0.25)}}
+		Journal: health.Room{Used: a.journal.Size(), Limit: l.JournalBytes},
+		Disk:    health.Space{Free: free, Total: total, TakesIn: !guard.Below(1), Commits: !guard.Below(0.25)}}
 	a.intake.pace.Lock()
 	m.SamplesPerSecond = a.intake.pace.PerSecond(a.o.Now())
 	a.intake.pace.Unlock()

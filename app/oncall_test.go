@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app"
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/duty"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/rota"
 )
@@ -58,7 +58,7 @@ func begin(t *testing.T, dir, yaml, catalog string) *rig {
 	return r
 }
 
-type onCallList struct{ Items []api.OnCallAnswer }
+type onCallList struct{ Items []duty.OnCallAnswer }
 
 func TestWhoIsOnCallIsAnswered(t *testing.T) {
 	dir := t.TempDir()
@@ -77,7 +77,7 @@ func TestWhoIsOnCallIsAnswered(t *testing.T) {
 	require.Equal(t, "bo", payments.Next.Person)
 	require.Equal(t, *payments.Now.Until, payments.Next.From)
 
-	var shifts struct{ Items []api.ShiftAnswer }
+	var shifts struct{ Items []duty.ShiftAnswer }
 	r.want(t, http.StatusOK, "GET", "/api/v1/oncall/shifts?schedule=weekly&from=2026-01-06T00:00:00Z&to=2026-01-20T00:00:00Z", "").into(t, &shifts)
 	require.Len(t, shifts.Items, 3)
 	require.Equal(t, "Bo Martins", shifts.Items[1].PersonName)
@@ -108,7 +108,7 @@ func TestAnOverrideIsMadeKeptAndTakenBack(t *testing.T) {
 	var made rota.Override
 	r.want(t, http.StatusCreated, "POST", "/api/v1/oncall/overrides", `{"team":"payments","person":"cyd","to":"`+to+`","reason":"Ada is ill"}`).into(t, &made)
 	require.Equal(t, "token:admin", made.Author)
-	who := func(r *rig) *api.DutyAnswer {
+	who := func(r *rig) *duty.TurnAnswer {
 		var list onCallList
 		r.want(t, http.StatusOK, "GET", "/api/v1/oncall?team=payments", "").into(t, &list)
 		return list.Items[0].Now
@@ -142,7 +142,7 @@ func TestAnOverrideIsMadeKeptAndTakenBack(t *testing.T) {
 
 func TestACalendarIsReadByItsSignedAddress(t *testing.T) {
 	r := begin(t, t.TempDir(), "", company)
-	var made api.CalendarAnswer
+	var made duty.CalendarAnswer
 	r.want(t, http.StatusCreated, "POST", "/api/v1/oncall/calendars", `{"schedule":"weekly"}`).into(t, &made)
 	u, err := url.Parse(made.URL)
 	require.NoError(t, err)
@@ -175,8 +175,8 @@ func TestAnIncidentSaysWhoWasAskedAndIsGivenBack(t *testing.T) {
 	}
 	in := r.incident(t)
 	path := "/api/v1/incidents/" + in.ID
-	asked := func() api.EscalationAnswer {
-		var a api.EscalationAnswer
+	asked := func() duty.EscalationAnswer {
+		var a duty.EscalationAnswer
 		r.want(t, http.StatusOK, "GET", path+"/escalation", "").into(t, &a)
 		return a
 	}

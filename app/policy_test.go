@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app"
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/policies"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/internal/peer"
 	"github.com/tocsin-alerting/tocsin/rollout"
@@ -32,7 +33,7 @@ func body(t *testing.T, v any) string {
 	return string(raw)
 }
 
-func (r *rig) policy(t *testing.T) (a api.PolicyAnswer) {
+func (r *rig) policy(t *testing.T) (a policies.PolicyAnswer) {
 	t.Helper()
 	r.want(t, http.StatusOK, http.MethodGet, "/api/v1/policy", "").into(t, &a)
 	return a
@@ -42,7 +43,7 @@ func (r *rig) policy(t *testing.T) (a api.PolicyAnswer) {
 func (r *rig) rules(t *testing.T, id string, revision int) (names []string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		var a api.ProfileAnswer
+		var a tenants.ProfileAnswer
 		r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/"+id+"/profile", "").into(t, &a)
 		names = nil
 		for _, x := range a.Rules {
@@ -62,8 +63,8 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	require.Equal(t, [2]any{1, rollout.FromFile}, [2]any{was.Number, was.Origin})
 	require.Equal(t, reloadPolicy, was.Text)
 
-	var plan api.PlanAnswer
-	got := r.want(t, http.StatusOK, http.MethodPost, "/api/v1/policy/plan", body(t, api.PolicyRequest{Policy: quieter}))
+	var plan policies.PlanAnswer
+	got := r.want(t, http.StatusOK, http.MethodPost, "/api/v1/policy/plan", body(t, policies.PolicyRequest{Policy: quieter}))
 	got.into(t, &plan)
 	require.Equal(t, `"1"`, got.Header.Get("ETag"))
 	require.Equal(t, [4]int{2, 2, 1, 3}, [4]int{plan.Tenants, plan.Changed, plan.Against, len(plan.Stages)})
@@ -71,7 +72,7 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	require.Equal(t, "acme", string(plan.Largest[0].ID))
 	require.Equal(t, 1, r.policy(t).Number, "a plan stores nothing")
 
-	apply := func(status int, match string, in api.PolicyEditRequest) (a api.RolloutAnswer, said string) {
+	apply := func(status int, match string, in policies.PolicyEditRequest) (a policies.RolloutAnswer, said string) {
 		t.Helper()
 		got := r.do(t, call{Method: http.MethodPost, Path: "/api/v1/policy", Token: r.admin, Body: body(t, in), Header: map[string]string{"If-Match": match}})
 		require.Equal(t, status, got.Status, got.Body)
@@ -80,37 +81,37 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 		}
 		return a, got.Body
 	}
-	_, said := apply(http.StatusConflict, `"7"`, api.PolicyEditRequest{Policy: quieter, Reason: "x"})
+	_, said := apply(http.StatusConflict, `"7"`, policies.PolicyEditRequest{Policy: quieter, Reason: "x"})
 	require.Contains(t, said, "revision 1 is in force")
 	require.Contains(t, said, "plan again")
-	_, said = apply(http.StatusUnprocessableEntity, "", api.PolicyEditRequest{Policy: quieter})
+	_, said = apply(http.StatusUnprocessableEntity, "", policies.PolicyEditRequest{Policy: quieter})
 	require.Contains(t, said, "a reason is missing")
-	_, said = apply(http.StatusUnprocessableEntity, "", api.PolicyEditRequest{Policy: strings.NewReplacer("kind: errors", "kind: magic", "severity: critical", "severity: loud").Replace(quieter), Reason: "x"})
+	_, said = apply(http.StatusUnprocessableEntity, "", policies.PolicyEditRequest{Policy: strings.NewReplacer("kind: errors", "kind: magic", "severity: critical", "severity: loud").Replace(quieter), Reason: "x"})
 	require.Contains(t, said, "kind must be")
 	require.Contains(t, said, "severity must be")
 	require.NotContains(t, said, "magic", "a rejected value is not echoed")
 	require.Equal(t, 3, strings.Count(said, "policy:"), "all faults at once: %s", said)
-	same, _ := apply(http.StatusOK, "", api.PolicyEditRequest{Policy: reloadPolicy, Reason: "x"})
+	same, _ := apply(http.StatusOK, "", policies.PolicyEditRequest{Policy: reloadPolicy, Reason: "x"})
 	require.False(t, same.Changed)
 
-	open, _ := apply(http.StatusAccepted, `"1"`, api.PolicyEditRequest{Policy: quieter, Reason: "more tickets"})
+	open, _ := apply(http.StatusAccepted, `"1"`, policies.PolicyEditRequest{Policy: quieter, Reason: "more tickets"})
 	require.Equal(t, rollout.Shadow, open.Rollout.State)
 	require.Equal(t, 1, open.InForce)
 	require.Equal(t, []string{"payment_errors"}, r.rules(t, "acme", 1))
-	_, said = apply(http.StatusConflict, "", api.PolicyEditRequest{Policy: quieter + "\n", Reason: "x"})
+	_, said = apply(http.StatusConflict, "", policies.PolicyEditRequest{Policy: quieter + "\n", Reason: "x"})
 	require.Contains(t, said, "tocsin policy rollback")
 	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/late", `{}`)
 	require.Equal(t, []string{"payment_errors"}, r.rules(t, "late", 1), "a tenant that comes meanwhile has what its stage has")
 	require.NotNil(t, r.policy(t).Rollout)
 	require.Equal(t, [3]string{"1", "1", "0"}, [3]string{r.metric(t, "tocsin_policy_revision"), r.metric(t, "tocsin_policy_rollout_running"), r.metric(t, "tocsin_policy_rollout_halted")})
 
-	done, _ := apply(http.StatusAccepted, "", api.PolicyEditRequest{Policy: quieter, Reason: "it is burning", Now: true})
+	done, _ := apply(http.StatusAccepted, "", policies.PolicyEditRequest{Policy: quieter, Reason: "it is burning", Now: true})
 	require.Equal(t, [2]any{2, rollout.Done}, [2]any{done.InForce, done.Rollout.State})
 	require.Equal(t, []string{"more_errors", "payment_errors"}, r.rules(t, "acme", 2))
 	require.Equal(t, []string{"more_errors", "payment_errors"}, r.rules(t, "late", 2))
 
 	r.want(t, http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/policy/rollback", `{}`)
-	var back api.RolloutAnswer
+	var back policies.RolloutAnswer
 	r.want(t, http.StatusOK, http.MethodPost, "/api/v1/policy/rollback", `{"reason": "too loud"}`).into(t, &back)
 	require.Equal(t, 1, back.InForce)
 	require.Equal(t, []string{"payment_errors"}, r.rules(t, "acme", 1))
@@ -165,7 +166,7 @@ func TestWhatIsInForceStaysInForce(t *testing.T) {
 	variant := func(n int) string { return fmt.Sprintf("%s# variant %d\n", quieter, n) }
 
 	r := begin()
-	r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: variant(2), Reason: "by the API", Now: true}))
+	r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, policies.PolicyEditRequest{Policy: variant(2), Reason: "by the API", Now: true}))
 	r = again(r)
 	require.Equal(t, 2, r.policy(t).Number, "the file did not change: the API's stays")
 	require.Empty(t, r.reload(t, http.StatusOK).Changed, "also at a reload")
@@ -183,7 +184,7 @@ func TestWhatIsInForceStaysInForce(t *testing.T) {
 	require.Equal(t, 4, r.policy(t).Number, "a file that changed while tocsin was down is in force")
 
 	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{}`)
-	r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: variant(5), Reason: "in stages"}))
+	r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, policies.PolicyEditRequest{Policy: variant(5), Reason: "in stages"}))
 	r = again(r)
 	require.Equal(t, 4, r.policy(t).Number)
 	require.Equal(t, rollout.Shadow, r.policy(t).Rollout.State, "a rollout goes on")
@@ -230,13 +231,13 @@ func TestReplicasFollowThePolicy(t *testing.T) {
 	}
 	follow(1, 1)
 	for n, r := range both { // one of the two does not serve the policy's partition
-		r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: fmt.Sprintf("%s# %d\n", quieter, n), Reason: "more tickets", Now: true}))
+		r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, policies.PolicyEditRequest{Policy: fmt.Sprintf("%s# %d\n", quieter, n), Reason: "more tickets", Now: true}))
 		follow(2+n, 2)
 	}
 	two.want(t, http.StatusOK, http.MethodPost, "/api/v1/policy/rollback", `{"reason": "too loud", "to": 1}`)
 	follow(1, 1)
-	two.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: quieter, Reason: "in stages"}))
-	one.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: quieter + "\n", Reason: "another"}))
+	two.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, policies.PolicyEditRequest{Policy: quieter, Reason: "in stages"}))
+	one.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy", body(t, policies.PolicyEditRequest{Policy: quieter + "\n", Reason: "another"}))
 
 	require.NoError(t, two.Stop(context.Background()))
 	one.shared(t, 1)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 )
 
 // TestAProfileIsSteeredByTheAPI: explained, overridden, pinned, taken back, frozen.
@@ -16,12 +16,12 @@ func TestAProfileIsSteeredByTheAPI(t *testing.T) {
 	r := start(t, t.TempDir())
 	const of = "/api/v1/tenants/acme/profile"
 	r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{"features": ["refunds"], "expected_tpm": 20}`)
-	ask := func(method, path, body string) (a api.ExplainAnswer) {
+	ask := func(method, path, body string) (a tenants.ExplainAnswer) {
 		t.Helper()
 		r.want(t, http.StatusOK, method, of+path, body).into(t, &a)
 		return a
 	}
-	rules := func(a api.ExplainAnswer) (out []string) {
+	rules := func(a tenants.ExplainAnswer) (out []string) {
 		for _, x := range a.Profile.Rules {
 			out = append(out, x.Name)
 		}

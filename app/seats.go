@@ -125,8 +125,8 @@ func (a *App) acquire(ctx context.Context, p store.Partition) (*seat, error) {
 	if err := s.owner.Acquire(ctx); err != nil {
 		return nil, err
 	}
-	if a.replicated() && p == store.PartitionOf(a.server.RegisterSubject()) {
-		if err := a.server.Register.Reload(ctx); err != nil { // another process may have been its writer
+	if a.replicated() && p == store.PartitionOf(a.server.Tickets.Subject()) {
+		if err := a.server.Tickets.Register.Reload(ctx); err != nil { // another process may have been its writer
 			return nil, errors.Join(err, s.owner.Abandon(ctx))
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/policies"
 	"github.com/tocsin-alerting/tocsin/internal/peer"
 	"github.com/tocsin-alerting/tocsin/internal/simulate"
 )
@@ -34,7 +34,7 @@ func town(t *testing.T) (*rig, incidentDoc) {
 		require.Equal(t, http.StatusNoContent, r.push(t, sender, "", traffic(id, now)...).Status)
 	}
 	builtIn := r.policy(t).Text
-	r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, api.PolicyEditRequest{Policy: builtIn + "# another\n", Reason: "fewer pages"}))
+	r.want(t, http.StatusAccepted, http.MethodPost, "/api/v1/policy", body(t, policies.PolicyEditRequest{Policy: builtIn + "# another\n", Reason: "fewer pages"}))
 	return r, r.incident(t)
 }
 

@@ -39,7 +39,7 @@ func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) 
 	if err != nil || p.Place.Drill != "" {
 		return p, incident.Incident{Environment: env}, err
 	}
-	i, err := s.Incident(r.Context(), p.Incident, web.Principal{Any: true})
+	i, err := s.Incidents.One(r.Context(), p.Incident, web.Principal{Any: true})
 	return p, i, err
 }
 
@@ -108,4 +108,27 @@ func (s *Server) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principa
 		return err
 	}
 	return s.writeAck(w, r, p, i)
+}
+
+// writeDrill is what the link of a drill's page opens.
+func (s *Server) writeDrill(w http.ResponseWriter, r *http.Request, p oncall.Page, environment string) error {
+	d, err := s.Duty.Drill(r.Context(), environment, p.Place.Drill)
+	if err != nil {
+		return err
+	}
+	f := s.Frame(web.Principal{})
+	f.CSRF = s.Signer.FormToken(r.PathValue("token"))
+	if zone, err := time.LoadLocation(p.TimeZone); err == nil {
+		f.Zone = zone
+	}
+	page := view.AckPage{Frame: f, Drill: true, Person: p.PersonName, Number: "Drill", Headline: "A drill for team " + string(p.Team) + ": nothing is broken", State: view.Open}
+	switch {
+	case p.AcknowledgedAt != nil:
+		page.State, page.TakenBy, page.TakenAt, page.ByPerson = view.Acknowledged, p.AcknowledgedBy, *p.AcknowledgedAt, p.By == p.Person
+	case d.FinishedAt != nil:
+		page.State, page.ResolvedAt = view.Resolved, *d.FinishedAt
+	default:
+		page.Take = &view.Form{Path: r.URL.Path}
+	}
+	return s.Views.Ack(HTML(w, http.StatusOK), page)
 }

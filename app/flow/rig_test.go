@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/tickets"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/blob"
@@ -159,7 +159,7 @@ func (w *world) begin(t *testing.T) *life {
 		w.catalog = catalog.Default()
 	}
 	s.SetRules(flow.Rules{Policy: policy, Revision: 1, Catalog: w.catalog})
-	l.ticket, err = register.New(t.Context(), register.Options{Records: api.RegisterRecords{Store: w.store, Owner: s.Owner}, Now: time.Now,
+	l.ticket, err = register.New(t.Context(), register.Options{Records: tickets.Records{Store: w.store, Owner: s.Owner}, Now: time.Now,
 		Blob: func(_ context.Context, id string) ([]byte, error) { return w.blobs.Get(id) }})
 	require.NoError(t, err)
 	w.desk.System = l.ticket

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -80,3 +81,11 @@ func (s *State) Here(ctx context.Context, subject string) error {
 // changingHands is how long a request waits for a partition that one replica has
 // given back and another not yet taken.
 const changingHands = 2 * time.Second
+
+// TeamName is what people call a team.
+func (s *State) TeamName(id catalog.TeamID) string {
+	if t, ok := s.Flow.Rules().Catalog.Team(id); ok && t.Name != "" {
+		return t.Name
+	}
+	return string(id)
+}

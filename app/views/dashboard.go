@@ -46,7 +46,7 @@ func (v *Views) span(r *http.Request, p web.Principal) (d dashboards.Dashboard, 
 		}
 		return d, span, nil
 	}
-	i, err := v.api.Incident(r.Context(), p.Incident, p)
+	i, err := v.api.Incidents.One(r.Context(), p.Incident, p)
 	if err != nil {
 		return d, span, err
 	}
@@ -132,7 +132,7 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 	rl, _ := v.api.Rule(d.Rule)
 	var lead alert.Alert
 	if id := r.URL.Query().Get("incident"); id != "" {
-		if i, err := v.api.Incident(r.Context(), id, p); err == nil {
+		if i, err := v.api.Incidents.One(r.Context(), id, p); err == nil {
 			lead, _ = send.Lead(i)
 		}
 	}
@@ -165,7 +165,7 @@ func (v *Views) dashboardPicture(w http.ResponseWriter, r *http.Request, p web.P
 	if err != nil {
 		return err
 	}
-	return api.WritePNG(w, png)
+	return web.WritePNG(w, png)
 }
 
 // learned is what the rule holds of the tenant's slice now; false where that is not
@@ -190,10 +190,10 @@ func (v *Views) learned(ctx context.Context, rl rule.Rule, environment string, s
 
 // ticket leads from a number of the built-in register to its incident.
 func (v *Views) ticket(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	if err := v.api.Here(r.Context(), v.api.RegisterSubject()); err != nil {
+	if err := v.api.Here(r.Context(), v.api.Tickets.Subject()); err != nil {
 		return err
 	}
-	e, err := v.api.Register.Get(r.Context(), r.PathValue("number"))
+	e, err := v.api.Tickets.Register.Get(r.Context(), r.PathValue("number"))
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,11 @@ func dims(s sli.Slice) []view.Dim {
 }
 
 func (v *Views) incidentView(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	i, err := v.api.Incident(r.Context(), r.PathValue("id"), p)
+	i, err := v.api.Incidents.One(r.Context(), r.PathValue("id"), p)
 	if err != nil {
 		return err
 	}
-	entries, err := v.api.Entries(r.Context(), i.ID.Subject())
+	entries, err := v.api.Records.Entries(r.Context(), i.ID.Subject())
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (v *Views) tenantDashboard(r *http.Request, i incident.Incident, t tenant.I
 
 func (v *Views) paged(r *http.Request, i incident.Incident) (names, reason string) {
 	var list []string
-	for _, p := range v.api.PagesOf(r.Context(), i) {
+	for _, p := range v.api.Incidents.PagesOf(r.Context(), i) {
 		list = append(list, fmt.Sprintf("%s by %s (%s)", p.PersonName, p.Channel, p.State))
 		reason = p.Why
 	}
@@ -190,7 +190,7 @@ func (v *Views) offer(page *view.IncidentPage, i incident.Incident, p web.Princi
 // act lets a person decide on an incident and shows it again.
 func (v *Views) act(do func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, note string) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-		i, err := v.api.Incident(r.Context(), r.PathValue("id"), p)
+		i, err := v.api.Incidents.One(r.Context(), r.PathValue("id"), p)
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (v *Views) parse(r *http.Request, p web.Principal) (q wanted, fault string)
 		*into = t
 	}
 	if number, ok := strings.CutPrefix(q.subject, "incident/"); ok { // people know it by its number
-		if i, err := v.api.Incident(r.Context(), number, p); err == nil {
+		if i, err := v.api.Incidents.One(r.Context(), number, p); err == nil {
 			q.subject = i.ID.Subject()
 		}
 	}
@@ -165,7 +165,7 @@ func (v *Views) entryRow(n int, e ledger.Entry, p web.Principal) view.EntryRow {
 // false when there were too many.
 func (v *Views) read(ctx context.Context, q wanted) (out []ledger.Entry, whole bool, err error) {
 	if q.subject != "" {
-		out, err = v.api.Entries(ctx, q.subject)
+		out, err = v.api.Records.Entries(ctx, q.subject)
 		return out, true, err
 	}
 	for p := range store.Partitions {

@@ -48,7 +48,7 @@ func severities(chosen string) []view.Choice {
 }
 
 func (v *Views) incidents(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	list, err := v.api.Incidents(r.Context(), p)
+	list, err := v.api.Incidents.All(r.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (v *Views) held(list []incident.Incident, p web.Principal) []held {
 }
 
 func (v *Views) alerts(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	incidents, err := v.api.Incidents(r.Context(), p)
+	incidents, err := v.api.Incidents.All(r.Context(), p)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/health"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -24,7 +24,7 @@ type look struct {
 	at       time.Time
 	standing []standing // in order of id
 	open     []incident.Incident
-	health   api.StatusAnswer
+	health   health.StatusAnswer
 	sources  []sources.Status
 }
 
@@ -65,11 +65,11 @@ func (v *Views) look(ctx context.Context) (look, error) {
 		return look{}, err
 	}
 	l := look{at: now}
-	if l.open, err = v.api.Open(ctx); err != nil {
+	if l.open, err = v.api.Status.Open(ctx); err != nil {
 		return look{}, err
 	}
 	slices.SortFunc(l.open, func(a, b incident.Incident) int { return cmp.Compare(b.ID, a.ID) }) // the newest first
-	if l.health, err = v.api.Health(ctx, glances, l.open); err != nil {
+	if l.health, err = v.api.Status.Health(ctx, glances, l.open); err != nil {
 		return look{}, err
 	}
 	if l.sources, err = v.api.Flow.Sources(ctx, now); err != nil {

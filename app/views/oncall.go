@@ -49,7 +49,7 @@ func mondayOf(day time.Time, zone *time.Location) time.Time {
 }
 
 func (v *Views) duty(c *catalog.Catalog, t catalog.Team, day, now time.Time) (view.DutyCard, error) {
-	a := v.api.OnCall(t, now)
+	a := v.api.Duty.OnCall(t, now)
 	card := view.DutyCard{ID: string(t.ID), Name: t.Name, Observed: !a.Live, Problem: a.Problem}
 	if a.Now != nil {
 		card.Who, card.Reason = a.Now.PersonName, api.Sentence(a.Now.Reason)
@@ -69,7 +69,7 @@ func (v *Views) duty(c *catalog.Catalog, t catalog.Team, day, now time.Time) (vi
 		zone = time.UTC
 	}
 	monday := mondayOf(day, zone)
-	list, err := v.api.Shifts(s.ID, "", monday, monday.AddDate(0, 0, 7*rotaWeeks))
+	list, err := v.api.Duty.Shifts(s.ID, "", monday, monday.AddDate(0, 0, 7*rotaWeeks))
 	if err != nil {
 		return card, err
 	}

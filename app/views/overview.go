@@ -235,7 +235,7 @@ func (v *Views) complete(c *view.ServiceCard, p web.Principal) {
 		c.Problem = reason
 		return
 	}
-	duty := v.api.OnCall(team, v.api.Now())
+	duty := v.api.Duty.OnCall(team, v.api.Now())
 	c.Team, c.Observed, c.Problem = v.api.TeamName(team.ID), !duty.Live, duty.Problem
 	if duty.Now != nil {
 		c.OnCall = duty.Now.PersonName

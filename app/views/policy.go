@@ -18,7 +18,7 @@ const revisionsShown = 50
 
 // policy shows what is in force, how one policy follows another, and those before.
 func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	a, err := v.api.Policy(r.Context())
+	a, err := v.api.Policies.Policy(r.Context())
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if err != nil {
 		return err
 	}
-	incidents, err := v.api.Incidents(r.Context(), p)
+	incidents, err := v.api.Incidents.All(r.Context(), p)
 	if err != nil {
 		return err
 	}

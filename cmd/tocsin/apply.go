@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -22,9 +22,9 @@ type tenantApply struct {
 
 // Applied is what became of one tenant.
 type Applied struct {
-	Tenant  tenant.ID          `json:"tenant"`
-	Result  string             `json:"result"` // created, changed, unchanged, kept, offboarded
-	Profile *api.ProfileAnswer `json:"profile,omitempty"`
+	Tenant  tenant.ID              `json:"tenant"`
+	Result  string                 `json:"result"` // created, changed, unchanged, kept, offboarded
+	Profile *tenants.ProfileAnswer `json:"profile,omitempty"`
 }
 
 func (t tenantApply) Run(ctx context.Context, c *client) error {
@@ -108,7 +108,7 @@ func applyAll(ctx context.Context, c *client, list, before []tenant.Tenant) ([]A
 	}
 	done := []Applied{}
 	for _, doc := range list {
-		var a api.TenantAnswer
+		var a tenants.TenantAnswer
 		if err := c.callIf(ctx, http.MethodPut, tenantPath(string(doc.ID)), revisions[doc.ID], request(doc), &a); err != nil {
 			p := problem.From(err)
 			return nil, problem.Wrap(err, p.Kind, "tenant %s was not applied; the %d before it were", doc.ID, len(done)).WithHint("%s", p.Message+" "+p.Hint)

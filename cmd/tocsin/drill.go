@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/duty"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/problem"
 )
@@ -60,7 +60,7 @@ type liveCmd struct {
 }
 
 func (l liveCmd) Run(ctx context.Context, c *client) error {
-	return setMode(ctx, c, l.Team, "live", api.ModeRequest{Force: l.Force, Reason: l.Reason})
+	return setMode(ctx, c, l.Team, "live", duty.ModeRequest{Force: l.Force, Reason: l.Reason})
 }
 
 type observeCmd struct {
@@ -69,11 +69,11 @@ type observeCmd struct {
 }
 
 func (o observeCmd) Run(ctx context.Context, c *client) error {
-	return setMode(ctx, c, o.Team, "observe", api.ModeRequest{Reason: o.Reason})
+	return setMode(ctx, c, o.Team, "observe", duty.ModeRequest{Reason: o.Reason})
 }
 
-func setMode(ctx context.Context, c *client, team, what string, in api.ModeRequest) error {
-	var a api.TeamAnswer
+func setMode(ctx context.Context, c *client, team, what string, in duty.ModeRequest) error {
+	var a duty.TeamAnswer
 	if err := c.call(ctx, http.MethodPost, teamPath(team, what), in, &a); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/duty"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rota"
 )
@@ -46,12 +46,12 @@ func (i instant) text() string {
 
 func local(t time.Time) string { return t.Local().Format("Mon 2 Jan 2006 15:04 MST") }
 
-func onCall(ctx context.Context, c *client, team string, at instant) ([]api.OnCallAnswer, error) {
-	return all[api.OnCallAnswer](ctx, c, "/api/v1/oncall?"+url.Values{"team": {team}, "at": {at.text()}}.Encode())
+func onCall(ctx context.Context, c *client, team string, at instant) ([]duty.OnCallAnswer, error) {
+	return all[duty.OnCallAnswer](ctx, c, "/api/v1/oncall?"+url.Values{"team": {team}, "at": {at.text()}}.Encode())
 }
 
-// duty is a row of a team.
-func duty(a api.OnCallAnswer, d *api.DutyAnswer, nobody string) []string {
+// turn is a row of a team.
+func turn(a duty.OnCallAnswer, d *duty.TurnAnswer, nobody string) []string {
 	called := "observed"
 	if a.Live {
 		called = "live"
@@ -88,7 +88,7 @@ func (o oncallAt) Run(ctx context.Context, c *client) error {
 	}
 	rows := make([][]string, len(list))
 	for i, a := range list {
-		rows[i] = duty(a, a.Now, a.Problem)
+		rows[i] = turn(a, a.Now, a.Problem)
 	}
 	return c.print(list, dutyHeader, rows)
 }
@@ -104,7 +104,7 @@ func (o oncallNext) Run(ctx context.Context, c *client) error {
 	}
 	rows := make([][]string, len(list))
 	for i, a := range list {
-		rows[i] = duty(a, a.Next, "nobody follows")
+		rows[i] = turn(a, a.Next, "nobody follows")
 	}
 	return c.print(list, dutyHeader, rows)
 }
@@ -119,7 +119,7 @@ type oncallShifts struct {
 func (o oncallShifts) Run(ctx context.Context, c *client) error {
 	q := url.Values{"schedule": {o.Schedule}, "person": {o.Person}, "from": {o.From.text()}, "to": {o.To.text()}}
 	var list struct {
-		Items []api.ShiftAnswer `json:"items"`
+		Items []duty.ShiftAnswer `json:"items"`
 	}
 	if err := c.call(ctx, http.MethodGet, "/api/v1/oncall/shifts?"+q.Encode(), nil, &list); err != nil {
 		return err
@@ -149,7 +149,7 @@ type overrideAdd struct {
 
 func (o overrideAdd) Run(ctx context.Context, c *client) error {
 	var made rota.Override
-	in := api.OverrideRequest{Schedule: o.Schedule, Team: o.Team, Person: o.Person, Instead: o.Instead, From: o.From.text(), To: o.To.text(), Reason: o.Reason}
+	in := duty.OverrideRequest{Schedule: o.Schedule, Team: o.Team, Person: o.Person, Instead: o.Instead, From: o.From.text(), To: o.To.text(), Reason: o.Reason}
 	if err := c.call(ctx, http.MethodPost, "/api/v1/oncall/overrides", in, &made); err != nil {
 		return err
 	}
@@ -200,8 +200,8 @@ type oncallCalendar struct {
 }
 
 func (o oncallCalendar) Run(ctx context.Context, c *client) error {
-	var made api.CalendarAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/oncall/calendars", api.CalendarRequest{Schedule: o.Schedule, Person: o.Person}, &made); err != nil {
+	var made duty.CalendarAnswer
+	if err := c.call(ctx, http.MethodPost, "/api/v1/oncall/calendars", duty.CalendarRequest{Schedule: o.Schedule, Person: o.Person}, &made); err != nil {
 		return err
 	}
 	return c.print(made, nil, [][]string{{made.URL}})

@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/policies"
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/plan"
@@ -41,9 +41,9 @@ func (k policyPlan) Run(ctx context.Context, c *client) error {
 	if k.Tenants == "" && (k.Against != "" || k.Config != "") {
 		return errUsageOf(problem.New(problem.Invalid, "--against and --config.file are for plans without a daemon").WithHint("say with --tenants which tenants there are"))
 	}
-	var a api.PlanAnswer
+	var a policies.PlanAnswer
 	if k.Tenants == "" {
-		err = c.call(ctx, http.MethodPost, "/api/v1/policy/plan", api.PolicyRequest{Policy: string(text)}, &a)
+		err = c.call(ctx, http.MethodPost, "/api/v1/policy/plan", policies.PolicyRequest{Policy: string(text)}, &a)
 	} else {
 		a.Plan, err = k.offline(text)
 	}
@@ -96,7 +96,7 @@ func (k policyPlan) offline(text []byte) (plan.Plan, error) {
 }
 
 // showPlan prints a plan for people.
-func (c *client) showPlan(a api.PlanAnswer, served bool) error {
+func (c *client) showPlan(a policies.PlanAnswer, served bool) error {
 	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
 	against := ""
 	if served {

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/policies"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/web"
 )
 
 type policyCmd struct {
@@ -50,12 +51,12 @@ func (k policyApply) Run(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	var was api.PolicyAnswer
+	var was policies.PolicyAnswer
 	if err := c.call(ctx, http.MethodGet, "/api/v1/policy", nil, &was); err != nil {
 		return err
 	}
-	var a api.RolloutAnswer
-	if err := c.callIf(ctx, http.MethodPost, "/api/v1/policy", was.Number, api.PolicyEditRequest{Policy: string(text), Reason: k.Reason, Now: k.Now}, &a); err != nil {
+	var a policies.RolloutAnswer
+	if err := c.callIf(ctx, http.MethodPost, "/api/v1/policy", was.Number, policies.PolicyEditRequest{Policy: string(text), Reason: k.Reason, Now: k.Now}, &a); err != nil {
 		return err
 	}
 	switch {
@@ -70,7 +71,7 @@ func (k policyApply) Run(ctx context.Context, c *client) error {
 }
 
 // follow says every change of the rollout until its end.
-func (k policyApply) follow(ctx context.Context, c *client, a api.RolloutAnswer) error {
+func (k policyApply) follow(ctx context.Context, c *client, a policies.RolloutAnswer) error {
 	tick := time.NewTicker(k.Every)
 	defer tick.Stop()
 	number, last := a.Rollout.Number, ""
@@ -115,7 +116,7 @@ func after(s rollout.Status) string {
 type policyStatus struct{}
 
 func (policyStatus) Run(ctx context.Context, c *client) error {
-	var a api.RolloutAnswer
+	var a policies.RolloutAnswer
 	if err := c.call(ctx, http.MethodGet, "/api/v1/policy/rollout", nil, &a); err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func (policyStatus) Run(ctx context.Context, c *client) error {
 }
 
 // tell shows a rollout.
-func (c *client) tell(a api.RolloutAnswer) error {
+func (c *client) tell(a policies.RolloutAnswer) error {
 	if c.json {
 		return c.print(a, nil, nil)
 	}
@@ -182,8 +183,8 @@ type policyRollback struct {
 }
 
 func (k policyRollback) Run(ctx context.Context, c *client) error {
-	var a api.RolloutAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollback", api.RollbackRequest{To: k.To, Reason: k.Reason}, &a); err != nil {
+	var a policies.RolloutAnswer
+	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollback", policies.RollbackRequest{To: k.To, Reason: k.Reason}, &a); err != nil {
 		return err
 	}
 	return c.say(a, "policy revision %d is in force for every tenant", a.InForce)
@@ -194,8 +195,8 @@ type policyResume struct {
 }
 
 func (k policyResume) Run(ctx context.Context, c *client) error {
-	var a api.RolloutAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollout/resume", api.ReasonRequest{Reason: k.Reason}, &a); err != nil {
+	var a policies.RolloutAnswer
+	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollout/resume", web.ReasonRequest{Reason: k.Reason}, &a); err != nil {
 		return err
 	}
 	return c.tell(a)
@@ -208,7 +209,7 @@ func (policyRevisions) Run(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	var now api.PolicyAnswer
+	var now policies.PolicyAnswer
 	if err := c.call(ctx, http.MethodGet, "/api/v1/policy", nil, &now); err != nil {
 		return err
 	}

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/web"
 )
 
 type profileCmd struct {
@@ -27,14 +28,14 @@ type profileCmd struct {
 
 // explained prints what a decision about a profile brought.
 func explained(ctx context.Context, c *client, method, id, path string, body any) error {
-	var a api.ExplainAnswer
+	var a tenants.ExplainAnswer
 	if err := c.call(ctx, method, tenantPath(id)+"/profile/"+path, body, &a); err != nil {
 		return err
 	}
 	return c.print(a, nil, explainRows(a))
 }
 
-func explainRows(a api.ExplainAnswer) [][]string {
+func explainRows(a tenants.ExplainAnswer) [][]string {
 	p := a.Profile
 	rows := [][]string{{"profile", fmt.Sprintf("revision %d of policy revision %d, because %s", p.Revision.Number, p.Revision.PolicyRevision, p.Revision.Cause)}}
 	for i, w := range a.Standing {
@@ -123,7 +124,7 @@ func (k profileOverride) Run(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	return explained(ctx, c, http.MethodPost, k.ID, "overrides", api.RuleOverrideRequest{Rule: k.Rule, Severity: k.Severity, Sensitivity: k.Sensitivity, Off: k.Off, Until: until, Reason: k.Reason})
+	return explained(ctx, c, http.MethodPost, k.ID, "overrides", tenants.RuleOverrideRequest{Rule: k.Rule, Severity: k.Severity, Sensitivity: k.Sensitivity, Off: k.Off, Until: until, Reason: k.Reason})
 }
 
 type profileEndOverride struct {
@@ -152,7 +153,7 @@ func (k profilePin) Run(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	return explained(ctx, c, http.MethodPost, k.ID, "pin", api.PinRequest{Tier: k.Tier, Revision: k.Revision, Until: until, Reason: k.Reason})
+	return explained(ctx, c, http.MethodPost, k.ID, "pin", tenants.PinRequest{Tier: k.Tier, Revision: k.Revision, Until: until, Reason: k.Reason})
 }
 
 type profileRollback struct {
@@ -162,7 +163,7 @@ type profileRollback struct {
 }
 
 func (k profileRollback) Run(ctx context.Context, c *client) error {
-	return explained(ctx, c, http.MethodPost, k.ID, "rollback", api.ReturnRequest{To: k.To, Reason: k.Reason})
+	return explained(ctx, c, http.MethodPost, k.ID, "rollback", tenants.ReturnRequest{To: k.To, Reason: k.Reason})
 }
 
 type profileFreeze struct {
@@ -176,7 +177,7 @@ func (k profileFreeze) Run(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	return explained(ctx, c, http.MethodPost, k.ID, "freeze", api.FreezeRequest{Until: until, Reason: k.Reason})
+	return explained(ctx, c, http.MethodPost, k.ID, "freeze", tenants.FreezeRequest{Until: until, Reason: k.Reason})
 }
 
 // steered is a decision that needs a reason only.
@@ -186,7 +187,7 @@ type steered struct {
 }
 
 func (k steered) decide(ctx context.Context, c *client, verb string) error {
-	return explained(ctx, c, http.MethodPost, k.ID, verb, api.ReasonRequest{Reason: k.Reason})
+	return explained(ctx, c, http.MethodPost, k.ID, verb, web.ReasonRequest{Reason: k.Reason})
 }
 
 type (

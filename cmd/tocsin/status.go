@@ -8,7 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/health"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/rule"
 )
@@ -22,14 +23,14 @@ func (s statusCmd) Run(ctx context.Context, c *client) error {
 	if s.Tenant != "" {
 		return tenantStatus{ID: s.Tenant}.Run(ctx, c)
 	}
-	var a api.StatusAnswer
+	var a health.StatusAnswer
 	if err := c.call(ctx, http.MethodGet, "/api/v1/status", nil, &a); err != nil {
 		return err
 	}
 	return c.print(a, nil, statusRows(a, time.Now()))
 }
 
-func statusRows(a api.StatusAnswer, now time.Time) [][]string {
+func statusRows(a health.StatusAnswer, now time.Time) [][]string {
 	t := a.Tenants
 	yes := func(ok bool, is, isNot string) string {
 		if ok {
@@ -100,14 +101,14 @@ type tenantStatus struct {
 }
 
 func (t tenantStatus) Run(ctx context.Context, c *client) error {
-	var s api.TenantStatus
+	var s tenants.TenantStatus
 	if err := c.call(ctx, http.MethodGet, tenantPath(t.ID)+"/status", nil, &s); err != nil {
 		return err
 	}
 	return c.print(s, nil, tenantStatusRows(s))
 }
 
-func tenantStatusRows(s api.TenantStatus) [][]string {
+func tenantStatusRows(s tenants.TenantStatus) [][]string {
 	last := "never"
 	if s.LastSampleAt != nil {
 		last = s.LastSampleAt.Format(time.RFC3339)

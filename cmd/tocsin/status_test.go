@@ -12,7 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/health"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/internal/simulate"
 )
 
@@ -53,7 +54,7 @@ func TestStatusSaysWhatArrives(t *testing.T) {
 	require.Contains(t, one, "too_far_ahead 1")
 	require.Regexp(t, `no SLI for +payment_transaction_total \(1 samples\)`, one)
 	require.Regexp(t, `no series for .*payment_duration`, one)
-	var doc api.TenantStatus
+	var doc tenants.TenantStatus
 	require.NoError(t, json.Unmarshal([]byte(d.ok(t, "status", "acme", "--output", "json")), &doc))
 	require.Equal(t, int64(2), doc.Usage.Accepted)
 	require.NotNil(t, doc.LastSampleAt)
@@ -68,7 +69,7 @@ func TestStatusSaysWhatArrives(t *testing.T) {
 	require.Regexp(t, `deliveries +nothing waits`, all)
 	require.Contains(t, all, "takes samples in")
 	require.Contains(t, all, "tocsin tenant unknown")
-	var health api.StatusAnswer
+	var health health.StatusAnswer
 	require.NoError(t, json.Unmarshal([]byte(d.ok(t, "status", "--output", "json")), &health))
 	require.Positive(t, health.SamplesPerSecond)
 	require.Equal(t, map[string]int64{"too_far_ahead": 1}, health.Refused)

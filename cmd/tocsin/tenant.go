@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -30,8 +30,8 @@ type tenantCmd struct {
 
 func tenantPath(id string) string { return "/api/v1/tenants/" + url.PathEscape(id) }
 
-func request(t tenant.Tenant) api.TenantRequest {
-	r := api.TenantRequest{Name: t.Name, Features: t.Features, Services: t.Services, Countries: t.Countries, Integrations: t.Integrations,
+func request(t tenant.Tenant) tenants.TenantRequest {
+	r := tenants.TenantRequest{Name: t.Name, Features: t.Features, Services: t.Services, Countries: t.Countries, Integrations: t.Integrations,
 		Timezone: t.Timezone, Currency: t.Currency, ExpectedTPM: t.ExpectedTPM, ValuePerTransaction: t.ValuePerTransaction, Priority: t.Priority,
 		State: t.State, Labels: t.Labels, OptIns: t.OptIns}
 	if !t.OnboardedAt.IsZero() {
@@ -59,14 +59,14 @@ type tenantGet struct {
 }
 
 func (t tenantGet) Run(ctx context.Context, c *client) error {
-	var a api.TenantAnswer
+	var a tenants.TenantAnswer
 	if err := c.call(ctx, http.MethodGet, tenantPath(t.ID), nil, &a); err != nil {
 		return err
 	}
 	return c.print(a, nil, tenantRows(a))
 }
 
-func tenantRows(a api.TenantAnswer) [][]string {
+func tenantRows(a tenants.TenantAnswer) [][]string {
 	rows := [][]string{{"tenant", fmt.Sprintf("%s (%s), %s, revision %d", a.ID, a.Name, a.State, a.Revision)}}
 	for _, o := range a.OptIns {
 		rows = append(rows, []string{"feature", o.Feature + " since " + o.At.Format(time.RFC3339)})
@@ -119,7 +119,7 @@ func (t tenantOptOut) Run(ctx context.Context, c *client) error {
 }
 
 func opt(ctx context.Context, c *client, method, id, feature string) error {
-	var a api.TenantAnswer
+	var a tenants.TenantAnswer
 	if err := c.call(ctx, method, tenantPath(id)+"/features/"+url.PathEscape(feature), nil, &a); err != nil {
 		return err
 	}
@@ -183,9 +183,9 @@ func (t tenantAdopt) Run(ctx context.Context, c *client) error {
 		}
 	}
 	rows := [][]string{}
-	answers := []api.TenantAnswer{}
+	answers := []tenants.TenantAnswer{}
 	for _, id := range t.IDs {
-		var a api.TenantAnswer
+		var a tenants.TenantAnswer
 		err := c.call(ctx, http.MethodGet, tenantPath(id), nil, &a)
 		switch {
 		case err == nil:
@@ -194,7 +194,7 @@ func (t tenantAdopt) Run(ctx context.Context, c *client) error {
 		case !problem.Is(err, problem.NotFound):
 			return err
 		}
-		if err := c.call(ctx, http.MethodPut, tenantPath(id), api.TenantRequest{}, &a); err != nil {
+		if err := c.call(ctx, http.MethodPut, tenantPath(id), tenants.TenantRequest{}, &a); err != nil {
 			return err
 		}
 		answers = append(answers, a)

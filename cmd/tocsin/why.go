@@ -6,7 +6,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/api/incidents"
+	"github.com/tocsin-alerting/tocsin/app/api/records"
 )
 
 type whyCmd struct {
@@ -14,7 +15,7 @@ type whyCmd struct {
 }
 
 func (t whyCmd) Run(ctx context.Context, c *client) error {
-	var a api.WhyAnswer
+	var a records.WhyAnswer
 	if err := c.call(ctx, http.MethodGet, "/api/v1/why/"+url.PathEscape(t.ID), nil, &a); err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ type acceptCmd struct {
 }
 
 func (t acceptCmd) Run(ctx context.Context, c *client) error {
-	var a api.AlertAnswer
+	var a incidents.AlertAnswer
 	if err := c.call(ctx, http.MethodPost, "/api/v1/alerts/"+url.PathEscape(t.Alert)+"/accept", nil, &a); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package api
+package health
 
 import (
 	"net/http"
@@ -8,7 +8,7 @@ import (
 )
 
 // sources lists the senders of samples.
-func (s *Server) sources(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) sources(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err

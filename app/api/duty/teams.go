@@ -1,6 +1,7 @@
-package api
+package duty
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/web"
-	"github.com/tocsin-alerting/tocsin/web/view"
 )
 
 // TeamAnswer is a team, whether it is paged for real, and since when and why.
@@ -32,7 +32,7 @@ type ModeRequest struct {
 	Reason string `json:"reason"`
 }
 
-func (s *Server) teams() []web.Route {
+func (s *API) teams() []web.Route {
 	return []web.Route{
 		{Method: "GET", Path: "/api/v1/teams", Summary: "Teams, and whether they are paged for real", Roles: web.People, Response: web.List[TeamAnswer]{}, Handle: s.listTeams},
 		{Method: "POST", Path: "/api/v1/teams/{id}/live", Summary: "Page a team for real; a drill must have passed within 30 days", Roles: web.Enablers, Request: ModeRequest{}, Response: TeamAnswer{}, Handle: s.setMode(true)},
@@ -44,7 +44,7 @@ func (s *Server) teams() []web.Route {
 }
 
 // Teams lists every team with its mode and last drill.
-func (s *Server) Teams(r *http.Request) ([]TeamAnswer, error) {
+func (s *API) Teams(r *http.Request) ([]TeamAnswer, error) {
 	drills, err := s.Flow.TeamDrills(r.Context(), "")
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (s *Server) Teams(r *http.Request) ([]TeamAnswer, error) {
 }
 
 // team tells of one team; drills are of any, the newest first.
-func (s *Server) team(t catalog.Team, drills []oncall.Drill) TeamAnswer {
+func (s *API) team(t catalog.Team, drills []oncall.Drill) TeamAnswer {
 	a := TeamAnswer{ID: string(t.ID), Name: t.Name, Live: s.Flow.Live(t.ID), Reason: "live_teams of the configuration does not list it"}
 	if a.Live {
 		a.Reason = "live from the start, by the configuration"
@@ -77,7 +77,7 @@ func (s *Server) team(t catalog.Team, drills []oncall.Drill) TeamAnswer {
 	return a
 }
 
-func (s *Server) listTeams(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) listTeams(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *Server) listTeams(w http.ResponseWriter, r *http.Request, _ web.Princip
 	return web.WriteJSON(w, http.StatusOK, web.Cut(out, func(a TeamAnswer) string { return a.ID }, l))
 }
 
-func (s *Server) setMode(live bool) web.Handler {
+func (s *API) setMode(live bool) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 		var in ModeRequest
 		if r.ContentLength != 0 {
@@ -121,7 +121,7 @@ func (s *Server) setMode(live bool) web.Handler {
 	}
 }
 
-func (s *Server) startDrill(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) startDrill(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var d oncall.Drill
 	err := s.Decide(r.Context(), flow.IncidentsSubject(s.Flow.Settings.Environment), func(tx *partition.Tx, h *flow.Handler) (err error) {
 		d, err = h.StartDrill(tx, catalog.TeamID(r.PathValue("id")), p.Name)
@@ -133,7 +133,7 @@ func (s *Server) startDrill(w http.ResponseWriter, r *http.Request, p web.Princi
 	return web.WriteJSON(w, http.StatusCreated, d)
 }
 
-func (s *Server) listDrills(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) listDrills(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
@@ -156,16 +156,17 @@ func (s *Server) listDrills(w http.ResponseWriter, r *http.Request, _ web.Princi
 	return web.WriteJSON(w, http.StatusOK, out)
 }
 
-func (s *Server) getDrill(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	d, err := s.findDrill(r, s.Flow.Settings.Environment, r.PathValue("id"))
+func (s *API) getDrill(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	d, err := s.Drill(r.Context(), s.Flow.Settings.Environment, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, d)
 }
 
-func (s *Server) findDrill(r *http.Request, environment, id string) (d oncall.Drill, err error) {
-	rec, ok, err := s.Store.Record(r.Context(), store.PartitionOf(flow.IncidentsSubject(environment)), flow.Drills, id)
+// Drill reads one drill.
+func (s *API) Drill(ctx context.Context, environment, id string) (d oncall.Drill, err error) {
+	rec, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(environment)), flow.Drills, id)
 	if err != nil {
 		return d, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
@@ -173,27 +174,4 @@ func (s *Server) findDrill(r *http.Request, environment, id string) (d oncall.Dr
 		return d, problem.New(problem.NotFound, "there is no such drill")
 	}
 	return partition.Decode[oncall.Drill](rec)
-}
-
-// writeDrill is what the link of a drill's page opens.
-func (s *Server) writeDrill(w http.ResponseWriter, r *http.Request, p oncall.Page, environment string) error {
-	d, err := s.findDrill(r, environment, p.Place.Drill)
-	if err != nil {
-		return err
-	}
-	f := s.Frame(web.Principal{})
-	f.CSRF = s.Signer.FormToken(r.PathValue("token"))
-	if zone, err := time.LoadLocation(p.TimeZone); err == nil {
-		f.Zone = zone
-	}
-	page := view.AckPage{Frame: f, Drill: true, Person: p.PersonName, Number: "Drill", Headline: "A drill for team " + string(p.Team) + ": nothing is broken", State: view.Open}
-	switch {
-	case p.AcknowledgedAt != nil:
-		page.State, page.TakenBy, page.TakenAt, page.ByPerson = view.Acknowledged, p.AcknowledgedBy, *p.AcknowledgedAt, p.By == p.Person
-	case d.FinishedAt != nil:
-		page.State, page.ResolvedAt = view.Resolved, *d.FinishedAt
-	default:
-		page.Take = &view.Form{Path: r.URL.Path}
-	}
-	return s.Views.Ack(HTML(w, http.StatusOK), page)
 }

@@ -1,4 +1,4 @@
-package api
+package tenants
 
 import (
 	"net/http"
@@ -13,7 +13,7 @@ import (
 
 // traces finds traces of a tenant that are worth looking at, by environment,
 // service, slice (label=value, several joined by commas) and since.
-func (s *Server) traces(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) traces(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	v := r.URL.Query()
 	q := hops.Question{Tenant: tenant.ID(r.PathValue("id")), Environment: v.Get("environment"), Service: v.Get("service")}
 	if _, ok := s.Flow.Directory().Get(q.Tenant); !ok {

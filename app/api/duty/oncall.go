@@ -1,4 +1,8 @@
-package api
+// Package duty is who is on call, and what people decide about it: shifts, overrides,
+// calendars, teams' modes and drills.
+//
+// It answers the API and the views; who is called is worked out by rota and oncall.
+package duty
 
 import (
 	"cmp"
@@ -8,7 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/api/incidents"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/links"
+	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
@@ -19,8 +26,19 @@ import (
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
-// DutyAnswer is who is on call, and why.
-type DutyAnswer struct {
+// API answers for who is on call. All fields are needed.
+type API struct {
+	*state.State
+	Incidents *incidents.API
+	Links     links.Maker
+	Signer    web.Signer
+}
+
+// Routes are the rows of the route table.
+func (s *API) Routes() []web.Route { return append(s.onCall(), s.teams()...) }
+
+// TurnAnswer is who is on call, and why.
+type TurnAnswer struct {
 	Person     string         `json:"person"`
 	PersonName string         `json:"person_name"`
 	TimeZone   string         `json:"time_zone"` // of the person
@@ -38,8 +56,8 @@ type OnCallAnswer struct {
 	Schedule string      `json:"schedule"`
 	At       time.Time   `json:"at"`
 	Live     bool        `json:"live"` // false: nobody is called, it is only recorded
-	Now      *DutyAnswer `json:"now"`  // null: nobody, and Problem says why
-	Next     *DutyAnswer `json:"next"` // null: nobody follows
+	Now      *TurnAnswer `json:"now"`  // null: nobody, and Problem says why
+	Next     *TurnAnswer `json:"next"` // null: nobody follows
 	Problem  string      `json:"problem"`
 	// Chain is whom a critical incident would call now, one after the other, while
 	// nobody acknowledges.
@@ -92,7 +110,7 @@ type OverrideRequest struct {
 }
 
 // onCall is who is called, and what people decide about it.
-func (s *Server) onCall() []web.Route {
+func (s *API) onCall() []web.Route {
 	return []web.Route{
 		{Method: "GET", Path: "/api/v1/oncall", Summary: "Who is on call now, or at a time, and who is next (?team=&at=)", Roles: web.People, Response: web.List[OnCallAnswer]{}, Handle: s.listOnCall},
 		{Method: "GET", Path: "/api/v1/oncall/shifts", Summary: "The shifts of a schedule or a person in a span of time (?schedule=&person=&from=&to=)", Roles: web.People, Response: web.List[ShiftAnswer]{}, Handle: s.listShifts},
@@ -104,8 +122,8 @@ func (s *Server) onCall() []web.Route {
 	}
 }
 
-func dutyAnswer(d rota.Duty, from time.Time) *DutyAnswer {
-	a := &DutyAnswer{Person: string(d.Person.ID), PersonName: d.Person.Name, TimeZone: d.Person.TimeZone, Schedule: string(d.Schedule), From: from.UTC(), Override: d.Override, Reason: d.Reason}
+func dutyAnswer(d rota.Duty, from time.Time) *TurnAnswer {
+	a := &TurnAnswer{Person: string(d.Person.ID), PersonName: d.Person.Name, TimeZone: d.Person.TimeZone, Schedule: string(d.Schedule), From: from.UTC(), Override: d.Override, Reason: d.Reason}
 	if !d.Until.IsZero() {
 		end := d.Until.UTC()
 		a.Until = &end
@@ -114,7 +132,7 @@ func dutyAnswer(d rota.Duty, from time.Time) *DutyAnswer {
 }
 
 // OnCall is who of a team is on call at an instant.
-func (s *Server) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
+func (s *API) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
 	r := s.Flow.Roster()
 	a := OnCallAnswer{Team: string(t.ID), TeamName: t.Name, Schedule: string(t.Schedule), At: at.UTC(), Live: s.Flow.Live(t.ID), Chain: []CalleeAnswer{}}
 	for _, c := range oncall.Chain(t.ID, r, at) {
@@ -134,7 +152,7 @@ func (s *Server) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
 }
 
 // Escalation is how far the calls for an incident have gone.
-func (s *Server) Escalation(ctx context.Context, i incident.Incident) (EscalationAnswer, error) {
+func (s *API) Escalation(ctx context.Context, i incident.Incident) (EscalationAnswer, error) {
 	a := EscalationAnswer{Phase: "none", Asked: []oncall.Asked{}}
 	rec, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(i.Environment)), flow.Escalations, string(i.ID))
 	if err != nil {
@@ -155,8 +173,8 @@ func (s *Server) Escalation(ctx context.Context, i incident.Incident) (Escalatio
 	return a, nil
 }
 
-func (s *Server) getEscalation(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	i, err := s.Incident(r.Context(), r.PathValue("id"), p)
+func (s *API) getEscalation(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	i, err := s.Incidents.One(r.Context(), r.PathValue("id"), p)
 	if err != nil {
 		return err
 	}
@@ -167,7 +185,7 @@ func (s *Server) getEscalation(w http.ResponseWriter, r *http.Request, p web.Pri
 	return web.WriteJSON(w, http.StatusOK, a)
 }
 
-func (s *Server) listOnCall(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) listOnCall(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
@@ -198,7 +216,7 @@ func (s *Server) listOnCall(w http.ResponseWriter, r *http.Request, _ web.Princi
 
 // Shifts lists those of one schedule, or of one person in every schedule, in
 // order of time.
-func (s *Server) Shifts(schedule catalog.ScheduleID, person catalog.PersonID, from, to time.Time) ([]ShiftAnswer, error) {
+func (s *API) Shifts(schedule catalog.ScheduleID, person catalog.PersonID, from, to time.Time) ([]ShiftAnswer, error) {
 	r := s.Flow.Roster()
 	schedules := []catalog.ScheduleID{schedule}
 	if schedule == "" {
@@ -233,7 +251,7 @@ func (s *Server) Shifts(schedule catalog.ScheduleID, person catalog.PersonID, fr
 
 const maxSpan = 400 * 24 * time.Hour
 
-func (s *Server) listShifts(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) listShifts(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	q := r.URL.Query()
 	from, err := web.ParseTime(q.Get("from"), "from")
 	if err != nil {
@@ -266,7 +284,7 @@ func (s *Server) listShifts(w http.ResponseWriter, r *http.Request, _ web.Princi
 	return web.WriteJSON(w, http.StatusOK, web.List[ShiftAnswer]{Items: list})
 }
 
-func (s *Server) known(schedule catalog.ScheduleID, person catalog.PersonID) error {
+func (s *API) known(schedule catalog.ScheduleID, person catalog.PersonID) error {
 	c := s.Flow.Rules().Catalog
 	if _, ok := c.Schedule(schedule); schedule != "" && !ok {
 		return problem.New(problem.NotFound, "there is no such schedule").WithHint("give the id of an entry under schedules in the catalog")
@@ -277,7 +295,7 @@ func (s *Server) known(schedule catalog.ScheduleID, person catalog.PersonID) err
 	return nil
 }
 
-func (s *Server) listOverrides(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) listOverrides(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
@@ -299,7 +317,7 @@ func (s *Server) listOverrides(w http.ResponseWriter, r *http.Request, _ web.Pri
 	return web.WriteJSON(w, http.StatusOK, web.Cut(out, func(o rota.Override) string { return o.ID }, l))
 }
 
-func (s *Server) addOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) addOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in OverrideRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -334,7 +352,7 @@ func (s *Server) addOverride(w http.ResponseWriter, r *http.Request, p web.Princ
 	return web.WriteJSON(w, http.StatusCreated, o)
 }
 
-func (s *Server) removeOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) removeOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	err := s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) error {
 		return s.Flow.RemoveOverride(tx, r.PathValue("id"), p.Name)
 	})

@@ -1,4 +1,4 @@
-package api
+package policies
 
 import (
 	"fmt"
@@ -17,12 +17,7 @@ type CalendarEntry struct {
 	ChangesAt *time.Time `json:"changes_at"`
 }
 
-// announced are the routes of the policy's calendar.
-func (s *Server) announced() []web.Route {
-	return []web.Route{{Method: "GET", Path: "/api/v1/calendar", Summary: "What the policy in force announces, and whether it holds now", Roles: web.People, Response: web.List[CalendarEntry]{}, Handle: s.listAnnounced}}
-}
-
-func (s *Server) listAnnounced(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) listAnnounced(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err

@@ -1,4 +1,8 @@
-package api
+// Package health is how the daemon, its tenants and its senders do, and what somebody
+// should look at.
+//
+// It counts and judges what is; it changes nothing.
+package health
 
 import (
 	"context"
@@ -8,15 +12,32 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
-	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rollout"
-	"github.com/tocsin-alerting/tocsin/samples/quota"
+	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
+
+// API answers for how the daemon does. All fields are needed.
+type API struct {
+	*state.State
+	Door *samples.Door
+	// Machine is how the process and its disk do.
+	Machine func() Machine
+}
+
+// Routes are the rows of the route table.
+func (s *API) Routes() []web.Route {
+	return []web.Route{
+		{Method: "GET", Path: "/api/v1/status", Summary: "The daemon's health", Roles: web.People, Response: StatusAnswer{}, Handle: s.status},
+		{Method: "GET", Path: "/api/v1/sources", Summary: "Senders of samples: what each carries, and since when it is silent", Roles: web.People, Response: web.List[sources.Status]{}, Handle: s.sources},
+	}
+}
 
 // Machine is how the process and its disk do.
 type Machine struct {
@@ -75,7 +96,7 @@ type IncidentCounts struct {
 	Acknowledged int `json:"acknowledged"`
 }
 
-func (s *Server) status(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) status(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	glances, err := s.Flow.Glance(r.Context())
 	if err != nil {
 		return err
@@ -92,7 +113,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, _ web.Principal)
 }
 
 // Open lists the incidents of every environment that are not over.
-func (s *Server) Open(ctx context.Context) ([]incident.Incident, error) {
+func (s *API) Open(ctx context.Context) ([]incident.Incident, error) {
 	var out []incident.Incident
 	for _, env := range s.Environments() {
 		open, err := s.Flow.OpenIncidents(ctx, env)
@@ -105,7 +126,7 @@ func (s *Server) Open(ctx context.Context) ([]incident.Incident, error) {
 }
 
 // Health is how the daemon does, with a look at its tenants and open incidents.
-func (s *Server) Health(ctx context.Context, glances []evaluate.Glance, open []incident.Incident) (a StatusAnswer, err error) {
+func (s *API) Health(ctx context.Context, glances []evaluate.Glance, open []incident.Incident) (a StatusAnswer, err error) {
 	a = StatusAnswer{Machine: s.Machine(), Troubles: []string{}, Tenants: s.countTenants(glances)}
 	a.count(open)
 	if a.Undelivered, err = s.Flow.Backlogs(ctx); err != nil {
@@ -118,7 +139,7 @@ func (s *Server) Health(ctx context.Context, glances []evaluate.Glance, open []i
 	return a, nil
 }
 
-func (s *Server) countTenants(glances []evaluate.Glance) (c TenantCounts) {
+func (s *API) countTenants(glances []evaluate.Glance) (c TenantCounts) {
 	for _, t := range s.Flow.Directory().List() {
 		switch t.State {
 		case tenant.Onboarding:
@@ -163,31 +184,4 @@ func (a *StatusAnswer) count(open []incident.Incident) {
 			}
 		}
 	}
-}
-
-// TenantStatus is a tenant's state, what it sends, and what was made of it.
-type TenantStatus struct {
-	State tenant.State `json:"state"`
-	evaluate.Status
-	Usage quota.Usage `json:"usage"`
-}
-
-func (s *Server) tenantStatus(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	id := tenant.ID(r.PathValue("id"))
-	if err := s.Here(r.Context(), flow.TenantSubject(id)); err != nil {
-		return err
-	}
-	t, ok := s.Flow.Directory().Get(id)
-	if !ok {
-		return problem.New(problem.NotFound, "there is no such tenant").WithHint("tocsin tenant unknown lists those that send and were never onboarded")
-	}
-	a := TenantStatus{State: t.State, Usage: s.Door.Usage(id)}
-	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
-		a.Status = h.Status(id, tx.Now())
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return web.WriteJSON(w, http.StatusOK, a)
 }

@@ -1,4 +1,4 @@
-package api
+package duty
 
 import (
 	"net/http"
@@ -33,12 +33,12 @@ const (
 	calendarAhead   = 180 * 24 * time.Hour
 )
 
-// calendars are read by programs that can neither sign in nor send a header.
-func (s *Server) calendars() []web.Route {
+// Calendars are read by programs that can neither sign in nor send a header.
+func (s *API) Calendars() []web.Route {
 	return []web.Route{{Method: "GET", Path: "/api/v1/oncall/{calendar}", Summary: "Shifts as an iCalendar, by a signed address", Kind: web.Raw, Open: true, Handle: s.calendar}}
 }
 
-func (s *Server) makeCalendar(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) makeCalendar(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	var in CalendarRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (s *Server) makeCalendar(w http.ResponseWriter, r *http.Request, _ web.Prin
 		URL: s.Links.At("/api/v1/oncall/"+name+".ics", url.Values{"key": {s.Signer.Sign(calendarPurpose, subject, until)}})})
 }
 
-func (s *Server) calendar(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) calendar(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	name, isCalendar := strings.CutSuffix(r.PathValue("calendar"), ".ics")
 	subject, err := s.Signer.Open(calendarPurpose, r.URL.Query().Get("key"), s.Now())
 	kind, id, _ := strings.Cut(subject, "/")
@@ -84,7 +84,7 @@ func (s *Server) calendar(w http.ResponseWriter, r *http.Request, _ web.Principa
 	return nil
 }
 
-func (s *Server) iCalendar(name string, shifts []ShiftAnswer) string {
+func (s *API) iCalendar(name string, shifts []ShiftAnswer) string {
 	c := ics.NewCalendar()
 	c.SetProductId("-//tocsin//on call//EN")
 	c.SetMethod(ics.MethodPublish)

@@ -1,4 +1,4 @@
-package api
+package tenants
 
 import (
 	"context"
@@ -74,7 +74,7 @@ type RuleOverrideRequest struct {
 	Reason      string `json:"reason"`
 }
 
-func (s *Server) profileRoutes() []web.Route {
+func (s *API) profileRoutes() []web.Route {
 	const under = "/api/v1/tenants/{id}/profile"
 	route := func(method, path, summary string, request any, h web.Handler) web.Route {
 		return web.Route{Method: method, Path: under + path, Summary: summary, Roles: web.Enablers, Tenant: "id", Request: request, Response: ExplainAnswer{}, Handle: h}
@@ -82,19 +82,19 @@ func (s *Server) profileRoutes() []web.Route {
 	return []web.Route{
 		{Method: "GET", Path: under + "/explain", Summary: "A tenant's profile with all that it follows from, and which faults it sees at this hour", Roles: web.Readers, Tenant: "id", Response: ExplainAnswer{}, Handle: s.explainProfile},
 		route("POST", "/pin", "Keep a tenant's profile at a tier or a revision", PinRequest{}, s.pinProfile),
-		route("POST", "/unpin", "Let a pinned profile follow again", ReasonRequest{}, s.steer(evolution.Unpin)),
+		route("POST", "/unpin", "Let a pinned profile follow again", web.ReasonRequest{}, s.steer(evolution.Unpin)),
 		route("POST", "/rollback", "Take a profile back to a revision and keep it there until it is unpinned", ReturnRequest{}, s.rollBackProfile),
 		route("POST", "/freeze", "Let a profile follow nothing: no tier, no opt-in, no policy", FreezeRequest{}, s.freezeProfile),
-		route("POST", "/thaw", "Let a frozen profile follow again", ReasonRequest{}, s.steer(evolution.Thaw)),
-		route("POST", "/promote", "Put the proposed revision in force", ReasonRequest{}, s.steer(evolution.Promote)),
-		route("POST", "/refuse", "Drop the proposed revision; its tier is not proposed again for thirty days", ReasonRequest{}, s.steer(evolution.Refuse)),
+		route("POST", "/thaw", "Let a frozen profile follow again", web.ReasonRequest{}, s.steer(evolution.Thaw)),
+		route("POST", "/promote", "Put the proposed revision in force", web.ReasonRequest{}, s.steer(evolution.Promote)),
+		route("POST", "/refuse", "Drop the proposed revision; its tier is not proposed again for thirty days", web.ReasonRequest{}, s.steer(evolution.Refuse)),
 		route("POST", "/overrides", "Change a rule for one tenant until a time", RuleOverrideRequest{}, s.overrideProfile),
 		route("DELETE", "/overrides", "End the overrides of ?rule= that were made here; without it those of every rule", nil, s.endOverride),
 	}
 }
 
 // Explanation is a tenant's profile with all that it follows from.
-func (s *Server) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, error) {
+func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, error) {
 	if err := s.Here(ctx, flow.TenantSubject(id)); err != nil { // who serves it knows it best
 		return ExplainAnswer{}, err
 	}
@@ -145,12 +145,12 @@ func sights(st evaluate.Status) (out []Sight) {
 	return out
 }
 
-func (s *Server) explainProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) explainProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	return s.answerExplained(w, r)
 }
 
 // answerExplained is the answer of all that decides about a profile.
-func (s *Server) answerExplained(w http.ResponseWriter, r *http.Request) error {
+func (s *API) answerExplained(w http.ResponseWriter, r *http.Request) error {
 	a, err := s.Explanation(r.Context(), tenant.ID(r.PathValue("id")))
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (s *Server) answerExplained(w http.ResponseWriter, r *http.Request) error {
 }
 
 // decideProfile lets f decide about the tenant's profile.
-func (s *Server) decideProfile(w http.ResponseWriter, r *http.Request, p web.Principal, f func(*partition.Tx, *flow.Handler, flow.Course) (evolution.Change, error)) error {
+func (s *API) decideProfile(w http.ResponseWriter, r *http.Request, p web.Principal, f func(*partition.Tx, *flow.Handler, flow.Course) (evolution.Change, error)) error {
 	id := tenant.ID(r.PathValue("id"))
 	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
 		return h.Steer(tx, id, p.Name, func(c flow.Course) (evolution.Change, error) { return f(tx, h, c) })
@@ -171,9 +171,9 @@ func (s *Server) decideProfile(w http.ResponseWriter, r *http.Request, p web.Pri
 }
 
 // steer is a decision that needs a reason only.
-func (s *Server) steer(f func(evolution.State, string, string, time.Time) (evolution.Change, error)) web.Handler {
+func (s *API) steer(f func(evolution.State, string, string, time.Time) (evolution.Change, error)) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-		var in ReasonRequest
+		var in web.ReasonRequest
 		if err := web.ReadJSON(r, &in); err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ func (s *Server) steer(f func(evolution.State, string, string, time.Time) (evolu
 	}
 }
 
-func (s *Server) pinProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) pinProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in PinRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -199,7 +199,7 @@ func (s *Server) pinProfile(w http.ResponseWriter, r *http.Request, p web.Princi
 
 // rollBackProfile pins at an earlier revision: without the pin the next look would
 // undo it.
-func (s *Server) rollBackProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) rollBackProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in ReturnRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -216,7 +216,7 @@ func (s *Server) rollBackProfile(w http.ResponseWriter, r *http.Request, p web.P
 	})
 }
 
-func (s *Server) pin(w http.ResponseWriter, r *http.Request, p web.Principal, of func(flow.Course) (evolution.Pin, error)) error {
+func (s *API) pin(w http.ResponseWriter, r *http.Request, p web.Principal, of func(flow.Course) (evolution.Pin, error)) error {
 	id := tenant.ID(r.PathValue("id"))
 	return s.decideProfile(w, r, p, func(tx *partition.Tx, h *flow.Handler, c flow.Course) (evolution.Change, error) {
 		pin, err := of(c)
@@ -230,7 +230,7 @@ func (s *Server) pin(w http.ResponseWriter, r *http.Request, p web.Principal, of
 	})
 }
 
-func (s *Server) freezeProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) freezeProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in FreezeRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -254,7 +254,7 @@ func ending(text string) (*time.Time, error) {
 	return &t, nil
 }
 
-func (s *Server) overrideProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) overrideProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in RuleOverrideRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -271,7 +271,7 @@ func (s *Server) overrideProfile(w http.ResponseWriter, r *http.Request, p web.P
 	return s.answerExplained(w, r)
 }
 
-func (s *Server) endOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) endOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
 		return h.EndOverride(tx, id, r.URL.Query().Get("rule"), p.Name)

@@ -1,15 +1,22 @@
-package api
+// Package policies is how the policy is planned, rolled out and taken back through the
+// API, and what its calendar announces.
+//
+// What a rollout does next is decided by rollout, in the policy's owner.
+package policies
 
 import (
 	"context"
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/api/incidents"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/plan"
+	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -18,6 +25,15 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
+
+// API answers for the policy. All fields are needed.
+type API struct {
+	*state.State
+	Incidents *incidents.API
+	// Check reads a policy as the files' are read, with the catalog in force.
+	Check    func(text []byte) (*profiles.Policy, fault.List)
+	planning sync.Mutex // one plan at a time
+}
 
 // maxPolicy bounds the document with a policy in it.
 const maxPolicy = 1 << 20
@@ -67,11 +83,6 @@ type RollbackRequest struct {
 	Reason string `json:"reason"`
 }
 
-// ReasonRequest says why.
-type ReasonRequest struct {
-	Reason string `json:"reason"`
-}
-
 // RolloutAnswer is the newest rollout, and what is in force.
 type RolloutAnswer struct {
 	InForce int              `json:"in_force"`
@@ -87,7 +98,8 @@ func rolloutAnswer(s rollout.State, changed bool) RolloutAnswer {
 	return a
 }
 
-func (s *Server) policies() []web.Route {
+// Routes are the rows of the route table.
+func (s *API) Routes() []web.Route {
 	editors := []web.Role{web.Admin, web.Enabler}
 	return []web.Route{
 		{Method: "GET", Path: "/api/v1/policy", Summary: "The policy in force, and since when and why", Roles: web.People, Response: PolicyAnswer{}, Handle: s.getPolicy},
@@ -95,14 +107,15 @@ func (s *Server) policies() []web.Route {
 		{Method: "POST", Path: "/api/v1/policy/plan", Summary: "What a policy would change, for how many tenants and for the largest by name; nothing is stored", Roles: web.People, Body: maxPolicy, Request: PolicyRequest{}, Response: PlanAnswer{}, Handle: s.planPolicy},
 		{Method: "POST", Path: "/api/v1/policy/rollback", Summary: "Put the policy before, or a named revision, in force for every tenant at once", Roles: web.Enablers, Request: RollbackRequest{}, Response: RolloutAnswer{}, Handle: s.rollBackPolicy},
 		{Method: "GET", Path: "/api/v1/policy/rollout", Summary: "The newest rollout: its stages, and the pages that it would have made", Roles: web.People, Response: RolloutAnswer{}, Handle: s.getRollout},
-		{Method: "POST", Path: "/api/v1/policy/rollout/resume", Summary: "Go on with a halted rollout, because its pages are right", Roles: editors, Request: ReasonRequest{}, Response: RolloutAnswer{}, Handle: s.resumeRollout},
+		{Method: "POST", Path: "/api/v1/policy/rollout/resume", Summary: "Go on with a halted rollout, because its pages are right", Roles: editors, Request: web.ReasonRequest{}, Response: RolloutAnswer{}, Handle: s.resumeRollout},
 		{Method: "GET", Path: "/api/v1/policy/revisions", Summary: "Every revision of the policy, the oldest first, without texts", Roles: web.People, Response: web.List[rollout.Revision]{}, Handle: s.listPolicyRevisions},
 		{Method: "GET", Path: "/api/v1/policy/revisions/{number}", Summary: "One revision of the policy with its text", Roles: web.People, Response: rollout.Revision{}, Handle: s.getPolicyRevision},
+		{Method: "GET", Path: "/api/v1/calendar", Summary: "What the policy in force announces, and whether it holds now", Roles: web.People, Response: web.List[CalendarEntry]{}, Handle: s.listAnnounced},
 	}
 }
 
 // Policy tells of the policy in force.
-func (s *Server) Policy(ctx context.Context) (PolicyAnswer, error) {
+func (s *API) Policy(ctx context.Context) (PolicyAnswer, error) {
 	state, err := flow.ReadPolicy(ctx, s.Store)
 	if err != nil {
 		return PolicyAnswer{}, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
@@ -118,7 +131,7 @@ func (s *Server) Policy(ctx context.Context) (PolicyAnswer, error) {
 	return a, nil
 }
 
-func (s *Server) getPolicy(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) getPolicy(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	a, err := s.Policy(r.Context())
 	if err != nil {
 		return err
@@ -128,18 +141,18 @@ func (s *Server) getPolicy(w http.ResponseWriter, r *http.Request, _ web.Princip
 }
 
 // readPolicy reads a policy from a request; all its faults come at once.
-func (s *Server) readPolicy(text string) (*profiles.Policy, fault.List, error) {
+func (s *API) readPolicy(text string) (*profiles.Policy, fault.List, error) {
 	if text == "" {
 		return nil, nil, problem.New(problem.Invalid, "policy is missing: the YAML text of a policy")
 	}
-	p, faults := s.CheckPolicy([]byte(text))
+	p, faults := s.Check([]byte(text))
 	if err := faults.Problem("the policy", "correct them all; nothing was changed"); err != nil {
 		return nil, nil, err
 	}
 	return p, faults, nil
 }
 
-func (s *Server) planPolicy(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) planPolicy(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	var in PolicyRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -177,7 +190,7 @@ func (s *Server) planPolicy(w http.ResponseWriter, r *http.Request, _ web.Princi
 	return web.WriteJSON(w, http.StatusOK, a)
 }
 
-func (s *Server) plan(ctx context.Context, state rollout.State, p *profiles.Policy) (PlanAnswer, error) {
+func (s *API) plan(ctx context.Context, state rollout.State, p *profiles.Policy) (PlanAnswer, error) {
 	rules := s.Flow.Rules()
 	volumes, err := s.Flow.Volumes(ctx)
 	if err != nil {
@@ -201,8 +214,8 @@ func (s *Server) plan(ctx context.Context, state rollout.State, p *profiles.Poli
 }
 
 // firing lists the alerts that fire now.
-func (s *Server) firing(ctx context.Context) ([]alert.Key, error) {
-	list, err := s.Incidents(ctx, web.Principal{Any: true, Role: web.Admin})
+func (s *API) firing(ctx context.Context) ([]alert.Key, error) {
+	list, err := s.Incidents.All(ctx, web.Principal{Any: true, Role: web.Admin})
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +238,7 @@ func ids(tenants []tenant.Tenant) []tenant.ID {
 	return out
 }
 
-func (s *Server) editPolicy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) editPolicy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in PolicyEditRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -249,7 +262,7 @@ func (s *Server) editPolicy(w http.ResponseWriter, r *http.Request, p web.Princi
 	return s.changePolicy(w, r, http.StatusAccepted, func(tx *partition.Tx) (rollout.State, bool, error) { return s.Flow.EditPolicy(tx, edit) })
 }
 
-func (s *Server) rollBackPolicy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) rollBackPolicy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in RollbackRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -260,8 +273,8 @@ func (s *Server) rollBackPolicy(w http.ResponseWriter, r *http.Request, p web.Pr
 	})
 }
 
-func (s *Server) resumeRollout(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	var in ReasonRequest
+func (s *API) resumeRollout(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	var in web.ReasonRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
@@ -271,7 +284,7 @@ func (s *Server) resumeRollout(w http.ResponseWriter, r *http.Request, p web.Pri
 	})
 }
 
-func (s *Server) changePolicy(w http.ResponseWriter, r *http.Request, status int, f func(tx *partition.Tx) (rollout.State, bool, error)) error {
+func (s *API) changePolicy(w http.ResponseWriter, r *http.Request, status int, f func(tx *partition.Tx) (rollout.State, bool, error)) error {
 	var a RolloutAnswer
 	err := s.Decide(r.Context(), rollout.Subject, func(tx *partition.Tx, _ *flow.Handler) error {
 		state, changed, err := f(tx)
@@ -288,7 +301,7 @@ func (s *Server) changePolicy(w http.ResponseWriter, r *http.Request, status int
 	return web.WriteJSON(w, status, a)
 }
 
-func (s *Server) getRollout(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) getRollout(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	state, err := flow.ReadPolicy(r.Context(), s.Store)
 	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
@@ -297,7 +310,7 @@ func (s *Server) getRollout(w http.ResponseWriter, r *http.Request, _ web.Princi
 	return web.WriteJSON(w, http.StatusOK, rolloutAnswer(state, false))
 }
 
-func (s *Server) listPolicyRevisions(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) listPolicyRevisions(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
@@ -312,7 +325,7 @@ func (s *Server) listPolicyRevisions(w http.ResponseWriter, r *http.Request, _ w
 	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(r rollout.Revision) string { return fmt.Sprintf("%08d", r.Number) }, l))
 }
 
-func (s *Server) getPolicyRevision(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) getPolicyRevision(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	n, err := strconv.Atoi(r.PathValue("number"))
 	if err != nil || n < 1 {
 		return problem.New(problem.Malformed, "a policy revision is a number from 1")

@@ -1,4 +1,4 @@
-package api
+package incidents
 
 import (
 	"net/http"
@@ -12,8 +12,8 @@ import (
 )
 
 // acceptAlert takes what a firing alert shows as the new normal of its tenant.
-func (s *Server) acceptAlert(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	list, err := s.Incidents(r.Context(), web.Principal{Any: true, Role: web.Admin})
+func (s *API) acceptAlert(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	list, err := s.All(r.Context(), web.Principal{Any: true, Role: web.Admin})
 	if err != nil {
 		return err
 	}

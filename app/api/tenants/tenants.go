@@ -1,21 +1,51 @@
-package api
+// Package tenants is how tenants are onboarded, opted in and offboarded through the API,
+// and how their profiles are explained and steered.
+//
+// What a profile becomes is decided by profiles and evolution, in the tenant's owner.
+package tenants
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/flow"
-	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/tracing/hops"
 	"github.com/tocsin-alerting/tocsin/web"
 )
+
+// API answers for tenants. All fields are needed.
+type API struct {
+	*state.State
+	Door *samples.Door
+	// Purge offboards a tenant and erases what is kept of it; by is who asked.
+	Purge func(ctx context.Context, id tenant.ID, match int, by string) (flow.Erased, error)
+}
+
+// Routes are the rows of the route table.
+func (s *API) Routes() []web.Route {
+	return append(s.profileRoutes(), []web.Route{
+		{Method: "GET", Path: "/api/v1/tenants", Summary: "List tenants", Roles: web.Readers, Response: web.List[tenant.Tenant]{}, Handle: s.listTenants},
+		{Method: "PUT", Path: "/api/v1/tenants/{id}", Summary: "Onboard or change a tenant", Roles: web.Onboarders, Tenant: "id", Request: TenantRequest{}, Response: TenantAnswer{}, Status: http.StatusCreated, Handle: s.putTenant},
+		{Method: "GET", Path: "/api/v1/tenants/{id}", Summary: "One tenant with its profile", Roles: web.Readers, Tenant: "id", Response: TenantAnswer{}, Handle: s.getTenant},
+		{Method: "DELETE", Path: "/api/v1/tenants/{id}", Summary: "Offboard a tenant; ?purge=true also erases what is kept of it and answers 200 with the counts", Roles: web.Administrators, Tenant: "id", Status: http.StatusNoContent, Handle: s.deleteTenant},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/profile", Summary: "What is watched for a tenant, and why", Roles: web.Readers, Tenant: "id", Response: ProfileAnswer{}, Handle: s.getProfile},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/profile/revisions", Summary: "How the profile came to be", Roles: web.Readers, Tenant: "id", Response: web.List[profiles.Revision]{}, Handle: s.getRevisions},
+		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: web.Onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
+		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: web.Onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: web.Readers, Tenant: "id", Response: TenantStatus{}, Handle: s.tenantStatus},
+		{Method: "GET", Path: "/api/v1/tenants/{id}/traces", Summary: "Traces worth looking at, and where failing ones fail", Roles: web.Readers, Tenant: "id", Response: hops.Answer{}, Handle: s.traces},
+		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: web.People, Response: web.List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
+	}...)
+}
 
 // TenantAnswer is a tenant with the profile it has.
 type TenantAnswer struct {
@@ -52,7 +82,7 @@ type TenantRequest struct {
 	OptIns              []tenant.OptIn    `json:"opt_ins,omitempty"`
 }
 
-func (s *Server) putTenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) putTenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var in TenantRequest
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -87,7 +117,7 @@ func (s *Server) putTenant(w http.ResponseWriter, r *http.Request, p web.Princip
 	return web.WriteJSON(w, status, a)
 }
 
-func (s *Server) getTenant(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) getTenant(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	if err := s.Here(r.Context(), flow.TenantSubject(id)); err != nil { // who serves it knows it best
 		return err
@@ -109,7 +139,7 @@ func (s *Server) getTenant(w http.ResponseWriter, r *http.Request, _ web.Princip
 }
 
 // deleteTenant offboards; with ?purge=true it also erases what is kept of the tenant.
-func (s *Server) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	match, err := web.IfMatch(r)
 	if err != nil {
@@ -136,7 +166,7 @@ func (s *Server) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Prin
 	return nil
 }
 
-func (s *Server) listTenants(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *API) listTenants(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
@@ -145,7 +175,7 @@ func (s *Server) listTenants(w http.ResponseWriter, r *http.Request, p web.Princ
 	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(t tenant.Tenant) string { return string(t.ID) }, l))
 }
 
-func (s *Server) getProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) getProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	var profile profiles.Profile
 	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
@@ -158,7 +188,7 @@ func (s *Server) getProfile(w http.ResponseWriter, r *http.Request, _ web.Princi
 	return web.WriteJSON(w, http.StatusOK, profileAnswer(profile))
 }
 
-func (s *Server) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	l, err := web.ParseListing(r)
 	if err != nil {
@@ -180,7 +210,7 @@ func (s *Server) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Prin
 }
 
 // feature opts a tenant in or out.
-func (s *Server) feature(in bool) web.Handler {
+func (s *API) feature(in bool) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 		id, feature := tenant.ID(r.PathValue("id")), r.PathValue("feature")
 		match, err := web.IfMatch(r)
@@ -201,7 +231,7 @@ func (s *Server) feature(in bool) web.Handler {
 	}
 }
 
-func (s *Server) unknownTenants(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) unknownTenants(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, err := web.ParseListing(r)
 	if err != nil {
 		return err
@@ -209,64 +239,4 @@ func (s *Server) unknownTenants(w http.ResponseWriter, r *http.Request, _ web.Pr
 	list := slices.DeleteFunc(s.Door.Unknown(), func(u samples.UnknownTenant) bool { return s.Flow.Directory().Known(u.ID) })
 	slices.SortFunc(list, func(a, b samples.UnknownTenant) int { return strings.Compare(string(a.ID), string(b.ID)) }) // cut needs it
 	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(u samples.UnknownTenant) string { return string(u.ID) }, l))
-}
-
-// TokenRequest asks for a new token.
-type TokenRequest struct {
-	Name      string   `json:"name"`
-	Role      web.Role `json:"role"`
-	Tenants   []string `json:"tenants"`        // roles of people need none
-	Team      string   `json:"team,omitempty"` // of a responder
-	ExpiresAt string   `json:"expires_at,omitempty"`
-}
-
-// TokenAnswer shows the secret once.
-type TokenAnswer struct {
-	ID    string `json:"id"`
-	Name  string `json:"name"`
-	Token string `json:"token"`
-}
-
-func (s *Server) createToken(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	var in TokenRequest
-	if err := web.ReadJSON(r, &in); err != nil {
-		return err
-	}
-	expires, err := web.ParseTime(in.ExpiresAt, "expires_at")
-	if err != nil {
-		return err
-	}
-	if _, ok := s.Flow.Rules().Catalog.Team(catalog.TeamID(in.Team)); in.Team != "" && !ok {
-		return problem.New(problem.Invalid, "the team is not in the catalog")
-	}
-	t, secret, err := s.Access.Create(r.Context(), s.Flow.Owner(access.Subject), web.Wish{Name: in.Name, Role: in.Role, Tenants: in.Tenants, Team: in.Team, Expires: expires, By: p.Name})
-	if err != nil {
-		return err
-	}
-	return web.WriteJSON(w, http.StatusCreated, TokenAnswer{ID: t.ID, Name: t.Name, Token: secret})
-}
-
-func (s *Server) listTokens(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	l, err := web.ParseListing(r)
-	if err != nil {
-		return err
-	}
-	list := s.Access.List()
-	slices.SortFunc(list, func(a, b web.Token) int { return strings.Compare(a.ID, b.ID) })
-	page := web.Cut(list, func(t web.Token) string { return t.ID }, l)
-	for i := range page.Items {
-		page.Items[i].Hash = ""
-	}
-	return web.WriteJSON(w, http.StatusOK, page)
-}
-
-func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	if err := s.Here(r.Context(), access.Subject); err != nil {
-		return err
-	}
-	if err := s.Access.Revoke(r.Context(), s.Flow.Owner(access.Subject), r.PathValue("id"), p.Name); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
 }
