@@ -61,7 +61,8 @@ type Evidence struct {
 	RatePerMinute float64 `json:"rate_per_minute"`
 	// Tenants lists those that gave evidence to a pooled alert, largest first.
 	Tenants []tenant.ID `json:"tenants,omitempty"`
-	// Test names the test that fired: "cusum" or "exact".
+	// Test names the test that fired: "cusum" or "exact"; "change" holds it against the
+	// hour before, whose ratio is then Usual.
 	Test string `json:"test"`
 	// Expected is how many events the tenant usually has in that time.
 	Expected float64 `json:"expected,omitempty"`

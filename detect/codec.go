@@ -15,6 +15,7 @@ const (
 	kindBaseline   = 'B'
 	kindTraffic    = 'V'
 	kindBurn       = 'R'
+	kindChange     = 'C'
 	codecVersion   = 1
 	ratioVersion   = 2   // of ErrorRatio: 1 knew nothing of the last hours
 	mostStep       = 1e9 // events of one step: what is above is no count, and no evidence

@@ -20,11 +20,11 @@ import (
 // windows of burn rates, version 5 the combinations of slices and what they make one
 // expect, version 6 why another volume is expected and the volume that is judged over
 // all tenants, version 7 who fails, version 8 the level of what lasts, version 9 how
-// long a tenant is silent as usual.
+// long a tenant is silent as usual, version 10 the last hour over all tenants.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 9
+	checkpointVersion = 10
 	checkpointOldest  = 1
 )
 

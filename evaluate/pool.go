@@ -55,6 +55,7 @@ type stream struct {
 	volume float64              // events, fading
 	rate   float64              // events a minute while nothing is suspected
 	flows  flows
+	turn   turn
 	over   float64 // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
 }
 
@@ -66,6 +67,8 @@ type bucket struct {
 	start, end, first int64 // first: when its first contribution came
 	live              bool
 	expected          float64 // failures, by the usual ratio of each; set by pooled
+	largest           tenant.ID
+	scale             float64 // of the largest one's counts; both set by pooled
 	parts             map[tenant.ID]part
 }
 
@@ -170,7 +173,7 @@ func (p *Pool) stream(name string, slice sli.Slice) *stream {
 
 func newStream(name string, slice sli.Slice) *stream {
 	return &stream{rule: name, slice: slice, last: map[tenant.ID]int64{}, active: map[tenant.ID]bool{}, given: map[tenant.ID]share{}, own: map[tenant.ID]fading{},
-		flows: flows{came: map[tenant.ID]fadingPair{}}}
+		flows: flows{came: map[tenant.ID]fadingPair{}}, turn: newTurn()}
 }
 
 // Advance closes the steps that are complete: all tenants with events in the
@@ -261,6 +264,7 @@ func (s *stream) pooled(b *bucket, minTenants int) (step detect.Step, thin bool)
 		return detect.Step{Start: b.start, End: b.end, Coverage: 1}, true
 	}
 	scale := math.Min(1, (step.N-b.parts[largest].n)/b.parts[largest].n)
+	b.largest, b.scale = largest, scale
 	step.N, b.expected = 0, 0
 	counted := make([]part, len(ids))
 	s.excess.fade(b.end)
@@ -291,10 +295,20 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 	if step.N <= 0 {
 		return
 	}
-	d := s.w.det.Step(detect.Parameters{
+	p0 := detect.Parameters{
 		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.FalseAlarms / float64(p.streamsOf(s.rule)),
 		LooksPerMonth: float64(detect.Month / p.o.Step), Factor: r.Sensitivity.Factor(),
-	}, nil, step)
+	}
+	var d detect.Decision
+	if looksBack(r) {
+		budget := p0.Budget
+		p0.Budget = changeShare * budget
+		lately := s.turn.next(p0, b, step)
+		p0.Budget = (1 - changeShare) * budget
+		d = turned(s.w.det.Step(p0, nil, step), lately, s.w.firing)
+	} else {
+		d = s.w.det.Step(p0, nil, step)
+	}
 	s.w.follow(&d, step.End)
 	if r.Kind == rule.Declines {
 		s.w.late.follow(step.N, step.K, math.Exp(-float64(step.End-step.Start)/halvedFades))
@@ -338,5 +352,6 @@ func (p *Pool) sweep(s *stream) {
 	}
 	s.swept, s.over = s.closed, 0
 	maps.DeleteFunc(s.own, func(_ tenant.ID, f fading) bool { return f.at < s.closed-poolForgets })
+	s.turn.forget(s.closed - poolForgets)
 	maps.DeleteFunc(s.last, func(_ tenant.ID, last int64) bool { return last < s.closed-poolForgets })
 }

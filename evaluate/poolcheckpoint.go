@@ -70,6 +70,9 @@ func (c *coder) stream(s *stream) {
 	if c.version >= 6 {
 		c.flows(&s.flows)
 	}
+	if c.version >= 10 {
+		c.turn(&s.turn)
+	}
 }
 
 func (c *coder) flows(f *flows) {

@@ -37,6 +37,10 @@ func reason(a alert.Alert) string {
 	case a.Kind == rule.Latency:
 		did = "took longer than each tenant's own limit"
 	}
+	if ev.Test == "change" && ev.N > 0 {
+		return fmt.Sprintf("%s of %s %s for %s, since %s; %s in the hour before; evidence %.1f of %.1f needed%s", percent(ev.K/ev.N), what, did,
+			lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
+	}
 	return fmt.Sprintf("%.0f of %.0f %s %s since %s; usual is %s; evidence %.1f of %.1f needed%s",
 		ev.K, ev.N, what, did, clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
 }

@@ -1,0 +1,71 @@
+package evaluate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// TestALeakThatAllShareRingsInMinutes: two tenths of a point more every two minutes, of
+// which the usual ratios say nothing for a quarter of an hour.
+func TestALeakThatAllShareRingsInMinutes(t *testing.T) {
+	c := newCrowd(3, many(60, 25)...).run(2 * time.Hour)
+	require.Empty(t, c.alerts)
+	began := c.now
+	c.fail = func(int) float64 { return .01 + .15*c.now.Sub(began).Hours()/3 }
+	c.run(6 * time.Minute)
+	fired := firing(c.alerts)
+	require.NotEmpty(t, fired)
+	a := fired[0]
+	require.Less(t, a.StartsAt.Sub(began), 5*time.Minute)
+	require.Equal(t, "change", a.Evidence.Test)
+	require.Contains(t, a.Reason, "payments through acquirer alpha of 20 tenants failed for ")
+	require.Contains(t, a.Reason, "1.0% in the hour before; evidence ")
+	require.InDelta(t, 0.01, a.Evidence.Usual, 0.001)
+	c.alerts, c.fail = nil, func(int) float64 { return .01 }
+	c.run(15 * time.Minute)
+	require.True(t, strings.HasPrefix(c.alerts[len(c.alerts)-1].Reason, "over since "))
+}
+
+// TestTwoTenantsFaultsAreNoChangeOfAll: one loses a tenth of all since an hour, another one
+// begins to.
+func TestTwoTenantsFaultsAreNoChangeOfAll(t *testing.T) {
+	c := newCrowd(4, append(many(40, 20), 200, 200)...).run(2 * time.Hour)
+	c.fail = func(i int) float64 {
+		if i == 40 {
+			return .012
+		}
+		return .01
+	}
+	c.run(time.Hour)
+	c.fail = func(i int) float64 {
+		if i >= 40 {
+			return .013
+		}
+		return .01
+	}
+	c.run(15 * time.Minute)
+	require.Empty(t, c.alerts)
+}
+
+// TestATenantThatFallsSilentIsNoChange: the level is each tenant's own.
+func TestATenantThatFallsSilentIsNoChange(t *testing.T) {
+	tps := append(many(40, 20), 500)
+	c := newCrowd(5, tps...)
+	c.fail = func(i int) float64 {
+		if i == 40 {
+			return .0095
+		}
+		return .0115
+	}
+	c.run(2 * time.Hour)
+	require.Empty(t, c.alerts)
+	tps[40] = 0
+	c.run(30 * time.Minute)
+	require.Empty(t, c.alerts)
+	require.NotContains(t, c.p.streams[0].active, tenant.ID("t040"))
+}
