@@ -62,9 +62,12 @@ type Proposal struct {
 	At     time.Time `json:"at"`
 	Until  time.Time `json:"until"` // not promoted before
 	Held   string    `json:"held"`  // why it waits although that is over; empty: it does not
-	Extra  int       `json:"extra"` // pages that only the proposal would have made
-	Agreed int       `json:"agreed"`
-	Missed int       `json:"missed"` // pages that only the rules in force made
+	// WaitsSince is since when only a person can decide; nil: it is in shadow still, or
+	// something else holds it.
+	WaitsSince *time.Time `json:"waits_since"`
+	Extra      int        `json:"extra"` // pages that only the proposal would have made
+	Agreed     int        `json:"agreed"`
+	Missed     int        `json:"missed"` // pages that only the rules in force made
 	// Tickets that call nobody, and that only one of the two would open.
 	Tickets       int    `json:"tickets"`
 	TicketsMissed int    `json:"tickets_missed"`
@@ -160,11 +163,27 @@ func Look(s State, in Input, now time.Time) Change {
 		c.propose(in, at, now)
 	case p == nil:
 	case held == "" && !now.Before(p.Until):
-		c.hold(c.byRecord(in.Settings, now))
+		why := c.byRecord(in.Settings, now)
+		c.hold(why)
+		c.wait(why != "", now)
 	default:
 		c.hold(held)
+		c.wait(false, now)
 	}
 	return c
+}
+
+// wait notes since when a proposal waits for a person.
+func (c *Change) wait(waits bool, now time.Time) {
+	p := c.State.Proposal
+	if p == nil || waits == (p.WaitsSince != nil) {
+		return
+	}
+	next, at := *p, now.UTC()
+	if next.WaitsSince = nil; waits {
+		next.WaitsSince = &at
+	}
+	c.State.Proposal, c.Changed = &next, true
 }
 
 // measure keeps the volume to a power of two, and only when it has doubled or halved:

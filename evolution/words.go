@@ -32,6 +32,9 @@ func (s State) Words(set Settings, held string) (out []string) {
 		if p.Held != "" {
 			say("It waits: %s.", p.Held)
 		}
+		if p.WaitsSince != nil {
+			say("Somebody must decide, since %s: tocsin profile promote puts it in force, tocsin profile refuse drops it.", clock(*p.WaitsSince))
+		}
 	} else if s.Toward != nil {
 		after := set.GrowAfter
 		if set.index(s.Toward.Tier) < set.index(s.Tier) {

@@ -69,7 +69,7 @@ func (h *Handler) follow(tx *partition.Tx, t tenant.Tenant, author, cause string
 	if err != nil {
 		return profiles.Triple{}, err
 	}
-	was := partition.Payload(c)
+	was, before := partition.Payload(c), c.State
 	in := h.volume(t, c, tx.Now())
 	if in.Known {
 		h.s.scale().Set(t.ID, in.TPM)
@@ -77,6 +77,7 @@ func (h *Handler) follow(tx *partition.Tx, t tenant.Tenant, author, cause string
 	change := evolution.Look(c.State, in, tx.Now())
 	c.State = change.State
 	tx.Log(logged(t.ID, change.Ledger)...)
+	h.tellReview(tx, t, before, c.State)
 	c.endOverrides(tx, t.ID)
 	last, err := h.settle(tx, t, &c, author, cmp.Or(cause, change.Assign))
 	if err != nil {
@@ -280,6 +281,7 @@ func (h *Handler) Steer(tx *partition.Tx, id tenant.ID, by string, f func(Course
 	if err != nil {
 		return err
 	}
+	h.tellReview(tx, t, c.State, change.State)
 	c.State = change.State
 	tx.Log(logged(id, change.Ledger)...)
 	if _, err := h.settle(tx, t, &c, by, change.Assign); err != nil {

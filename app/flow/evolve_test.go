@@ -12,9 +12,11 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/evolution"
+	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -160,6 +162,73 @@ func TestAProfileGrowsWithItsTenant(t *testing.T) {
 		require.Positive(t, kinds["profile.shadow_page"])
 
 		rollBack(t, acme, len(all))
+		l.end()
+	})
+}
+
+// TestWhatWaitsForAPersonIsATicket: one for all tenants of a team, without a call; it is
+// reminded of, survives a restart, and is over when somebody has decided or the tenant is
+// gone.
+func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMarket(t)
+		w.only = append(w.only, flow.ReviewsSubject, store.DestinationSubject("itsm/register"), store.DestinationSubject("register"))
+		w.policy = tiered(t)
+		text := strings.Replace(string(w.policy.Text), "evolution: {", "evolution: {promote: person, ", 1)
+		p, err := profiles.Parse("test", []byte(text))
+		require.NoError(t, err)
+		w.policy = p
+		l := w.begin(t)
+		acme, bolt := l.shop("acme"), l.shop("bolt")
+		shops := []*shop{acme, bolt}
+		for _, s := range shops {
+			_, _, err := s.put(t, tenant.Tenant{ExpectedTPM: 30}, 0)
+			require.NoError(t, err)
+			s.line(250)
+		}
+		for acme.course(t).Proposal == nil || acme.course(t).Proposal.WaitsSince == nil || bolt.course(t).Proposal == nil || bolt.course(t).Proposal.WaitsSince == nil {
+			trade(t, time.Hour, shops...)
+		}
+		trade(t, 5*time.Minute, shops...)
+		waits, err := l.shared.Waits(t.Context())
+		require.NoError(t, err)
+		require.Len(t, waits, 2)
+		require.Equal(t, "payments", waits[0].Team)
+		tickets := l.tickets(t)
+		require.Len(t, tickets, 1)
+		require.Equal(t, "2 tenants' profiles wait for somebody to decide", tickets[0].Title)
+		require.Equal(t, [3]any{rule.Info, itsm.Open, "review-payments-1"}, [3]any{tickets[0].Severity, tickets[0].State, tickets[0].Key})
+		require.Contains(t, tickets[0].Description, "- acme: tier many instead of few, because the volume is")
+		require.Empty(t, l.mail.carried(), "it calls nobody")
+		require.Equal(t, 1, l.kinds(t)["team.reviews"])
+
+		for _, s := range shops {
+			subject := flow.TenantSubject(s.id)
+			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Checkpoint(tx, s.end) }))
+		}
+		l.end()
+		all := w.only
+		w.only = []string{flow.ReviewsSubject, store.DestinationSubject("itsm/register")}
+		l = w.begin(t)
+		after(7 * 24 * time.Hour)
+		tickets = l.tickets(t)
+		require.Len(t, tickets, 1)
+		require.Len(t, tickets[0].Notes, 1)
+		l.end()
+		w.only = all
+		l = w.begin(t)
+		acme.life, bolt.life = l, l
+		require.Contains(t, tickets[0].Notes[0].Text, "wait for somebody to decide still, the longest since")
+
+		require.NoError(t, acme.steer(t, func(c flow.Course, now time.Time) (evolution.Change, error) {
+			return evolution.Refuse(c.State, "eve", "not yet", now)
+		}))
+		require.NoError(t, bolt.delete(t, 0))
+		after(2 * time.Minute)
+		waits, err = l.shared.Waits(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, waits)
+		require.Equal(t, itsm.Resolved, l.tickets(t)[0].State)
 		l.end()
 	})
 }

@@ -46,12 +46,13 @@ type Handler struct {
 	untried  []sided
 	asks     map[tenant.ID][]rule.Rule // of kind promql
 	trying   map[tenant.ID]beside
-	lookAt   time.Time // when the tenants' volumes are looked at next
+	awaited  map[tenant.ID]bool // counted as waiting for a person
+	lookAt   time.Time          // when the tenants' volumes are looked at next
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}}
+	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -72,6 +73,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		tried := h.s.attempt(t, was.course, was.course.Freeze != nil)
 		h.trying[t.ID] = beside{tried, h.s.shadow(t, was.course, was.last.Observation, tried, was.last.At)}
 		h.s.directory.observe(t.ID, was.last.Observation)
+		h.countWait(t.ID, waitsFor(was.course.State) > 0)
 		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
 		if err != nil {
 			return err
@@ -195,6 +197,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.policyRead(tx, in)
 	case inputPolicyPage:
 		return h.paged(tx, in)
+	case inputReview:
+		return h.reviewTold(tx, in)
 	}
 	return unknownInput(in)
 }
@@ -208,6 +212,8 @@ func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 		return h.stageOver(tx)
 	case timerTrial:
 		return h.compare(tx, t.Subject)
+	case timerReview:
+		return h.lookReview(tx, t.Subject)
 	}
 	return h.incidentTimer(tx, t)
 }
@@ -245,6 +251,9 @@ func (h *Handler) Ends() bool { return h.until.Load() != nil }
 func (h *Handler) Left() {
 	for id := range h.blind {
 		h.countBlind(id, false)
+	}
+	for id := range h.awaited {
+		h.countWait(id, false)
 	}
 	h.s.Metrics.Waiting.leave(h)
 }

@@ -153,8 +153,11 @@ func (h *Handler) outcome(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
-	if o.Verb == VerbPage {
+	switch {
+	case o.Verb == VerbPage:
 		return h.pageOutcome(tx, o)
+	case in.Subject == ReviewsSubject:
+		return h.reviewOutcome(tx, o)
 	}
 	i, err := getIncident(tx, o.Ref)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -227,6 +228,11 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	if err := h.endAsked(tx, id, "the tenant was removed"); err != nil {
 		return err
 	}
+	c, err := ReadCourse(tx, id)
+	if err != nil {
+		return err
+	}
+	h.tellReview(tx, old, c.State, evolution.State{})
 	delete(h.at, id)
 	delete(h.trying, id)
 	h.countBlind(id, false)

@@ -23,6 +23,7 @@ type profileCmd struct {
 	Freeze      profileFreeze      `cmd:"" help:"Let a profile follow nothing: no tier, no opt-in, no policy."`
 	Thaw        profileThaw        `cmd:"" help:"Let a frozen profile follow again."`
 	Promote     profilePromote     `cmd:"" help:"Put the proposed revision in force."`
+	Waiting     profileWaiting     `cmd:"" help:"List the proposed revisions that only a person can decide about."`
 	Refuse      profileRefuse      `cmd:"" help:"Drop the proposed revision; its tier is not proposed again for thirty days."`
 }
 
@@ -83,6 +84,23 @@ type profileExplain struct {
 
 func (k profileExplain) Run(ctx context.Context, c *client) error {
 	return explained(ctx, c, http.MethodGet, k.ID, "explain", nil)
+}
+
+type profileWaiting struct{}
+
+func (profileWaiting) Run(ctx context.Context, c *client) error {
+	var a tenants.WaitsAnswer
+	if err := c.call(ctx, http.MethodGet, "/api/v1/profiles/waiting", nil, &a); err != nil {
+		return err
+	}
+	if len(a.Items) == 0 {
+		return c.say(a, "nothing waits for a person")
+	}
+	rows := make([][]string, len(a.Items))
+	for i, w := range a.Items {
+		rows[i] = []string{w.Tenant, w.Name, w.Team, w.From + " -> " + w.To, w.Since.UTC().Format(time.RFC3339), w.Cause, w.Held}
+	}
+	return c.print(a, []string{"TENANT", "NAME", "TEAM", "TIER", "WAITS SINCE", "PROPOSED BECAUSE", "NOT PROMOTED BECAUSE"}, rows)
 }
 
 // ends are the flags of what ends at a time.

@@ -73,6 +73,8 @@ type StatusAnswer struct {
 	Firing      int            `json:"firing_alerts"`
 	Incidents   IncidentCounts `json:"incidents"`
 	Undelivered []flow.Backlog `json:"undelivered"`
+	// Awaited are the tenants whose proposed profile waits for a person.
+	Awaited int `json:"promotions_awaited"`
 	// Troubles says in a sentence each what somebody should look at.
 	Troubles []string `json:"troubles"`
 }
@@ -135,6 +137,13 @@ func (s *API) Health(ctx context.Context, glances []evaluate.Glance, open []inci
 	a.judge(s.Now())
 	if n := s.Flow.Rules().Next; n != nil && n.Rollout.State == rollout.Halted {
 		a.Troubles = append(a.Troubles, fmt.Sprintf("the rollout of policy revision %d is halted and waits for somebody: tocsin policy status", n.Revision))
+	}
+	waits, err := s.Flow.Waits(ctx)
+	if err != nil {
+		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
+	if a.Awaited = len(waits); a.Awaited > 0 {
+		a.Troubles = append(a.Troubles, fmt.Sprintf("%d proposed profile(s) wait for somebody to promote or refuse them: tocsin profile waiting", a.Awaited))
 	}
 	return a, nil
 }

@@ -80,6 +80,7 @@ func (s *API) profileRoutes() []web.Route {
 		return web.Route{Method: method, Path: under + path, Summary: summary, Roles: web.Enablers, Tenant: "id", Request: request, Response: ExplainAnswer{}, Handle: h}
 	}
 	return []web.Route{
+		{Method: "GET", Path: "/api/v1/profiles/waiting", Summary: "The proposed profiles that only a person can decide about, the longest first", Roles: web.People, Response: WaitsAnswer{}, Handle: s.waiting},
 		{Method: "GET", Path: under + "/explain", Summary: "A tenant's profile with all that it follows from, and which faults it sees at this hour", Roles: web.Readers, Tenant: "id", Response: ExplainAnswer{}, Handle: s.explainProfile},
 		route("POST", "/pin", "Keep a tenant's profile at a tier or a revision", PinRequest{}, s.pinProfile),
 		route("POST", "/unpin", "Let a pinned profile follow again", web.ReasonRequest{}, s.steer(evolution.Unpin)),
@@ -91,6 +92,19 @@ func (s *API) profileRoutes() []web.Route {
 		route("POST", "/overrides", "Change a rule for one tenant until a time", RuleOverrideRequest{}, s.overrideProfile),
 		route("DELETE", "/overrides", "End the overrides of ?rule= that were made here; without it those of every rule", nil, s.endOverride),
 	}
+}
+
+// WaitsAnswer is what waits for a person.
+type WaitsAnswer struct {
+	Items []evolution.Wait `json:"items"`
+}
+
+func (s *API) waiting(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+	waits, err := s.Flow.Waits(r.Context())
+	if err != nil {
+		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
+	return web.WriteJSON(w, http.StatusOK, WaitsAnswer{Items: waits})
 }
 
 // Explanation is a tenant's profile with all that it follows from.
