@@ -3,7 +3,6 @@ package recorded
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math"
 	"os"
 	"regexp"
@@ -26,9 +25,8 @@ const begins, ends = math.MinInt64 / 4, math.MaxInt64 / 4
 // dir is a Prometheus data directory, opened for reading only. Its blocks and its head
 // are opened once: samples are read from the same chunks as queries are.
 type dir struct {
-	db      *tsdb.DBReadOnly
-	chunks  storage.ChunkQuerier // over all time
-	first   int64                // of the samples
+	blocks  *blocks
+	first   int64 // of the samples
 	last    int64
 	sandbox string
 	series  map[uint64][]*met
@@ -47,14 +45,10 @@ func openDir(path string) (Source, error) {
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "no temporary folder can be made")
 	}
-	db, err := tsdb.OpenDBReadOnly(path, sandbox, slog.New(slog.DiscardHandler))
-	if err != nil {
-		_ = os.RemoveAll(sandbox)
-		return nil, problem.Wrap(err, problem.Invalid, "the folder is no Prometheus data directory").WithHint("it holds a folder wal, and one for each block")
-	}
-	d := &dir{db: db, sandbox: sandbox, series: map[uint64][]*met{}}
-	if d.chunks, err = db.ChunkQuerier(math.MinInt64, math.MaxInt64); err != nil {
-		return nil, errors.Join(unread(err), d.Close())
+	d := &dir{sandbox: sandbox, series: map[uint64][]*met{}}
+	if d.blocks, err = openBlocks(path, sandbox); err != nil {
+		err = problem.Wrap(err, problem.Invalid, "the folder cannot be read as a Prometheus data directory").WithHint("it holds a folder wal, and one for each block")
+		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.span(context.Background()); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -63,18 +57,15 @@ func openDir(path string) (Source, error) {
 }
 
 // Close implements Source.
-func (d *dir) Close() error {
-	var err error
-	if d.chunks != nil {
-		err = d.chunks.Close()
-	}
-	return errors.Join(err, d.db.Close(), os.RemoveAll(d.sandbox))
-}
+func (d *dir) Close() error { return errors.Join(d.blocks.close(), os.RemoveAll(d.sandbox)) }
 
-// Queryable implements Stored. Queries see what their hints ask for, and native
-// histograms by their classic names, as in the live history.
+// Queryable implements Stored. Native histograms are seen by their classic names, as in
+// the live history.
 func (d *dir) Queryable() storage.Queryable {
-	return history.Classic(storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return sampled{d.chunks}, nil }))
+	return history.Classic(storage.QueryableFunc(func(mint, maxt int64) (storage.Querier, error) {
+		q, err := d.blocks.querier(mint, maxt)
+		return sampled{q}, err
+	}))
 }
 
 // Span implements Source.
@@ -82,22 +73,39 @@ func (d *dir) Span(context.Context) (from, to time.Time, err error) {
 	return time.UnixMilli(d.first).UTC(), time.UnixMilli(d.last).UTC(), nil
 }
 
-// span finds the first and the last sample, by what the chunks say of themselves.
+// span finds the first and the last sample, by what the chunks say of themselves. Only
+// blocks in which they may be are looked at.
 func (d *dir) span(ctx context.Context) error {
 	d.first, d.last = math.MaxInt64, math.MinInt64
-	set := d.chunks.Select(ctx, false, &storage.SelectHints{Start: begins, End: ends, DisableTrimming: true}, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
-	for set.Next() {
-		if err := d.reach(set.At().Iterator(nil)); err != nil {
-			return problem.Wrap(err, problem.Invalid, "a series of the recorded data cannot be read to its end")
-		}
+	if err := d.look(ctx, shared{d.blocks.late}); err != nil {
+		return err
 	}
-	if set.Err() != nil {
-		return problem.Wrap(set.Err(), problem.Invalid, "the data directory cannot be read")
+	for _, b := range d.blocks.list {
+		if m := b.Meta(); m.MinTime >= d.first && m.MaxTime-1 <= d.last {
+			continue
+		}
+		q, err := tsdb.NewBlockChunkQuerier(b, begins, ends)
+		if err != nil {
+			return unread(err)
+		}
+		if err := errors.Join(d.look(ctx, q), q.Close()); err != nil {
+			return err
+		}
 	}
 	if d.last < d.first {
 		return problem.New(problem.Invalid, "the data directory holds no sample")
 	}
 	return nil
+}
+
+func (d *dir) look(ctx context.Context, q storage.ChunkQuerier) error {
+	set := q.Select(ctx, false, &storage.SelectHints{Start: begins, End: ends, DisableTrimming: true}, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
+	for set.Next() {
+		if err := d.reach(set.At().Iterator(nil)); err != nil {
+			return problem.Wrap(err, problem.Invalid, "a series of the recorded data cannot be read to its end")
+		}
+	}
+	return unread(set.Err())
 }
 
 // reach widens the span by a series' chunks of plain samples.
@@ -126,32 +134,42 @@ func (d *dir) reach(it chunks.Iterator) error {
 // Read implements Source. Only one runs at a time.
 func (d *dir) Read(ctx context.Context, q Query, take func(Stretch) error) error {
 	return q.stretches(ctx, stretch, func(from, to int64) error {
-		// The hints narrow what is loaded: without them every series would hold
-		// the chunks of the whole time.
-		hints := &storage.SelectHints{Start: from, End: to - 1, DisableTrimming: true}
-		names, native, err := d.selections(ctx, hints, q.Metrics)
+		all, err := d.blocks.querier(from, to-1)
 		if err != nil {
-			return err
+			return unread(err)
 		}
-		runs, err := d.stored(ctx, hints, names)
-		for _, name := range native {
-			if err == nil {
-				runs, err = d.named(ctx, runs, hints, name)
-			}
+		runs, err := d.runs(ctx, all, from, to, q.Metrics)
+		if err == nil {
+			err = take(Stretch{from, to, runs})
 		}
-		if err != nil {
-			return err
-		}
-		return take(Stretch{from, to, runs})
+		return errors.Join(err, unread(all.Close()))
 	})
 }
 
+// runs selects what a stretch holds.
+func (d *dir) runs(ctx context.Context, all storage.ChunkQuerier, from, to int64, metrics []string) ([]*Run, error) {
+	// The hints narrow what is loaded: without them every series would hold the chunks
+	// of whole blocks.
+	hints := &storage.SelectHints{Start: from, End: to - 1, DisableTrimming: true}
+	names, native, err := selections(ctx, all, hints, metrics)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := d.stored(ctx, all, hints, names)
+	for _, name := range native {
+		if err == nil {
+			runs, err = d.named(ctx, runs, hints, name)
+		}
+	}
+	return runs, err
+}
+
 // stored gives the runs of series under the names they are stored by; nil: none.
-func (d *dir) stored(ctx context.Context, hints *storage.SelectHints, names *labels.Matcher) (runs []*Run, err error) {
+func (d *dir) stored(ctx context.Context, all storage.ChunkQuerier, hints *storage.SelectHints, names *labels.Matcher) (runs []*Run, err error) {
 	if names == nil {
 		return nil, nil
 	}
-	set := d.chunks.Select(ctx, false, hints, names)
+	set := all.Select(ctx, false, hints, names)
 	for set.Next() {
 		s := set.At()
 		m := d.known(s.Labels())
@@ -168,6 +186,7 @@ func (d *dir) named(ctx context.Context, runs []*Run, hints *storage.SelectHints
 	if err != nil {
 		return nil, unread(err)
 	}
+	defer func() { _ = all.Close() }() // it was only read
 	set := all.Select(ctx, false, hints, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name))
 	for set.Next() {
 		s := set.At()
@@ -214,7 +233,7 @@ func (d *dir) known(ls labels.Labels) *met {
 
 // selections asks for the metrics: together, save those that are classic names of a
 // native histogram, which answers to one name at a time.
-func (d *dir) selections(ctx context.Context, hints *storage.SelectHints, metrics []string) (together *labels.Matcher, native []string, err error) {
+func selections(ctx context.Context, all storage.ChunkQuerier, hints *storage.SelectHints, metrics []string) (together *labels.Matcher, native []string, err error) {
 	if len(metrics) == 0 {
 		return labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"), nil, nil
 	}
@@ -222,7 +241,7 @@ func (d *dir) selections(ctx context.Context, hints *storage.SelectHints, metric
 	for _, m := range metrics {
 		base, ok := history.ClassicOf(m)
 		if ok {
-			set := d.chunks.Select(ctx, false, hints, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, base))
+			set := all.Select(ctx, false, hints, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, base))
 			if ok = set.Next(); set.Err() != nil {
 				return nil, nil, unread(set.Err())
 			}

@@ -7,14 +7,10 @@ import (
 	"github.com/prometheus/prometheus/storage"
 )
 
-// sampled is a querier over chunks: queries read what is open already. It is closed with
-// its directory.
+// sampled is a querier over chunks: queries read what is open already.
 type sampled struct{ storage.ChunkQuerier }
 
 // Select implements storage.Querier.
 func (s sampled) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, ms ...*labels.Matcher) storage.SeriesSet {
 	return storage.NewSeriesSetFromChunkSeriesSet(s.ChunkQuerier.Select(ctx, sorted, hints, ms...))
 }
-
-// Close implements storage.Querier.
-func (sampled) Close() error { return nil }
