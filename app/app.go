@@ -27,6 +27,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/app/views"
+	"github.com/tocsin-alerting/tocsin/app/views/entry"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/config"
@@ -73,6 +74,7 @@ type App struct {
 	sender   *send.Sender
 	access   *access.Keeper
 	server   *api.Server
+	entry    *entry.Entry
 	views    *views.Views
 	door     *samples.Door
 	history  atomic.Pointer[history.Store]
@@ -358,10 +360,12 @@ func (a *App) buildAccess(ctx context.Context) (err error) {
 }
 
 // routes is the one table: the API, its doors and the views.
-func (a *App) routes() []web.Route { return slices.Concat(a.server.Routes(), a.views.Routes()) }
+func (a *App) routes() []web.Route {
+	return slices.Concat(a.server.Routes(), a.entry.Routes(), a.views.Routes())
+}
 
 func (a *App) buildEdge(context.Context) error {
-	edge := web.Edge{Replica: a.replicas.knows(), Forward: a.replicas.forwards(), Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.server.FailView, Observe: a.observe, BodyTime: a.o.Config.Limits.RequestTime}
+	edge := web.Edge{Replica: a.replicas.knows(), Forward: a.replicas.forwards(), Auth: a.access, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log, Fail: a.entry.Fail, Observe: a.observe, BodyTime: a.o.Config.Limits.RequestTime}
 	routes := a.traced(a.routes())
 	a.otlp.server = edge.RPC(routes, int(a.o.Config.Limits.BodyBytes))
 	a.http = &http.Server{Handler: edge.Mux(routes), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, IdleTimeout: 2 * time.Minute,

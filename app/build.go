@@ -28,6 +28,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/app/views"
+	"github.com/tocsin-alerting/tocsin/app/views/entry"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
 	"github.com/tocsin-alerting/tocsin/channel/logch"
@@ -106,9 +107,10 @@ func (a *App) buildEffects(ctx context.Context) error {
 	found := &incidents.API{State: known, Blobs: a.blobs, Links: addresses}
 	a.server = &api.Server{State: known, Incidents: found, Duty: &duty.API{State: known, Incidents: found, Links: addresses, Signer: signer},
 		Tenants: &tenants.API{State: known, Door: a.door, Purge: a.purge}, Policies: &policies.API{State: known, Incidents: found, Check: a.checkPolicy},
-		Status: &health.API{State: known, Door: a.door, Machine: a.machine}, Records: &records.API{State: known, Incidents: found}, Tickets: &tickets.API{State: known},
-		Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist, Views: pages,
+		Health: &health.API{State: known, Door: a.door, Machine: a.machine}, Records: &records.API{State: known, Incidents: found}, Tickets: &tickets.API{State: known},
+		Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist,
 		Links: addresses, Signer: signer, Gatherer: a.registry, Logger: a.log, Ready: a.readiness}
+	a.entry = &entry.Entry{State: known, Access: a.access, Incidents: found, Duty: a.server.Duty, Blobs: a.blobs, Pages: pages, Links: addresses, Signer: signer}
 	a.server.Started, a.server.Version = a.started, a.o.Version
 	if a.replicated() {
 		a.server.Cluster, known.Elsewhere = a.replicas, a.replicas.Elsewhere
@@ -118,7 +120,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 	}
 	a.server.Tickets.Systems = func() map[string]itsm.System { return a.targets.Load().systems }
 	a.server.Reload = a.Reload
-	a.views = views.New(a.server)
+	a.views = views.New(a.server, a.entry)
 	channels, err := a.channels(a.o.Config)
 	if err != nil {
 		return err

@@ -26,8 +26,8 @@ func (a *App) endGone(ctx context.Context) {
 // configuration in force.
 func (a *App) buildSignIn() {
 	isMail := func(c config.Channel) bool { return c.Kind == "smtp" }
-	a.server.Mails = func() bool { return slices.ContainsFunc(a.config().Channels, isMail) }
-	a.server.SignIn = signin.New(signin.Options{
+	a.entry.Mails = func() bool { return slices.ContainsFunc(a.config().Channels, isMail) }
+	a.entry.SignIn = signin.New(signin.Options{
 		Catalog: func() *catalog.Catalog { return a.shared.Rules().Catalog },
 		Mail: func(name string) channel.Channel {
 			if !slices.ContainsFunc(a.config().Channels, func(c config.Channel) bool { return c.Name == name && isMail(c) }) {
@@ -37,5 +37,5 @@ func (a *App) buildSignIn() {
 		},
 		Base: a.base, Signer: a.server.Signer, Now: a.o.Now, Logger: a.log,
 	})
-	a.undo.push("sign-in links", a.server.SignIn.Stop)
+	a.undo.push("sign-in links", a.entry.SignIn.Stop)
 }

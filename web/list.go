@@ -64,12 +64,3 @@ func ParseTime(text, field string) (t time.Time, err error) {
 type ReasonRequest struct {
 	Reason string `json:"reason"`
 }
-
-// WritePNG answers with a picture.
-func WritePNG(w http.ResponseWriter, png []byte) error {
-	w.Header().Set("Content-Type", "image/png")
-	w.Header().Set("Cache-Control", "private, max-age=60")
-	w.Header().Set("Content-Length", strconv.Itoa(len(png)))
-	_, _ = w.Write(png) // the client may be gone
-	return nil
-}

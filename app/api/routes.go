@@ -6,14 +6,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
 // Routes is the one table: mux, checks and the OpenAPI document are made of it.
 func (s *Server) Routes() []web.Route {
-	return slices.Concat(s.service(), s.reloads(), s.queries(), s.otlp(), s.Duty.Calendars(), s.inner(), s.documents(), s.views())
+	return slices.Concat(s.service(), s.reloads(), s.queries(), s.otlp(), s.Duty.Calendars(), s.inner(), s.documents())
 }
 
 // service is what other programs call in their own form.
@@ -46,26 +45,8 @@ func (s *Server) service() []web.Route {
 
 // documents are the JSON API.
 func (s *Server) documents() []web.Route {
-	return slices.Concat(s.clusters(), s.tokens(), s.Duty.Routes(), s.Policies.Routes(), s.Tenants.Routes(), s.Status.Routes(), s.Incidents.Routes(), s.Records.Routes(), s.Tickets.Routes(), []web.Route{
+	return slices.Concat(s.clusters(), s.tokens(), s.Duty.Routes(), s.Policies.Routes(), s.Tenants.Routes(), s.Health.Routes(), s.Incidents.Routes(), s.Records.Routes(), s.Tickets.Routes(), []web.Route{
 		{Method: "GET", Path: "/api/openapi.json", Summary: "This API as an OpenAPI document", Roles: web.Readers, Handle: s.openAPI},
 		{Method: "POST", Path: "/api/v1/reload", Summary: "Read configuration, policy and catalog anew, all or nothing", Roles: web.Administrators, Response: ReloadAnswer{}, Handle: s.postReload},
 	})
-}
-
-func (s *Server) views() []web.Route {
-	static := s.Views.StaticHandler()
-	return []web.Route{
-		{Method: "GET", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.loginView},
-		{Method: "POST", Path: "/login", Summary: "Sign in", Kind: web.View, Open: true, Handle: s.login},
-		{Method: "POST", Path: signin.Path, Summary: "Ask for a link to sign in", Kind: web.View, Open: true, Handle: s.askLink},
-		{Method: "GET", Path: signin.Path + "/{link}", Summary: "A sign-in link", Kind: web.View, Open: true, Handle: s.linkView},
-		{Method: "POST", Path: signin.Path + "/{link}", Summary: "The sign-in link's button", Kind: web.View, Open: true, Handle: s.linkPress},
-		{Method: "POST", Path: "/logout", Summary: "Sign out; ?everywhere ends every session of the person or token", Kind: web.View, Roles: web.People, Handle: s.logout},
-		{Method: "GET", Path: "/p/{token}", Summary: "A page's link", Kind: web.View, Open: true, Handle: s.ackView},
-		{Method: "POST", Path: "/p/{token}", Summary: "The page's button", Kind: web.View, Open: true, Handle: s.ackPress},
-		{Method: "GET", Path: "/static/", Summary: "Style", Kind: web.View, Open: true, Handle: func(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-			static.ServeHTTP(w, r)
-			return nil
-		}},
-	}
 }

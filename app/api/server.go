@@ -1,5 +1,5 @@
 // Package api puts the one route table together (routes.go): the parts of the JSON API,
-// each in a package below, the doors that others call, and the views.
+// each in a package below, and the doors that others call.
 //
 // It reads the store and asks the partitions' owners to decide; it decides
 // nothing. Everything a caller may see is narrowed by the Principal here, after
@@ -23,14 +23,12 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api/tickets"
 	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/send"
-	"github.com/tocsin-alerting/tocsin/app/signin"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/web"
-	"github.com/tocsin-alerting/tocsin/web/view"
 )
 
 // Server has what the handlers need, those of each part of the API in its own package.
@@ -40,7 +38,7 @@ type Server struct {
 	Duty      *duty.API
 	Tenants   *tenants.API
 	Policies  *policies.API
-	Status    *health.API
+	Health    *health.API
 	Records   *records.API
 	Tickets   *tickets.API
 
@@ -50,7 +48,6 @@ type Server struct {
 	Query    func() *query.Querier // nil result: the history is still opening
 	Blobs    *blob.Dir
 	Artist   send.Artist
-	Views    *view.Views
 	Links    links.Maker
 	Signer   web.Signer
 	Gatherer prometheus.Gatherer
@@ -58,10 +55,6 @@ type Server struct {
 	Ready    func() error
 	// Reload reads the configuration anew; by is who asked.
 	Reload func(ctx context.Context, by string) (ReloadAnswer, error)
-	// SignIn sends people links to sign in; Mails says whether a mail channel is
-	// configured that could.
-	SignIn *signin.Desk
-	Mails  func() bool
 	// Cluster is how the other replicas are asked; nil: there are none.
 	Cluster Cluster
 	Started time.Time

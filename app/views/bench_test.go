@@ -21,7 +21,7 @@ func BenchmarkWall(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			v := New(nil)
+			v := New(nil, nil)
 			var l look
 			for i := range n {
 				t := tenant.Tenant{ID: tenant.ID(fmt.Sprintf("shop-%05d", i)), Name: "Shop", State: tenant.Live}

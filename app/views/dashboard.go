@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -102,7 +101,7 @@ func (v *Views) dashboardView(w http.ResponseWriter, r *http.Request, p web.Prin
 		}
 		page.Links = append(page.Links, view.Link{Name: "Incident", URL: (&url.URL{Path: "/incidents/" + id, RawQuery: q.Encode()}).String()})
 	}
-	return v.api.Views.Dashboard(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Dashboard(web.HTML(w, http.StatusOK), page)
 }
 
 // ownDashboard is where the rule's team looks besides: what the rule names, else its

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/send"
+	"github.com/tocsin-alerting/tocsin/app/views/entry"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -45,7 +45,7 @@ func (v *Views) incidentView(w http.ResponseWriter, r *http.Request, p web.Princ
 	page := view.IncidentPage{Frame: v.frame(r, p), Number: strconv.Itoa(i.Number), Headline: i.Title, State: view.State(i.State), Severity: string(i.Severity),
 		Service: i.Service, Owner: v.api.TeamName(i.Team), OwnerReason: i.OwnerReason, Slice: dims(i.Slice), OnsetAt: i.OnsetAt, FiredAt: lead.StartsAt,
 		Numbers: view.Numbers{What: i.Measure(), N: n, K: k, Usual: usual, Score: lead.Evidence.Score, Needed: lead.Evidence.Needed, Share: share, ShareOf: "the volume of " + i.Service, PerMinute: lead.Evidence.RatePerMinute},
-		Ticket:  api.TicketOf(i), Runbook: i.RunbookURL, Dashboard: v.api.Links.Dashboard(i), Timeline: v.timeline(entries), Why: why(i, lead.Reason)}
+		Ticket:  entry.TicketOf(i), Runbook: i.RunbookURL, Dashboard: v.api.Links.Dashboard(i), Timeline: v.timeline(entries), Why: why(i, lead.Reason)}
 	if i.ResolvedAt != nil {
 		page.ResolvedAt = *i.ResolvedAt
 	}
@@ -68,7 +68,7 @@ func (v *Views) incidentView(w http.ResponseWriter, r *http.Request, p web.Princ
 	if !p.Any && p.Role != web.Link {
 		narrow(&page, i, p)
 	}
-	return v.api.Views.Incident(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Incident(web.HTML(w, http.StatusOK), page)
 }
 
 // narrow leaves of an incident what the viewer's tenants have of it, as the API
@@ -135,7 +135,7 @@ func (v *Views) timeline(entries []ledger.Entry) []view.Event {
 		if strings.HasPrefix(e.Kind, "page.") {
 			what = "page " + what
 		}
-		out = append(out, view.Event{At: e.At, What: api.Sentence(strings.ReplaceAll(what, "_", " "))[:len(what)], Who: v.actorName(e.Actor), Reason: e.Reason})
+		out = append(out, view.Event{At: e.At, What: view.Sentence(strings.ReplaceAll(what, "_", " "))[:len(what)], Who: v.actorName(e.Actor), Reason: e.Reason})
 	}
 	return out
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -90,7 +89,7 @@ func (v *Views) ledger(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		page.To = q.to.UTC().Format(typed)
 	}
 	if fault != "" {
-		return v.api.Views.Ledger(api.HTML(w, http.StatusUnprocessableEntity), page)
+		return v.entry.Pages.Ledger(web.HTML(w, http.StatusUnprocessableEntity), page)
 	}
 	entries, whole, err := v.read(r.Context(), q)
 	if err != nil {
@@ -128,7 +127,7 @@ func (v *Views) ledger(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	for n, e := range found {
 		page.Rows = append(page.Rows, v.entryRow(n, e, p))
 	}
-	return v.api.Views.Ledger(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Ledger(web.HTML(w, http.StatusOK), page)
 }
 
 // further leads to the next part of what was found, as of the same moment.

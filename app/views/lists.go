@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/views/entry"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -20,7 +20,7 @@ import (
 // that it is, and not what people and programs wrote: that may name anybody.
 func (v *Views) row(i incident.Incident, p web.Principal) view.IncidentRow {
 	row := view.IncidentRow{Number: strconv.Itoa(i.Number), URL: "/incidents/" + string(i.ID), Headline: i.Title, State: view.State(i.State), Severity: string(i.Severity),
-		Service: i.Service, Owner: string(i.Team), Since: i.OnsetAt, Tenants: len(i.Tenants), Ticket: api.TicketOf(i)}
+		Service: i.Service, Owner: string(i.Team), Since: i.OnsetAt, Tenants: len(i.Tenants), Ticket: entry.TicketOf(i)}
 	if i.AcknowledgedAt != nil {
 		row.AcknowledgedBy = i.AcknowledgedBy.String()
 	}
@@ -81,7 +81,7 @@ func (v *Views) incidents(w http.ResponseWriter, r *http.Request, p web.Principa
 		}
 		page.Rows = append(page.Rows, v.row(i, p))
 	}
-	return v.api.Views.Incidents(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Incidents(web.HTML(w, http.StatusOK), page)
 }
 
 // words are what an incident is found by.
@@ -164,7 +164,7 @@ func (v *Views) alerts(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		}
 		page.Rows, last = append(page.Rows, v.alertRow(h, p)), h.ID
 	}
-	return v.api.Views.Alerts(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Alerts(web.HTML(w, http.StatusOK), page)
 }
 
 func (v *Views) alertRow(h held, p web.Principal) view.AlertRow {

@@ -65,11 +65,11 @@ func (v *Views) look(ctx context.Context) (look, error) {
 		return look{}, err
 	}
 	l := look{at: now}
-	if l.open, err = v.api.Status.Open(ctx); err != nil {
+	if l.open, err = v.api.Health.Open(ctx); err != nil {
 		return look{}, err
 	}
 	slices.SortFunc(l.open, func(a, b incident.Incident) int { return cmp.Compare(b.ID, a.ID) }) // the newest first
-	if l.health, err = v.api.Status.Health(ctx, glances, l.open); err != nil {
+	if l.health, err = v.api.Health.Answer(ctx, glances, l.open); err != nil {
 		return look{}, err
 	}
 	if l.sources, err = v.api.Flow.Sources(ctx, now); err != nil {

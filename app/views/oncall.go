@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -37,7 +36,7 @@ func (v *Views) onCall(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		}
 		page.Teams = append(page.Teams, card)
 	}
-	return v.api.Views.OnCall(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.OnCall(web.HTML(w, http.StatusOK), page)
 }
 
 // mondayOf is the beginning of the day's week in the zone; the day is taken by
@@ -52,7 +51,7 @@ func (v *Views) duty(c *catalog.Catalog, t catalog.Team, day, now time.Time) (vi
 	a := v.api.Duty.OnCall(t, now)
 	card := view.DutyCard{ID: string(t.ID), Name: t.Name, Observed: !a.Live, Problem: a.Problem}
 	if a.Now != nil {
-		card.Who, card.Reason = a.Now.PersonName, api.Sentence(a.Now.Reason)
+		card.Who, card.Reason = a.Now.PersonName, view.Sentence(a.Now.Reason)
 		if a.Now.Until != nil {
 			card.Until = *a.Now.Until
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -39,7 +38,7 @@ func (v *Views) overview(w http.ResponseWriter, r *http.Request, p web.Principal
 		page.Sources = page.Sources[:min(len(page.Sources), shownSources)]
 	}
 	page.Tone, page.Verdict, page.Detail = verdict(page.Services, page.Wall)
-	return v.api.Views.Overview(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Overview(web.HTML(w, http.StatusOK), page)
 }
 
 // verdict is the whole in one sentence.
@@ -262,5 +261,5 @@ func sayCard(c view.ServiceCard) string {
 	case len(parts) == 0:
 		parts = append(parts, "nothing is broken, and all of it is seen")
 	}
-	return api.Sentence(strings.Join(parts, "; "))
+	return view.Sentence(strings.Join(parts, "; "))
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -30,14 +29,14 @@ func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if err != nil {
 		return err
 	}
-	page := view.PolicyPage{Frame: v.frame(r, p), Number: a.Number, Sha: a.Sha, Since: a.Since, By: a.By, Because: api.Sentence(a.Because),
+	page := view.PolicyPage{Frame: v.frame(r, p), Number: a.Number, Sha: a.Sha, Since: a.Since, By: a.By, Because: view.Sentence(a.Because),
 		Ledger: v.to(p, "/ledger", "/ledger", url.Values{"subject": {rollout.Subject}})}
 	if state.Rollout.Number > 0 {
 		page.Rollout = v.rollout(p, state.Rollout)
 	}
 	slices.Reverse(revisions)
 	for _, x := range revisions[:min(len(revisions), revisionsShown)] {
-		row := view.PolicyRow{Number: x.Number, At: x.At, By: x.Author, Because: api.Sentence(x.Reason),
+		row := view.PolicyRow{Number: x.Number, At: x.At, By: x.Author, Because: view.Sentence(x.Reason),
 			From: map[rollout.Origin]string{rollout.FromFile: "a file", rollout.FromAPI: "the API", rollout.BuiltIn: "this release"}[x.Origin]}
 		switch {
 		case x.Number == state.Standing.InForce:
@@ -47,11 +46,11 @@ func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		}
 		page.Revisions = append(page.Revisions, row)
 	}
-	return v.api.Views.Policy(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Policy(web.HTML(w, http.StatusOK), page)
 }
 
 func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
-	out := &view.Rollout{To: r.To, State: strings.ReplaceAll(string(r.State), "_", " "), Tone: view.Fine, Why: api.Sentence(r.Why), By: r.Author, Because: api.Sentence(r.Reason), StartedAt: r.StartedAt}
+	out := &view.Rollout{To: r.To, State: strings.ReplaceAll(string(r.State), "_", " "), Tone: view.Fine, Why: view.Sentence(r.Why), By: r.Author, Because: view.Sentence(r.Reason), StartedAt: r.StartedAt}
 	back := view.Watched{What: "tocsin policy rollback --reason TEXT", Why: fmt.Sprintf("puts revision %d in force for every tenant, at once", r.From)}
 	switch r.State {
 	case rollout.Shadow:
@@ -67,7 +66,7 @@ func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
 		out.EndedAt = *r.EndedAt
 	}
 	for _, what := range r.Untried {
-		out.Untried = append(out.Untried, api.Sentence(what))
+		out.Untried = append(out.Untried, view.Sentence(what))
 	}
 	for i, s := range r.Stages {
 		row := view.Stage{Name: fmt.Sprintf("up to %g%%", s.Percent), Tenants: s.Tenants, Began: s.StartedAt != nil, Extra: s.Extra, Allowed: s.Allowed, Agreed: s.Agreed, Gone: s.Gone, Tickets: s.Tickets, Say: r.Says(i)}
@@ -79,7 +78,7 @@ func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
 		out.Stages = append(out.Stages, row)
 	}
 	for _, x := range slices.Backward(r.Pages) {
-		out.Pages = append(out.Pages, view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: strings.TrimSpace(api.Sentence(x.Reason) + " " + api.Sentence(x.Weighed))})
+		out.Pages = append(out.Pages, view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: strings.TrimSpace(view.Sentence(x.Reason) + " " + view.Sentence(x.Weighed))})
 	}
 	return out
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -33,7 +32,7 @@ func (v *Views) sources(w http.ResponseWriter, r *http.Request, p web.Principal)
 			page.Unknown = append(page.Unknown, view.UnknownRow{ID: string(u.ID), FirstAt: u.FirstSeen, LastAt: u.LastSeen, Series: float64(u.Series), Samples: float64(u.Samples)})
 		}
 	}
-	return v.api.Views.Sources(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Sources(web.HTML(w, http.StatusOK), page)
 }
 
 // sourceRows lists senders, those that fell silent first.
@@ -44,7 +43,7 @@ func sourceRows(l look) []view.SourceRow {
 			Late: float64(x.Late), Refused: float64(x.Refused), Service: x.Service}
 		if x.DeadSince != nil {
 			row.Tone, row.PerSecond = view.Blind, 0
-			row.Say = "Silent since " + x.DeadSince.UTC().Format("2 Jan 15:04") + " UTC: what it carries is not seen. " + api.Sentence(cmp.Or(x.OwnerReason, "nobody is named for it")) + incidentOf(l, x)
+			row.Say = "Silent since " + x.DeadSince.UTC().Format("2 Jan 15:04") + " UTC: what it carries is not seen. " + view.Sentence(cmp.Or(x.OwnerReason, "nobody is named for it")) + incidentOf(l, x)
 		}
 		out = append(out, row)
 	}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -64,7 +63,7 @@ func (v *Views) tenants(w http.ResponseWriter, r *http.Request, p web.Principal)
 	if cursor != "" {
 		page.First = with(r, "cursor", "")
 	}
-	return v.api.Views.Tenants(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Tenants(web.HTML(w, http.StatusOK), page)
 }
 
 // known is all there is to show of a tenant, read in its owner at one moment.
@@ -130,7 +129,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		}
 		page.Revisions = append(page.Revisions, view.Revision{Number: x.Number, At: x.At, Author: v.actorName(x.Author), Cause: x.Cause, Changes: x.Diff.Words})
 	}
-	return v.api.Views.Tenant(api.HTML(w, http.StatusOK), page)
+	return v.entry.Pages.Tenant(web.HTML(w, http.StatusOK), page)
 }
 
 // watches sets each rule beside the reason why the tenant has it; a reason that
@@ -141,7 +140,7 @@ func watches(p profiles.Profile) []view.Watched {
 		w := view.Watched{What: what}
 		for _, reason := range p.Reasons {
 			if why, ok := strings.CutPrefix(reason, p.Rules[n].Name+": "); ok {
-				w.Why = api.Sentence(why)
+				w.Why = view.Sentence(why)
 			}
 		}
 		out = append(out, w)
@@ -149,7 +148,7 @@ func watches(p profiles.Profile) []view.Watched {
 	for _, reason := range p.Reasons {
 		name, _, _ := strings.Cut(reason, ": ")
 		if !slices.ContainsFunc(p.Rules, func(r rule.Rule) bool { return r.Name == name }) {
-			out = append(out, view.Watched{What: api.Sentence(reason)})
+			out = append(out, view.Watched{What: view.Sentence(reason)})
 		}
 	}
 	return out

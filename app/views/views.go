@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/app/views/entry"
 	"github.com/tocsin-alerting/tocsin/web"
 	"github.com/tocsin-alerting/tocsin/web/view"
 )
@@ -21,6 +22,7 @@ import (
 // Views answers requests for pages.
 type Views struct {
 	api    *api.Server
+	entry  *entry.Entry
 	routes []web.Route
 
 	mu     sync.Mutex // guards looked
@@ -28,39 +30,34 @@ type Views struct {
 }
 
 // New makes the views over what the API reads.
-func New(s *api.Server) *Views {
-	v := &Views{api: s}
+func New(s *api.Server, e *entry.Entry) *Views {
+	v := &Views{api: s, entry: e}
 	v.routes = v.table()
 	return v
 }
-
-var (
-	people     = slices.DeleteFunc(web.Roles(), func(r web.Role) bool { return !r.Staff() })
-	responders = []web.Role{web.Admin, web.Responder, web.IncidentManager} // a responder: of the own team
-	linked     = append(slices.Clone(people), web.Link)                    // a signed link to one incident too
-)
 
 // Routes are the rows of the one table that are pages.
 func (v *Views) Routes() []web.Route { return v.routes }
 
 func (v *Views) table() []web.Route {
+	linked := web.Linked(web.People) // a signed link to one incident too
 	return []web.Route{
-		{Method: "GET", Path: "/{$}", Summary: "Healthy or blind?", Kind: web.View, Roles: people, Handle: v.overview},
-		{Method: "GET", Path: "/tenants", Summary: "Tenants", Kind: web.View, Roles: people, Handle: v.tenants},
-		{Method: "GET", Path: "/tenants/{id}", Summary: "One tenant", Kind: web.View, Roles: people, Tenant: "id", Handle: v.tenant},
-		{Method: "GET", Path: "/alerts", Summary: "Alerts", Kind: web.View, Roles: people, Handle: v.alerts},
-		{Method: "GET", Path: "/incidents", Summary: "Incidents", Kind: web.View, Roles: people, Handle: v.incidents},
+		{Method: "GET", Path: "/{$}", Summary: "Healthy or blind?", Kind: web.View, Roles: web.People, Handle: v.overview},
+		{Method: "GET", Path: "/tenants", Summary: "Tenants", Kind: web.View, Roles: web.People, Handle: v.tenants},
+		{Method: "GET", Path: "/tenants/{id}", Summary: "One tenant", Kind: web.View, Roles: web.People, Tenant: "id", Handle: v.tenant},
+		{Method: "GET", Path: "/alerts", Summary: "Alerts", Kind: web.View, Roles: web.People, Handle: v.alerts},
+		{Method: "GET", Path: "/incidents", Summary: "Incidents", Kind: web.View, Roles: web.People, Handle: v.incidents},
 		{Method: "GET", Path: "/incidents/{id}", Summary: "One incident", Kind: web.View, Roles: linked, Handle: v.incidentView},
-		{Method: "POST", Path: "/incidents/{id}/acknowledge", Summary: "Take it", Kind: web.View, Roles: responders, Handle: v.act(acknowledge)},
-		{Method: "POST", Path: "/incidents/{id}/notes", Summary: "Say something", Kind: web.View, Roles: responders, Handle: v.act(note)},
-		{Method: "POST", Path: "/incidents/{id}/resolve", Summary: "Call it over", Kind: web.View, Roles: responders, Handle: v.act(resolve)},
-		{Method: "GET", Path: "/oncall", Summary: "Who is called", Kind: web.View, Roles: people, Handle: v.onCall},
-		{Method: "GET", Path: "/sources", Summary: "What sends", Kind: web.View, Roles: people, Handle: v.sources},
-		{Method: "GET", Path: "/policy", Summary: "The policy and its rollout", Kind: web.View, Roles: people, Handle: v.policy},
-		{Method: "GET", Path: "/ledger", Summary: "Decisions", Kind: web.View, Roles: people, Handle: v.ledger},
+		{Method: "POST", Path: "/incidents/{id}/acknowledge", Summary: "Take it", Kind: web.View, Roles: web.Responders, Handle: v.act(acknowledge)},
+		{Method: "POST", Path: "/incidents/{id}/notes", Summary: "Say something", Kind: web.View, Roles: web.Responders, Handle: v.act(note)},
+		{Method: "POST", Path: "/incidents/{id}/resolve", Summary: "Call it over", Kind: web.View, Roles: web.Responders, Handle: v.act(resolve)},
+		{Method: "GET", Path: "/oncall", Summary: "Who is called", Kind: web.View, Roles: web.People, Handle: v.onCall},
+		{Method: "GET", Path: "/sources", Summary: "What sends", Kind: web.View, Roles: web.People, Handle: v.sources},
+		{Method: "GET", Path: "/policy", Summary: "The policy and its rollout", Kind: web.View, Roles: web.People, Handle: v.policy},
+		{Method: "GET", Path: "/ledger", Summary: "Decisions", Kind: web.View, Roles: web.People, Handle: v.ledger},
 		{Method: "GET", Path: "/dashboards/{rule}", Summary: "A rule's dashboard", Kind: web.View, Roles: linked, Handle: v.dashboardView},
 		{Method: "GET", Path: "/dashboards/{rule}/picture", Summary: "Its chart", Kind: web.View, Roles: linked, Handle: v.dashboardPicture},
-		{Method: "GET", Path: "/tickets/{number}", Summary: "A ticket's incident", Kind: web.View, Roles: people, Handle: v.ticket},
+		{Method: "GET", Path: "/tickets/{number}", Summary: "A ticket's incident", Kind: web.View, Roles: web.People, Handle: v.ticket},
 	}
 }
 
@@ -79,7 +76,7 @@ func (v *Views) may(p web.Principal, method, pattern string) bool {
 
 // frame is what a page carries for its viewer: where else it may go.
 func (v *Views) frame(r *http.Request, p web.Principal) view.Frame {
-	f := v.api.Frame(p)
+	f := v.entry.Frame(p)
 	f.Live = true
 	if f.Anonymous {
 		return f

@@ -160,3 +160,11 @@ func safeURL(raw string) string {
 	}
 	return ""
 }
+
+// Sentence makes one of a message: a capital letter and a full stop.
+func Sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}

@@ -107,7 +107,7 @@ func (s *API) status(w http.ResponseWriter, r *http.Request, _ web.Principal) er
 	if err != nil {
 		return err
 	}
-	a, err := s.Health(r.Context(), glances, open)
+	a, err := s.Answer(r.Context(), glances, open)
 	if err != nil {
 		return err
 	}
@@ -127,8 +127,8 @@ func (s *API) Open(ctx context.Context) ([]incident.Incident, error) {
 	return out, nil
 }
 
-// Health is how the daemon does, with a look at its tenants and open incidents.
-func (s *API) Health(ctx context.Context, glances []evaluate.Glance, open []incident.Incident) (a StatusAnswer, err error) {
+// Answer is how the daemon does, with a look at its tenants and open incidents.
+func (s *API) Answer(ctx context.Context, glances []evaluate.Glance, open []incident.Incident) (a StatusAnswer, err error) {
 	a = StatusAnswer{Machine: s.Machine(), Troubles: []string{}, Tenants: s.countTenants(glances)}
 	a.count(open)
 	if a.Undelivered, err = s.Flow.Backlogs(ctx); err != nil {

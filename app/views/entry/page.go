@@ -1,4 +1,4 @@
-package api
+package entry
 
 import (
 	"crypto/hmac"
@@ -21,7 +21,7 @@ import (
 )
 
 // bound opens a page's link: who it was for, and the incident.
-func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) {
+func (s *Entry) bound(r *http.Request) (oncall.Page, incident.Incident, error) {
 	subject, err := s.Signer.Open(links.PagePurpose, r.PathValue("token"), s.Now())
 	if err != nil {
 		return oncall.Page{}, incident.Incident{}, err
@@ -44,7 +44,7 @@ func (s *Server) bound(r *http.Request) (oncall.Page, incident.Incident, error) 
 }
 
 // ackView is what the link of a page opens. Opening it changes nothing.
-func (s *Server) ackView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *Entry) ackView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	p, i, err := s.bound(r)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (s *Server) ackView(w http.ResponseWriter, r *http.Request, _ web.Principal
 	return s.writeAck(w, r, p, i)
 }
 
-func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page, i incident.Incident) error {
+func (s *Entry) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page, i incident.Incident) error {
 	if p.Place.Drill != "" {
 		return s.writeDrill(w, r, p, i.Environment)
 	}
@@ -85,11 +85,11 @@ func (s *Server) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page,
 	default:
 		page.Take = &view.Form{Path: r.URL.Path}
 	}
-	return s.Views.Ack(HTML(w, http.StatusOK), page)
+	return s.Pages.Ack(web.HTML(w, http.StatusOK), page)
 }
 
 // ackPress is the button.
-func (s *Server) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *Entry) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	p, i, err := s.bound(r)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (s *Server) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principa
 }
 
 // writeDrill is what the link of a drill's page opens.
-func (s *Server) writeDrill(w http.ResponseWriter, r *http.Request, p oncall.Page, environment string) error {
+func (s *Entry) writeDrill(w http.ResponseWriter, r *http.Request, p oncall.Page, environment string) error {
 	d, err := s.Duty.Drill(r.Context(), environment, p.Place.Drill)
 	if err != nil {
 		return err
@@ -130,5 +130,5 @@ func (s *Server) writeDrill(w http.ResponseWriter, r *http.Request, p oncall.Pag
 	default:
 		page.Take = &view.Form{Path: r.URL.Path}
 	}
-	return s.Views.Ack(HTML(w, http.StatusOK), page)
+	return s.Pages.Ack(web.HTML(w, http.StatusOK), page)
 }

@@ -1,4 +1,4 @@
-package api
+package entry
 
 import (
 	"crypto/hmac"
@@ -33,7 +33,7 @@ func browser(r *http.Request) string {
 }
 
 // keepBrowser sets the sign-in cookie for a while, or with an empty value removes it.
-func (s *Server) keepBrowser(w http.ResponseWriter, value string) {
+func (s *Entry) keepBrowser(w http.ResponseWriter, value string) {
 	c := &http.Cookie{Name: signinCookie, Value: value, Path: "/login", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.Links.Base.Scheme == "https", MaxAge: -1}
 	if value != "" {
 		c.MaxAge = int(signinCookieAge.Seconds())
@@ -42,7 +42,7 @@ func (s *Server) keepBrowser(w http.ResponseWriter, value string) {
 }
 
 // loginPage is the sign-in form; links are offered where a mail channel is.
-func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, next string) view.LoginPage {
+func (s *Entry) loginPage(w http.ResponseWriter, r *http.Request, next string) view.LoginPage {
 	page := view.LoginPage{Frame: s.Frame(web.Principal{}), Path: "/login", Next: next}
 	if s.SignIn == nil || !s.Mails() {
 		return page
@@ -56,7 +56,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, next string) 
 	return page
 }
 
-func (s *Server) formOf(r *http.Request, session string) error {
+func (s *Entry) formOf(r *http.Request, session string) error {
 	if !hmac.Equal([]byte(r.PostFormValue("csrf")), []byte(s.Signer.FormToken(session))) {
 		return problem.New(problem.Forbidden, "the form is not of this browser").WithHint("load the page again; it needs cookies")
 	}
@@ -64,7 +64,7 @@ func (s *Server) formOf(r *http.Request, session string) error {
 }
 
 // askLink takes an address. The answer does not depend on whose it is.
-func (s *Server) askLink(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *Entry) askLink(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	b := browser(r)
 	if b == "" {
 		return problem.New(problem.Forbidden, "the form is not of this browser").WithHint("load the page again; it needs cookies")
@@ -80,7 +80,7 @@ func (s *Server) askLink(w http.ResponseWriter, r *http.Request, _ web.Principal
 		return err
 	}
 	s.keepBrowser(w, b)
-	return s.Views.Message(HTML(w, http.StatusOK), view.MessagePage{Frame: s.Frame(web.Principal{}), Title: "Look at your mail",
+	return s.Pages.Message(web.HTML(w, http.StatusOK), view.MessagePage{Frame: s.Frame(web.Principal{}), Title: "Look at your mail",
 		Text:  "If exactly one person of the catalog has this mail address, a link to sign in is on its way. It works once, within 15 minutes, in this browser.",
 		Hint:  "If nothing comes, ask whoever keeps the catalog for your address in it, or sign in with a token.",
 		Links: []view.Link{{Name: "Sign in", URL: "/login"}}})
@@ -88,17 +88,17 @@ func (s *Server) askLink(w http.ResponseWriter, r *http.Request, _ web.Principal
 
 // linkView is what the link opens. Opening it changes nothing: programs that look
 // at mail open links too.
-func (s *Server) linkView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *Entry) linkView(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, p, err := s.link(r)
 	if err != nil {
 		return err
 	}
 	f := s.Frame(web.Principal{})
 	f.CSRF = s.Signer.FormToken("link/" + l.ID + "/" + browser(r))
-	return s.Views.SignIn(HTML(w, http.StatusOK), view.SignInPage{Frame: f, Path: r.URL.Path, Name: p.Name})
+	return s.Pages.SignIn(web.HTML(w, http.StatusOK), view.SignInPage{Frame: f, Path: r.URL.Path, Name: p.Name})
 }
 
-func (s *Server) link(r *http.Request) (signin.Link, catalog.Person, error) {
+func (s *Entry) link(r *http.Request) (signin.Link, catalog.Person, error) {
 	l, err := s.SignIn.Open(r.PathValue("link"), browser(r))
 	if err != nil {
 		return l, catalog.Person{}, err
@@ -114,7 +114,7 @@ func (s *Server) link(r *http.Request) (signin.Link, catalog.Person, error) {
 }
 
 // linkPress is the button: it uses the link up.
-func (s *Server) linkPress(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *Entry) linkPress(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	l, p, err := s.link(r)
 	if err != nil {
 		return err
@@ -136,13 +136,13 @@ func (s *Server) linkPress(w http.ResponseWriter, r *http.Request, _ web.Princip
 }
 
 // signedIn sets the cookie of a session.
-func (s *Server) signedIn(w http.ResponseWriter, subject string, until time.Time) {
+func (s *Entry) signedIn(w http.ResponseWriter, subject string, until time.Time) {
 	http.SetCookie(w, &http.Cookie{Name: web.SessionCookie, Value: s.Signer.Sign(web.SessionPurpose, subject, until), Path: "/", Expires: until,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.Links.Base.Scheme == "https"})
 }
 
 // logout ends this session, or with ?everywhere every one of the person or token.
-func (s *Server) logout(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+func (s *Entry) logout(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	if err := s.endSessions(r, p, r.URL.Query().Has("everywhere")); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request, p web.Principal)
 	return nil
 }
 
-func (s *Server) endSessions(r *http.Request, p web.Principal, everywhere bool) error {
+func (s *Entry) endSessions(r *http.Request, p web.Principal, everywhere bool) error {
 	if p.Person == "" && !everywhere {
 		return nil // a token's session is its cookie
 	}
@@ -173,7 +173,7 @@ func (s *Server) endSessions(r *http.Request, p web.Principal, everywhere bool) 
 }
 
 // viewer is the name shown of who looks.
-func (s *Server) viewer(p web.Principal) string {
+func (s *Entry) viewer(p web.Principal) string {
 	if c, ok := s.Flow.Rules().Catalog.Person(catalog.PersonID(p.Person)); ok && p.Person != "" && c.Name != "" {
 		return c.Name
 	}
