@@ -167,11 +167,7 @@ func (c *coder) meter(m *meter) {
 		c.cell(m, *cl)
 	})
 	list(c, &m.marks, func(k *mark) { c.ints(&k.t, &k.received) })
-	list(c, &m.open, func(p *pending) {
-		c.int(&p.at)
-		list(c, &p.n, func(v *float64) { c.floats(v) })
-		list(c, &p.k, func(v *float64) { c.floats(v) })
-	})
+	list(c, &m.open, func(p *pending) { c.pending(m, p) })
 	list(c, &m.recent, func(d *closed) {
 		c.ints(&d.step.Start, &d.step.End)
 		c.floats(&d.step.Coverage, &d.total, &d.bad)

@@ -2,7 +2,6 @@ package evaluate
 
 import (
 	"slices"
-	"sort"
 
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/detect/season"
@@ -38,6 +37,8 @@ type meter struct {
 	lulls    lulls
 	marks    []mark
 	open     []pending // by at, oldest first; a step without counts has none
+	lanes    []lane    // what series count in; derived
+	byLane   map[string]int
 
 	edgesMoved bool // senders have other bucket edges than when edges were chosen
 
@@ -86,12 +87,6 @@ type cell struct {
 // mark says when sample times first reached t.
 type mark struct{ t, received int64 }
 
-// pending is what one base step holds so far, per cell.
-type pending struct {
-	at   int64
-	n, k []float64
-}
-
 // setSpec says what is counted, in steps of at least base (ms); the ID stays.
 func (m *meter) setSpec(spec sli.Spec, base int64) {
 	m.spec, m.base, m.beside = spec, base, ""
@@ -102,7 +97,7 @@ func (m *meter) setSpec(spec sli.Spec, base int64) {
 
 func newMeter(env string, spec sli.Spec, base int64) *meter {
 	m := &meter{env: env, spec: spec, id: spec.ID(), base: base, length: base,
-		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, joints: map[string]int{}, others: map[string]int{}}
+		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, joints: map[string]int{}, byLane: map[string]int{}, others: map[string]int{}}
 	m.setSpec(spec, base)
 	m.addCell(nil)
 	return m
@@ -177,78 +172,6 @@ func (m *meter) judge(c *cell) {
 	}
 }
 
-// spread counts inc in the base steps of (from, to] by time and returns what
-// falls into steps that are closed: it is late and not counted.
-func (m *meter) spread(u *use, inc float64, from, to int64) (late float64) {
-	if to <= from {
-		from = to - 1
-	}
-	if begin := max(from/m.base*m.base, m.lastClose); m.next == 0 || begin < m.next {
-		m.next = begin // nothing has closed from here on
-	}
-	if inc == 0 {
-		return 0
-	}
-	if u.group != nil {
-		if u.group.dirty {
-			m.weigh(u.group)
-		}
-		m.learnShape(u, inc)
-	}
-	for at := from / m.base * m.base; at < to; at += m.base {
-		part := inc * float64(overlap(at, at+m.base, from, to)) / float64(to-from)
-		if at < m.next {
-			if u.whole() {
-				late += part
-			}
-			continue
-		}
-		p := m.pendingAt(at)
-		for i, c := range u.cells {
-			if u.group != nil {
-				p.k[c] += part * u.over[i]
-			} else if u.bad {
-				p.k[c] += part
-			}
-			if u.whole() {
-				p.n[c] += part
-			}
-		}
-	}
-	return late
-}
-
-func (m *meter) volumeOnly(u *use, inc float64) {
-	for _, c := range u.cells {
-		if u.whole() {
-			m.cells[c].volume += inc
-		}
-	}
-	if m.next == 0 {
-		m.next = m.newest / m.base * m.base
-	}
-}
-
-func (m *meter) pendingAt(at int64) *pending {
-	i := len(m.open)
-	if i > 0 && m.open[i-1].at >= at {
-		i = sort.Search(len(m.open), func(i int) bool { return m.open[i].at >= at })
-	}
-	if i == len(m.open) || m.open[i].at != at {
-		p := pending{at: at}
-		if n := len(m.open); n < cap(m.open) { // take the buffers of a step that closed
-			old := m.open[:n+1][n]
-			p.n, p.k = old.n[:0], old.k[:0]
-		}
-		m.open = slices.Insert(m.open, i, p)
-	}
-	p := &m.open[i]
-	for len(p.n) < len(m.cells) {
-		p.n, p.k = append(p.n, 0), append(p.k, 0)
-	}
-	return p
-}
-
 // note remembers when the samples first reached a time.
 func (m *meter) note(t, received int64) {
 	if gap := received - m.received; m.received > 0 && gap >= lullFrom {
@@ -287,26 +210,4 @@ func (m *meter) closable(end, now, patience int64) (ok, forced bool, seen, due i
 	}
 	due += patience
 	return now >= due, true, due, due
-}
-
-// take sums and removes what the open steps up to end hold.
-func (m *meter) take(end int64) (n, k []float64) {
-	m.sumN = slices.Grow(m.sumN[:0], len(m.cells))[:len(m.cells)]
-	m.sumK = slices.Grow(m.sumK[:0], len(m.cells))[:len(m.cells)]
-	clear(m.sumN)
-	clear(m.sumK)
-	done := 0
-	for ; done < len(m.open) && m.open[done].at < end; done++ {
-		for c, v := range m.open[done].n {
-			m.sumN[c] += v
-			m.sumK[c] += m.open[done].k[c]
-		}
-	}
-	if done > 0 { // rotate, so that the buffers stay behind the end
-		slices.Reverse(m.open[:done])
-		slices.Reverse(m.open[done:])
-		slices.Reverse(m.open)
-		m.open = m.open[:len(m.open)-done]
-	}
-	return m.sumN, m.sumK
 }

@@ -59,7 +59,7 @@ func (e *Engine) Append(receivedAt time.Time, r *Ref, samples []Sample) {
 
 // take counts samples of a series.
 func (e *Engine) take(ts *tenantState, s *series, received int64, samples []Sample) {
-	limit := received + tooFarAhead.Milliseconds()
+	limit, before := received+tooFarAhead.Milliseconds(), s.t
 	for i := range samples {
 		if samples[i].T > limit {
 			ts.refusedSamples++
@@ -69,6 +69,9 @@ func (e *Engine) take(ts *tenantState, s *series, received int64, samples []Samp
 	}
 	last := s.lastAtOrZero()
 	for _, u := range s.uses {
+		if u.m.tempo.counted && !u.who {
+			u.m.tempo.moved(before, s.t)
+		}
 		u.m.note(last, received)
 	}
 	ts.heard(received)

@@ -59,6 +59,9 @@ func (ts *tenantState) drop(which func(*series) bool) {
 			u.m.series = slices.DeleteFunc(u.m.series, func(o *series) bool { return o == s })
 			u.m.stirred()
 			u.m.dropBucket(u)
+			if u.group == nil && !u.who {
+				u.m.lanes[u.lane].refs--
+			}
 			for _, c := range u.cells {
 				u.m.cells[c].refs--
 			}

@@ -42,6 +42,7 @@ type use struct {
 	bad   bool
 	who   bool  // it counts customers who fail, and no events
 	cells []int // total first
+	lane  int   // of these cells; not of a histogram's bucket
 
 	// Of a histogram's bucket:
 	s     *series
@@ -150,6 +151,7 @@ func (ts *tenantState) born(s *series, sm Sample) {
 		from = sm.Start
 	case !running:
 		s.first = sm.T
+		s.stirred()
 		return
 	}
 	ts.count(s, sm.V, from, sm.T, true)
@@ -196,7 +198,7 @@ func (s *series) learnInterval(d, most int64) {
 	}
 	s.target.interval = s.interval
 	if s.interval != was {
-		s.stirred()
+		s.retimed(was)
 	}
 }
 
@@ -214,6 +216,7 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 		if !dated {
 			s.first = to
 		}
+		s.stirred()
 	} else if !dated {
 		s.gaps = append(s.gaps, span{from, to})
 		s.stirred()

@@ -176,6 +176,10 @@ func (ts *tenantState) resolve(s *series) {
 		for _, c := range u.cells {
 			m.cells[c].refs++
 		}
+		if u.group == nil {
+			u.lane = m.laneFor(u.cells)
+			m.lanes[u.lane].refs++
+		}
 		m.series = append(m.series, s)
 		m.stirred()
 		s.uses = append(s.uses, u)
@@ -225,6 +229,9 @@ func (ts *tenantState) setRules(kept []placed, now int64, why string) {
 	for _, m := range ts.meters {
 		m.series, m.resolving = m.series[:0], true
 		clear(m.groups)
+		for i := range m.lanes {
+			m.lanes[i].refs = 0
+		}
 	}
 	for _, s := range ts.series {
 		ts.resolve(s)
