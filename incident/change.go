@@ -303,7 +303,8 @@ func (b *build) want(reason string) {
 	if urgent && i.Paged {
 		transition += "/critical"
 	}
-	i.Paged, i.PagedUrgent = true, urgent
+	at := b.now
+	i.Paged, i.PagedUrgent, i.CalledAt = true, urgent, &at
 	b.unsettle()
 	b.Changed = true
 	b.Page = &PageWanted{Incident: string(i.ID), Number: i.Number, Environment: i.Environment, Tenant: i.scope(), Service: i.Service,

@@ -163,6 +163,8 @@ type Incident struct {
 	SettleUntil *time.Time `json:"settle_until"`   // waiting to page; nil: not
 	Paged       bool       `json:"paged"`          // a page was wanted for this opening
 	PagedUrgent bool       `json:"paged_urgent"`   // and that for something critical
+	// CalledAt is when a page was wanted last; nil: never.
+	CalledAt *time.Time `json:"called_at,omitempty"`
 	// WarningPages says that a warning calls somebody too, in the working hours.
 	WarningPages bool `json:"warning_pages"`
 	// SilentAfter is how long whoever has it may leave no trace, in seconds,

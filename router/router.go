@@ -51,14 +51,16 @@ type Candidate struct {
 	// Parts are its alerts' views of the fault; nil: nothing but Slice is known.
 	Parts []Part
 	// Taken says that a person has it: it is merged into no other. Called says that
-	// somebody was called for it: others are merged into it.
+	// somebody was called for it: others are merged into it. CalledAt is when that was.
 	Taken, Called bool
+	CalledAt      time.Time
 }
 
 // Part is one tenant's view of the fault, or that over all tenants.
 type Part struct {
-	Tenant tenant.ID
-	Slice  sli.Slice
+	Tenant  tenant.ID
+	Slice   sli.Slice
+	OnsetAt time.Time
 }
 
 // Decision says where an alert goes, and why.
@@ -158,7 +160,7 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 		if !c.Open || c.Service != a.Service || !c.Slice.Related(a.Slice) {
 			continue
 		}
-		if apart := a.OnsetAt.Sub(c.OnsetAt).Abs(); apart <= window(c, a) {
+		if apart, near := together(c, a); near {
 			return c, relation(c.Slice, a.Slice) + ", and the onsets are " + rounded(apart) + " apart", true
 		}
 	}
@@ -185,10 +187,10 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 // the same tenant at the same time. Such a pair has events in common, and an
 // outage of the one shows as a fault of the other.
 func crosses(c Candidate, a alert.Alert) (string, bool) {
-	if !c.Open || c.Service != a.Service || len(c.Slice) == 0 || len(a.Slice) == 0 || a.OnsetAt.Sub(c.OnsetAt).Abs() > window(c, a) {
+	if !c.Open || c.Service != a.Service || len(c.Slice) == 0 || len(a.Slice) == 0 {
 		return "", false
 	}
-	if apart(c.Slice, a.Slice) || c.Slice.Related(a.Slice) {
+	if _, near := together(c, a); !near || apart(c.Slice, a.Slice) || c.Slice.Related(a.Slice) {
 		return "", false // acquirer x and acquirer y share nothing
 	}
 	switch {

@@ -31,12 +31,24 @@ const Together = 3 * time.Minute
 // what it sees of it: its last good event may lie that far back.
 const vague = 3 * Window
 
-// window is how far the onsets of an incident and an alert may be apart.
-func window(c Candidate, a alert.Alert) time.Duration {
-	if a.Tenant == tenant.Product && a.Kind != rule.Source && !c.pooled() {
-		return Together
+// together says whether an incident and an alert began at about the same time, and how
+// far apart. Beside an alarm over all tenants it is what any of the incident's alerts
+// began with that counts, unless somebody was called before that: a thin tenant places
+// the beginning minutes early.
+func together(c Candidate, a alert.Alert) (apart time.Duration, near bool) {
+	apart = a.OnsetAt.Sub(c.OnsetAt).Abs()
+	if a.Tenant != tenant.Product || a.Kind == rule.Source || c.pooled() {
+		return apart, apart <= Window
 	}
-	return Window
+	if apart <= Together || apart > Window || c.Called && c.CalledAt.Before(a.OnsetAt) {
+		return apart, apart <= Together
+	}
+	for _, p := range c.Parts {
+		if by := a.OnsetAt.Sub(p.OnsetAt).Abs(); by <= Together {
+			return by, true
+		}
+	}
+	return apart, false
 }
 
 // pooled says that an alarm over all tenants rings in the incident.
@@ -58,7 +70,10 @@ func apart(x, y sli.Slice) bool {
 // shares says whether an alert of the incident and this one see the same traffic at the
 // same time, whatever the incident is about by now.
 func shares(c Candidate, a alert.Alert) (string, bool) {
-	if !c.Open || c.Service != a.Service || a.OnsetAt.Sub(c.OnsetAt).Abs() > window(c, a) {
+	if !c.Open || c.Service != a.Service {
+		return "", false
+	}
+	if _, near := together(c, a); !near {
 		return "", false
 	}
 	for _, p := range c.Parts {
@@ -107,7 +122,10 @@ func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision
 	k, n := a.Bad()
 	all := []Candidate{c}
 	for _, o := range ranked {
-		if o.Incident == c.Incident || !o.Open || o.Source || o.Absent || o.Service != a.Service || a.OnsetAt.Sub(o.OnsetAt).Abs() > window(o, a) {
+		if o.Incident == c.Incident || !o.Open || o.Source || o.Absent || o.Service != a.Service {
+			continue
+		}
+		if _, near := together(o, a); !near {
 			continue
 		}
 		within := a.Slice.Covers(o.Slice)

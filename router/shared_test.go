@@ -136,6 +136,22 @@ func TestWhoWasCalledForOneTenantHearsOfAll(t *testing.T) {
 	require.Equal(t, "inc_1", router.Route([]router.Candidate{one}, later, noon.Add(11*time.Minute)).Incident)
 }
 
+// TestAThinTenantMayBeginEarly: one tenant's alert placed its onset five minutes before
+// the fault that all share, those of others in the same incident did not.
+func TestAThinTenantMayBeginEarly(t *testing.T) {
+	one := router.Candidate{Incident: "inc_1", Service: "payments", OnsetAt: noon.Add(-5 * time.Minute), Open: true, Tenants: []tenant.ID{"acme", "bolt"}, Failing: .5,
+		Parts: []router.Part{{Tenant: "acme", OnsetAt: noon.Add(-5 * time.Minute)}, {Tenant: "bolt", OnsetAt: noon}}}
+	pooled := bad(tenant.Product, by("country", "DE"), noon, 70)
+	route := func() string { return router.Route([]router.Candidate{one}, pooled, noon.Add(time.Minute)).Incident }
+	require.Equal(t, "inc_1", route())
+	one.Called, one.CalledAt = true, noon.Add(30*time.Second)
+	require.Equal(t, "inc_1", route(), "who was called since it began knows of it")
+	one.CalledAt = noon.Add(-time.Minute)
+	require.Empty(t, route(), "who was called before knows of one tenant")
+	one.Called, one.Parts = false, one.Parts[:1]
+	require.Empty(t, route())
+}
+
 func TestWhileAPoolRings(t *testing.T) {
 	alpha := by("acquirer", "alpha")
 	pool := router.Candidate{Incident: "inc_1", Service: "payments", Slice: alpha, OnsetAt: noon, Open: true, Tenants: []tenant.ID{tenant.Product},

@@ -267,7 +267,7 @@ func Candidates(open []incident.Incident) []router.Candidate {
 		c.Source, c.Absent = i.Kind() == rule.Source, len(i.Alerts) > 0
 		for _, a := range i.Alerts {
 			c.Absent = c.Absent && a.Kind == rule.Absent
-			c.Parts = append(c.Parts, router.Part{Tenant: a.Tenant, Slice: a.Slice})
+			c.Parts = append(c.Parts, router.Part{Tenant: a.Tenant, Slice: a.Slice, OnsetAt: a.OnsetAt})
 			if !slices.Contains(c.Tenants, a.Tenant) {
 				c.Tenants = append(c.Tenants, a.Tenant)
 			}
@@ -277,6 +277,9 @@ func Candidates(open []incident.Incident) []router.Candidate {
 		}
 		if i.ResolvedAt != nil {
 			c.ResolvedAt = *i.ResolvedAt
+		}
+		if i.CalledAt != nil {
+			c.CalledAt = *i.CalledAt
 		}
 		out = append(out, c)
 	}
