@@ -72,6 +72,11 @@ type Evidence struct {
 	Over float64 `json:"over_seconds,omitempty"`
 	// Customers is how many customers newly failed since the onset; nil where nobody says.
 	Customers *float64 `json:"customers,omitempty"`
+	// Nameless is how many failures since the onset do not say whose they are, where most do.
+	Nameless float64 `json:"nameless,omitempty"`
+	// Estimated says that there were too many customers to tell each apart: Customers is
+	// within some 6% mostly.
+	Estimated bool `json:"customers_estimated,omitempty"`
 	// Source names the sender that a missing or silent series came by.
 	Source string `json:"source,omitempty"`
 	// Hard says that at least 60% failed: no settling time is needed.

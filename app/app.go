@@ -197,7 +197,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	for _, loop := range []func(context.Context){a.checkpoints, a.keepUse, a.watchTickets, a.expire, a.adopt, a.spanSeries, a.askQueries} {
+	for _, loop := range []func(context.Context){a.checkpoints, a.keepUse, a.watchTickets, a.expire, a.adopt, a.spanSeries, a.askQueries, a.shareKeys} {
 		loops.Go(func() { loop(run) })
 	}
 	a.undo.push("loops", func(context.Context) error { cancel(); loops.Wait(); return nil })

@@ -239,7 +239,7 @@ func (a *App) buildFlow(context.Context) error {
 	s.Tracer = a.tracer
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
 	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt
-	s.Followed = func(r flow.Rules) { a.spans.door.SetSlices(spanSlices(r.Policies()...)) }
+	s.Followed = func(r flow.Rules) { a.spans.door.SetCut(a.spanCut(r.Policies()...)) }
 	if a.replicated() {
 		s.Journal, s.Contribute, s.GlanceElsewhere = a.replicas.self.ID, a.replicas.contribute, a.replicas.glances
 	}

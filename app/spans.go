@@ -12,7 +12,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -20,7 +19,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/tracing"
 	"github.com/tocsin-alerting/tocsin/tracing/hops"
 	spans "github.com/tocsin-alerting/tocsin/tracing/otlp"
-	"github.com/tocsin-alerting/tocsin/tracing/private"
 	"github.com/tocsin-alerting/tocsin/tracing/red"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
@@ -30,6 +28,7 @@ import (
 type intakeOfSpans struct {
 	door   *tracing.Door
 	traces *hops.Traces
+	keys   dayKeys
 
 	// Of intake.mu:
 	sources sources
@@ -55,7 +54,7 @@ const (
 // buildSpans makes the door for spans.
 func (a *App) buildSpans(context.Context) error {
 	c := a.o.Config
-	customers, err := private.OpenCustomers(a.o.StoragePath)
+	customers, err := a.customers()
 	if err != nil {
 		return err
 	}
@@ -67,26 +66,12 @@ func (a *App) buildSpans(context.Context) error {
 		Journal: func(ctx context.Context, r tracing.Record, b *tracing.Batch) error {
 			return a.keep(ctx, journal.Record{Kind: r.Kind, Version: r.Version, At: r.At, Body: r.Body}, b)
 		},
-		Known: a.known(), Stranger: a.door.Saw, Customer: customers.Name, Slices: spanSlices(a.shared.Rules().Policies()...),
+		Known: a.known(), Stranger: a.door.Saw, Alias: customers.Alias, Cut: a.spanCut(a.shared.Rules().Policies()...),
 		Limits: spans.Limits{Body: int(c.Limits.UnpackedBytes)},
 		Now:    a.o.Now, Logger: a.log, Registerer: a.registry,
 		TenantLabel: c.Labels.Tenant, TenantAttribute: c.Labels.TenantAttribute, EnvironmentLabel: c.Labels.Environment, Environment: c.Environment,
 	})
 	return err
-}
-
-// spanSlices is what spans are cut by: what the first policy says, and what others
-// that some tenants have say besides.
-func spanSlices(policies ...*profiles.Policy) []tracing.Slice {
-	var out []tracing.Slice
-	for _, p := range policies {
-		for _, l := range p.SpanLabels() {
-			if !slices.ContainsFunc(out, func(s tracing.Slice) bool { return s.Label == l.Label }) {
-				out = append(out, tracing.Slice(l))
-			}
-		}
-	}
-	return out
 }
 
 // spanExporter hands OTLP's traces to their door.

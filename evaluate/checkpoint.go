@@ -20,11 +20,12 @@ import (
 // windows of burn rates, version 5 the combinations of slices and what they make one
 // expect, version 6 why another volume is expected and the volume that is judged over
 // all tenants, version 7 who fails, version 8 the level of what lasts, version 9 how
-// long a tenant is silent as usual, version 10 the last hour over all tenants.
+// long a tenant is silent as usual, version 10 the last hour over all tenants, version
+// 11 the customers that failures name.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 10
+	checkpointVersion = 11
 	checkpointOldest  = 1
 )
 
@@ -346,6 +347,10 @@ func (c *coder) evidence(ev *alert.Evidence) {
 			}
 			c.floats(ev.Customers)
 		}
+	}
+	if c.version >= peopleNamed {
+		c.floats(&ev.Nameless)
+		c.bools(&ev.Estimated)
 	}
 }
 

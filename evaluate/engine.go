@@ -93,6 +93,9 @@ type Output struct {
 	Shadow        []alert.Alert // the same of the rules in shadow; those in force too, where both have the very same rule
 	Contributions []Contribution
 	Blind         []BlindChange
+	// Thinned is in how many cells and hours more customers failed than are told apart
+	// one by one, newly: their number is an estimate from there on.
+	Thinned int
 }
 
 // Contribution is what one tenant's closed step says about one slice of a
@@ -154,9 +157,11 @@ type SLIStatus struct {
 	// Beside is what the other source says of the same events; nil when nothing.
 	Beside *BesideStatus `json:"beside,omitempty"`
 	// CannotJudge says why the SLI's ratio is no evidence; empty when it is.
-	CannotJudge string        `json:"cannot_judge,omitempty"`
-	Slices      []SliceStatus `json:"slices"`
-	Shadow      []SliceStatus `json:"shadow"` // of the rules that are in shadow only
+	CannotJudge string `json:"cannot_judge,omitempty"`
+	// Customers is what is known of who fails; nil where nothing says it.
+	Customers *CustomersStatus `json:"customers,omitempty"`
+	Slices    []SliceStatus    `json:"slices"`
+	Shadow    []SliceStatus    `json:"shadow"` // of the rules that are in shadow only
 }
 
 // SliceStatus is one rule's view of one slice.

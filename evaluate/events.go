@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -25,10 +26,13 @@ const (
 )
 
 // Event is N events of one series that ended at T (unix ms). Weight is how many
-// they stand for where most were not kept; 0 means N.
+// they stand for where most were not kept; 0 means N. Of failures, Named of N say that
+// they are of Customers, which is not kept.
 type Event struct {
 	T         int64
 	N, Weight float64
+	Named     float64
+	Customers *crowd.Crowd
 }
 
 // source is who sends a tenant's events, and when it was heard.
@@ -163,6 +167,9 @@ func (ts *tenantState) happened(s *series, from string, ev Event, received int64
 		late := u.m.spread(u, ev.N, ev.T, ev.T+1)
 		if i == 0 {
 			ts.lateEvents += late
+		}
+		if u.names {
+			ts.failed(u, ev.N, min(ev.Named, ev.N), ev.Customers, ev.T, late > 0)
 		}
 		if !u.whole() {
 			continue

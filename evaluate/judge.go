@@ -210,7 +210,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		}
 		if w.raised == nil && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
 			if c.people != nil {
-				c.people.before = c.people.total
+				c.people.begin()
 			}
 			continue
 		}
@@ -226,7 +226,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		m.lasts(r, ci, w, s, &d, ts.acceptedBy(m, standing{r, c, w}, s.End))
 		w.follow(&d, s.End)
 		if d.Onset == 0 && c.people != nil {
-			c.people.before = c.people.total
+			c.people.begin()
 		}
 		if d.Changed && d.Firing && !w.trial {
 			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })

@@ -15,7 +15,8 @@ const asMuch = 0.7
 // drain hands out the alerts, and those of the shadow.
 func (ts *tenantState) drain(out *Output) {
 	out.Alerts, out.Shadow = append(out.Alerts, ordered(ts.alerts)...), append(out.Shadow, ordered(ts.shadow)...)
-	ts.alerts, ts.shadow = nil, nil
+	out.Thinned += ts.thinned
+	ts.alerts, ts.shadow, ts.thinned = nil, nil, 0
 }
 
 // ordered puts alerts in the order of time. Of what fires at the same moment the

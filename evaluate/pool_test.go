@@ -18,8 +18,8 @@ import (
 
 var alpha = sli.Slice{{Label: "acquirer", Value: "alpha"}}
 
-// crowd is many small tenants that share an acquirer.
-type crowd struct {
+// tenantry is many small tenants that share an acquirer.
+type tenantry struct {
 	rng     *rand.Rand
 	p       *Pool
 	tps     []float64
@@ -31,8 +31,8 @@ type crowd struct {
 	sent    []Contribution
 }
 
-func newCrowd(seed uint64, tps ...float64) *crowd {
-	c := &crowd{rng: rand.New(rand.NewPCG(seed, 4)), tps: tps, now: epoch, fail: func(int) float64 { return .01 }, sending: make([]bool, len(tps))}
+func newCrowd(seed uint64, tps ...float64) *tenantry {
+	c := &tenantry{rng: rand.New(rand.NewPCG(seed, 4)), tps: tps, now: epoch, fail: func(int) float64 { return .01 }, sending: make([]bool, len(tps))}
 	c.p = newPool()
 	return c
 }
@@ -43,7 +43,7 @@ func newPool() *Pool {
 	return p
 }
 
-func (c *crowd) run(d time.Duration) *crowd {
+func (c *tenantry) run(d time.Duration) *tenantry {
 	for end := c.now.Add(d); c.now.Before(end); {
 		start := c.now
 		c.now = c.now.Add(15 * time.Second)

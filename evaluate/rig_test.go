@@ -59,6 +59,7 @@ func (r *rig) advance(now time.Time) {
 	r.out.Contributions = append(r.out.Contributions, out.Contributions...)
 	r.out.Shadow = append(r.out.Shadow, out.Shadow...)
 	r.out.Blind = append(r.out.Blind, out.Blind...)
+	r.out.Thinned += out.Thinned
 }
 
 // at moves to seconds after the epoch, as the receipt of a record does.

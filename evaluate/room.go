@@ -25,6 +25,9 @@ func (ts *tenantState) sweep() {
 	ts.swept = ts.newest
 	oldest := ts.newest - ts.o.Remember.Milliseconds()
 	ts.drop(func(s *series) bool { return s.lastAt() < oldest })
+	for _, m := range ts.meters {
+		m.forgetPeople(ts.newest)
+	}
 }
 
 // makeRoom forgets the series that has been away longest, at most once a minute

@@ -129,7 +129,7 @@ func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.E
 	}
 	if x := g.c.people; g.r.Kind.Ratio() && x.informs(m.lastClose-m.length, ts.o.LiveFor.Milliseconds()) {
 		n := x.total - x.before
-		ev.Customers = &n
+		ev.Customers, ev.Nameless, ev.Estimated = &n, x.anonymous-x.unnamed, x.estimated()
 	}
 	if g.r.Kind == rule.Latency {
 		ev.Over = g.c.latency.edge()

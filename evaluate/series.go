@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/tocsin-alerting/tocsin/detect/crowd"
 )
 
 // longestGap is how many scrape intervals an increment may span and still be
@@ -40,9 +42,11 @@ type series struct {
 type use struct {
 	m     *meter
 	bad   bool
-	who   bool  // it counts customers who fail, and no events
-	cells []int // total first
-	lane  int   // of these cells; not of a histogram's bucket
+	who   bool         // it counts customers who fail, and no events
+	names bool         // its events fail, and say whose they are
+	whose *crowd.Crowd // all of them, where its labels say it
+	cells []int        // total first
+	lane  int          // of these cells; not of a histogram's bucket
 
 	// Of a histogram's bucket:
 	s     *series
@@ -251,6 +255,10 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 		late := u.m.spread(u, inc, from, to)
 		if i == 0 {
 			ts.lateEvents += late
+		}
+		if u.names && inc > 0 {
+			named := inc * float64(len(u.whose.Marks()))
+			ts.failed(u, inc, named, u.whose, to, late >= inc)
 		}
 	}
 }

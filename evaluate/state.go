@@ -58,6 +58,7 @@ type tenantState struct {
 	lateEvents, gapEvents       float64
 	unmatched                   unmatched // in this life
 	rivalSamples                int64
+	thinned                     int // cells and hours in which more customers failed than are told apart, not said yet
 	resend, dirty               bool
 	due                         int64
 	alerts, shadow              []alert.Alert // not handed out yet
@@ -180,6 +181,7 @@ func (ts *tenantState) resolve(s *series) {
 			u.lane = m.laneFor(u.cells)
 			m.lanes[u.lane].refs++
 		}
+		u.names, u.whose = m.namesThem(u, s.ls.Get)
 		m.series = append(m.series, s)
 		m.stirred()
 		s.uses = append(s.uses, u)

@@ -55,7 +55,7 @@ func when(ms int64) *time.Time {
 }
 
 func (ts *tenantState) sliStatus(m *meter, now time.Time) SLIStatus {
-	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, Shadow: []SliceStatus{}, CannotJudge: ts.cannotJudge(m)}
+	st := SLIStatus{Environment: m.env, SLI: m.id, Name: m.spec.Name, Source: m.spec.Source, StepSeconds: float64(m.length) / 1000, Slices: []SliceStatus{}, Shadow: []SliceStatus{}, CannotJudge: ts.cannotJudge(m), Customers: m.whose()}
 	if st.Source == "" {
 		st.Source = sli.Metrics
 	}

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -52,11 +53,27 @@ const fewFailures = 100
 func who(a alert.Alert) string {
 	switch ev := a.Evidence; {
 	case ev.Customers != nil:
-		return fmt.Sprintf("; %.0f customers", *ev.Customers)
+		return "; " + customers(ev)
 	case a.Kind == rule.Errors && len(ev.Tenants) == 0 && ev.K < fewFailures:
 		return "; no customer information: judged by missing successes"
 	}
 	return ""
+}
+
+// customers says how many failed, as far as failures say whose they are.
+func customers(ev alert.Evidence) string {
+	about, s := "", "s"
+	if ev.Estimated {
+		about = "about "
+	}
+	if math.Round(*ev.Customers) == 1 {
+		s = ""
+	}
+	said := fmt.Sprintf("%s%.0f customer%s", about, *ev.Customers, s)
+	if ev.Nameless >= 1 {
+		said += fmt.Sprintf(", and %.0f failures that name nobody", ev.Nameless)
+	}
+	return said
 }
 
 // things names what is counted of a service in a slice.

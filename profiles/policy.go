@@ -71,9 +71,9 @@ type SLI struct {
 	// Histogram names a classic histogram of durations in seconds, instead of Bad and
 	// of Total's metric; Total's match still narrows it.
 	Histogram string `yaml:"histogram"`
-	// Customers counts the end customers that failed, each at most once an hour, by the
-	// labels of slices: so many failures of few customers are no fault.
-	Customers Selector `yaml:"customers"`
+	// Customers says which end customers failed: so many failures of few customers are
+	// no fault. Spans say it themselves, by spans.customer.
+	Customers Customers `yaml:"customers"`
 	// Prior is the failure ratio assumed before anything was learned.
 	Prior float64 `yaml:"prior"`
 	// Beside is the same by the other source.
@@ -86,6 +86,16 @@ type Selector struct {
 	Metric string              `yaml:"metric"`
 	Match  map[string][]string `yaml:"match"`
 	Not    map[string][]string `yaml:"not"`
+}
+
+// Customers names a counter of end customers that failed, each at most once an hour, with
+// the labels of slices; or a label of the SLI's own series that says whose they are.
+type Customers struct {
+	Metric string              `yaml:"metric"`
+	Match  map[string][]string `yaml:"match"`
+	Not    map[string][]string `yaml:"not"`
+	// Label makes a series of each customer: for few. A tenant has 2,000 series at most.
+	Label string `yaml:"label"`
 }
 
 // RuleDoc declares a rule on an SLI.
@@ -241,12 +251,7 @@ func (p *Policy) check() (faults []string) {
 
 // checkCounts checks what the SLI counts.
 func (s SLI) checkCounts(where string, fault func(string, ...any)) {
-	if c := s.Customers; c.Metric == "" && len(c.Match)+len(c.Not) > 0 {
-		fault("%s: customers.metric is missing", where)
-	}
-	if s.Customers.Metric != "" && (s.Histogram != "" || s.Customers.Metric == s.metric()) {
-		fault("%s: customers is another counter, beside one of failures", where)
-	}
+	s.checkCustomers(where, fault)
 	if s.Histogram != "" {
 		if s.Total.Metric != "" || len(s.Bad.Match)+len(s.Bad.Not) > 0 || s.Bad.Metric != "" {
 			fault("%s: histogram stands instead of total.metric and bad: leave those out", where)
@@ -286,9 +291,7 @@ func (s SLI) spec() sli.Spec {
 		src = sli.Metrics
 	}
 	spec := sli.Spec{Name: s.Name, Source: src, Metric: s.metric(), Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...), Beside: s.Beside.spec(s)}
-	if c := s.Customers; c.Metric != "" {
-		spec.Customers = &sli.Customers{Metric: c.Metric, Match: c.matches()}
-	}
+	spec.Customers = s.Customers.spec()
 	if s.Histogram != "" {
 		spec.Histogram, spec.Metric = s.Histogram, sli.Buckets(s.Histogram)
 	}

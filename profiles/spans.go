@@ -16,6 +16,10 @@ type Spans struct {
 	// that its value is taken from; the first that is present counts. No other
 	// attribute of a span is read, save those that OpenTelemetry gives a meaning.
 	Attributes map[string][]string `yaml:"attributes"`
+	// Customer lists the attributes of spans that say which end customer was served: the
+	// first that is present counts, and of it a hash that says nothing. Without it
+	// customer.id; an empty list has nobody read.
+	Customer []string `yaml:"customer"`
 }
 
 // Beside declares the same events by the other source. It is shown beside the
@@ -65,11 +69,43 @@ func (p *Policy) checkSpans() (faults []string) {
 			faults = append(faults, fmt.Sprintf("spans.attributes: every span has the label %s already", l))
 		case len(p.Spans.Attributes[l]) == 0 || slices.Contains(p.Spans.Attributes[l], ""):
 			faults = append(faults, fmt.Sprintf("spans.attributes.%s names no attribute", l))
-		case slices.Contains(p.Spans.Attributes[l], "customer.id"):
-			faults = append(faults, fmt.Sprintf("spans.attributes.%s: customer.id says who was served and is no dimension", l))
+		}
+		for _, a := range append([]string{customer}, p.SpanCustomer()...) {
+			if slices.Contains(p.Spans.Attributes[l], a) {
+				faults = append(faults, fmt.Sprintf("spans.attributes.%s: %s says who was served and is no dimension", l, a))
+				break
+			}
 		}
 	}
+	if slices.Contains(p.SpanCustomer(), "") {
+		faults = append(faults, "spans.customer names no attribute; [] has nobody read")
+	}
 	return faults
+}
+
+const customer = "customer.id" // the attribute that says who was served
+
+// SpanCustomer lists the attributes that say who was served; empty: nobody is read.
+func (p *Policy) SpanCustomer() []string {
+	if p.Spans.Customer == nil {
+		return []string{customer}
+	}
+	return p.Spans.Customer
+}
+
+// SpanFailures lists what the SLIs count of spans: whose total and bad both match a call
+// is a failure.
+func (p *Policy) SpanFailures() (out []sli.Spec) {
+	for _, s := range p.SLIs {
+		spec := s.spec()
+		if b := spec.Beside; b != nil && b.Source == sli.Spans {
+			spec = *b
+		}
+		if spec.Source == sli.Spans && spec.Histogram == "" {
+			out = append(out, spec)
+		}
+	}
+	return out
 }
 
 // checkSource checks where an SLI's counts come from.

@@ -52,7 +52,7 @@ type Spec struct {
 	// Beside counts the same events by the other source. It is shown beside this
 	// one and never added; it counts for a tenant that sends nothing by this one.
 	Beside *Spec `json:"beside,omitempty"`
-	// Customers counts who fails; nil when nobody does. It takes no part in the ID.
+	// Customers counts who fails; nil when nothing but spans does. It takes no part in the ID.
 	Customers *Customers `json:"customers,omitempty"`
 	// Histogram names a classic histogram of durations in seconds instead: Metric is
 	// then the name of its buckets, and bad are the events above an edge that is
@@ -61,17 +61,22 @@ type Spec struct {
 	Edge      float64 `json:"edge_seconds,omitempty"`
 }
 
-// Customers is a counter of end customers that failed, each at most once an hour, with
-// the labels that the SLI is cut by.
+// Customers says who fails: by a counter of end customers that failed, each at most once
+// an hour, with the labels that the SLI is cut by; or by a label of the SLI's own series.
+// Spans say it themselves.
 type Customers struct {
-	Metric string  `json:"metric"`
-	Match  []Match `json:"match"` // which of its series count
+	Metric string  `json:"metric"` // empty: Label says it
+	Match  []Match `json:"match"`  // which of its series count
+	Label  string  `json:"label,omitempty"`
 }
 
 // IsCustomers says whether a series counts the customers of the SLI.
 func (s Spec) IsCustomers(name string, get func(string) string) bool {
-	return s.Customers != nil && s.Customers.Metric == name && all(s.Customers.Match, get)
+	return s.CustomersApart() && s.Customers.Metric == name && all(s.Customers.Match, get)
 }
+
+// CustomersApart says whether a counter of its own says who fails.
+func (s Spec) CustomersApart() bool { return s.Customers != nil && s.Customers.Metric != "" }
 
 // What tocsin makes of spans: counters by service, span_name, span_kind, peer,
 // status and the policy's slices. Collector marks them, so that what a collector

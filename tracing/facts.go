@@ -1,11 +1,13 @@
 package tracing
 
 import (
+	"math"
 	"time"
 
 	"github.com/VictoriaMetrics/easyproto"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -15,6 +17,7 @@ import (
 //	1 source    2 text, repeated    3 steps, packed, in units of Step
 //	4 call, repeated: 1 tenant (text)  2 unknown  3 labels (texts, packed: name, value, …)
 //	  4 step  5 n  6 weight  7 seconds  8 buckets, packed
+//	  9 customers' marks, fixed32, packed  10 their level  11 named
 //	5 span, repeated: 1 tenant  3 labels  4 trace id  5 span id  6 parent id
 //	  7 ended at (unix ns)  8 duration (ns)  9 why  10 customer (text)
 //	6 received
@@ -54,6 +57,7 @@ func encode(b *Batch) []byte {
 		steps[i] = s / Step.Milliseconds()
 	}
 	mm.AppendInt64s(3, steps)
+	var marks []uint32
 	for i := range b.Calls {
 		c := &b.Calls[i]
 		cm := mm.AppendMessage(4)
@@ -67,6 +71,15 @@ func encode(b *Batch) []byte {
 		}
 		cm.AppendDouble(7, c.Seconds)
 		cm.AppendUint32s(8, c.Buckets)
+		if c.Named > 0 {
+			marks = marks[:0]
+			for _, m := range c.Customers.Marks() {
+				marks = append(marks, uint32(m))
+			}
+			cm.AppendFixed32s(9, marks)
+			cm.AppendUint32(10, uint32(c.Customers.Level()))
+			cm.AppendUint64(11, uint64(c.Named))
+		}
 	}
 	for i := range b.Spans {
 		s := &b.Spans[i]
@@ -202,7 +215,8 @@ func (r *reader) call(in *easyproto.FieldContext) (c Call, ok bool) {
 	if !ok {
 		return c, false
 	}
-	weighted := false
+	weighted, level := false, uint32(0)
+	var marks []uint32
 	err := r.each(msg, func(fc *easyproto.FieldContext) (ok bool) {
 		ok = true
 		switch fc.FieldNum {
@@ -228,13 +242,32 @@ func (r *reader) call(in *easyproto.FieldContext) (c Call, ok bool) {
 			c.Seconds, ok = fc.Double()
 		case 8:
 			c.Buckets, ok = fc.UnpackUint32s(nil)
+		case 9:
+			marks, ok = fc.UnpackFixed32s(nil)
+		case 10:
+			level, ok = fc.Uint32()
+		case 11:
+			var n uint64
+			n, ok = fc.Uint64()
+			c.Named = int(min(n, math.MaxInt32))
 		}
 		return ok
 	})
 	if !weighted {
 		c.Weight = float64(c.N)
 	}
+	if err == nil && c.Named > 0 {
+		c.Customers, err = people(level, marks)
+	}
 	return c, err == nil && len(c.Buckets) == Buckets
+}
+
+func people(level uint32, raw []uint32) (crowd.Crowd, error) {
+	marks := make([]crowd.Mark, len(raw))
+	for i, m := range raw {
+		marks[i] = crowd.Mark(m)
+	}
+	return crowd.New(int(level), marks)
 }
 
 func (r *reader) span(in *easyproto.FieldContext) (s Span, ok bool) {

@@ -3,15 +3,15 @@ package tracing
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"math/bits"
 	"slices"
-	"strconv"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing/otlp"
+	"github.com/tocsin-alerting/tocsin/tracing/private"
 )
 
 const (
@@ -39,7 +39,8 @@ type reducer struct {
 	keep    int // failing spans of traces whose id ends in so many zero bits
 	refused [reasons]int
 	spans   int
-	lost    int // counted without their details
+	lost    int  // counted without their details
+	nobody  bool // who is served cannot be replaced now: it is left out of this request
 	key     []byte
 	parts   parts
 	steps   map[int64]struct{}
@@ -69,6 +70,8 @@ type counted struct {
 	buckets [Buckets]uint32
 	slowest found
 	first   found
+	crowd   crowd.Crowd // of those whose calls failed
+	named   int
 }
 
 // found is a span that may be remembered.
@@ -80,7 +83,8 @@ type found struct {
 	end      uint64
 	took     time.Duration
 	why      Why
-	customer string
+	named    bool // customer is said
+	customer private.Alias
 }
 
 func newReducer(d *Door, l *layout) *reducer {
@@ -98,7 +102,7 @@ func (r *reducer) begin(adm samples.Admission, at time.Time) {
 	clear(r.index)
 	clear(r.steps)
 	r.calls, r.failing, r.keep, r.spans, r.lost = r.calls[:0], r.failing[:0], 0, 0, 0
-	r.refused = [reasons]int{}
+	r.refused, r.nobody = [reasons]int{}, false
 }
 
 // span takes one span.
@@ -128,7 +132,7 @@ func (r *reducer) span(s *otlp.Span) {
 	if kind == KindInternal && !s.Failed {
 		return
 	}
-	st := r.stream(s, v, kind)
+	st, fails := r.stream(s, v, kind)
 	took := time.Duration(0)
 	if s.Start != 0 && s.Start < s.End {
 		took = time.Duration(s.End - s.Start)
@@ -137,11 +141,14 @@ func (r *reducer) span(s *otlp.Span) {
 	copy(f.trace[:], s.TraceID)
 	copy(f.span[:], s.SpanID)
 	copy(f.parent[:], s.ParentID)
+	if fails = fails && !v.unknown; fails || s.Failed && !v.unknown {
+		f.customer, f.named = r.served(s, v.id)
+	}
 	if s.Failed && !v.unknown {
-		r.fail(f, s)
+		r.fail(f)
 	}
 	if kind != KindInternal {
-		r.count(f, v, step, s)
+		r.count(f, v, step, s, fails)
 	}
 }
 
@@ -186,8 +193,9 @@ func (r *reducer) tenant(s *otlp.Span) *verdict {
 	return v
 }
 
-// stream finds the kind of call that the span is.
-func (r *reducer) stream(s *otlp.Span, v *verdict, kind string) *stream {
+// stream finds the kind of call that the span is, and whether it is a failure to the
+// policy.
+func (r *reducer) stream(s *otlp.Span, v *verdict, kind string) (st *stream, fails bool) {
 	p := &r.parts
 	p.kind, p.status, p.name = kind, StatusOK, s.Name
 	if s.Failed {
@@ -217,11 +225,11 @@ func (r *reducer) stream(s *otlp.Span, v *verdict, kind string) *stream {
 	}
 	r.key = key
 	f := r.d.streams.fingerprint(key)
-	if st := r.d.streams.find(f, r.at); st != nil {
-		if st.lossy {
+	if e, ok := r.d.streams.find(f, r.at); ok {
+		if e.st.lossy {
 			r.lost++
 		}
-		return st
+		return e.st, e.fails
 	}
 	// Take the key apart again: the values stand in it in the order of the labels.
 	rest := key[4+len(v.id)+1+len(s.Name)+1+len(kind)+len(p.status)+1:]
@@ -239,11 +247,11 @@ func (r *reducer) stream(s *otlp.Span, v *verdict, kind string) *stream {
 	for i := range p.slices {
 		p.slices[i] = part()
 	}
-	st, lost := r.d.streams.add(f, v.id, *p, r.l.slices, r.at)
-	if lost {
+	e := r.d.streams.add(f, v.id, *p, r.l, r.at)
+	if e.st.lossy {
 		r.lost++
 	}
-	return st
+	return e.st, e.fails
 }
 
 // of is the slice's value of a span: the first of its attributes that is present.
@@ -258,7 +266,7 @@ func (sl sliced) of(s *otlp.Span) otlp.Value {
 	return otlp.Value{}
 }
 
-func (r *reducer) count(f found, v *verdict, step int64, s *otlp.Span) {
+func (r *reducer) count(f found, v *verdict, step int64, s *otlp.Span, fails bool) {
 	k := callKey{f.st, step}
 	i, ok := r.index[k]
 	if !ok {
@@ -271,6 +279,10 @@ func (r *reducer) count(f found, v *verdict, step int64, s *otlp.Span) {
 	c.weight += weight(s)
 	c.seconds += f.took.Seconds()
 	c.buckets[bucketOf(f.took)]++
+	if fails && f.named {
+		c.named++
+		c.crowd.Meet(f.customer.Mark())
+	}
 	if s.Failed || v.unknown {
 		return
 	}
@@ -298,61 +310,17 @@ func bucketOf(d time.Duration) int {
 
 // fail keeps a failing span. When there are too many, whole traces are left out:
 // those whose id ends in a one, then in a one before zeros, and so on.
-func (r *reducer) fail(f found, s *otlp.Span) {
+func (r *reducer) fail(f found) {
 	tail := func(f *found) int { return bits.TrailingZeros64(binary.BigEndian.Uint64(f.trace[8:])) }
 	if tail(&f) < r.keep {
 		return
 	}
 	f.why = Failing
-	if c := s.Attributes[keyCustomer]; c.Present() && r.d.opts.Customer != nil {
-		who, err := r.d.opts.Customer(c.Append(nil), r.at)
-		if err != nil {
-			r.d.opts.Logger.Warn("who was served is left out of the traces", "error", err)
-		}
-		f.customer = who
-	}
 	r.failing = append(r.failing, f)
 	for len(r.failing) > mostFailing && r.keep < 64 {
 		r.keep++
 		r.failing = slices.DeleteFunc(r.failing, func(f found) bool { return tail(&f) < r.keep })
 	}
-}
-
-// weight is how many calls a span stands for: the inverse of the probability
-// that its trace was kept.
-func weight(s *otlp.Span) float64 {
-	if p, ok := s.Attributes[keyProbability].Float(); ok && p > 0 && p <= 1 {
-		return math.Min(1/p, mostWeight)
-	}
-	if len(s.TraceState) == 0 {
-		return 1
-	}
-	return math.Min(threshold(s.TraceState), mostWeight)
-}
-
-// threshold reads the rejection threshold of OpenTelemetry's consistent sampling
-// from a trace state: ot=th:c0 says that three in four traces were left out.
-func threshold(state []byte) float64 {
-	const all = 1 << 56
-	for len(state) > 0 {
-		var member []byte
-		member, state, _ = bytes.Cut(state, []byte(","))
-		ot, ok := bytes.CutPrefix(bytes.TrimSpace(member), []byte("ot="))
-		for ok && len(ot) > 0 {
-			var field []byte
-			field, ot, _ = bytes.Cut(ot, []byte(";"))
-			hex, ok := bytes.CutPrefix(field, []byte("th:"))
-			if !ok || len(hex) == 0 || len(hex) > 14 {
-				continue
-			}
-			n, err := strconv.ParseUint(string(hex), 16, 64)
-			if err != nil {
-				return 1
-			}
-			return all / (all - float64(n<<(4*(14-len(hex)))))
-		}
-	}
-	return 1
 }
 
 // batch is what was made of the request.
@@ -367,7 +335,7 @@ func (r *reducer) batch(source string) *Batch {
 		c := &r.calls[i]
 		own := buckets[i*len(c.buckets) : (i+1)*len(c.buckets) : (i+1)*len(c.buckets)]
 		copy(own, c.buckets[:])
-		b.Calls[i] = Call{Tenant: c.st.tenant, Unknown: c.v.unknown, Labels: c.st.labels, Step: c.step, N: c.n, Weight: c.weight, Seconds: c.seconds, Buckets: own}
+		b.Calls[i] = Call{Tenant: c.st.tenant, Unknown: c.v.unknown, Labels: c.st.labels, Step: c.step, N: c.n, Weight: c.weight, Seconds: c.seconds, Buckets: own, Customers: c.crowd, Named: c.named}
 		if c.first.st == nil || c.st.kind != KindServer && c.st.kind != KindConsumer {
 			continue
 		}
@@ -387,8 +355,12 @@ func (r *reducer) batch(source string) *Batch {
 }
 
 func (f *found) remembered() Span {
-	return Span{Tenant: f.st.tenant, Labels: f.st.labels, TraceID: f.trace, SpanID: f.span, ParentID: f.parent,
-		EndedAt: time.Unix(0, int64(f.end)).UTC(), Duration: f.took, Why: f.why, Customer: f.customer}
+	sp := Span{Tenant: f.st.tenant, Labels: f.st.labels, TraceID: f.trace, SpanID: f.span, ParentID: f.parent,
+		EndedAt: time.Unix(0, int64(f.end)).UTC(), Duration: f.took, Why: f.why}
+	if f.named {
+		sp.Customer = f.customer.Name()
+	}
+	return sp
 }
 
 // release gives the reducer back, unless one giant made it grow.

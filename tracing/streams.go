@@ -37,6 +37,12 @@ type stream struct {
 	reset   time.Time
 }
 
+// entry is a stream as a cut of the policy sees it.
+type entry struct {
+	st    *stream
+	fails bool // it counts as a failure
+}
+
 // fingerprint stands for the bytes that a stream is found by. The bytes
 // themselves are not kept: they may hold what must not be stored.
 type fingerprint [2]uint64
@@ -48,7 +54,7 @@ type streams struct {
 	seeds [2]maphash.Seed
 
 	mu     sync.RWMutex
-	known  map[fingerprint]*stream
+	known  map[fingerprint]entry
 	byName map[tenant.ID]map[string]*stream // by the labels' text
 	total  int                              // in byName
 	swept  time.Time
@@ -56,7 +62,7 @@ type streams struct {
 
 func newStreams(o Options) *streams {
 	return &streams{o: o, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		known: map[fingerprint]*stream{}, byName: map[tenant.ID]map[string]*stream{}}
+		known: map[fingerprint]entry{}, byName: map[tenant.ID]map[string]*stream{}}
 }
 
 func (s *streams) fingerprint(key []byte) fingerprint {
@@ -71,14 +77,14 @@ type parts struct {
 }
 
 // find gives the stream that was found by the fingerprint before.
-func (s *streams) find(f fingerprint, now time.Time) *stream {
+func (s *streams) find(f fingerprint, now time.Time) (e entry, ok bool) {
 	s.mu.RLock()
-	st := s.known[f]
+	e, ok = s.known[f]
 	s.mu.RUnlock()
-	if st != nil {
-		st.touch(now)
+	if ok {
+		e.st.touch(now)
 	}
-	return st
+	return e, ok
 }
 
 func (st *stream) touch(now time.Time) {
@@ -89,12 +95,12 @@ func (st *stream) touch(now time.Time) {
 
 // add makes the stream, or finds the one with the same labels after cleaning. A
 // tenant with too many loses the details: first the operation, then the rest.
-func (s *streams) add(f fingerprint, id tenant.ID, p parts, cut []sliced, now time.Time) (st *stream, overflow bool) {
+func (s *streams) add(f fingerprint, id tenant.ID, p parts, l *layout, now time.Time) entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
 	if s.total >= mostStreams || len(s.known) >= 4*mostStreams { // it is a cache: made again as needed
-		s.known, s.byName, s.total = map[fingerprint]*stream{}, map[tenant.ID]map[string]*stream{}, 0
+		s.known, s.byName, s.total = map[fingerprint]entry{}, map[tenant.ID]map[string]*stream{}, 0
 	}
 	own := s.byName[id]
 	if own == nil {
@@ -114,9 +120,9 @@ func (s *streams) add(f fingerprint, id tenant.ID, p parts, cut []sliced, now ti
 		case 3:
 			v.service = Overflow
 		}
-		ls := s.labels(id, v, cut)
+		ls := s.labels(id, v, l.slices)
 		text := ls.String()
-		st = own[text]
+		st := own[text]
 		// What has lost its details is bounded by services, kinds and statuses; each
 		// loss has as much room again.
 		if st == nil && len(own) < (detail+1)*s.o.MaxStreams || st == nil && detail == 3 {
@@ -126,8 +132,9 @@ func (s *streams) add(f fingerprint, id tenant.ID, p parts, cut []sliced, now ti
 		}
 		if st != nil {
 			st.touch(now)
-			s.known[f] = st
-			return st, detail > 0
+			e := entry{st, p.kind != KindInternal && l.fails(st.labels)}
+			s.known[f] = e
+			return e
 		}
 	}
 }
@@ -139,8 +146,8 @@ func (s *streams) sweep(now time.Time) {
 	}
 	s.swept = now
 	oldest := now.Add(-idleStream).Unix()
-	for f, st := range s.known {
-		if st.used.Load() < oldest {
+	for f, e := range s.known {
+		if e.st.used.Load() < oldest {
 			delete(s.known, f)
 		}
 	}

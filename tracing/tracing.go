@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -90,6 +91,10 @@ type Call struct {
 	Weight  float64       // calls they stand for, where spans were sampled; else N
 	Seconds float64       // durations added up
 	Buckets []uint32      // spans by duration: up to each of Edges, and longer
+	// Customers are those whose calls failed, where the policy has the call be a
+	// failure, and Named is how many of N say whose they are.
+	Customers crowd.Crowd
+	Named     int
 }
 
 // Span is one that a trace is remembered by.
@@ -154,13 +159,24 @@ type Slice struct {
 	Attributes []string
 }
 
+// Cut is how spans are cut, and what is read of whom they served.
+type Cut struct {
+	Slices []Slice
+	// Customer lists the attributes of a span that say who was served: the first that
+	// is present. Empty: it is not read.
+	Customer []string
+	// Fails says, of the labels of a call, whether the policy counts it as a failure:
+	// customers of those are counted. nil: of none.
+	Fails func(labels.Labels) bool
+}
+
 // Options of a Door. Journal is needed; everything else has a default.
 type Options struct {
 	Journal    Journal
-	Known      func(tenant.ID) bool                             // whether somebody onboarded the tenant; default: everybody is known
-	Stranger   func(id tenant.ID, spans int, at time.Time)      // told of tenants that nobody onboarded
-	Customer   func(value []byte, at time.Time) (string, error) // replaces who was served; nil: it is dropped
-	Slices     []Slice
+	Known      func(tenant.ID) bool                        // whether somebody onboarded the tenant; default: everybody is known
+	Stranger   func(id tenant.ID, spans int, at time.Time) // told of tenants that nobody onboarded
+	Alias      Alias                                       // nil: who was served is dropped
+	Cut        Cut
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -227,13 +243,13 @@ func New(o Options) (*Door, error) {
 	}
 	o = o.withDefaults()
 	d := &Door{opts: o, metrics: newMetrics(o.Registerer), streams: newStreams(o)}
-	d.SetSlices(o.Slices)
+	d.SetCut(o.Cut)
 	return d, nil
 }
 
-// SetSlices puts other slices in force, for requests from now on.
-func (d *Door) SetSlices(s []Slice) {
-	l := newLayout(d.opts, s)
+// SetCut puts another cut in force, for requests from now on.
+func (d *Door) SetCut(c Cut) {
+	l := newLayout(d.opts, c)
 	l.number = d.layouts.Add(1)
 	l.reducers.New = func() any { return newReducer(d, l) }
 	d.layout.Store(l)
@@ -249,7 +265,6 @@ const (
 	keyAddress
 	keyAddressOld
 	keyProbability
-	keyCustomer
 	fixedKeys
 )
 
@@ -259,6 +274,8 @@ type layout struct {
 	number   uint32 // no two have the same: equal values stand for other labels in each
 	keys     []string
 	slices   []sliced
+	customer []int // places of who was served, in keys
+	fails    func(labels.Labels) bool
 	reducers sync.Pool
 }
 
@@ -267,29 +284,42 @@ type sliced struct {
 	places []int // in keys
 }
 
-func newLayout(o Options, cut []Slice) *layout {
-	l := &layout{keys: []string{o.TenantAttribute, "service.name", "deployment.environment.name", "deployment.environment",
-		"peer.service", "server.address", "net.peer.name", "sampling.probability", "customer.id"}}
+// place is where an attribute stands in the keys.
+func (l *layout) place(attribute string) int {
+	i := slices.Index(l.keys, attribute)
+	if i < 0 {
+		l.keys = append(l.keys, attribute)
+		i = len(l.keys) - 1
+	}
+	return i
+}
+
+func newLayout(o Options, cut Cut) *layout {
+	l := &layout{fails: cut.Fails, keys: []string{o.TenantAttribute, "service.name", "deployment.environment.name", "deployment.environment",
+		"peer.service", "server.address", "net.peer.name", "sampling.probability"}}
+	if l.fails == nil {
+		l.fails = func(labels.Labels) bool { return false }
+	}
 	taken := map[string]bool{o.TenantLabel: true, o.EnvironmentLabel: true, LabelService: true, LabelSpanName: true, LabelSpanKind: true,
 		LabelPeer: true, LabelStatus: true, LabelCollector: true, labels.MetricName: true, labels.BucketLabel: true}
-	for _, s := range cut {
+	for _, s := range cut.Slices {
 		if taken[s.Label] {
 			continue
 		}
 		taken[s.Label] = true
 		at := sliced{label: s.Label}
 		for _, a := range s.Attributes {
-			if a == "customer.id" {
+			if a == DefaultCustomer || slices.Contains(cut.Customer, a) {
 				continue // who was served is no dimension
 			}
-			i := slices.Index(l.keys, a)
-			if i < 0 {
-				l.keys = append(l.keys, a)
-				i = len(l.keys) - 1
-			}
-			at.places = append(at.places, i)
+			at.places = append(at.places, l.place(a))
 		}
 		l.slices = append(l.slices, at)
+	}
+	if o.Alias != nil {
+		for _, a := range cut.Customer {
+			l.customer = append(l.customer, l.place(a))
+		}
 	}
 	return l
 }

@@ -88,6 +88,7 @@ func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
 	h.raiseAll(tx, out.Alerts)
 	h.tryAll(tx, out.Alerts, out.Shadow)
 	h.contribute(out.Contributions)
+	h.s.Metrics.Thinned.Add(float64(out.Thinned))
 	for _, b := range out.Blind {
 		h.countBlind(b.Tenant, b.Blind)
 		kind, why := "tenant.seeing", fmt.Sprintf("samples of %s arrive again; none came since %s", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))

@@ -195,6 +195,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.sourceAlive(in)
 	case inputPolicyRead:
 		return h.policyRead(tx, in)
+	case inputCustomerKey:
+		return h.takeCustomerKey(tx, in)
 	case inputPolicyPage:
 		return h.paged(tx, in)
 	case inputReview:

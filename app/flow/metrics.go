@@ -14,6 +14,7 @@ type Metrics struct {
 	PageSeconds prometheus.Histogram   // from onset to sent
 	Blind       prometheus.Gauge
 	Awaited     prometheus.Gauge     // promotions that only a person can decide about
+	Thinned     prometheus.Counter   // cells and hours in which customers are not told apart one by one
 	Evaluation  prometheus.Histogram // of one partition, real time
 	Waiting     *waiting             // deliveries that are not over
 }
@@ -28,11 +29,12 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 		PageSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_page_delay_seconds", Help: "From the fault's onset until the page was sent.", Buckets: []float64{15, 30, 45, 60, 90, 120, 300, 600, 1800, 3600}}),
 		Blind:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_flow_blind_tenants", Help: "Tenants whose samples stopped arriving."}),
 		Awaited:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_flow_promotions_awaited", Help: "Tenants whose proposed profile waits for a person."}),
+		Thinned:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_flow_customers_estimated_total", Help: "Slices and hours in which more customers failed than are told apart one by one: their number is an estimate."}),
 		Evaluation: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_evaluation_duration_seconds", Help: "Closing the steps that are over in one partition, per batch and tick.",
 			Buckets: []float64{.00001, .0001, .001, .01, .1, 1, 10}}),
 		Waiting: newWaiting(now),
 	}
-	r.MustRegister(m.Alerts, m.Incidents, m.Deliveries, m.PageSeconds, m.Blind, m.Awaited, m.Evaluation, m.Waiting)
+	r.MustRegister(m.Alerts, m.Incidents, m.Deliveries, m.PageSeconds, m.Blind, m.Awaited, m.Thinned, m.Evaluation, m.Waiting)
 	for _, s := range []string{"firing", "resolved"} {
 		m.Alerts.WithLabelValues(s)
 	}

@@ -49,7 +49,7 @@ func (h *Handler) newCalls(id tenant.ID, received time.Time) bool {
 
 func (h *Handler) addCall(b *tracing.Batch, c *tracing.Call) {
 	event := func(ls labels.Labels, n float64) {
-		h.events[0] = evaluate.Event{T: c.Step, N: n, Weight: n * c.Weight / float64(max(c.N, 1))}
+		h.events[0] = evaluate.Event{T: c.Step, N: n, Weight: n * c.Weight / float64(max(c.N, 1)), Named: float64(c.Named), Customers: &c.Customers}
 		h.engine.AddEvents(b.ReceivedAt, c.Tenant, b.Source, ls, h.events[:])
 	}
 	event(c.Labels, float64(c.N))

@@ -349,5 +349,8 @@ func (in Input) warnings() []string {
 	}) {
 		out = append(out, "spans are cut by other labels: what is counted of them learns anew")
 	}
+	if !slices.Equal(in.Before.SpanCustomer(), in.After.SpanCustomer()) {
+		out = append(out, "spans say by other attributes which end customer was served")
+	}
 	return out
 }

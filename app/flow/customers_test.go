@@ -1,0 +1,49 @@
+package flow_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/app/flow"
+)
+
+// Two replicas that ask at the same moment name customers by the same key, have the next
+// day's before it begins, and nobody has it any more when it is over.
+func TestReplicasAgreeOnTheKeyOfTheDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.only = []string{"customers"}
+		l := w.begin(t)
+		made := 0
+		ask := func() map[string][]byte {
+			t.Helper()
+			known, err := flow.CustomerKeys(t.Context(), w.store, time.Now(), func() []byte { made++; return []byte{byte(made)} })
+			require.NoError(t, err)
+			return known
+		}
+		today := time.Now().UTC().Format(time.DateOnly)
+		require.Empty(t, ask())
+		require.Empty(t, ask(), "the other replica offers one too")
+		after(time.Second)
+		require.Equal(t, map[string][]byte{today: {1}}, ask(), "the first is it")
+
+		midnight := time.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+		after(midnight.Sub(time.Now()) - 30*time.Minute)
+		ask()
+		after(time.Second)
+		known := ask()
+		require.Len(t, known, 2)
+		tomorrow := known[midnight.Format(time.DateOnly)]
+		require.NotEmpty(t, tomorrow)
+		require.NotEqual(t, known[today], tomorrow)
+
+		after(31 * time.Minute)
+		ask()
+		after(time.Second)
+		require.Equal(t, map[string][]byte{midnight.Format(time.DateOnly): tomorrow}, ask())
+		l.end()
+	})
+}
