@@ -32,10 +32,12 @@ type Pool struct {
 	environment string
 	service     string
 	rules       []*ruleState
-	streams     []*stream // sorted by rule and slice
+	streams     []*stream             // sorted by rule and slice
+	found       map[streamKey]*stream // of streams, those that were looked for
 	now         int64
 	alerts      []alert.Alert
 	factors     []Factor // not handed out yet
+	spare       []bucket // closed: their buffers are used again
 }
 
 // stream is one rule's view of one slice over all tenants.
@@ -52,6 +54,7 @@ type stream struct {
 	given  map[tenant.ID]share
 	own    map[tenant.ID]fading // failures beyond its usual, of each tenant
 	excess fading               // and of all
+	fades  [2]float64           // how much is left after so many ms; derived
 	volume float64              // events, fading
 	rate   float64              // events a minute while nothing is suspected
 	flows  flows
@@ -62,6 +65,12 @@ type stream struct {
 // differ says that tenants are judged by different edges.
 const differ = -1
 
+// streamKey is what a contribution is looked up by.
+type streamKey struct {
+	rule string
+	dim  sli.Dim
+}
+
 // bucket is one step of a stream.
 type bucket struct {
 	start, end, first int64 // first: when its first contribution came
@@ -70,9 +79,34 @@ type bucket struct {
 	largest           tenant.ID
 	scale             float64 // of the largest one's counts; both set by pooled
 	parts             map[tenant.ID]part
+
+	// What list says; derived.
+	ids    []tenant.ID
+	listed []part
+	sorted bool
 }
 
 type part struct{ n, k, expected float64 }
+
+// list gives who contributed what, by tenant. It is made once, when nothing is added any
+// more.
+func (b *bucket) list() ([]tenant.ID, []part) {
+	if len(b.listed) != len(b.parts) {
+		if len(b.ids) != len(b.parts) { // it was read from a checkpoint
+			b.ids = slices.AppendSeq(b.ids[:0], maps.Keys(b.parts))
+			b.sorted = false
+		}
+		if !b.sorted {
+			slices.Sort(b.ids)
+			b.sorted = true
+		}
+		b.listed = b.listed[:0]
+		for _, id := range b.ids {
+			b.listed = append(b.listed, b.parts[id])
+		}
+	}
+	return b.ids, b.listed
+}
 
 type share struct{ n, k, excess float64 }
 
@@ -92,6 +126,7 @@ func (p *Pool) SetRules(rules []rule.Rule) {
 			p.rules = append(p.rules, &ruleState{Rule: r})
 		}
 	}
+	p.found = nil
 	p.streams = slices.DeleteFunc(p.streams, func(s *stream) bool {
 		if p.rule(s.rule) != nil {
 			return false
@@ -144,7 +179,7 @@ func (p *Pool) Contribute(c Contribution) {
 	}
 	i, found := slices.BinarySearchFunc(s.open, end, func(b bucket, end int64) int { return cmp.Compare(b.end, end) })
 	if !found {
-		s.open = slices.Insert(s.open, i, bucket{start: start, end: end, first: p.now, parts: map[tenant.ID]part{}})
+		s.open = slices.Insert(s.open, i, p.bucket(start, end))
 	}
 	b := &s.open[i]
 	b.start, b.live = min(b.start, start), b.live || c.Live
@@ -155,12 +190,37 @@ func (p *Pool) Contribute(c Contribution) {
 	b.add(c.Tenant, part{c.Step.N, math.Min(c.Step.K, c.Step.N), c.Step.N * c.Usual})
 }
 
+// bucket is an empty one.
+func (p *Pool) bucket(start, end int64) bucket {
+	b := bucket{parts: map[tenant.ID]part{}}
+	if n := len(p.spare); n > 0 {
+		b, p.spare = p.spare[n-1], p.spare[:n-1]
+	}
+	b.start, b.end, b.first, b.sorted = start, end, p.now, true
+	return b
+}
+
+// reuse keeps the buffers of a bucket that is over.
+func (p *Pool) reuse(b *bucket) {
+	clear(b.parts)
+	p.spare = append(p.spare, bucket{parts: b.parts, ids: b.ids[:0], listed: b.listed[:0]})
+}
+
 func (b *bucket) add(id tenant.ID, v part) {
-	old := b.parts[id]
+	old, known := b.parts[id]
 	b.parts[id] = part{old.n + v.n, old.k + v.k, old.expected + v.expected}
+	b.listed = b.listed[:0]
+	if !known && len(b.ids) == len(b.parts)-1 {
+		b.sorted = b.sorted && (len(b.ids) == 0 || b.ids[len(b.ids)-1] < id)
+		b.ids = append(b.ids, id)
+	}
 }
 
 func (p *Pool) stream(name string, slice sli.Slice) *stream {
+	key := streamKey{name, slice[0]}
+	if s := p.found[key]; s != nil {
+		return s
+	}
 	order := func(s *stream, key string) int {
 		return cmp.Or(cmp.Compare(s.rule, name), cmp.Compare(s.slice.Key(), key))
 	}
@@ -168,6 +228,10 @@ func (p *Pool) stream(name string, slice sli.Slice) *stream {
 	if !found {
 		p.streams = slices.Insert(p.streams, i, newStream(name, slice))
 	}
+	if p.found == nil {
+		p.found = map[streamKey]*stream{}
+	}
+	p.found[key] = p.streams[i]
 	return p.streams[i]
 }
 
@@ -184,7 +248,9 @@ func (p *Pool) Advance(now time.Time) []alert.Alert {
 		for len(s.open) > 0 && (s.complete(s.open[0].end) || p.now >= s.open[0].first+p.o.Close.Milliseconds()) {
 			b := s.open[0]
 			s.open = slices.Delete(s.open, 0, 1)
-			p.close(s, b)
+			if !p.close(s, &b) {
+				p.reuse(&b)
+			}
 		}
 	}
 	out := ordered(p.alerts)
@@ -201,45 +267,68 @@ func (s *stream) complete(end int64) bool {
 	return len(s.active) > 0
 }
 
-// close judges a step, together with what was too thin before it.
-func (p *Pool) close(s *stream, b bucket) {
+// close judges a step, together with what was too thin before it. kept says that it is too
+// thin itself.
+func (p *Pool) close(s *stream, b *bucket) (kept bool) {
 	r := p.rule(s.rule)
 	flowing := r.Kind == rule.Traffic
-	clear(s.active)
-	for id, v := range b.parts {
-		if v.n > 0 || flowing && v.expected > 0 {
-			s.active[id] = true
-		}
-	}
+	ids, parts := b.list()
+	s.follows(ids, parts, flowing)
 	// The volume counts whether or not there are tenants enough to judge: it is what
 	// the share of other slices is measured by.
 	s.volume *= math.Exp(-float64(max(0, b.end-s.closed)) / volumeFades)
-	for _, id := range slices.Sorted(maps.Keys(b.parts)) {
+	for _, v := range parts {
 		if flowing { // what is lost has its share too
-			s.volume += b.parts[id].expected
+			s.volume += v.expected
 			continue
 		}
-		s.volume += b.parts[id].n
+		s.volume += v.n
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.carry.parts)) {
-		b.add(id, s.carry.parts[id])
-		b.start = min(b.start, s.carry.start)
+	if s.carry.parts != nil {
+		ids, parts := s.carry.list()
+		for i, id := range ids {
+			b.add(id, parts[i])
+			b.start = min(b.start, s.carry.start)
+		}
+		p.reuse(&s.carry)
+		s.carry = bucket{}
 	}
-	s.carry = bucket{}
 	if flowing {
 		s.closed = b.end
 		p.sweep(s)
-		p.judgeFlow(r, s, b)
-		return
+		p.judgeFlow(r, s, *b)
+		return false
 	}
-	step, thin := s.pooled(&b, p.o.MinTenants)
+	step, thin := s.pooled(b, p.o.MinTenants)
 	s.closed = b.end
 	p.sweep(s)
 	if thin && b.end-b.start < longestCarry {
-		s.carry = b
+		s.carry = *b
+		return true
+	}
+	p.judge(s, *b, step)
+	return false
+}
+
+// follows notes who had events, and is waited for in the next step.
+func (s *stream) follows(ids []tenant.ID, parts []part, flowing bool) {
+	active, same := 0, true
+	has := func(v part) bool { return v.n > 0 || flowing && v.expected > 0 }
+	for i, v := range parts {
+		if has(v) {
+			active++
+			same = same && s.active[ids[i]]
+		}
+	}
+	if same && active == len(s.active) {
 		return
 	}
-	p.judge(s, b, step)
+	clear(s.active)
+	for i, v := range parts {
+		if has(v) {
+			s.active[ids[i]] = true
+		}
+	}
 }
 
 // pooled adds the tenants up. The largest counts at most as many events as all
@@ -249,45 +338,61 @@ func (p *Pool) close(s *stream, b bucket) {
 // is no evidence, and thin is true.
 func (s *stream) pooled(b *bucket, minTenants int) (step detect.Step, thin bool) {
 	step = detect.Step{Start: b.start, End: b.end, Coverage: 1}
-	largest, tenants := tenant.ID(""), 0
-	ids := slices.Sorted(maps.Keys(b.parts))
-	for _, id := range ids {
-		if v := b.parts[id]; v.n > 0 {
+	ids, parts := b.list()
+	most, tenants := -1, 0
+	for i, v := range parts {
+		if v.n > 0 {
 			tenants++
 			step.N += v.n
-			if v.n > b.parts[largest].n {
-				largest = id
+			if most < 0 || v.n > parts[most].n {
+				most = i
 			}
 		}
 	}
 	if tenants < minTenants {
 		return detect.Step{Start: b.start, End: b.end, Coverage: 1}, true
 	}
-	scale := math.Min(1, (step.N-b.parts[largest].n)/b.parts[largest].n)
-	b.largest, b.scale = largest, scale
+	scale := math.Min(1, (step.N-parts[most].n)/parts[most].n)
+	b.largest, b.scale = ids[most], scale
 	step.N, b.expected = 0, 0
-	counted := make([]part, len(ids))
+	counted := make([]heft, len(ids))
 	s.excess.fade(b.end)
 	for i, id := range ids {
-		v := b.parts[id]
-		if id == largest {
+		v := parts[i]
+		if i == most {
 			v = part{v.n * scale, v.k * scale, v.expected * scale}
 		}
-		counted[i] = v
 		own := s.own[id]
-		own.fade(b.end)
+		if b.end > own.at {
+			own.v, own.at = own.v*s.left(b.end-own.at), b.end
+		}
 		own.v += v.k - v.expected
 		s.own[id] = own
+		counted[i] = heft{v, own.v}
 		s.excess.v += v.k - v.expected
 	}
-	for i, id := range ids {
-		v, own := counted[i], s.own[id].v
+	for i := range counted {
+		v, own := counted[i].part, counted[i].own
 		if x := v.k - v.expected; x > 0 && own > 0 {
 			v.k = v.expected + x*math.Min(1, math.Max(0, s.excess.v-own)/own)
 		}
 		step.N, step.K, b.expected = step.N+v.n, step.K+v.k, b.expected+v.expected
 	}
 	return step, false
+}
+
+// heft is what counts of a tenant, with what it failed beyond its usual lately.
+type heft struct {
+	part
+	own float64
+}
+
+// left is what is left of an excess after so many ms: nearly all tenants have the same.
+func (s *stream) left(ms int64) float64 {
+	if s.fades[0] != float64(ms) {
+		s.fades = [2]float64{float64(ms), math.Exp(-float64(ms) / excessFades)}
+	}
+	return s.fades[1]
 }
 
 func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
@@ -332,9 +437,10 @@ func (s *stream) follow(d detect.Decision, b bucket, step detect.Step) {
 		}
 		return
 	}
-	for _, id := range slices.Sorted(maps.Keys(b.parts)) {
+	ids, parts := b.list()
+	for i, id := range ids {
 		g, ok := s.given[id]
-		v := b.parts[id]
+		v := parts[i]
 		switch {
 		case !ok && len(s.given) >= knownTenants:
 		case s.w.vol != nil: // of volume k is what was expected

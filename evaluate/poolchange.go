@@ -60,11 +60,11 @@ func newTurn() turn {
 // events count as they do there. What a tenant fails beyond what is expected counts as far
 // as most others' do: two tenants' own faults are no fault of what all share.
 func (x *turn) next(p detect.Parameters, b bucket, step detect.Step) (d detect.Decision) {
-	ids := slices.Sorted(maps.Keys(b.parts))
+	ids, brought := b.list()
 	parts := make([]part, len(ids)) // as they count, with what the last hour makes one expect
 	expected, known := 0.0, 0.0
 	for i, id := range ids {
-		v, level, own := b.parts[id], x.levels[id], x.own[id]
+		v, level, own := brought[i], x.levels[id], x.own[id]
 		if id == b.largest {
 			v = part{v.n * b.scale, v.k * b.scale, v.expected * b.scale}
 		}
@@ -92,9 +92,9 @@ func (x *turn) next(p detect.Parameters, b bucket, step detect.Step) (d detect.D
 	if x.test.Suspects() {
 		return d
 	}
-	for _, id := range ids {
+	for i, id := range ids {
 		level := x.levels[id]
-		level.Observe(b.end, b.parts[id].k, b.parts[id].expected)
+		level.Observe(b.end, brought[i].k, brought[i].expected)
 		x.levels[id] = level
 	}
 	return d

@@ -62,7 +62,8 @@ func (f *fadingPair) add(at int64, n, expected float64) {
 // like all others together, and nobody's surge makes up for what others miss.
 func (b *bucket) pooledFlow(minTenants int) (n, expected float64, thin bool) {
 	largest, all, tenants := 0.0, 0.0, 0
-	for _, v := range b.parts {
+	_, parts := b.list()
+	for _, v := range parts {
 		if v.expected > 0 {
 			tenants++
 			all += v.expected
@@ -73,8 +74,7 @@ func (b *bucket) pooledFlow(minTenants int) (n, expected float64, thin bool) {
 		return 0, 0, true
 	}
 	most := all - largest
-	for _, id := range slices.Sorted(maps.Keys(b.parts)) {
-		v := b.parts[id]
+	for _, v := range parts {
 		if v.expected <= 0 {
 			continue
 		}
@@ -164,9 +164,10 @@ func (p *Pool) tellFactor(s *stream, b bucket, over bool) {
 	if s.w.firing {
 		return
 	}
-	for id, v := range b.parts {
+	ids, parts := b.list()
+	for i, id := range ids {
 		x := f.came[id]
-		x.add(b.end, v.n, v.expected)
+		x.add(b.end, parts[i].n, parts[i].expected)
 		f.came[id] = x
 	}
 	if b.end/factorEvery == f.looked/factorEvery {

@@ -79,6 +79,8 @@ type Replay struct {
 	subjects  []*subject // by id
 	pools     map[poolKey]*evaluate.Pool
 	ordered   []*evaluate.Pool // in the order they came to be
+	lastKey   poolKey          // of pools, that was asked for last
+	lastPool  *evaluate.Pool
 	chain     *chain
 	senders   senders
 	life      []event // of tenants, by time
@@ -289,6 +291,9 @@ func (r *Replay) pass(alerts []alert.Alert, told []evaluate.Contribution) {
 
 func (r *Replay) pool(c *evaluate.Contribution) *evaluate.Pool {
 	key := poolKey{c.Environment, c.Service}
+	if key == r.lastKey {
+		return r.lastPool // nearly all say the same
+	}
 	p := r.pools[key]
 	if p == nil {
 		p = evaluate.NewPool(r.o.evaluate(), c.Environment, c.Service)
@@ -297,6 +302,7 @@ func (r *Replay) pool(c *evaluate.Contribution) *evaluate.Pool {
 		r.pools[key] = p
 		r.ordered = append(r.ordered, p)
 	}
+	r.lastKey, r.lastPool = key, p
 	return p
 }
 
