@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 )
 
 type clusterCmd struct {
@@ -16,9 +17,9 @@ type clusterCmd struct {
 type clusterStatus struct{}
 
 // Run fails when a partition is served by nobody, so that scripts can wait.
-func (clusterStatus) Run(ctx context.Context, c *client) error {
+func (clusterStatus) Run(ctx context.Context, c *console.Client) error {
 	var a api.ClusterAnswer
-	if err := c.call(ctx, http.MethodGet, "/api/v1/cluster", nil, &a); err != nil {
+	if err := c.Call(ctx, http.MethodGet, "/api/v1/cluster", nil, &a); err != nil {
 		return err
 	}
 	rows := make([][]string, 0, len(a.Members))
@@ -32,7 +33,7 @@ func (clusterStatus) Run(ctx context.Context, c *client) error {
 		}
 		rows = append(rows, []string{m.ID, m.URL, state, fmt.Sprint(m.Partitions), fmt.Sprint(m.Waiting), fmt.Sprintf("%.1fs", m.LagSeconds), m.Started.Format(time.RFC3339), m.Version})
 	}
-	if err := c.print(a, []string{"MEMBER", "ADDRESS", "STATE", "PARTITIONS", "WAITING", "LAG", "STARTED", "VERSION"}, rows); err != nil {
+	if err := c.Print(a, []string{"MEMBER", "ADDRESS", "STATE", "PARTITIONS", "WAITING", "LAG", "STARTED", "VERSION"}, rows); err != nil {
 		return err
 	}
 	if a.Unserved > 0 {

@@ -14,6 +14,11 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/calling"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/replay"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/steering"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/tenancy"
 	"github.com/tocsin-alerting/tocsin/problem"
 )
 
@@ -35,34 +40,29 @@ const (
 )
 
 type cli struct {
-	Serve    serveCmd    `cmd:"" help:"Run the daemon."`
-	Status   statusCmd   `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
-	Check    checkCmd    `cmd:"" help:"Say everything that is wrong or unwise in configuration, policy and catalog."`
-	Reload   reloadCmd   `cmd:"" help:"Have the daemon read configuration, policy and catalog anew, all or nothing."`
-	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
-	Policy   policyCmd   `cmd:"" help:"Plan, roll out and take back the policy."`
-	Tenant   tenantCmd   `cmd:"" help:"Onboard tenants and look at them."`
-	Profile  profileCmd  `cmd:"" help:"Explain a tenant's profile, override it, and keep it from following."`
-	Token    tokenCmd    `cmd:"" help:"Make, list and revoke tokens."`
-	Cluster  clusterCmd  `cmd:"" help:"Look at the replicas."`
-	Accept   acceptCmd   `cmd:"" help:"Take what a firing alert shows as its tenant's new normal."`
-	Why      whyCmd      `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`
-	Backtest backtestCmd `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
-	OnCall   oncallCmd   `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`
-	Drill    drillCmd    `cmd:"" help:"Send a test page to whoever is on call and wait for the acknowledgement."`
-	Live     liveCmd     `cmd:"" help:"Page a team for real."`
-	Observe  observeCmd  `cmd:"" help:"Page a team no longer, at once; what would be sent is recorded."`
-	ITSM     itsmCmd     `cmd:"" name:"itsm" help:"Look at the ticket systems."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve    serveCmd        `cmd:"" help:"Run the daemon."`
+	Status   statusCmd       `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
+	Check    checkCmd        `cmd:"" help:"Say everything that is wrong or unwise in configuration, policy and catalog."`
+	Reload   reloadCmd       `cmd:"" help:"Have the daemon read configuration, policy and catalog anew, all or nothing."`
+	Schema   schemaCmd       `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
+	Policy   steering.Policy `cmd:"" help:"Plan, roll out and take back the policy."`
+	Tenant   tenancy.Tenant  `cmd:"" help:"Onboard tenants and look at them."`
+	Profile  tenancy.Profile `cmd:"" help:"Explain a tenant's profile, override it, and keep it from following."`
+	Token    tokenCmd        `cmd:"" help:"Make, list and revoke tokens."`
+	Cluster  clusterCmd      `cmd:"" help:"Look at the replicas."`
+	Accept   acceptCmd       `cmd:"" help:"Take what a firing alert shows as its tenant's new normal."`
+	Why      whyCmd          `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`
+	Backtest replay.Backtest `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
+	OnCall   calling.OnCall  `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`
+	Drill    calling.Drill   `cmd:"" help:"Send a test page to whoever is on call and wait for the acknowledgement."`
+	Live     calling.Live    `cmd:"" help:"Page a team for real."`
+	Observe  calling.Observe `cmd:"" help:"Page a team no longer, at once; what would be sent is recorded."`
+	ITSM     itsmCmd         `cmd:"" name:"itsm" help:"Look at the ticket systems."`
+	Version  versionCmd      `cmd:"" help:"Print the version."`
 
 	Server    string `help:"Address of the daemon." default:"http://127.0.0.1:9480" env:"TOCSIN_SERVER" placeholder:"URL"`
 	TokenFile string `help:"File that holds the token; default: admin.token of ./tocsin-data." env:"TOCSIN_TOKEN_FILE" placeholder:"FILE"`
 	Output    string `help:"Form of what is printed." enum:"table,json,jsonl" default:"table"`
-}
-
-// terminal is where a command writes.
-type terminal struct {
-	out, err io.Writer
 }
 
 // exited carries kong's wish to exit out of the parser.
@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 	}()
 	parser, err := kong.New(&c, kong.Name("tocsin"), kong.Description("Alerting and incident routing for a product of many tenants."),
 		kong.Writers(out, errOut), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(terminal{out, errOut}))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(console.Terminal{Out: out, Err: errOut}))
 	if err != nil {
 		fmt.Fprintln(errOut, "tocsin:", err)
 		return exitUsage
@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 		fmt.Fprintf(errOut, "tocsin: %v\nRun tocsin --help.\n", err)
 		return exitUsage
 	}
-	if err := kctx.Run(&client{server: c.Server, tokenFile: c.TokenFile, json: c.Output != "table", out: out}); err != nil {
+	if err := kctx.Run(&console.Client{Terminal: console.Terminal{Out: out, Err: errOut}, Server: c.Server, TokenFile: c.TokenFile, JSON: c.Output != "table"}); err != nil {
 		return report(errOut, err)
 	}
 	return exitOK
@@ -100,10 +100,10 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 // report prints an error for a person and gives the exit code.
 func report(w io.Writer, err error) int {
 	switch {
-	case errors.Is(err, errSaid):
+	case errors.Is(err, console.ErrSaid):
 		return exitFailure
-	case errors.Is(err, errChanges):
-		return exitChanges
+	case errors.Is(err, steering.ErrChanges):
+		return steering.ExitChanges
 	}
 	var p *problem.Error
 	if !errors.As(err, &p) {
@@ -117,7 +117,7 @@ func report(w io.Writer, err error) int {
 	if p.Hint != "" {
 		fmt.Fprintln(w, "  hint:", p.Hint)
 	}
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, console.ErrMisuse) {
 		return exitUsage
 	}
 	return exitFailure
@@ -125,7 +125,7 @@ func report(w io.Writer, err error) int {
 
 type versionCmd struct{}
 
-func (versionCmd) Run(t terminal) error {
-	_, err := fmt.Fprintln(t.out, "tocsin", version)
+func (versionCmd) Run(t console.Terminal) error {
+	_, err := fmt.Fprintln(t.Out, "tocsin", version)
 	return err
 }

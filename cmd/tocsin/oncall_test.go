@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/config"
 )
 
@@ -89,9 +90,9 @@ func (d daemon) press(t *testing.T) string {
 			State  string
 		}
 	}
-	c := client{server: d.url, tokenFile: filepath.Join(d.dir, "admin.token"), out: &bytes.Buffer{}}
+	c := console.Client{Server: d.url, TokenFile: filepath.Join(d.dir, "admin.token")}
 	require.Eventually(t, func() bool {
-		require.NoError(t, c.call(t.Context(), http.MethodGet, "/api/v1/pages", nil, &pages))
+		require.NoError(t, c.Call(t.Context(), http.MethodGet, "/api/v1/pages", nil, &pages))
 		return len(pages.Items) > 0 && pages.Items[len(pages.Items)-1].State == "sent"
 	}, 20*time.Second, 50*time.Millisecond, "the page is sent")
 	link := pages.Items[len(pages.Items)-1].AckURL
@@ -152,8 +153,8 @@ func TestATeamGoesLiveAfterADrill(t *testing.T) {
 	require.Contains(t, d.ok(t, "live", "quiet", "--force", "--reason", "first day"), "without a passed drill: first day")
 
 	var ledger struct{ Items []struct{ Kind string } }
-	c := client{server: d.url, tokenFile: filepath.Join(d.dir, "admin.token")}
-	require.NoError(t, c.call(t.Context(), http.MethodGet, "/api/v1/ledger?subject=team/payments", nil, &ledger))
+	c := console.Client{Server: d.url, TokenFile: filepath.Join(d.dir, "admin.token")}
+	require.NoError(t, c.Call(t.Context(), http.MethodGet, "/api/v1/ledger?subject=team/payments", nil, &ledger))
 	var kinds []string
 	for _, e := range ledger.Items {
 		kinds = append(kinds, e.Kind)

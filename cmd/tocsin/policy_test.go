@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/steering"
 	"github.com/tocsin-alerting/tocsin/profiles"
 )
 
@@ -29,7 +30,7 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 
 	next := file(t, strings.Replace(quick, "name: refund_errors\n", "name: refund_errors\n    sensitivity: quiet\n", 1))
 	out, _, code := d.run(t, "policy", "plan", "-f", next, "--exit-code")
-	require.Equal(t, exitChanges, code, "a script can ask whether anything changes")
+	require.Equal(t, steering.ExitChanges, code, "a script can ask whether anything changes")
 	require.Contains(t, out, "1 of 2 tenant(s) would have another profile, against policy revision 2")
 	require.Regexp(t, `acme +Acme Travel +500 +refund_errors: sensitivity quiet, before: balanced`, out)
 	require.Regexp(t, `bolt +5 +nothing`, out)

@@ -5,14 +5,15 @@ import (
 	"net/http"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 )
 
 type reloadCmd struct{}
 
 // Run asks the daemon to read its files anew and says what that changed.
-func (reloadCmd) Run(ctx context.Context, c *client) error {
+func (reloadCmd) Run(ctx context.Context, c *console.Client) error {
 	var a api.ReloadAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/reload", nil, &a); err != nil {
+	if err := c.Call(ctx, http.MethodPost, "/api/v1/reload", nil, &a); err != nil {
 		return err
 	}
 	rows := make([][]string, 0, len(a.Changed))
@@ -22,5 +23,5 @@ func (reloadCmd) Run(ctx context.Context, c *client) error {
 	if len(rows) == 0 {
 		rows = [][]string{{"nothing changed"}}
 	}
-	return c.print(a, []string{"CHANGED"}, rows)
+	return c.Print(a, []string{"CHANGED"}, rows)
 }

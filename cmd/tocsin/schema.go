@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/docs/schemas"
 	"github.com/tocsin-alerting/tocsin/problem"
 )
@@ -14,14 +15,14 @@ type schemaCmd struct {
 }
 
 // Run prints the schema as it is, whatever --output says: it is for a file.
-func (k schemaCmd) Run(t terminal) error {
+func (k schemaCmd) Run(t console.Terminal) error {
 	if !slices.Contains(schemas.Kinds(), k.Kind) {
-		return errUsageOf(problem.New(problem.Invalid, "there is no such kind of file").WithHint("one of %s", strings.Join(schemas.Kinds(), ", ")))
+		return console.Misused(problem.New(problem.Invalid, "there is no such kind of file").WithHint("one of %s", strings.Join(schemas.Kinds(), ", ")))
 	}
 	raw, err := schemas.Files.ReadFile(k.Kind + ".json")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(t.out, "%s", raw)
+	_, err = fmt.Fprintf(t.Out, "%s", raw)
 	return err
 }

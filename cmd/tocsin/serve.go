@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/config"
 )
 
@@ -45,15 +46,15 @@ func (s serveCmd) load() (*config.Config, error) {
 }
 
 // Run serves until the first signal, which drains; a second one cuts short.
-func (s serveCmd) Run(ctx context.Context, t terminal) error {
+func (s serveCmd) Run(ctx context.Context, t console.Terminal) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return err
 	}
 	o := &slog.HandlerOptions{Level: level}
-	var h slog.Handler = slog.NewTextHandler(t.err, o)
+	var h slog.Handler = slog.NewTextHandler(t.Err, o)
 	if s.LogFormat == "json" {
-		h = slog.NewJSONHandler(t.err, o)
+		h = slog.NewJSONHandler(t.Err, o)
 	}
 	c, err := s.load()
 	if err != nil {

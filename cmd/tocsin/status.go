@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api/health"
-	"github.com/tocsin-alerting/tocsin/app/api/tenants"
-	"github.com/tocsin-alerting/tocsin/evaluate"
-	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/tenancy"
 )
 
 type statusCmd struct {
@@ -19,15 +16,15 @@ type statusCmd struct {
 }
 
 // Run shows the daemon's health on one screen, or one tenant's.
-func (s statusCmd) Run(ctx context.Context, c *client) error {
+func (s statusCmd) Run(ctx context.Context, c *console.Client) error {
 	if s.Tenant != "" {
-		return tenantStatus{ID: s.Tenant}.Run(ctx, c)
+		return tenancy.Status{ID: s.Tenant}.Run(ctx, c)
 	}
 	var a health.StatusAnswer
-	if err := c.call(ctx, http.MethodGet, "/api/v1/status", nil, &a); err != nil {
+	if err := c.Call(ctx, http.MethodGet, "/api/v1/status", nil, &a); err != nil {
 		return err
 	}
-	return c.print(a, nil, statusRows(a, time.Now()))
+	return c.Print(a, nil, statusRows(a, time.Now()))
 }
 
 func statusRows(a health.StatusAnswer, now time.Time) [][]string {
@@ -40,7 +37,7 @@ func statusRows(a health.StatusAnswer, now time.Time) [][]string {
 	}
 	rows := [][]string{
 		{"daemon", fmt.Sprintf("version %s, %s since %s", a.Version, yes(a.Ready, "serves", "does not serve yet"), a.StartedAt.Format(time.RFC3339))},
-		{"intake", fmt.Sprintf("%.1f samples a second; %d wait for evaluation%s", a.SamplesPerSecond, a.WaitingSamples, refusedText(a.Refused))},
+		{"intake", fmt.Sprintf("%.1f samples a second; %d wait for evaluation%s", a.SamplesPerSecond, a.WaitingSamples, console.Refused(a.Refused))},
 		{"tenants", fmt.Sprintf("%d live, %d onboarding, %d paused, %d retired", t.Live, t.Onboarding, t.Paused, t.Retired)},
 		{"", fmt.Sprintf("%d blind, %d never sent, %d young, %d unknown", t.Blind, t.NeverSent, t.Young, t.Unknown)},
 		{"alerts", fmt.Sprintf("%d firing", a.Firing)},
@@ -74,18 +71,6 @@ func statusRows(a health.StatusAnswer, now time.Time) [][]string {
 	return rows
 }
 
-func refusedText(refused map[string]int64) string {
-	if len(refused) == 0 {
-		return "; nothing refused"
-	}
-	reasons := make([]string, 0, len(refused))
-	for r, n := range refused {
-		reasons = append(reasons, fmt.Sprintf("%s %d", r, n))
-	}
-	slices.Sort(reasons)
-	return "; refused since the start: " + strings.Join(reasons, ", ")
-}
-
 func size(n float64) string {
 	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
 		if n < 1024 {
@@ -94,127 +79,4 @@ func size(n float64) string {
 		n /= 1024
 	}
 	return fmt.Sprintf("%.3g TiB", n)
-}
-
-type tenantStatus struct {
-	ID string `arg:"" help:"Tenant."`
-}
-
-func (t tenantStatus) Run(ctx context.Context, c *client) error {
-	var s tenants.TenantStatus
-	if err := c.call(ctx, http.MethodGet, tenantPath(t.ID)+"/status", nil, &s); err != nil {
-		return err
-	}
-	return c.print(s, nil, tenantStatusRows(s))
-}
-
-func tenantStatusRows(s tenants.TenantStatus) [][]string {
-	last := "never"
-	if s.LastSampleAt != nil {
-		last = s.LastSampleAt.Format(time.RFC3339)
-	}
-	rows := [][]string{
-		{"state", string(s.State)},
-		{"series", fmt.Sprintf("%d match an SLI, %d of them sending", s.Series, s.SeriesLive)},
-		{"last sample", last},
-		{"blind", fmt.Sprint(s.Blind)},
-		{"sends", fmt.Sprintf("%.1f samples a second of %.0f, %d series of %d; %d samples taken%s", s.Usage.SamplesPerSecond, s.Usage.SamplesLimit,
-			s.Usage.Series, s.Usage.SeriesLimit, s.Usage.Accepted, refusedText(s.Usage.Refused))},
-		{"not judged", fmt.Sprintf("%d samples late, %d of series over the limit or not a number, %d of a second sender; %.0f events after their step had closed, %.0f over gaps", s.LateSamples, s.RefusedSamples, s.RivalSamples, s.LateEvents, s.GapEvents)},
-	}
-	if s.Young {
-		until := "24 h of samples"
-		if s.YoungUntil != nil {
-			until = s.YoungUntil.Format(time.RFC3339)
-		}
-		rows = append(rows, []string{"learning", "only hard faults fire until " + until})
-	}
-	for _, x := range s.SLIs {
-		rows = append(rows, []string{"sli " + x.Name, fmt.Sprintf("%.1f a minute by %s, steps of %gs", x.RatePerMinute, x.Source, x.StepSeconds)})
-		if b := x.Beside; b != nil && b.Counts {
-			rows = append(rows, []string{"  only compared", fmt.Sprintf("with %s, which counts: %.1f a minute", b.Source, b.RatePerMinute)})
-		} else if b != nil {
-			rows = append(rows, []string{"  beside", fmt.Sprintf("%.1f a minute by %s, %s; %.2f%% fail, here %.2f%%", b.RatePerMinute, b.Source, fewer(b.Difference), 100*b.FailureRatio, 100*x.FailureRatio)})
-		}
-		if x.CannotJudge != "" {
-			rows = append(rows, []string{"  cannot judge", x.CannotJudge})
-		}
-		if x.Customers != nil {
-			rows = append(rows, []string{"  who fails", whoFails(*x.Customers)})
-		}
-		for _, sl := range x.Slices {
-			name := sl.Slice.Key()
-			if name == "" {
-				name = "total"
-			}
-			rows = append(rows, []string{"  " + name, fmt.Sprintf("%s: %s; evidence %.1f of %.1f; %s", sl.Rule, usually(sl), sl.Score, sl.Needed, smallest(sl))})
-		}
-	}
-	if len(s.SLIsWithoutSeries) > 0 {
-		rows = append(rows, []string{"no series for", strings.Join(s.SLIsWithoutSeries, ", ")})
-	}
-	for i, u := range s.SeriesWithoutSLI {
-		name := ""
-		if i == 0 {
-			name = "no SLI for"
-		}
-		rows = append(rows, []string{name, fmt.Sprintf("%s (%d samples)", u.Metric, u.Samples)})
-	}
-	return rows
-}
-
-// whoFails says what is known of the customers that fail.
-func whoFails(c evaluate.CustomersStatus) string {
-	about := ""
-	if c.Estimated {
-		about = "about "
-	}
-	switch {
-	case c.By == "counter":
-		return "a counter says it"
-	case c.NamedShare == 0:
-		return fmt.Sprintf("by %s; nothing failed of late that says whose it is", c.By)
-	case c.NamedShare < .5:
-		return fmt.Sprintf("by %s, but only %.0f%% of failures say whose they are: missing successes tell", c.By, 100*c.NamedShare)
-	}
-	return fmt.Sprintf("by %s: %s%.0f customers this hour; %.0f%% of failures say whose they are", c.By, about, c.ThisHour, 100*c.NamedShare)
-}
-
-// fewer says a difference that is positive when the other source saw fewer events.
-func fewer(d float64) string {
-	if d < 0 {
-		return fmt.Sprintf("%.1f%% more", -100*d)
-	}
-	return fmt.Sprintf("%.1f%% fewer", 100*d)
-}
-
-// usually says what is usual in the words of the rule's kind.
-func usually(s evaluate.SliceStatus) string {
-	switch {
-	case s.Kind == rule.Traffic:
-		return fmt.Sprintf("%.3g a minute usually", s.RatePerMinute)
-	case s.Kind == rule.BurnRate:
-		return fmt.Sprintf("%.2f%% may fail", 100*s.Usual)
-	case s.Kind == rule.Latency && s.OverSeconds == nil:
-		return "no limit is learned yet"
-	case s.OverSeconds != nil:
-		return fmt.Sprintf("%.2f%% usually take over %g s", 100*s.Usual, *s.OverSeconds)
-	}
-	return fmt.Sprintf("%.2f%% usually", 100*s.Usual)
-}
-
-func smallest(s evaluate.SliceStatus) string {
-	if s.Kind == rule.Traffic {
-		if s.OutageSeenSeconds == nil {
-			return "a total loss is never seen at this volume"
-		}
-		return fmt.Sprintf("sees a total loss after %s", time.Duration(*s.OutageSeenSeconds*float64(time.Second)).Round(time.Second))
-	}
-	if s.Kind == rule.BurnRate {
-		return fmt.Sprintf("sees %.2f%% failing for an hour", 100*s.Upper)
-	}
-	if s.SmallestFault == nil {
-		return "no fault is seen within ten minutes at this volume"
-	}
-	return fmt.Sprintf("sees %.1f points more within ten minutes", 100**s.SmallestFault)
 }

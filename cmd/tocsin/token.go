@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -25,26 +26,26 @@ type tokenCreate struct {
 	Expires time.Duration `help:"How long it is good for; 0: until revoked." placeholder:"DURATION"`
 }
 
-func (t tokenCreate) Run(ctx context.Context, c *client) error {
+func (t tokenCreate) Run(ctx context.Context, c *console.Client) error {
 	in := api.TokenRequest{Name: t.Name, Role: web.Role(t.Role), Tenants: t.Tenants, Team: t.Team}
 	if t.Expires > 0 {
 		in.ExpiresAt = time.Now().Add(t.Expires).UTC().Format(time.RFC3339)
 	}
 	var a api.TokenAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/tokens", in, &a); err != nil {
+	if err := c.Call(ctx, http.MethodPost, "/api/v1/tokens", in, &a); err != nil {
 		return err
 	}
-	if c.json {
-		return c.print(a, nil, nil)
+	if c.JSON {
+		return c.Print(a, nil, nil)
 	}
-	_, err := fmt.Fprintln(c.out, a.Token) // alone on a line: scripts put it into a file
+	_, err := fmt.Fprintln(c.Out, a.Token) // alone on a line: scripts put it into a file
 	return err
 }
 
 type tokenList struct{}
 
-func (tokenList) Run(ctx context.Context, c *client) error {
-	list, err := all[web.Token](ctx, c, "/api/v1/tokens")
+func (tokenList) Run(ctx context.Context, c *console.Client) error {
+	list, err := console.All[web.Token](ctx, c, "/api/v1/tokens")
 	if err != nil {
 		return err
 	}
@@ -64,16 +65,16 @@ func (tokenList) Run(ctx context.Context, c *client) error {
 		}
 		rows[i] = []string{t.ID, t.Name, role, strings.Join(t.Tenants, ","), t.CreatedAt.Format(time.RFC3339), expires, used}
 	}
-	return c.print(list, []string{"ID", "NAME", "ROLE", "TENANTS", "CREATED", "EXPIRES", "LAST USED"}, rows)
+	return c.Print(list, []string{"ID", "NAME", "ROLE", "TENANTS", "CREATED", "EXPIRES", "LAST USED"}, rows)
 }
 
 type tokenRevoke struct {
 	ID string `arg:"" help:"Id of the token, as tocsin token list shows it."`
 }
 
-func (t tokenRevoke) Run(ctx context.Context, c *client) error {
-	if err := c.call(ctx, http.MethodDelete, "/api/v1/tokens/"+t.ID, nil, nil); err != nil {
+func (t tokenRevoke) Run(ctx context.Context, c *console.Client) error {
+	if err := c.Call(ctx, http.MethodDelete, "/api/v1/tokens/"+t.ID, nil, nil); err != nil {
 		return err
 	}
-	return c.print(map[string]string{"revoked": t.ID}, nil, [][]string{{"revoked " + t.ID}})
+	return c.Print(map[string]string{"revoked": t.ID}, nil, [][]string{{"revoked " + t.ID}})
 }

@@ -1,4 +1,4 @@
-package main
+package calling
 
 import (
 	"cmp"
@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api/duty"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/problem"
 )
 
 func teamPath(id, what string) string { return "/api/v1/teams/" + url.PathEscape(id) + "/" + what }
 
-type drillCmd struct {
+// Drill sends a test page.
+type Drill struct {
 	Team   string `help:"Team whose person on call gets the test page." placeholder:"TEAM" required:""`
 	NoWait bool   `help:"Do not wait for the acknowledgement."`
 }
@@ -23,14 +25,14 @@ type drillCmd struct {
 const drillPoll = time.Second
 
 // Run starts a drill and waits until it has passed or failed.
-func (d drillCmd) Run(ctx context.Context, c *client, t terminal) error {
+func (d Drill) Run(ctx context.Context, c *console.Client, t console.Terminal) error {
 	var at oncall.Drill
-	if err := c.call(ctx, http.MethodPost, teamPath(d.Team, "drills"), nil, &at); err != nil {
+	if err := c.Call(ctx, http.MethodPost, teamPath(d.Team, "drills"), nil, &at); err != nil {
 		return err
 	}
 	for !d.NoWait && at.State == oncall.DrillWaiting {
 		if at.Detail == "" {
-			fmt.Fprintf(t.err, "%s is called; waiting for the acknowledgement until %s\n", at.PersonName, local(at.EndsAt))
+			fmt.Fprintf(t.Err, "%s is called; waiting for the acknowledgement until %s\n", at.PersonName, local(at.EndsAt))
 			at.Detail = "waiting"
 		}
 		select {
@@ -39,12 +41,12 @@ func (d drillCmd) Run(ctx context.Context, c *client, t terminal) error {
 		case <-time.After(drillPoll):
 		}
 		said := at.Detail
-		if err := c.call(ctx, http.MethodGet, "/api/v1/drills/"+at.ID, nil, &at); err != nil {
+		if err := c.Call(ctx, http.MethodGet, "/api/v1/drills/"+at.ID, nil, &at); err != nil {
 			return err
 		}
 		at.Detail = cmp.Or(at.Detail, said)
 	}
-	if err := c.print(at, []string{"DRILL", "TEAM", "PERSON", "RESULT", "DETAIL"}, [][]string{{at.ID, string(at.Team), at.PersonName, string(at.State), at.Detail}}); err != nil {
+	if err := c.Print(at, []string{"DRILL", "TEAM", "PERSON", "RESULT", "DETAIL"}, [][]string{{at.ID, string(at.Team), at.PersonName, string(at.State), at.Detail}}); err != nil {
 		return err
 	}
 	if at.State == oncall.DrillFailed {
@@ -53,28 +55,32 @@ func (d drillCmd) Run(ctx context.Context, c *client, t terminal) error {
 	return nil
 }
 
-type liveCmd struct {
+// Live has a team paged for real.
+type Live struct {
 	Team   string `arg:"" help:"Team."`
 	Force  bool   `help:"Without a passed drill; needs a reason."`
 	Reason string `help:"Why." placeholder:"TEXT"`
 }
 
-func (l liveCmd) Run(ctx context.Context, c *client) error {
+// Run carries the command out.
+func (l Live) Run(ctx context.Context, c *console.Client) error {
 	return setMode(ctx, c, l.Team, "live", duty.ModeRequest{Force: l.Force, Reason: l.Reason})
 }
 
-type observeCmd struct {
+// Observe has a team paged no longer.
+type Observe struct {
 	Team   string `arg:"" help:"Team."`
 	Reason string `help:"Why." placeholder:"TEXT"`
 }
 
-func (o observeCmd) Run(ctx context.Context, c *client) error {
+// Run carries the command out.
+func (o Observe) Run(ctx context.Context, c *console.Client) error {
 	return setMode(ctx, c, o.Team, "observe", duty.ModeRequest{Reason: o.Reason})
 }
 
-func setMode(ctx context.Context, c *client, team, what string, in duty.ModeRequest) error {
+func setMode(ctx context.Context, c *console.Client, team, what string, in duty.ModeRequest) error {
 	var a duty.TeamAnswer
-	if err := c.call(ctx, http.MethodPost, teamPath(team, what), in, &a); err != nil {
+	if err := c.Call(ctx, http.MethodPost, teamPath(team, what), in, &a); err != nil {
 		return err
 	}
 	said := "is observed: nobody of it is paged"
@@ -85,5 +91,5 @@ func setMode(ctx context.Context, c *client, team, what string, in duty.ModeRequ
 	if a.Reason != "" {
 		rows = append(rows, []string{"because: " + a.Reason})
 	}
-	return c.print(a, nil, rows)
+	return c.Print(a, nil, rows)
 }

@@ -1,15 +1,14 @@
-package main
+package tenancy
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -27,12 +26,12 @@ type Applied struct {
 	Profile *tenants.ProfileAnswer `json:"profile,omitempty"`
 }
 
-func (t tenantApply) Run(ctx context.Context, c *client) error {
-	list, err := readTenants(t.File)
+func (t tenantApply) Run(ctx context.Context, c *console.Client) error {
+	list, err := Read(t.File)
 	if err != nil {
 		return err
 	}
-	before, err := all[tenant.Tenant](ctx, c, "/api/v1/tenants")
+	before, err := console.All[tenant.Tenant](ctx, c, "/api/v1/tenants")
 	if err != nil {
 		return err
 	}
@@ -47,7 +46,7 @@ func (t tenantApply) Run(ctx context.Context, c *client) error {
 	for _, old := range left {
 		what := "kept"
 		if t.Prune {
-			if err := c.callIf(ctx, http.MethodDelete, tenantPath(string(old.ID)), old.Revision, nil, nil); err != nil {
+			if err := c.CallIf(ctx, http.MethodDelete, tenantPath(string(old.ID)), old.Revision, nil, nil); err != nil {
 				return err
 			}
 			what = "offboarded"
@@ -64,20 +63,14 @@ func (t tenantApply) Run(ctx context.Context, c *client) error {
 			rows[i][2] = "not in the file (--prune offboards it)"
 		}
 	}
-	return c.print(done, []string{"TENANT", "RESULT", ""}, rows)
+	return c.Print(done, []string{"TENANT", "RESULT", ""}, rows)
 }
 
-// readTenants reads a YAML list of tenants; - is standard input.
-func readTenants(file string) ([]tenant.Tenant, error) {
-	var text []byte
-	var err error
-	if file == "-" {
-		text, err = io.ReadAll(os.Stdin)
-	} else {
-		text, err = os.ReadFile(file)
-	}
+// Read reads a YAML list of tenants; - is standard input.
+func Read(file string) ([]tenant.Tenant, error) {
+	text, err := console.Read(file, "the file of tenants cannot be read")
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Invalid, "the file of tenants cannot be read")
+		return nil, err
 	}
 	return tenant.ParseList(file, text, time.Now())
 }
@@ -101,7 +94,7 @@ func mustBeSure(left []tenant.Tenant) error {
 
 // applyAll writes every document; one that somebody else changes meanwhile is
 // refused and not overwritten.
-func applyAll(ctx context.Context, c *client, list, before []tenant.Tenant) ([]Applied, error) {
+func applyAll(ctx context.Context, c *console.Client, list, before []tenant.Tenant) ([]Applied, error) {
 	revisions := map[tenant.ID]int{}
 	for _, b := range before {
 		revisions[b.ID] = b.Revision
@@ -109,7 +102,7 @@ func applyAll(ctx context.Context, c *client, list, before []tenant.Tenant) ([]A
 	done := []Applied{}
 	for _, doc := range list {
 		var a tenants.TenantAnswer
-		if err := c.callIf(ctx, http.MethodPut, tenantPath(string(doc.ID)), revisions[doc.ID], request(doc), &a); err != nil {
+		if err := c.CallIf(ctx, http.MethodPut, tenantPath(string(doc.ID)), revisions[doc.ID], request(doc), &a); err != nil {
 			p := problem.From(err)
 			return nil, problem.Wrap(err, p.Kind, "tenant %s was not applied; the %d before it were", doc.ID, len(done)).WithHint("%s", p.Message+" "+p.Hint)
 		}

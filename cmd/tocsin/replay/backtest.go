@@ -1,4 +1,5 @@
-package main
+// Package replay has the backtest: recorded metrics through a policy.
+package replay
 
 import (
 	"context"
@@ -16,13 +17,16 @@ import (
 	"github.com/tocsin-alerting/tocsin/app"
 	"github.com/tocsin-alerting/tocsin/app/backtest"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/tenancy"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
 )
 
-type backtestCmd struct {
+// Backtest runs recorded metrics through a policy.
+type Backtest struct {
 	ConfigFile string    `name:"config.file" aliases:"config" placeholder:"FILE" help:"tocsin.yaml: names catalog, policy and labels; default: the built-in ones."`
 	Policy     string    `placeholder:"FILE" help:"Policy to run; default: the configuration's."`
 	Tenants    string    `required:"" placeholder:"FILE" help:"YAML list of tenants, as tenant apply reads it; onboarded_at and opt_ins count."`
@@ -37,12 +41,12 @@ type backtestCmd struct {
 
 // Run writes one line per alert to standard output; what is compared and how far
 // it is goes to standard error.
-func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error) {
+func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal) (err error) {
 	cfg, policy, cat, err := b.load()
 	if err != nil {
 		return err
 	}
-	list, err := readTenants(b.Tenants)
+	list, err := tenancy.Read(b.Tenants)
 	if err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 	if b.Picture != "" {
 		o.Course = backtest.NewCourse(policy, cfg.Labels.Tenant, from, to)
 	}
-	if o.Queries, err = ask(ctx, t.err, src, o, from, to); err != nil {
+	if o.Queries, err = ask(ctx, t.Err, src, o, from, to); err != nil {
 		return err
 	}
 	ours, err := backtest.New(o, from)
@@ -78,7 +82,7 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 		if o.Policy, err = readPolicy(b.Against); err != nil {
 			return err
 		}
-		if o.Queries, err = ask(ctx, t.err, src, o, from, to); err != nil {
+		if o.Queries, err = ask(ctx, t.Err, src, o, from, to); err != nil {
 			return err
 		}
 		other, err := backtest.New(o, from)
@@ -87,16 +91,16 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 		}
 		replays = append(replays, other)
 	}
-	bar := progress{out: t.err, began: time.Now()}
+	bar := progress{out: t.Err, began: time.Now()}
 	err = backtest.Run(ctx, src, from, to, bar.show, replays...)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	if err := printLines(c, t.out, ours.Lines()); err != nil {
+	if err := printLines(c, t.Out, ours.Lines()); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(t.err, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(t.Err, 0, 0, 2, ' ', 0)
 	pages := backtest.Pages(ours.Lines())
 	fmt.Fprintf(w, "from %s to %s: %d alerts, %d pages\n", from.Format(time.RFC3339), to.Format(time.RFC3339), len(ours.Lines()), len(pages))
 	if b.Against != "" {
@@ -118,11 +122,11 @@ func (b backtestCmd) Run(ctx context.Context, c *client, t terminal) (err error)
 		return err
 	}
 	picture.Lines = ours.Lines()
-	return b.draw(picture, t.err)
+	return b.draw(picture, t.Err)
 }
 
 // draw writes the picture in the form that the file's name says.
-func (b backtestCmd) draw(p backtest.Picture, out io.Writer) error {
+func (b Backtest) draw(p backtest.Picture, out io.Writer) error {
 	p.SVG = strings.HasSuffix(b.Picture, ".svg")
 	p.Title = "What would have rung"
 	if against := strings.Join(slices.DeleteFunc([]string{b.Against, b.Rules}, func(s string) bool { return s == "" }), ", "); against != "" {
@@ -140,7 +144,7 @@ func (b backtestCmd) draw(p backtest.Picture, out io.Writer) error {
 }
 
 // Validate checks what the flags' types do not: before hours of reading.
-func (b backtestCmd) Validate() error {
+func (b Backtest) Validate() error {
 	if b.Picture != "" && !strings.HasSuffix(b.Picture, ".png") && !strings.HasSuffix(b.Picture, ".svg") {
 		return errors.New("--picture: the file's name ends in .png or .svg")
 	}
@@ -152,7 +156,7 @@ func (b backtestCmd) Validate() error {
 	return nil
 }
 
-func (b backtestCmd) load() (*config.Config, *profiles.Policy, *catalog.Catalog, error) {
+func (b Backtest) load() (*config.Config, *profiles.Policy, *catalog.Catalog, error) {
 	cfg := config.Default()
 	if b.ConfigFile != "" {
 		var err error
@@ -178,7 +182,7 @@ func readPolicy(file string) (*profiles.Policy, error) {
 	return profiles.Parse(file, raw)
 }
 
-func (b backtestCmd) incidents() (list []backtest.Incident, err error) {
+func (b Backtest) incidents() (list []backtest.Incident, err error) {
 	if b.Incidents == "" {
 		return nil, nil
 	}
@@ -194,7 +198,7 @@ func (b backtestCmd) incidents() (list []backtest.Incident, err error) {
 	return list, err
 }
 
-func (b backtestCmd) span(ctx context.Context, src recorded.Source) (from, to time.Time, err error) {
+func (b Backtest) span(ctx context.Context, src recorded.Source) (from, to time.Time, err error) {
 	if from, to = b.From.UTC(), b.To.UTC(); from.IsZero() || to.IsZero() {
 		first, last, err := src.Span(ctx)
 		if err != nil {
@@ -227,7 +231,7 @@ func ask(ctx context.Context, out io.Writer, src recorded.Source, o backtest.Opt
 }
 
 // theirs evaluates the rule file over the same data.
-func (b backtestCmd) theirs(ctx context.Context, w io.Writer, src recorded.Source, cfg *config.Config, from, to time.Time) ([]backtest.Page, error) {
+func (b Backtest) theirs(ctx context.Context, w io.Writer, src recorded.Source, cfg *config.Config, from, to time.Time) ([]backtest.Page, error) {
 	raw, err := os.ReadFile(b.Rules)
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Invalid, "the rule file cannot be read").WithHint("check --rules")
@@ -246,8 +250,8 @@ func (b backtestCmd) theirs(ctx context.Context, w io.Writer, src recorded.Sourc
 	return rules.Pages(ctx, backtest.Evaluator(stored, cfg.Labels.Tenant), cfg.Labels.Tenant, from, to)
 }
 
-func printLines(c *client, out io.Writer, lines []backtest.Line) error {
-	if c.json {
+func printLines(c *console.Client, out io.Writer, lines []backtest.Line) error {
+	if c.JSON {
 		enc := json.NewEncoder(out)
 		for _, l := range lines {
 			if err := enc.Encode(l); err != nil {
@@ -267,7 +271,7 @@ func printLines(c *client, out io.Writer, lines []backtest.Line) error {
 		}
 		rows[i] = []string{l.StartsAt.Format(time.RFC3339), end, l.Severity, pages, fmt.Sprint(l.Incident), l.Tenant, l.Rule, l.Reason}
 	}
-	return c.print(lines, []string{"FIRED", "FOR", "SEVERITY", "PAGES", "INCIDENT", "TENANT", "RULE", "WHY"}, rows)
+	return c.Print(lines, []string{"FIRED", "FOR", "SEVERITY", "PAGES", "INCIDENT", "TENANT", "RULE", "WHY"}, rows)
 }
 
 // shown is how many pages of a kind are listed.
@@ -302,7 +306,7 @@ func verdict(w io.Writer, name string, s backtest.Score, all int) {
 	}
 }
 
-// progress draws a bar on a terminal and is silent elsewhere.
+// progress draws a bar on a console.Terminal and is silent elsewhere.
 type progress struct {
 	out   io.Writer
 	began time.Time

@@ -1,21 +1,23 @@
-package main
+// Package steering has the commands about the policy: planning, rolling out, taking back.
+package steering
 
 import (
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api/policies"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
-type policyCmd struct {
+// Policy has the commands about the policy.
+type Policy struct {
 	Plan      policyPlan      `cmd:"" help:"Say what a policy would change: for how many tenants, in which way, and for the largest by name. Nothing is stored."`
 	Apply     policyApply     `cmd:"" help:"Roll a policy out in stages, each of which is run in shadow first; --now puts it in force at once."`
 	Status    policyStatus    `cmd:"" help:"Show the newest rollout: its stages, and the pages that it would have made."`
@@ -26,14 +28,10 @@ type policyCmd struct {
 }
 
 // policyText reads a policy's text; - is standard input.
-func policyText(file string) (text []byte, err error) {
-	if file == "-" {
-		text, err = io.ReadAll(os.Stdin)
-	} else {
-		text, err = os.ReadFile(file)
-	}
+func policyText(file string) ([]byte, error) {
+	text, err := console.Read(file, "the policy's file cannot be read")
 	if err != nil {
-		return nil, errUsageOf(problem.Wrap(err, problem.Invalid, "the policy's file cannot be read"))
+		return nil, console.Misused(err)
 	}
 	return text, nil
 }
@@ -46,46 +44,46 @@ type policyApply struct {
 	Every  time.Duration `help:"How often --wait looks." default:"2s" hidden:""`
 }
 
-func (k policyApply) Run(ctx context.Context, c *client) error {
+func (k policyApply) Run(ctx context.Context, c *console.Client) error {
 	text, err := policyText(k.File)
 	if err != nil {
 		return err
 	}
 	var was policies.PolicyAnswer
-	if err := c.call(ctx, http.MethodGet, "/api/v1/policy", nil, &was); err != nil {
+	if err := c.Call(ctx, http.MethodGet, "/api/v1/policy", nil, &was); err != nil {
 		return err
 	}
 	var a policies.RolloutAnswer
-	if err := c.callIf(ctx, http.MethodPost, "/api/v1/policy", was.Number, policies.PolicyEditRequest{Policy: string(text), Reason: k.Reason, Now: k.Now}, &a); err != nil {
+	if err := c.CallIf(ctx, http.MethodPost, "/api/v1/policy", was.Number, policies.PolicyEditRequest{Policy: string(text), Reason: k.Reason, Now: k.Now}, &a); err != nil {
 		return err
 	}
 	switch {
 	case !a.Changed && (a.Rollout == nil || !a.Rollout.Open()):
-		return c.say(a, "policy revision %d is this text, and in force already", a.InForce)
+		return c.Say(a, "policy revision %d is this text, and in force already", a.InForce)
 	case k.Now:
-		return c.say(a, "policy revision %d is in force for every tenant; tocsin policy rollback takes it back", a.InForce)
+		return c.Say(a, "policy revision %d is in force for every tenant; tocsin policy rollback takes it back", a.InForce)
 	case !k.Wait:
-		return c.tell(a)
+		return tell(c, a)
 	}
 	return k.follow(ctx, c, a)
 }
 
 // follow says every change of the rollout until its end.
-func (k policyApply) follow(ctx context.Context, c *client, a policies.RolloutAnswer) error {
+func (k policyApply) follow(ctx context.Context, c *console.Client, a policies.RolloutAnswer) error {
 	tick := time.NewTicker(k.Every)
 	defer tick.Stop()
 	number, last := a.Rollout.Number, ""
 	for {
-		if why := fmt.Sprintf("%s: %s", a.Rollout.State, a.Rollout.Why); why != last && !c.json {
-			fmt.Fprintln(c.out, why)
+		if why := fmt.Sprintf("%s: %s", a.Rollout.State, a.Rollout.Why); why != last && !c.JSON {
+			fmt.Fprintln(c.Out, why)
 			last = why
 		}
 		switch s := a.Rollout.State; {
 		case a.Rollout.Number != number:
 			return problem.New(problem.Conflict, "another rollout has begun meanwhile").WithHint("tocsin policy status")
 		case s != rollout.Shadow:
-			if c.json {
-				if err := c.print(a, nil, nil); err != nil {
+			if c.JSON {
+				if err := c.Print(a, nil, nil); err != nil {
 					return err
 				}
 			}
@@ -99,7 +97,7 @@ func (k policyApply) follow(ctx context.Context, c *client, a policies.RolloutAn
 			return problem.New(problem.Unavailable, "the wait was ended; the rollout goes on").WithHint("tocsin policy status")
 		case <-tick.C:
 		}
-		if err := c.call(ctx, http.MethodGet, "/api/v1/policy/rollout", nil, &a); err != nil {
+		if err := c.Call(ctx, http.MethodGet, "/api/v1/policy/rollout", nil, &a); err != nil {
 			return err
 		}
 	}
@@ -115,30 +113,30 @@ func after(s rollout.Status) string {
 
 type policyStatus struct{}
 
-func (policyStatus) Run(ctx context.Context, c *client) error {
+func (policyStatus) Run(ctx context.Context, c *console.Client) error {
 	var a policies.RolloutAnswer
-	if err := c.call(ctx, http.MethodGet, "/api/v1/policy/rollout", nil, &a); err != nil {
+	if err := c.Call(ctx, http.MethodGet, "/api/v1/policy/rollout", nil, &a); err != nil {
 		return err
 	}
-	return c.tell(a)
+	return tell(c, a)
 }
 
 // tell shows a rollout.
-func (c *client) tell(a policies.RolloutAnswer) error {
-	if c.json {
-		return c.print(a, nil, nil)
+func tell(c *console.Client, a policies.RolloutAnswer) error {
+	if c.JSON {
+		return c.Print(a, nil, nil)
 	}
-	fmt.Fprintf(c.out, "policy revision %d is in force\n", a.InForce)
+	fmt.Fprintf(c.Out, "policy revision %d is in force\n", a.InForce)
 	r := a.Rollout
 	if r == nil {
 		return nil
 	}
-	fmt.Fprintf(c.out, "revision %d, begun %s by %s (%s): %s\n  %s\n\n", r.To, r.StartedAt.UTC().Format(time.RFC3339), r.Author, r.Reason, strings.ReplaceAll(string(r.State), "_", " "), r.Why)
+	fmt.Fprintf(c.Out, "revision %d, begun %s by %s (%s): %s\n  %s\n\n", r.To, r.StartedAt.UTC().Format(time.RFC3339), r.Author, r.Reason, strings.ReplaceAll(string(r.State), "_", " "), r.Why)
 	for _, what := range r.Untried {
-		fmt.Fprintf(c.out, "  not tried in shadow: %s\n", what)
+		fmt.Fprintf(c.Out, "  not tried in shadow: %s\n", what)
 	}
 	if len(r.Untried) > 0 {
-		fmt.Fprintln(c.out)
+		fmt.Fprintln(c.Out)
 	}
 	var rows [][]string
 	for i, s := range r.Stages {
@@ -153,7 +151,7 @@ func (c *client) tell(a policies.RolloutAnswer) error {
 			}
 		}
 	}
-	if err := c.print(nil, []string{"STAGE", "TENANTS", "EXTRA PAGES", "SAME", "ONLY THE OLD", "EXTRA TICKETS", "STATE"}, rows); err != nil || len(r.Pages) == 0 {
+	if err := c.Print(nil, []string{"STAGE", "TENANTS", "EXTRA PAGES", "SAME", "ONLY THE OLD", "EXTRA TICKETS", "STATE"}, rows); err != nil || len(r.Pages) == 0 {
 		return err
 	}
 	rows = nil
@@ -164,17 +162,8 @@ func (c *client) tell(a policies.RolloutAnswer) error {
 		}
 		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), string(p.Tenant), fmt.Sprint(p.Tenants), p.Team, p.Rule, p.Slice.Key(), why})
 	}
-	fmt.Fprintln(c.out)
-	return c.print(nil, []string{"PAGE", "AT", "TENANT", "TENANTS", "TEAM", "RULE", "SLICE", "BECAUSE"}, rows)
-}
-
-// say prints an answer for programs, or a sentence for people.
-func (c *client) say(v any, format string, args ...any) error {
-	if c.json {
-		return c.print(v, nil, nil)
-	}
-	_, err := fmt.Fprintf(c.out, format+"\n", args...)
-	return err
+	fmt.Fprintln(c.Out)
+	return c.Print(nil, []string{"PAGE", "AT", "TENANT", "TENANTS", "TEAM", "RULE", "SLICE", "BECAUSE"}, rows)
 }
 
 type policyRollback struct {
@@ -182,35 +171,35 @@ type policyRollback struct {
 	Reason string `required:"" help:"Why; it stands in the ledger." placeholder:"TEXT"`
 }
 
-func (k policyRollback) Run(ctx context.Context, c *client) error {
+func (k policyRollback) Run(ctx context.Context, c *console.Client) error {
 	var a policies.RolloutAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollback", policies.RollbackRequest{To: k.To, Reason: k.Reason}, &a); err != nil {
+	if err := c.Call(ctx, http.MethodPost, "/api/v1/policy/rollback", policies.RollbackRequest{To: k.To, Reason: k.Reason}, &a); err != nil {
 		return err
 	}
-	return c.say(a, "policy revision %d is in force for every tenant", a.InForce)
+	return c.Say(a, "policy revision %d is in force for every tenant", a.InForce)
 }
 
 type policyResume struct {
 	Reason string `required:"" help:"Why its pages are right; it stands in the ledger." placeholder:"TEXT"`
 }
 
-func (k policyResume) Run(ctx context.Context, c *client) error {
+func (k policyResume) Run(ctx context.Context, c *console.Client) error {
 	var a policies.RolloutAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/policy/rollout/resume", web.ReasonRequest{Reason: k.Reason}, &a); err != nil {
+	if err := c.Call(ctx, http.MethodPost, "/api/v1/policy/rollout/resume", web.ReasonRequest{Reason: k.Reason}, &a); err != nil {
 		return err
 	}
-	return c.tell(a)
+	return tell(c, a)
 }
 
 type policyRevisions struct{}
 
-func (policyRevisions) Run(ctx context.Context, c *client) error {
-	list, err := all[rollout.Revision](ctx, c, "/api/v1/policy/revisions")
+func (policyRevisions) Run(ctx context.Context, c *console.Client) error {
+	list, err := console.All[rollout.Revision](ctx, c, "/api/v1/policy/revisions")
 	if err != nil {
 		return err
 	}
 	var now policies.PolicyAnswer
-	if err := c.call(ctx, http.MethodGet, "/api/v1/policy", nil, &now); err != nil {
+	if err := c.Call(ctx, http.MethodGet, "/api/v1/policy", nil, &now); err != nil {
 		return err
 	}
 	rows := make([][]string, len(list))
@@ -223,25 +212,25 @@ func (policyRevisions) Run(ctx context.Context, c *client) error {
 		}
 		rows[i] = []string{fmt.Sprint(r.Number), r.Sha, r.At.UTC().Format(time.RFC3339), string(r.Origin), r.Author, mark, r.Reason}
 	}
-	return c.print(list, []string{"REVISION", "SHA", "AT", "FROM", "BY", "", "BECAUSE"}, rows)
+	return c.Print(list, []string{"REVISION", "SHA", "AT", "FROM", "BY", "", "BECAUSE"}, rows)
 }
 
 type policyShow struct {
 	Revision int `help:"Of which revision; without it that in force." placeholder:"N"`
 }
 
-func (k policyShow) Run(ctx context.Context, c *client) error {
+func (k policyShow) Run(ctx context.Context, c *console.Client) error {
 	path := "/api/v1/policy"
 	if k.Revision > 0 {
 		path = fmt.Sprintf("/api/v1/policy/revisions/%d", k.Revision)
 	}
 	var r rollout.Revision
-	if err := c.call(ctx, http.MethodGet, path, nil, &r); err != nil {
+	if err := c.Call(ctx, http.MethodGet, path, nil, &r); err != nil {
 		return err
 	}
-	if c.json {
-		return c.print(r, nil, nil)
+	if c.JSON {
+		return c.Print(r, nil, nil)
 	}
-	_, err := io.WriteString(c.out, r.Text)
+	_, err := io.WriteString(c.Out, r.Text)
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package steering
 
 import (
 	"context"
@@ -14,16 +14,19 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/plan"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/tenancy"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// exitChanges tells scripts that a planned policy changes something.
-const exitChanges = 3
+// ExitChanges tells scripts that a planned policy changes something.
+const ExitChanges = 3
 
-var errChanges = errors.New("changes")
+// ErrChanges is that a planned policy changes something.
+var ErrChanges = errors.New("changes")
 
 type policyPlan struct {
 	File     string `short:"f" required:"" help:"The policy; - reads standard input." placeholder:"FILE"`
@@ -33,30 +36,30 @@ type policyPlan struct {
 	Config   string `name:"config.file" aliases:"config" help:"With --tenants: a configuration, for its catalog." placeholder:"FILE"`
 }
 
-func (k policyPlan) Run(ctx context.Context, c *client) error {
+func (k policyPlan) Run(ctx context.Context, c *console.Client) error {
 	text, err := policyText(k.File)
 	if err != nil {
 		return err
 	}
 	if k.Tenants == "" && (k.Against != "" || k.Config != "") {
-		return errUsageOf(problem.New(problem.Invalid, "--against and --config.file are for plans without a daemon").WithHint("say with --tenants which tenants there are"))
+		return console.Misused(problem.New(problem.Invalid, "--against and --config.file are for plans without a daemon").WithHint("say with --tenants which tenants there are"))
 	}
 	var a policies.PlanAnswer
 	if k.Tenants == "" {
-		err = c.call(ctx, http.MethodPost, "/api/v1/policy/plan", policies.PolicyRequest{Policy: string(text)}, &a)
+		err = c.Call(ctx, http.MethodPost, "/api/v1/policy/plan", policies.PolicyRequest{Policy: string(text)}, &a)
 	} else {
 		a.Plan, err = k.offline(text)
 	}
 	if err != nil {
 		return err
 	}
-	if c.json {
-		err = c.print(a, nil, nil)
+	if c.JSON {
+		err = c.Print(a, nil, nil)
 	} else {
-		err = c.showPlan(a, k.Tenants == "")
+		err = showPlan(c, a, k.Tenants == "")
 	}
 	if err == nil && k.ExitCode && a.Changed > 0 {
-		return errChanges
+		return ErrChanges
 	}
 	return err
 }
@@ -65,7 +68,7 @@ func (k policyPlan) Run(ctx context.Context, c *client) error {
 func (k policyPlan) offline(text []byte) (plan.Plan, error) {
 	after, err := profiles.Parse(k.File, text)
 	if err != nil {
-		return plan.Plan{}, errUsageOf(err)
+		return plan.Plan{}, console.Misused(err)
 	}
 	before, err := profiles.Default()
 	if k.Against != "" {
@@ -75,19 +78,19 @@ func (k policyPlan) offline(text []byte) (plan.Plan, error) {
 		}
 	}
 	if err != nil {
-		return plan.Plan{}, errUsageOf(err)
+		return plan.Plan{}, console.Misused(err)
 	}
 	owners := catalog.Default()
 	if k.Config != "" {
 		files, faults := check.File(k.Config)
 		if err := faults.Problem("the configuration", "correct them all"); err != nil {
-			return plan.Plan{}, errUsageOf(err)
+			return plan.Plan{}, console.Misused(err)
 		}
 		owners = files.Catalog
 	}
-	tenants, err := readTenants(k.Tenants)
+	tenants, err := tenancy.Read(k.Tenants)
 	if err != nil {
-		return plan.Plan{}, errUsageOf(err)
+		return plan.Plan{}, console.Misused(err)
 	}
 	return plan.Make(plan.Input{Before: before, After: after, Tenants: tenants,
 		Observe: func(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
@@ -96,8 +99,8 @@ func (k policyPlan) offline(text []byte) (plan.Plan, error) {
 }
 
 // showPlan prints a plan for people.
-func (c *client) showPlan(a policies.PlanAnswer, served bool) error {
-	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
+func showPlan(c *console.Client, a policies.PlanAnswer, served bool) error {
+	w := tabwriter.NewWriter(c.Out, 0, 4, 2, ' ', 0)
 	against := ""
 	if served {
 		against = fmt.Sprintf(", against policy revision %d", a.Against)

@@ -1,4 +1,5 @@
-package main
+// Package tenancy has the commands about tenants and their profiles.
+package tenancy
 
 import (
 	"context"
@@ -9,20 +10,22 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-type tenantCmd struct {
+// Tenant has the commands about tenants.
+type Tenant struct {
 	Apply     tenantApply     `cmd:"" help:"Onboard or change the tenants of a YAML list."`
 	List      tenantList      `cmd:"" help:"List tenants."`
 	Get       tenantGet       `cmd:"" help:"Show a tenant and what is watched for it."`
 	Revisions tenantRevisions `cmd:"" help:"Show how a tenant's profile came to be."`
 	OptIn     tenantOptIn     `cmd:"" help:"Switch a feature on, with the rules that follow."`
 	OptOut    tenantOptOut    `cmd:"" help:"Switch a feature off; what its rules have firing ends."`
-	Status    tenantStatus    `cmd:"" help:"Show what arrives for a tenant and what was learned."`
+	Status    Status          `cmd:"" help:"Show what arrives for a tenant and what was learned."`
 	Delete    tenantDelete    `cmd:"" help:"Offboard a tenant."`
 	Unknown   tenantUnknown   `cmd:"" help:"List tenants that send and were never onboarded."`
 	Adopt     tenantAdopt     `cmd:"" help:"Onboard tenants that send already."`
@@ -42,8 +45,8 @@ func request(t tenant.Tenant) tenants.TenantRequest {
 
 type tenantList struct{}
 
-func (tenantList) Run(ctx context.Context, c *client) error {
-	list, err := all[tenant.Tenant](ctx, c, "/api/v1/tenants")
+func (tenantList) Run(ctx context.Context, c *console.Client) error {
+	list, err := console.All[tenant.Tenant](ctx, c, "/api/v1/tenants")
 	if err != nil {
 		return err
 	}
@@ -51,19 +54,19 @@ func (tenantList) Run(ctx context.Context, c *client) error {
 	for i, t := range list {
 		rows[i] = []string{string(t.ID), t.Name, string(t.State), t.Timezone, t.OnboardedAt.Format(time.RFC3339)}
 	}
-	return c.print(list, []string{"TENANT", "NAME", "STATE", "ZONE", "ONBOARDED"}, rows)
+	return c.Print(list, []string{"TENANT", "NAME", "STATE", "ZONE", "ONBOARDED"}, rows)
 }
 
 type tenantGet struct {
 	ID string `arg:"" help:"Tenant."`
 }
 
-func (t tenantGet) Run(ctx context.Context, c *client) error {
+func (t tenantGet) Run(ctx context.Context, c *console.Client) error {
 	var a tenants.TenantAnswer
-	if err := c.call(ctx, http.MethodGet, tenantPath(t.ID), nil, &a); err != nil {
+	if err := c.Call(ctx, http.MethodGet, tenantPath(t.ID), nil, &a); err != nil {
 		return err
 	}
-	return c.print(a, nil, tenantRows(a))
+	return c.Print(a, nil, tenantRows(a))
 }
 
 func tenantRows(a tenants.TenantAnswer) [][]string {
@@ -85,8 +88,8 @@ type tenantRevisions struct {
 	ID string `arg:"" help:"Tenant."`
 }
 
-func (t tenantRevisions) Run(ctx context.Context, c *client) error {
-	list, err := all[profiles.Revision](ctx, c, tenantPath(t.ID)+"/profile/revisions")
+func (t tenantRevisions) Run(ctx context.Context, c *console.Client) error {
+	list, err := console.All[profiles.Revision](ctx, c, tenantPath(t.ID)+"/profile/revisions")
 	if err != nil {
 		return err
 	}
@@ -97,7 +100,7 @@ func (t tenantRevisions) Run(ctx context.Context, c *client) error {
 			rows = append(rows, []string{"", "", "", "  " + w})
 		}
 	}
-	return c.print(list, []string{"REVISION", "AT", "BY", "BECAUSE"}, rows)
+	return c.Print(list, []string{"REVISION", "AT", "BY", "BECAUSE"}, rows)
 }
 
 type tenantOptIn struct {
@@ -105,7 +108,7 @@ type tenantOptIn struct {
 	Feature string `arg:"" help:"Feature, for example refunds or country.de."`
 }
 
-func (t tenantOptIn) Run(ctx context.Context, c *client) error {
+func (t tenantOptIn) Run(ctx context.Context, c *console.Client) error {
 	return opt(ctx, c, http.MethodPost, t.ID, t.Feature)
 }
 
@@ -114,16 +117,16 @@ type tenantOptOut struct {
 	Feature string `arg:"" help:"Feature."`
 }
 
-func (t tenantOptOut) Run(ctx context.Context, c *client) error {
+func (t tenantOptOut) Run(ctx context.Context, c *console.Client) error {
 	return opt(ctx, c, http.MethodDelete, t.ID, t.Feature)
 }
 
-func opt(ctx context.Context, c *client, method, id, feature string) error {
+func opt(ctx context.Context, c *console.Client, method, id, feature string) error {
 	var a tenants.TenantAnswer
-	if err := c.call(ctx, method, tenantPath(id)+"/features/"+url.PathEscape(feature), nil, &a); err != nil {
+	if err := c.Call(ctx, method, tenantPath(id)+"/features/"+url.PathEscape(feature), nil, &a); err != nil {
 		return err
 	}
-	return c.print(a, nil, tenantRows(a))
+	return c.Print(a, nil, tenantRows(a))
 }
 
 type tenantDelete struct {
@@ -132,28 +135,28 @@ type tenantDelete struct {
 	Yes   bool   `help:"Do not ask."`
 }
 
-func (t tenantDelete) Run(ctx context.Context, c *client) error {
+func (t tenantDelete) Run(ctx context.Context, c *console.Client) error {
 	if !t.Purge {
-		if err := c.call(ctx, http.MethodDelete, tenantPath(t.ID), nil, nil); err != nil {
+		if err := c.Call(ctx, http.MethodDelete, tenantPath(t.ID), nil, nil); err != nil {
 			return err
 		}
-		return c.print(map[string]string{"offboarded": t.ID}, nil, [][]string{{"offboarded " + t.ID}})
+		return c.Print(map[string]string{"offboarded": t.ID}, nil, [][]string{{"offboarded " + t.ID}})
 	}
 	if !t.Yes {
 		return problem.New(problem.Invalid, "everything that is kept of the tenant would be erased").WithHint("say --yes if that is what you want; nothing was done")
 	}
 	var e flow.Erased
-	if err := c.call(ctx, http.MethodDelete, tenantPath(t.ID)+"?purge=true", nil, &e); err != nil {
+	if err := c.Call(ctx, http.MethodDelete, tenantPath(t.ID)+"?purge=true", nil, &e); err != nil {
 		return err
 	}
-	return c.print(e, nil, [][]string{{"erased", string(e.Tenant)}, {"series", fmt.Sprint(e.Series)}, {"records", fmt.Sprint(e.Records)},
+	return c.Print(e, nil, [][]string{{"erased", string(e.Tenant)}, {"series", fmt.Sprint(e.Series)}, {"records", fmt.Sprint(e.Records)},
 		{"incidents", fmt.Sprintf("%d erased, %d kept until they are over", e.Incidents, e.Kept)}, {"pictures", fmt.Sprint(e.Pictures)}})
 }
 
 type tenantUnknown struct{}
 
-func (tenantUnknown) Run(ctx context.Context, c *client) error {
-	list, err := all[samples.UnknownTenant](ctx, c, "/api/v1/unknown-tenants")
+func (tenantUnknown) Run(ctx context.Context, c *console.Client) error {
+	list, err := console.All[samples.UnknownTenant](ctx, c, "/api/v1/unknown-tenants")
 	if err != nil {
 		return err
 	}
@@ -161,7 +164,7 @@ func (tenantUnknown) Run(ctx context.Context, c *client) error {
 	for i, u := range list {
 		rows[i] = []string{string(u.ID), fmt.Sprint(u.Samples), u.FirstSeen.Format(time.RFC3339), u.LastSeen.Format(time.RFC3339)}
 	}
-	return c.print(list, []string{"TENANT", "SAMPLES", "FIRST SEEN", "LAST SEEN"}, rows)
+	return c.Print(list, []string{"TENANT", "SAMPLES", "FIRST SEEN", "LAST SEEN"}, rows)
 }
 
 type tenantAdopt struct {
@@ -169,12 +172,12 @@ type tenantAdopt struct {
 	All bool     `help:"All that send now."`
 }
 
-func (t tenantAdopt) Run(ctx context.Context, c *client) error {
+func (t tenantAdopt) Run(ctx context.Context, c *console.Client) error {
 	if t.All == (len(t.IDs) > 0) {
 		return problem.New(problem.Invalid, "name the tenants, or say --all").WithHint("tocsin tenant unknown lists them")
 	}
 	if t.All {
-		list, err := all[samples.UnknownTenant](ctx, c, "/api/v1/unknown-tenants")
+		list, err := console.All[samples.UnknownTenant](ctx, c, "/api/v1/unknown-tenants")
 		if err != nil {
 			return err
 		}
@@ -186,7 +189,7 @@ func (t tenantAdopt) Run(ctx context.Context, c *client) error {
 	answers := []tenants.TenantAnswer{}
 	for _, id := range t.IDs {
 		var a tenants.TenantAnswer
-		err := c.call(ctx, http.MethodGet, tenantPath(id), nil, &a)
+		err := c.Call(ctx, http.MethodGet, tenantPath(id), nil, &a)
 		switch {
 		case err == nil:
 			rows = append(rows, []string{id, "was onboarded already"})
@@ -194,11 +197,11 @@ func (t tenantAdopt) Run(ctx context.Context, c *client) error {
 		case !problem.Is(err, problem.NotFound):
 			return err
 		}
-		if err := c.call(ctx, http.MethodPut, tenantPath(id), tenants.TenantRequest{}, &a); err != nil {
+		if err := c.Call(ctx, http.MethodPut, tenantPath(id), tenants.TenantRequest{}, &a); err != nil {
 			return err
 		}
 		answers = append(answers, a)
 		rows = append(rows, []string{id, fmt.Sprintf("adopted with profile revision %d", a.Profile.Revision.Number)})
 	}
-	return c.print(answers, []string{"TENANT", "RESULT"}, rows)
+	return c.Print(answers, []string{"TENANT", "RESULT"}, rows)
 }

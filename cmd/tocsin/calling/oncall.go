@@ -1,4 +1,6 @@
-package main
+// Package calling has the commands about who is on call: asking, changing, drills, and
+// whether a team is paged for real.
+package calling
 
 import (
 	"cmp"
@@ -8,11 +10,13 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api/duty"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rota"
 )
 
-type oncallCmd struct {
+// OnCall has the commands about who is on call.
+type OnCall struct {
 	Now      oncallNow      `cmd:"" help:"Say who is on call."`
 	Next     oncallNext     `cmd:"" help:"Say who is on call next."`
 	At       oncallAt       `cmd:"" help:"Say who was, or will be, on call at a time."`
@@ -46,8 +50,8 @@ func (i instant) text() string {
 
 func local(t time.Time) string { return t.Local().Format("Mon 2 Jan 2006 15:04 MST") }
 
-func onCall(ctx context.Context, c *client, team string, at instant) ([]duty.OnCallAnswer, error) {
-	return all[duty.OnCallAnswer](ctx, c, "/api/v1/oncall?"+url.Values{"team": {team}, "at": {at.text()}}.Encode())
+func onCall(ctx context.Context, c *console.Client, team string, at instant) ([]duty.OnCallAnswer, error) {
+	return console.All[duty.OnCallAnswer](ctx, c, "/api/v1/oncall?"+url.Values{"team": {team}, "at": {at.text()}}.Encode())
 }
 
 // turn is a row of a team.
@@ -72,7 +76,7 @@ type oncallNow struct {
 	Team string `help:"One team; default: all." placeholder:"TEAM"`
 }
 
-func (o oncallNow) Run(ctx context.Context, c *client) error {
+func (o oncallNow) Run(ctx context.Context, c *console.Client) error {
 	return oncallAt{Team: o.Team}.Run(ctx, c)
 }
 
@@ -81,7 +85,7 @@ type oncallAt struct {
 	Team string  `help:"One team; default: all." placeholder:"TEAM"`
 }
 
-func (o oncallAt) Run(ctx context.Context, c *client) error {
+func (o oncallAt) Run(ctx context.Context, c *console.Client) error {
 	list, err := onCall(ctx, c, o.Team, o.At)
 	if err != nil {
 		return err
@@ -90,14 +94,14 @@ func (o oncallAt) Run(ctx context.Context, c *client) error {
 	for i, a := range list {
 		rows[i] = turn(a, a.Now, a.Problem)
 	}
-	return c.print(list, dutyHeader, rows)
+	return c.Print(list, dutyHeader, rows)
 }
 
 type oncallNext struct {
 	Team string `help:"One team; default: all." placeholder:"TEAM"`
 }
 
-func (o oncallNext) Run(ctx context.Context, c *client) error {
+func (o oncallNext) Run(ctx context.Context, c *console.Client) error {
 	list, err := onCall(ctx, c, o.Team, instant{})
 	if err != nil {
 		return err
@@ -106,7 +110,7 @@ func (o oncallNext) Run(ctx context.Context, c *client) error {
 	for i, a := range list {
 		rows[i] = turn(a, a.Next, "nobody follows")
 	}
-	return c.print(list, dutyHeader, rows)
+	return c.Print(list, dutyHeader, rows)
 }
 
 type oncallShifts struct {
@@ -116,19 +120,19 @@ type oncallShifts struct {
 	To       instant `help:"End of the span; default: four weeks after its begin." placeholder:"TIME"`
 }
 
-func (o oncallShifts) Run(ctx context.Context, c *client) error {
+func (o oncallShifts) Run(ctx context.Context, c *console.Client) error {
 	q := url.Values{"schedule": {o.Schedule}, "person": {o.Person}, "from": {o.From.text()}, "to": {o.To.text()}}
 	var list struct {
 		Items []duty.ShiftAnswer `json:"items"`
 	}
-	if err := c.call(ctx, http.MethodGet, "/api/v1/oncall/shifts?"+q.Encode(), nil, &list); err != nil {
+	if err := c.Call(ctx, http.MethodGet, "/api/v1/oncall/shifts?"+q.Encode(), nil, &list); err != nil {
 		return err
 	}
 	rows := make([][]string, len(list.Items))
 	for i, s := range list.Items {
 		rows[i] = []string{s.Schedule, cmp.Or(s.PersonName, s.Person, "nobody"), local(s.From), local(s.To), s.Reason}
 	}
-	return c.print(list.Items, []string{"SCHEDULE", "ON CALL", "FROM", "TO", "WHY"}, rows)
+	return c.Print(list.Items, []string{"SCHEDULE", "ON CALL", "FROM", "TO", "WHY"}, rows)
 }
 
 type overrideCmd struct {
@@ -147,13 +151,13 @@ type overrideAdd struct {
 	Reason   string  `help:"Why." placeholder:"TEXT" required:""`
 }
 
-func (o overrideAdd) Run(ctx context.Context, c *client) error {
+func (o overrideAdd) Run(ctx context.Context, c *console.Client) error {
 	var made rota.Override
 	in := duty.OverrideRequest{Schedule: o.Schedule, Team: o.Team, Person: o.Person, Instead: o.Instead, From: o.From.text(), To: o.To.text(), Reason: o.Reason}
-	if err := c.call(ctx, http.MethodPost, "/api/v1/oncall/overrides", in, &made); err != nil {
+	if err := c.Call(ctx, http.MethodPost, "/api/v1/oncall/overrides", in, &made); err != nil {
 		return err
 	}
-	return c.print(made, overrideHeader, [][]string{overrideRow(made)})
+	return c.Print(made, overrideHeader, [][]string{overrideRow(made)})
 }
 
 var overrideHeader = []string{"OVERRIDE", "SCHEDULE", "ON CALL", "IN PLACE OF", "FROM", "TO", "WHY", "BY"}
@@ -166,11 +170,11 @@ type overrideRemove struct {
 	ID string `arg:"" help:"Override."`
 }
 
-func (o overrideRemove) Run(ctx context.Context, c *client) error {
-	if err := c.call(ctx, http.MethodDelete, "/api/v1/oncall/overrides/"+url.PathEscape(o.ID), nil, nil); err != nil {
+func (o overrideRemove) Run(ctx context.Context, c *console.Client) error {
+	if err := c.Call(ctx, http.MethodDelete, "/api/v1/oncall/overrides/"+url.PathEscape(o.ID), nil, nil); err != nil {
 		return err
 	}
-	return c.print(map[string]string{"removed": o.ID}, nil, [][]string{{"removed " + o.ID}})
+	return c.Print(map[string]string{"removed": o.ID}, nil, [][]string{{"removed " + o.ID}})
 }
 
 type overrideList struct {
@@ -178,12 +182,12 @@ type overrideList struct {
 	All      bool   `help:"Those that are over too."`
 }
 
-func (o overrideList) Run(ctx context.Context, c *client) error {
+func (o overrideList) Run(ctx context.Context, c *console.Client) error {
 	q := url.Values{"schedule": {o.Schedule}}
 	if o.All {
 		q.Set("all", "true")
 	}
-	list, err := all[rota.Override](ctx, c, "/api/v1/oncall/overrides?"+q.Encode())
+	list, err := console.All[rota.Override](ctx, c, "/api/v1/oncall/overrides?"+q.Encode())
 	if err != nil {
 		return err
 	}
@@ -191,7 +195,7 @@ func (o overrideList) Run(ctx context.Context, c *client) error {
 	for i, x := range list {
 		rows[i] = overrideRow(x)
 	}
-	return c.print(list, overrideHeader, rows)
+	return c.Print(list, overrideHeader, rows)
 }
 
 type oncallCalendar struct {
@@ -199,10 +203,10 @@ type oncallCalendar struct {
 	Person   string `help:"Person, in every schedule." placeholder:"PERSON" xor:"what" required:""`
 }
 
-func (o oncallCalendar) Run(ctx context.Context, c *client) error {
+func (o oncallCalendar) Run(ctx context.Context, c *console.Client) error {
 	var made duty.CalendarAnswer
-	if err := c.call(ctx, http.MethodPost, "/api/v1/oncall/calendars", duty.CalendarRequest{Schedule: o.Schedule, Person: o.Person}, &made); err != nil {
+	if err := c.Call(ctx, http.MethodPost, "/api/v1/oncall/calendars", duty.CalendarRequest{Schedule: o.Schedule, Person: o.Person}, &made); err != nil {
 		return err
 	}
-	return c.print(made, nil, [][]string{{made.URL}})
+	return c.Print(made, nil, [][]string{{made.URL}})
 }

@@ -1,4 +1,4 @@
-package main
+package tenancy
 
 import (
 	"context"
@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
+	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
-type profileCmd struct {
+// Profile has the commands about a tenant's profile.
+type Profile struct {
 	Explain     profileExplain     `cmd:"" help:"Show a tenant's profile: why it is so, which faults it sees at this hour, what is in shadow, and its revisions."`
 	Override    profileOverride    `cmd:"" help:"Change a rule for one tenant until a time."`
 	EndOverride profileEndOverride `cmd:"" help:"End an override that was made by this command or the API."`
@@ -28,12 +30,12 @@ type profileCmd struct {
 }
 
 // explained prints what a decision about a profile brought.
-func explained(ctx context.Context, c *client, method, id, path string, body any) error {
+func explained(ctx context.Context, c *console.Client, method, id, path string, body any) error {
 	var a tenants.ExplainAnswer
-	if err := c.call(ctx, method, tenantPath(id)+"/profile/"+path, body, &a); err != nil {
+	if err := c.Call(ctx, method, tenantPath(id)+"/profile/"+path, body, &a); err != nil {
 		return err
 	}
-	return c.print(a, nil, explainRows(a))
+	return c.Print(a, nil, explainRows(a))
 }
 
 func explainRows(a tenants.ExplainAnswer) [][]string {
@@ -82,25 +84,25 @@ type profileExplain struct {
 	ID string `arg:"" help:"Tenant."`
 }
 
-func (k profileExplain) Run(ctx context.Context, c *client) error {
+func (k profileExplain) Run(ctx context.Context, c *console.Client) error {
 	return explained(ctx, c, http.MethodGet, k.ID, "explain", nil)
 }
 
 type profileWaiting struct{}
 
-func (profileWaiting) Run(ctx context.Context, c *client) error {
+func (profileWaiting) Run(ctx context.Context, c *console.Client) error {
 	var a tenants.WaitsAnswer
-	if err := c.call(ctx, http.MethodGet, "/api/v1/profiles/waiting", nil, &a); err != nil {
+	if err := c.Call(ctx, http.MethodGet, "/api/v1/profiles/waiting", nil, &a); err != nil {
 		return err
 	}
 	if len(a.Items) == 0 {
-		return c.say(a, "nothing waits for a person")
+		return c.Say(a, "nothing waits for a person")
 	}
 	rows := make([][]string, len(a.Items))
 	for i, w := range a.Items {
 		rows[i] = []string{w.Tenant, w.Name, w.Team, w.From + " -> " + w.To, w.Since.UTC().Format(time.RFC3339), w.Cause, w.Held}
 	}
-	return c.print(a, []string{"TENANT", "NAME", "TEAM", "TIER", "WAITS SINCE", "PROPOSED BECAUSE", "NOT PROMOTED BECAUSE"}, rows)
+	return c.Print(a, []string{"TENANT", "NAME", "TEAM", "TIER", "WAITS SINCE", "PROPOSED BECAUSE", "NOT PROMOTED BECAUSE"}, rows)
 }
 
 // ends are the flags of what ends at a time.
@@ -113,7 +115,7 @@ type ends struct {
 func (e ends) at(now time.Time) (string, error) {
 	switch {
 	case e.For < 0 || e.For > 0 && !e.Until.IsZero():
-		return "", errUsageOf(problem.New(problem.Invalid, "give either --until or --for, and no negative time"))
+		return "", console.Misused(problem.New(problem.Invalid, "give either --until or --for, and no negative time"))
 	case e.For > 0:
 		e.Until = now.Add(e.For)
 	case e.Until.IsZero():
@@ -137,7 +139,7 @@ type profileOverride struct {
 	why
 }
 
-func (k profileOverride) Run(ctx context.Context, c *client) error {
+func (k profileOverride) Run(ctx context.Context, c *console.Client) error {
 	until, err := k.at(time.Now())
 	if err != nil {
 		return err
@@ -150,7 +152,7 @@ type profileEndOverride struct {
 	Rule string `help:"The rule of the override; without it those of every rule." placeholder:"NAME"`
 }
 
-func (k profileEndOverride) Run(ctx context.Context, c *client) error {
+func (k profileEndOverride) Run(ctx context.Context, c *console.Client) error {
 	path := "overrides"
 	if k.Rule != "" {
 		path += "?rule=" + url.QueryEscape(k.Rule)
@@ -166,7 +168,7 @@ type profilePin struct {
 	why
 }
 
-func (k profilePin) Run(ctx context.Context, c *client) error {
+func (k profilePin) Run(ctx context.Context, c *console.Client) error {
 	until, err := k.at(time.Now())
 	if err != nil {
 		return err
@@ -180,7 +182,7 @@ type profileRollback struct {
 	why
 }
 
-func (k profileRollback) Run(ctx context.Context, c *client) error {
+func (k profileRollback) Run(ctx context.Context, c *console.Client) error {
 	return explained(ctx, c, http.MethodPost, k.ID, "rollback", tenants.ReturnRequest{To: k.To, Reason: k.Reason})
 }
 
@@ -190,7 +192,7 @@ type profileFreeze struct {
 	why
 }
 
-func (k profileFreeze) Run(ctx context.Context, c *client) error {
+func (k profileFreeze) Run(ctx context.Context, c *console.Client) error {
 	until, err := k.at(time.Now())
 	if err != nil {
 		return err
@@ -204,7 +206,7 @@ type steered struct {
 	why
 }
 
-func (k steered) decide(ctx context.Context, c *client, verb string) error {
+func (k steered) decide(ctx context.Context, c *console.Client, verb string) error {
 	return explained(ctx, c, http.MethodPost, k.ID, verb, web.ReasonRequest{Reason: k.Reason})
 }
 
@@ -215,7 +217,15 @@ type (
 	profileRefuse  struct{ steered }
 )
 
-func (k profileUnpin) Run(ctx context.Context, c *client) error   { return k.decide(ctx, c, "unpin") }
-func (k profileThaw) Run(ctx context.Context, c *client) error    { return k.decide(ctx, c, "thaw") }
-func (k profilePromote) Run(ctx context.Context, c *client) error { return k.decide(ctx, c, "promote") }
-func (k profileRefuse) Run(ctx context.Context, c *client) error  { return k.decide(ctx, c, "refuse") }
+func (k profileUnpin) Run(ctx context.Context, c *console.Client) error {
+	return k.decide(ctx, c, "unpin")
+}
+func (k profileThaw) Run(ctx context.Context, c *console.Client) error {
+	return k.decide(ctx, c, "thaw")
+}
+func (k profilePromote) Run(ctx context.Context, c *console.Client) error {
+	return k.decide(ctx, c, "promote")
+}
+func (k profileRefuse) Run(ctx context.Context, c *console.Client) error {
+	return k.decide(ctx, c, "refuse")
+}
