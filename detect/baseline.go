@@ -44,6 +44,7 @@ type Baseline struct {
 	} // derived
 	ring  [keptHours]hourSum // closed hours, by hour number modulo keptHours
 	older olderSum
+	aside *aside // what was not learned; nil: nothing
 
 	known  usual // derived; zero when it must be made again
 	sum    olderSum
@@ -62,13 +63,9 @@ type usual struct {
 // Observe adds a step to its hour. Steps of less than half coverage are left out,
 // and so is what is older than the hours kept.
 func (b *Baseline) Observe(s Step) {
-	if s.Coverage < minCoverage || s.Start < 0 || s.End <= s.Start || s.N < 0 || math.IsNaN(s.N) || math.IsInf(s.N, 0) {
+	if !s.teaches() {
 		return
 	}
-	if !(s.K > 0) {
-		s.K = 0
-	}
-	s.K = min(s.K, s.N)
 	at := s.Start / hour
 	b.advance(at)
 	seconds := s.Coverage * float64(s.End-s.Start) / 1000
@@ -81,6 +78,23 @@ func (b *Baseline) Observe(s Step) {
 		h.n, h.k, h.seconds = h.n+float32(s.N), h.k+float32(s.K), h.seconds+float32(seconds)
 		b.moved()
 	}
+}
+
+// teaches says whether a step can be learned, and makes sense of its counts.
+func (s *Step) teaches() bool {
+	if s.Coverage < minCoverage || s.Start < 0 || s.End <= s.Start || s.N < 0 || math.IsNaN(s.N) || math.IsInf(s.N, 0) {
+		return false
+	}
+	if !(s.K > 0) {
+		s.K = 0
+	}
+	s.K = min(s.K, s.N)
+	return true
+}
+
+// sum is a step's part of its hour.
+func (s *Step) sum() hourSum {
+	return hourSum{float32(s.N), float32(s.K), float32(s.Coverage * float64(s.End-s.Start) / 1000)}
 }
 
 // advance closes hours until at is the current one.
@@ -111,6 +125,11 @@ func (b *Baseline) advance(at int64) {
 		b.older.forget(float64(more))
 	}
 	b.newest = at
+	if b.aside != nil {
+		if b.aside.drop(at); len(b.aside.hours) == 0 {
+			b.aside = nil
+		}
+	}
 }
 
 func (o *olderSum) forget(hours float64) {
@@ -154,27 +173,48 @@ func (b *Baseline) addUp() olderSum {
 }
 
 // Retract takes the hours that touch [from, to] (unix ms) back out, as far as
-// they are kept one by one (24 h); it returns how many of them held something.
+// they are kept one by one (24 h) or were put back by Return; it returns how many of
+// them held something. They are kept aside.
 func (b *Baseline) Retract(from, to int64) int {
 	taken := 0
+	list := b.aside.within(from, min(to, (b.newest-keptHours)*hour-1))
+	for i := range list {
+		if list[i].back {
+			b.takeOut(&list[i])
+			taken++
+		}
+	}
 	for at := max(from/hour, b.newest-keptHours); at <= min(to/hour, b.newest); at++ {
 		if at == b.newest {
-			if b.seconds > 0 {
-				taken++
-			}
+			h := hourSum{float32(b.n), float32(b.k), float32(b.seconds)}
 			b.n, b.k, b.seconds = 0, 0, 0
+			taken += b.taken(at, h)
 			continue
 		}
 		if at < 0 {
 			continue
 		}
-		if b.ring[at%keptHours].seconds > 0 {
-			taken++
-		}
+		h := b.ring[at%keptHours]
 		b.ring[at%keptHours] = hourSum{}
+		taken += b.taken(at, h)
 	}
 	b.moved()
 	return taken
+}
+
+// taken keeps a whole hour aside; what had been put back of it is part of that.
+func (b *Baseline) taken(at int64, h hourSum) int {
+	if h.seconds <= 0 {
+		return 0
+	}
+	if b.aside == nil {
+		b.aside = &aside{}
+	}
+	if x := b.aside.hour(at); x.back {
+		x.hourSum, x.back = hourSum{}, false
+	}
+	b.setAside(at, h)
+	return 1
 }
 
 // Accept forgets everything and starts from a new level: n events of which k
@@ -244,6 +284,7 @@ func (b *Baseline) Events() float64 {
 func (b *Baseline) usual(p *Parameters) *usual {
 	if u := &b.known; u.strength == 0 || u.prior != p.Prior || u.weight != p.PriorWeight {
 		*u = estimate(*b.learned(), p)
+		u.widen(b.aside.toldAt(b.newest))
 	}
 	return &b.known
 }
@@ -255,6 +296,13 @@ func estimate(sum olderSum, p *Parameters) usual {
 	u.zoned = clampRatio(u.mean + zone)
 	u.upper = clampRatio(mathext.InvRegIncBeta(a, c, upperShare) + zone)
 	return u
+}
+
+// widen has the indifference zone reach so far at least.
+func (u *usual) widen(zone float64) {
+	if more := zone - (u.zoned - u.mean); more > 0 && zone > 0 {
+		u.zoned, u.upper = clampRatio(u.zoned+more), clampRatio(u.upper+more)
+	}
 }
 
 // likelySwing is swing, drawn to what is usual of cells like this while hours are few.

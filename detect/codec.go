@@ -16,6 +16,7 @@ const (
 	kindTraffic    = 'V'
 	kindBurn       = 'R'
 	kindChange     = 'C'
+	withAside      = 2 // version of a baseline that keeps something aside
 	codecVersion   = 1
 	ratioVersion   = 2   // of ErrorRatio: 1 knew nothing of the last hours
 	mostStep       = 1e9 // events of one step: what is above is no count, and no evidence
@@ -128,6 +129,9 @@ func (d *Traffic) UnmarshalBinary(data []byte) error {
 // MarshalBinary returns what was learned: kind, version, fields.
 func (b *Baseline) MarshalBinary() ([]byte, error) {
 	w := writer{kindBaseline, codecVersion}
+	if b.aside != nil {
+		w[1] = withAside
+	}
 	w.int(b.newest)
 	w.floats(b.n, b.k, b.seconds)
 	o := b.older
@@ -135,12 +139,15 @@ func (b *Baseline) MarshalBinary() ([]byte, error) {
 	for _, h := range b.ring {
 		w.floats(float64(h.n), float64(h.k), float64(h.seconds))
 	}
+	if b.aside != nil {
+		w.aside(b.aside)
+	}
 	return w, nil
 }
 
 // UnmarshalBinary takes what MarshalBinary gave. On an error the baseline is as it was.
 func (b *Baseline) UnmarshalBinary(data []byte) error {
-	r, err := open(data, kindBaseline)
+	r, version, err := openUpTo(data, kindBaseline, withAside)
 	if err != nil {
 		return err
 	}
@@ -155,6 +162,9 @@ func (b *Baseline) UnmarshalBinary(data []byte) error {
 		h := hourSum{float32(r.float()), float32(r.float()), float32(r.float())}
 		h.k = min(h.k, h.n)
 		out.ring[i] = h
+	}
+	if version >= withAside {
+		out.aside = r.aside()
 	}
 	if r.err != nil {
 		return r.err

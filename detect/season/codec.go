@@ -12,6 +12,7 @@ const (
 	kindSeason = 'S'
 	kindShare  = 'H'
 	version    = 1
+	withAside  = 2 // of a record that keeps something aside
 )
 
 var errDamaged = errors.New("season: the record is damaged")
@@ -20,7 +21,18 @@ var errDamaged = errors.New("season: the record is damaged")
 type coder struct {
 	data    []byte
 	reading bool
+	version byte
 	bad     bool
+}
+
+// aside codes what is kept aside, in the version that has it.
+func (c *coder) aside(a *aside) {
+	if !c.reading && len(*a) > 0 {
+		c.data[1] = withAside
+	}
+	if c.reading && c.version >= withAside || len(*a) > 0 {
+		a.fields(c)
+	}
 }
 
 func (c *coder) small(vs ...*float32) {
@@ -93,6 +105,7 @@ func (s *Season) fields(c *coder) {
 	c.slot(&s.now.slot)
 	c.hours(&s.newest)
 	c.floats(&s.spread, &s.heard)
+	c.aside(&s.aside)
 }
 
 func (s *Share) fields(c *coder) {
@@ -105,6 +118,7 @@ func (s *Share) fields(c *coder) {
 	c.hours(&s.newest)
 	c.slot(&s.slot[0])
 	c.slot(&s.slot[1])
+	c.aside(&s.aside)
 }
 
 type fielded interface{ fields(c *coder) }
@@ -116,10 +130,10 @@ func write(kind byte, v fielded) []byte {
 }
 
 func read(kind byte, data []byte, v fielded) error {
-	if len(data) < 2 || data[0] != kind || data[1] != version {
+	if len(data) < 2 || data[0] != kind || data[1] < version || data[1] > withAside {
 		return errDamaged
 	}
-	c := &coder{data: data[2:], reading: true}
+	c := &coder{data: data[2:], reading: true, version: data[1]}
 	if v.fields(c); c.bad || len(c.data) > 0 {
 		return errDamaged
 	}

@@ -92,6 +92,7 @@ type Season struct {
 	newest int64
 	spread float64 // variance; 0: not known
 	heard  float64 // minutes observed, ever
+	aside  aside   // what was not learned
 
 	level float64 // derived when an hour closes; 0: to be made
 }
@@ -111,6 +112,9 @@ type Rate struct {
 func (s *Season) Observe(ms int64, r Rate, n, minutes float64) {
 	if !(minutes > 0) || !(n >= 0) || n > mostStep {
 		return
+	}
+	if len(s.aside) > 0 && ms/hour > s.newest {
+		s.aside.drop(ms / hour)
 	}
 	if s.Begin(ms, r.Slot); ms/hour < s.newest {
 		return
@@ -162,14 +166,17 @@ func (s *Season) merge(p past) {
 }
 
 // Retract takes what was learned since ms (unix) back out, as far as it is kept hour
-// by hour (22 h).
+// by hour (22 h) or was put back by Return. It is kept aside.
 func (s *Season) Retract(ms int64) {
+	s.Remove(ms, (s.newest-kept)*hour-1)
 	for at := max(ms/hour, s.newest-kept); at < s.newest; at++ {
 		if at >= 0 {
+			s.aside.taken(at, s.ring[at%kept])
 			s.ring[at%kept] = past{}
 		}
 	}
 	if s.newest != 0 {
+		s.aside.taken(s.newest, s.now.over())
 		s.now = present{slot: s.now.slot}
 	}
 	s.level = 0
@@ -256,5 +263,5 @@ func (s *Season) Size() float64 {
 	if spread == 0 {
 		spread = firstSpread
 	}
-	return 1 / math.Min(math.Max(spread, leastSpread), mostSpread)
+	return 1 / math.Min(math.Max(math.Max(spread, s.told()), leastSpread), mostSpread)
 }

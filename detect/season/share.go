@@ -14,6 +14,7 @@ type Share struct {
 	now    [2]part // the current hour and the one before: they can be taken back
 	newest int64   // unix hour of now[0]
 	slot   [2]int
+	aside  aside // what was not learned
 }
 
 type part struct{ n, of float64 }
@@ -45,8 +46,13 @@ func (s *Share) merge(p part, slot int) {
 	s.all = part{s.all.n*hourly + p.n, s.all.of*hourly + p.of}
 }
 
-// Retract takes the last two hours back out.
-func (s *Share) Retract() { s.now = [2]part{} }
+// Retract takes the last two hours back out. They are kept aside.
+func (s *Share) Retract() {
+	for i, p := range s.now {
+		s.aside.taken(s.newest-int64(i), past{n: float32(p.n), minutes: float32(p.of), slot: s.slot[i]})
+	}
+	s.now = [2]part{}
+}
 
 // At is the slice's usual part in a slot of the week, 0..1, from what is an hour old.
 func (s *Share) At(slot int) float64 {
