@@ -94,6 +94,16 @@ func (b *Baseline) setAside(at int64, h hourSum) {
 	x.n, x.k, x.seconds = x.n+h.n, x.k+h.k, x.seconds+h.seconds
 }
 
+// Aside is how many hours that touch [from, to] (unix ms) are kept aside.
+func (b *Baseline) Aside(from, to int64) (hours int) {
+	for _, h := range b.aside.within(from, to) {
+		if !h.back && h.seconds > 0 {
+			hours++
+		}
+	}
+	return hours
+}
+
 // Return puts what was kept aside of the hours that touch [from, to] (unix ms) back, as
 // if it had been learned when it came. It returns how many hours that were.
 func (b *Baseline) Return(from, to int64) (hours int) {
@@ -109,6 +119,19 @@ func (b *Baseline) Return(from, to int64) (hours int) {
 	}
 	if hours > 0 {
 		b.moved()
+	}
+	return hours
+}
+
+// Remove takes what was put back of the hours that touch [from, to] (unix ms) out again. It
+// returns how many hours that were.
+func (b *Baseline) Remove(from, to int64) (hours int) {
+	list := b.aside.within(from, to)
+	for i := range list {
+		if list[i].back {
+			b.takeOut(&list[i])
+			hours++
+		}
 	}
 	return hours
 }

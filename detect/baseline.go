@@ -176,14 +176,7 @@ func (b *Baseline) addUp() olderSum {
 // they are kept one by one (24 h) or were put back by Return; it returns how many of
 // them held something. They are kept aside.
 func (b *Baseline) Retract(from, to int64) int {
-	taken := 0
-	list := b.aside.within(from, min(to, (b.newest-keptHours)*hour-1))
-	for i := range list {
-		if list[i].back {
-			b.takeOut(&list[i])
-			taken++
-		}
-	}
+	taken := b.Remove(from, min(to, (b.newest-keptHours)*hour-1))
 	for at := max(from/hour, b.newest-keptHours); at <= min(to/hour, b.newest); at++ {
 		if at == b.newest {
 			h := hourSum{float32(b.n), float32(b.k), float32(b.seconds)}

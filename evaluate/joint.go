@@ -169,9 +169,11 @@ func (m *meter) learnJoints(step detect.Step, n, k []float64, any bool) (held []
 			for _, at := range j.cells {
 				held[at] += n[i]
 			}
+			withheld(j, step, n[i], k[i])
 			continue
 		}
 		if holds[0] {
+			withheld(j, step, n[i], k[i])
 			continue
 		}
 		s := step
@@ -180,6 +182,11 @@ func (m *meter) learnJoints(step detect.Step, n, k []float64, any bool) (held []
 		j.learned += int64(step.Coverage * float64(step.End-step.Start))
 	}
 	return held
+}
+
+func withheld(j *joint, step detect.Step, n, k float64) {
+	step.N, step.K = n, k
+	j.base.Withhold(step)
 }
 
 // joint codes a combination.

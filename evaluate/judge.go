@@ -46,10 +46,13 @@ type watch struct {
 	unseen  bool    // this hour was never seen before; of traffic, derived
 	tide    string  // why another volume than the usual is expected; of traffic, derived
 	trial   bool    // of a rule that is in shadow only
-	level   *level  // of the last day, while it fires
-	raised  *raised // what was said; nil while nothing stands
-	score   float64
-	needed  float64
+	// forgiven says that somebody called what fires a false alarm: what comes is learned.
+	// Derived from what people said.
+	forgiven bool
+	level    *level  // of the last day, while it fires
+	raised   *raised // what was said; nil while nothing stands
+	score    float64
+	needed   float64
 }
 
 // closed is a closed step with what it contributed.
@@ -122,6 +125,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 			c.volume += n[i]
 		}
 	}
+	ts.heed(m, m.lastClose, end)
 	m.lastClose = end
 	live := end >= seen-ts.o.Backlog.Milliseconds() && end > ts.onboarded
 	step := detect.Step{Start: start, End: end, Coverage: share}
@@ -230,7 +234,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		}
 		if d.Changed && d.Firing && !w.trial {
 			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
-		} else if d.Changed && !w.trial && d.Onset > 0 {
+		} else if d.Changed && !w.trial && d.Onset > 0 && !w.forgiven {
 			c.healed = step.End
 		}
 		if live && (w.firing || w.raised != nil) {
@@ -290,7 +294,7 @@ func (w *watch) follow(d *detect.Decision, end int64) {
 	if d.Changed {
 		w.firing = d.Firing
 		if d.Firing {
-			w.onset = d.Onset
+			w.onset, w.forgiven = d.Onset, false
 		} else {
 			w.cleared = end
 		}

@@ -35,25 +35,28 @@ const holdAfter = 12 * 3_600_000
 
 // learn lets the cells that are healthy, and have been for a while, learn the step.
 // What a slice's fault does to the total, and to the slices it crosses, is not learned
-// by those either.
+// by those either. What is not learned is kept aside, until somebody says what it was.
 func (m *meter) learn(step detect.Step, n, k []float64) {
 	holds, any := slices.Grow(m.holds[:0], len(m.cells))[:len(m.cells)], false
 	clear(holds)
 	for _, ci := range m.judging {
 		c := m.cells[ci]
-		holds[ci] = c.ringing() || c.healed > 0 && step.Start < c.healed+holdAfter
+		holds[ci] = c.withholds(step.Start)
 		any = any || holds[ci]
 	}
 	m.holds = holds
 	held := m.learnJoints(step, n, k, any)
 	for _, ci := range m.judging {
 		c := m.cells[ci]
-		if any && (holds[ci] || ci == 0 || held[ci] > heldShare*n[ci]) ||
-			c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
+		if c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
 			continue
 		}
 		s := step
 		s.N, s.K = n[ci], k[ci]
+		if any && (holds[ci] || ci == 0 || held[ci] > heldShare*n[ci]) {
+			c.base.Withhold(s)
+			continue
+		}
 		c.base.Observe(s)
 	}
 }

@@ -63,6 +63,7 @@ type tenantState struct {
 	due                         int64
 	alerts, shadow              []alert.Alert // not handed out yet
 	accepted                    []acceptance  // by people, oldest first; the caller keeps them
+	lessons                     []lesson      // as well
 }
 
 func newTenantState(o Options, id tenant.ID) *tenantState {

@@ -204,18 +204,27 @@ func (m *meter) unlearn(ci int, onset int64) {
 
 // learnFlow teaches the season and each slice's part of it.
 func (ts *tenantState) learnFlow(m *meter, step detect.Step, n []float64) {
-	if m.flow == nil || m.cells[0].ringing() || ts.isAnnounced(m, step.Start) || slices.ContainsFunc(m.cells[1:], (*cell).shortens) {
+	if m.flow == nil || ts.isAnnounced(m, step.Start) {
 		return
 	}
-	zone := ts.zone
+	zone, minutes := ts.zone, step.Coverage*float64(step.End-step.Start)/60_000
 	now := m.flow.at(zone, step.Start)
-	m.flow.season.Observe(step.Start, now, n[0], step.Coverage*float64(step.End-step.Start)/60_000)
+	held := m.cells[0].ringing() || slices.ContainsFunc(m.cells[1:], (*cell).shortens)
+	if held {
+		m.flow.season.Withhold(step.Start, now, n[0], minutes)
+	} else {
+		m.flow.season.Observe(step.Start, now, n[0], minutes)
+	}
 	for ci, c := range m.cells {
-		if ci == 0 || !c.judged || c.ringing() {
+		if ci == 0 || !c.judged {
 			continue
 		}
 		if c.share == nil {
 			c.share = &season.Share{}
+		}
+		if held || c.ringing() {
+			c.share.Withhold(step.Start, now.Slot, n[ci], n[0])
+			continue
 		}
 		c.share.Observe(step.Start, now.Slot, n[ci], n[0])
 	}
@@ -229,13 +238,13 @@ func (ts *tenantState) isAnnounced(m *meter, ms int64) bool {
 }
 
 func (c *cell) ringing() bool {
-	return slices.ContainsFunc(c.watches, (*watch).rings)
+	return slices.ContainsFunc(c.watches, func(w *watch) bool { return w.rings() && !w.forgiven })
 }
 
 // shortens says whether the cell's lost traffic is missing from the total: then the total
 // is not what it usually is.
 func (c *cell) shortens() bool {
-	return slices.ContainsFunc(c.watches, func(w *watch) bool { return w.rings() && w.shortens() })
+	return slices.ContainsFunc(c.watches, func(w *watch) bool { return w.rings() && !w.forgiven && w.shortens() })
 }
 
 func (w *watch) shortens() bool {

@@ -113,6 +113,22 @@ func (r *learned) weigh(p past, w float64) {
 	r.n, r.minutes = max(0, r.n+float32(w)*p.n), max(0, r.minutes+float32(w)*p.minutes)
 }
 
+// count is how many hours that touch [from, to] (unix ms) wait.
+func (a aside) count(from, to int64) (hours int) {
+	for _, h := range a.within(from, to) {
+		if !h.back && h.minutes > 0 {
+			hours++
+		}
+	}
+	return hours
+}
+
+// Aside is how many hours that touch [from, to] (unix ms) are kept aside.
+func (s *Season) Aside(from, to int64) int { return s.aside.count(from, to) }
+
+// Aside is how many hours that touch [from, to] (unix ms) are kept aside.
+func (s *Share) Aside(from, to int64) int { return s.aside.count(from, to) }
+
 // Withhold keeps a step aside that is not to be learned.
 func (s *Season) Withhold(ms int64, r Rate, n, minutes float64) {
 	if !(minutes > 0) || !(n >= 0) || n > mostStep {

@@ -167,15 +167,18 @@ func (s *Season) merge(p past) {
 
 // Retract takes what was learned since ms (unix) back out, as far as it is kept hour
 // by hour (22 h) or was put back by Return. It is kept aside.
-func (s *Season) Retract(ms int64) {
-	s.Remove(ms, (s.newest-kept)*hour-1)
-	for at := max(ms/hour, s.newest-kept); at < s.newest; at++ {
+func (s *Season) Retract(ms int64) { s.RetractSpan(ms, math.MaxInt64) }
+
+// RetractSpan is Retract of the hours that touch [from, to] (unix ms) only.
+func (s *Season) RetractSpan(from, to int64) {
+	s.Remove(from, min(to, (s.newest-kept)*hour-1))
+	for at := max(from/hour, s.newest-kept); at < min(s.newest, to/hour+1); at++ {
 		if at >= 0 {
 			s.aside.taken(at, s.ring[at%kept])
 			s.ring[at%kept] = past{}
 		}
 	}
-	if s.newest != 0 {
+	if s.newest != 0 && to/hour >= s.newest {
 		s.aside.taken(s.newest, s.now.over())
 		s.now = present{slot: s.now.slot}
 	}

@@ -1,0 +1,18 @@
+package alert
+
+// Verdict is what a person says of what rang.
+type Verdict string
+
+// The verdicts. What rang falsely is learned after all; what was real, was to be expected
+// or was part of something else stays out of what is usual.
+const (
+	VerdictReal      Verdict = "real"
+	VerdictFalse     Verdict = "false"
+	VerdictExpected  Verdict = "expected"  // announced work, a promotion: no fault, and not usual either
+	VerdictDuplicate Verdict = "duplicate" // of another incident
+)
+
+// Verdicts lists them.
+func Verdicts() []Verdict {
+	return []Verdict{VerdictReal, VerdictFalse, VerdictExpected, VerdictDuplicate}
+}
