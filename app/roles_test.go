@@ -40,7 +40,16 @@ func TestAResponderActsOnTheOwnTeamsIncidents(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, got.Status, act)
 		require.Contains(t, got.Body, "another team")
 	}
+	require.Equal(t, http.StatusForbidden, r.do(t, call{Method: "POST", Path: path + "/verdict", Token: other, Body: `{"verdict":"false"}`}).Status)
 	require.Equal(t, "open", r.state(t, in.ID))
+	require.Equal(t, http.StatusOK, r.do(t, call{Method: "POST", Path: path + "/verdict", Token: own, Body: `{"verdict":"real"}`}).Status)
+	require.Equal(t, "open", r.state(t, in.ID), "somebody must still have it")
+	for _, body := range []string{`{"verdict":"maybe"}`, `{"verdict":""}`} {
+		got := r.do(t, call{Method: "POST", Path: path + "/verdict", Token: own, Body: body})
+		require.Equal(t, http.StatusUnprocessableEntity, got.Status)
+		require.Contains(t, got.Body, "real, false, expected, duplicate")
+		require.NotContains(t, got.Body, "maybe")
+	}
 	require.Equal(t, http.StatusOK, r.do(t, call{Method: "POST", Path: path + "/acknowledge", Token: own, Body: `{}`}).Status)
 	require.Equal(t, "acknowledged", r.state(t, in.ID))
 }

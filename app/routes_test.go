@@ -52,7 +52,7 @@ func TestEachSeesItsOwnPartOfASharedIncident(t *testing.T) {
 		for _, p := range []string{"/api/v1/incidents", "/api/v1/alerts"} {
 			require.JSONEq(t, `{"items":[],"next":""}`, r.do(t, call{Method: "GET", Path: p, Token: calm}).Body)
 		}
-		for _, suffix := range []string{"/acknowledge", "/resolve", "/notes"} {
+		for _, suffix := range []string{"/acknowledge", "/resolve", "/notes", "/verdict"} {
 			require.Equal(t, http.StatusForbidden, r.do(t, call{Method: "POST", Path: path + suffix, Token: acme, Body: `{"note":"x"}`}).Status, suffix)
 		}
 	})
@@ -120,7 +120,7 @@ func TestEachSeesItsOwnPartOfASharedIncident(t *testing.T) {
 		for _, p := range []string{"/api/v1/incidents", "/api/v1/alerts", "/api/v1/tenants", "/api/v1/pages", "/api/v1/ledger?subject=tenant/acme", "/api/v1/tokens", "/prometheus/api/v1/query?query=seen"} {
 			require.Equal(t, http.StatusUnauthorized, with("GET", p).Status, p)
 		}
-		for _, p := range []string{path + "/acknowledge", path + "/resolve", path + "/notes"} {
+		for _, p := range []string{path + "/acknowledge", path + "/resolve", path + "/notes", path + "/verdict"} {
 			require.Equal(t, http.StatusUnauthorized, with("POST", p).Status, p)
 		}
 		got := with("POST", "/incidents/"+in.ID+"/acknowledge")

@@ -202,7 +202,14 @@ func handled(t *testing.T, p *person, r *rig, in incidentDoc) {
 	p.press(`document.querySelector('form[action$="/resolve"] button').click()`)
 	require.Contains(t, p.words(), "Over since")
 	require.Contains(t, p.words(), "they mended it")
-	require.False(t, see[bool](p, `document.querySelector('main form') !== null`), "what is over has no buttons")
+	require.True(t, see[bool](p, `document.getElementById('judge').open`), "what is over is asked about")
+	see[bool](p, `document.getElementById('reason').value = 'reports came late'; true`)
+	p.press(`document.querySelector('form[action$="/verdict"] button[value="false"]').click()`)
+	require.Contains(t, p.words(), "A false alarm, says")
+	require.Contains(t, p.words(), "reports came late")
+	p.press(`(document.getElementById('judge').open = true, document.querySelector('form[action$="/verdict"] button[value="expected"]').click())`)
+	require.Contains(t, p.words(), "Expected, says")
+	require.Equal(t, 1, see[int](p, `document.querySelectorAll('main form').length`), "what is over has no other buttons")
 	var got incidentDoc
 	r.want(t, http.StatusOK, http.MethodGet, "/api/v1/incidents/"+in.ID, "").into(t, &got)
 	require.Equal(t, "resolved", got.State)
@@ -216,7 +223,7 @@ func scriptless(t *testing.T, r *rig) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	cookie := res.Cookies()[0].String()
-	for _, action := range []string{"acknowledge", "notes", "resolve"} {
+	for _, action := range []string{"acknowledge", "notes", "resolve", "verdict"} {
 		got := r.do(t, call{Method: http.MethodPost, Path: "/incidents/1/" + action, Body: "note=x&csrf=guessed", Header: map[string]string{"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}})
 		require.Equal(t, http.StatusForbidden, got.Status, action)
 	}

@@ -69,12 +69,16 @@ func (ts *tenantState) hear(v lesson) {
 // LessonFrom is the earliest time that a new lesson of the alert can count from: no step
 // that ends then has closed.
 func (e *Engine) LessonFrom(k alert.Key, now time.Time) time.Time {
-	if ts := e.tenants[k.Tenant]; ts != nil {
-		if m, _ := ts.judging(k); m != nil && m.lastClose >= now.UnixMilli() {
-			return at(m.lastClose + 1)
+	from := now.UnixMilli()
+	for id, ts := range e.tenants {
+		if k.Tenant != tenant.Product && k.Tenant != id {
+			continue
+		}
+		if m, _ := ts.judging(k); m != nil {
+			from = max(from, m.lastClose+1)
 		}
 	}
-	return now
+	return at(from)
 }
 
 // Aside says how many hours of an alert are kept aside, for a person to say what they

@@ -173,6 +173,8 @@ type Incident struct {
 	Releases    int     `json:"releases"` // how often it was given back in this opening
 	// Stakes is whether that is enough to call somebody for; nil: it always is.
 	Stakes *Stakes `json:"stakes"`
+	// Verdict is what a person said of it; nil: nobody has.
+	Verdict *Judgement `json:"verdict"`
 }
 
 // Firing says whether any of its alerts fires.

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// duplicateOf begins the reason with which one of two is over.
+const duplicateOf = "duplicate of "
+
 // Merge makes the younger of two incidents part of the elder, because they turned out
 // to be one fault: the elder takes its alerts, the younger is over as its duplicate, and
 // what it would have called somebody for is called for by the elder alone. An incident
@@ -26,7 +29,7 @@ func Merge(elder, younger Incident, reason string, now time.Time) (e, y Change, 
 		into.log("no_page", "tocsin", "nobody is paged for what joined: "+nobody)
 	}
 	from := begin(younger, now)
-	why := fmt.Sprintf("duplicate of %s: %s", elder.label(), reason)
+	why := fmt.Sprintf(duplicateOf+"%s: %s", elder.label(), reason)
 	from.resolve(Actor{}, why)
 	from.log("duplicate", "tocsin", why+from.unsent(), elder.ID.Subject())
 	from.note(fmt.Sprintf("resolved/%d", younger.Openings), "Closed as a d"+why[1:]+".", nil)

@@ -52,15 +52,6 @@ func (h *Handler) Accept(tx *partition.Tx, id tenant.ID, of alert.ID, by string)
 	return a, nil
 }
 
-// forgetAccepted drops what was accepted of a tenant.
-func forgetAccepted(tx *partition.Tx, id tenant.ID) (records int, err error) {
-	list, err := tx.ListPrefix(accepted, string(id)+"/")
-	for _, r := range list {
-		tx.Delete(accepted, r.Key)
-	}
-	return len(list), err
-}
-
 // loadAccepted gives the engine what was accepted before a start.
 func (h *Handler) loadAccepted(ctx context.Context, p store.Partition, s store.Store) error {
 	records, err := partition.All(ctx, s, p, accepted)

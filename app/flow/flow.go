@@ -43,6 +43,8 @@ const (
 	inputObserved = "observed" // 1: itsm.Observed, for an environment's incidents
 	inputRecord   = "record"   // 1: RecordJob, for whoever's record it is
 
+	inputLesson = "lesson" // 1: lessonJob, for a tenant or the tenants of a partition
+
 	inputPolicyRead = "policy_read" // 1: PolicyRead, for the policy's home
 	inputPolicyPage = "policy_page" // 1: policyPage, for the policy's home
 	inputReview     = "review"      // 1: waitTold, for the reviews' home

@@ -94,6 +94,9 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 	if err := h.loadAccepted(ctx, p, s); err != nil {
 		return err
 	}
+	if err := h.loadLessons(ctx, p, s); err != nil {
+		return err
+	}
 	if err := h.loadSources(ctx, p, s); err != nil {
 		return err
 	}
@@ -191,6 +194,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.record(tx, in)
 	case inputFactor:
 		return h.takeFactor(tx, in)
+	case inputLesson:
+		return h.learn(tx, in)
 	case inputAlive:
 		return h.sourceAlive(in)
 	case inputPolicyRead:

@@ -4,12 +4,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-alerting/tocsin/alert"
 )
 
 // Metrics of the flow. No series carries a tenant.
 type Metrics struct {
 	Alerts      *prometheus.CounterVec // by state
 	Incidents   prometheus.Counter
+	Verdicts    *prometheus.CounterVec // by verdict
 	Deliveries  *prometheus.CounterVec // by verb and result
 	PageSeconds prometheus.Histogram   // from onset to sent
 	Blind       prometheus.Gauge
@@ -25,6 +28,7 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 	m := &Metrics{
 		Alerts:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_alert_changes_total", Help: "Alerts that began or stopped firing."}, []string{"state"}),
 		Incidents:   prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_flow_incidents_opened_total", Help: "Incidents opened."}),
+		Verdicts:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_verdicts_total", Help: "Verdicts that people gave on incidents."}, []string{"verdict"}),
 		Deliveries:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_deliveries_total", Help: "Attempts to deliver a ticket, picture or page."}, []string{"verb", "result"}),
 		PageSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_page_delay_seconds", Help: "From the fault's onset until the page was sent.", Buckets: []float64{15, 30, 45, 60, 90, 120, 300, 600, 1800, 3600}}),
 		Blind:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_flow_blind_tenants", Help: "Tenants whose samples stopped arriving."}),
@@ -37,6 +41,10 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 	r.MustRegister(m.Alerts, m.Incidents, m.Deliveries, m.PageSeconds, m.Blind, m.Awaited, m.Thinned, m.Evaluation, m.Waiting)
 	for _, s := range []string{"firing", "resolved"} {
 		m.Alerts.WithLabelValues(s)
+	}
+	r.MustRegister(m.Verdicts)
+	for _, v := range alert.Verdicts() {
+		m.Verdicts.WithLabelValues(string(v))
 	}
 	for _, v := range []string{VerbTicket, VerbPicture, VerbPage} {
 		for _, o := range []string{"ok", "withdrawn", "retry", "refused"} {

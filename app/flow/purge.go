@@ -72,7 +72,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 			records++
 		}
 	}
-	gone, err := forgetAccepted(tx, id)
+	gone, err := forgetSaid(tx, id)
 	if err != nil {
 		return 0, err
 	}

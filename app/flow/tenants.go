@@ -219,7 +219,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	}
 	tx.Delete(tenants, string(id))
 	tx.Delete(cells, string(id))
-	if _, err := forgetAccepted(tx, id); err != nil {
+	if _, err := forgetSaid(tx, id); err != nil {
 		return err
 	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})

@@ -52,6 +52,9 @@ func (v *Views) incidentView(w http.ResponseWriter, r *http.Request, p web.Princ
 	if i.AcknowledgedAt != nil {
 		page.Acknowledged, page.AcknowledgedBy = *i.AcknowledgedAt, i.AcknowledgedBy.String()
 	}
+	if x := i.Verdict; x != nil {
+		page.Verdict, page.VerdictBy, page.VerdictReason, page.VerdictAt = string(x.Verdict), x.By.String(), x.Reason, x.At
+	}
 	page.Paged, page.PagedReason = v.paged(r, i)
 	for _, t := range i.Tenants {
 		doc, _ := v.api.Flow.Directory().Get(t.ID)
@@ -86,7 +89,8 @@ func narrow(page *view.IncidentPage, i incident.Incident, p web.Principal) {
 	page.TenantsHidden = len(all) - len(page.Tenants)
 	page.Headline, page.Numbers, page.Chart, page.Timeline, page.Why = narrowed(i), view.Numbers{}, nil, nil, nil
 	page.Owner, page.OwnerReason, page.Paged, page.PagedReason, page.AcknowledgedBy = "", "", "", "", "Somebody"
-	page.Ticket, page.Dashboard, page.Acknowledge, page.Note, page.Resolve = nil, "", nil, nil, nil
+	page.Ticket, page.Dashboard, page.Acknowledge, page.Note, page.Resolve, page.Judge = nil, "", nil, nil, nil, nil
+	page.VerdictBy, page.VerdictReason = "", ""
 }
 
 // tenantDashboard opens the dashboard for one tenant of the incident. A signed
@@ -172,7 +176,7 @@ func why(i incident.Incident, lead string) []view.Reason {
 
 // offer adds the buttons that the viewer may press.
 func (v *Views) offer(page *view.IncidentPage, i incident.Incident, p web.Principal) {
-	if p.Session == "" || i.State == incident.StateResolved || p.Acts(string(i.Team)) != nil {
+	if p.Session == "" || p.Acts(string(i.Team)) != nil {
 		return
 	}
 	form := func(action string) *view.Form {
@@ -180,6 +184,9 @@ func (v *Views) offer(page *view.IncidentPage, i incident.Incident, p web.Princi
 			return nil
 		}
 		return &view.Form{Path: "/incidents/" + string(i.ID) + "/" + action}
+	}
+	if page.Judge = form("verdict"); i.State == incident.StateResolved {
+		return
 	}
 	if i.State == incident.StateOpen {
 		page.Acknowledge = form("acknowledge")
@@ -207,6 +214,22 @@ func (v *Views) act(do func(tx *partition.Tx, h *flow.Handler, id string, by inc
 		http.Redirect(w, r, "/incidents/"+string(i.ID), http.StatusSeeOther)
 		return nil
 	}
+}
+
+// verdict takes what a person says the incident was.
+func (v *Views) verdict(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	i, err := v.api.Incidents.One(r.Context(), r.PathValue("id"), p)
+	if err != nil {
+		return err
+	}
+	if err := p.Acts(string(i.Team)); err != nil {
+		return err
+	}
+	if err := v.api.Incidents.Judge(r.Context(), i, v.actor(p), "view", r.PostFormValue("verdict"), r.PostFormValue("reason")); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/incidents/"+string(i.ID), http.StatusSeeOther)
+	return nil
 }
 
 func acknowledge(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, _ string) error {

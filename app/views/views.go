@@ -51,6 +51,7 @@ func (v *Views) table() []web.Route {
 		{Method: "POST", Path: "/incidents/{id}/acknowledge", Summary: "Take it", Kind: web.View, Roles: web.Responders, Handle: v.act(acknowledge)},
 		{Method: "POST", Path: "/incidents/{id}/notes", Summary: "Say something", Kind: web.View, Roles: web.Responders, Handle: v.act(note)},
 		{Method: "POST", Path: "/incidents/{id}/resolve", Summary: "Call it over", Kind: web.View, Roles: web.Responders, Handle: v.act(resolve)},
+		{Method: "POST", Path: "/incidents/{id}/verdict", Summary: "Say what it was", Kind: web.View, Roles: web.Responders, Handle: v.verdict},
 		{Method: "GET", Path: "/oncall", Summary: "Who is called", Kind: web.View, Roles: web.People, Handle: v.onCall},
 		{Method: "GET", Path: "/sources", Summary: "What sends", Kind: web.View, Roles: web.People, Handle: v.sources},
 		{Method: "GET", Path: "/policy", Summary: "The policy and its rollout", Kind: web.View, Roles: web.People, Handle: v.policy},

@@ -50,6 +50,7 @@ type cli struct {
 	Profile  tenancy.Profile `cmd:"" help:"Explain a tenant's profile, override it, and keep it from following."`
 	Token    tokenCmd        `cmd:"" help:"Make, list and revoke tokens."`
 	Cluster  clusterCmd      `cmd:"" help:"Look at the replicas."`
+	Incident incidentCmd     `cmd:"" help:"Say what an incident was."`
 	Accept   acceptCmd       `cmd:"" help:"Take what a firing alert shows as its tenant's new normal."`
 	Why      whyCmd          `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`
 	Backtest replay.Backtest `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`

@@ -43,6 +43,9 @@ func statusRows(a health.StatusAnswer, now time.Time) [][]string {
 		{"alerts", fmt.Sprintf("%d firing", a.Firing)},
 		{"incidents", fmt.Sprintf("%d open, %d acknowledged", a.Incidents.Open, a.Incidents.Acknowledged)},
 	}
+	for i, r := range a.Called {
+		rows = append(rows, []string{map[bool]string{true: "teams"}[i == 0], r.Team + ": " + r.Words})
+	}
 	if len(a.Undelivered) == 0 {
 		rows = append(rows, []string{"deliveries", "nothing waits"})
 	}

@@ -135,6 +135,11 @@ type IncidentPage struct {
 	Acknowledge *Form
 	// Note and Resolve are the other two things a person can do; nil: not offered.
 	Note, Resolve *Form
+	// Judge takes what a person says it was; nil: not offered.
+	Judge *Form
+	// Verdict is what somebody said: false, real, expected, duplicate; empty: nothing.
+	Verdict, VerdictBy, VerdictReason string
+	VerdictAt                         time.Time
 }
 
 // IncidentRow is one line of the list.

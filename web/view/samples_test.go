@@ -113,6 +113,7 @@ func full(t *testing.T) view.IncidentPage {
 	p := incident(t)
 	p.Frame = signedIn(t, "Incidents")
 	p.Note, p.Resolve = &view.Form{Path: "/incidents/1042/notes"}, &view.Form{Path: "/incidents/1042/resolve"}
+	p.Judge, p.Verdict, p.VerdictBy, p.VerdictAt, p.VerdictReason = &view.Form{Path: "/incidents/1042/verdict"}, "false", "Maria Rossi", after(5), "their reports come late on Mondays"
 	return p
 }
 

@@ -28,6 +28,7 @@ func funcs(s *static) template.FuncMap {
 		"float":   func(n int) float64 { return float64(n) },
 		"rows":    func(f Frame, rows any) framed { return framed{f, rows} },
 		"percent": percent,
+		"verdict": verdict,
 		"ratio":   func(k, n float64) float64 { return k / n },
 		"lasted":  func(from, to time.Time) string { return lasted(to.Sub(from)) },
 		"safe":    safeURL,
@@ -167,4 +168,17 @@ func Sentence(s string) string {
 		return ""
 	}
 	return strings.ToUpper(s[:1]) + s[1:] + "."
+}
+
+// verdict is what somebody said an incident was, in words.
+func verdict(v string) string {
+	switch v {
+	case "false":
+		return "A false alarm"
+	case "real":
+		return "Real"
+	case "expected":
+		return "Expected"
+	}
+	return "A duplicate"
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/state"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -75,6 +76,8 @@ type StatusAnswer struct {
 	Undelivered []flow.Backlog `json:"undelivered"`
 	// Awaited are the tenants whose proposed profile waits for a person.
 	Awaited int `json:"promotions_awaited"`
+	// Called is how each team was called in the last four weeks, by what people said since.
+	Called []state.TeamRecord `json:"called"`
 	// Troubles says in a sentence each what somebody should look at.
 	Troubles []string `json:"troubles"`
 }
@@ -111,6 +114,9 @@ func (s *API) status(w http.ResponseWriter, r *http.Request, _ web.Principal) er
 	if err != nil {
 		return err
 	}
+	if a.Called, err = s.TeamRecords(r.Context(), "", func(catalog.TeamID) bool { return true }); err != nil {
+		return err
+	}
 	return web.WriteJSON(w, http.StatusOK, a)
 }
 
@@ -129,7 +135,7 @@ func (s *API) Open(ctx context.Context) ([]incident.Incident, error) {
 
 // Answer is how the daemon does, with a look at its tenants and open incidents.
 func (s *API) Answer(ctx context.Context, glances []evaluate.Glance, open []incident.Incident) (a StatusAnswer, err error) {
-	a = StatusAnswer{Machine: s.Machine(), Troubles: []string{}, Tenants: s.countTenants(glances)}
+	a = StatusAnswer{Machine: s.Machine(), Troubles: []string{}, Called: []state.TeamRecord{}, Tenants: s.countTenants(glances)}
 	a.count(open)
 	if a.Undelivered, err = s.Flow.Backlogs(ctx); err != nil {
 		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")

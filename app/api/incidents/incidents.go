@@ -44,6 +44,7 @@ func (s *API) Routes() []web.Route {
 		{Method: "POST", Path: "/api/v1/incidents/{id}/acknowledge", Summary: "Take an incident", Roles: web.Responders, Request: ActRequest{}, Response: HolderAnswer{}, Handle: s.acknowledge},
 		{Method: "POST", Path: "/api/v1/incidents/{id}/release", Summary: "Give an incident back: it is open again and others are called", Roles: web.Responders, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.release},
 		{Method: "POST", Path: "/api/v1/incidents/{id}/resolve", Summary: "Call an incident over", Roles: web.Responders, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.resolve},
+		{Method: "POST", Path: "/api/v1/incidents/{id}/verdict", Summary: "Say what an incident was: false alarms are learned, anything else stays out of what is usual", Roles: web.Responders, Request: VerdictRequest{}, Response: IncidentAnswer{}, Handle: s.verdict},
 		{Method: "POST", Path: "/api/v1/incidents/{id}/notes", Summary: "Add a note", Roles: web.Responders, Request: ActRequest{}, Response: IncidentAnswer{}, Handle: s.note},
 		{Method: "GET", Path: "/api/v1/pages", Summary: "Who was paged", Roles: web.Administrators, Response: web.List[PageAnswer]{}, Handle: s.listPages},
 	}
@@ -121,7 +122,10 @@ func (s *API) answer(i incident.Incident, p web.Principal) IncidentAnswer {
 	}
 	a.Notes, a.Pages, a.History = a.Notes[:0:0], a.Pages[:0:0], a.History[:0:0]
 	a.Title = ""
-	a.Stakes = nil                              // what others are of the whole
+	a.Stakes = nil // what others are of the whole
+	if i.Verdict != nil {
+		a.Verdict = &incident.Judgement{Verdict: i.Verdict.Verdict, At: i.Verdict.At}
+	}
 	a.ResolutionReason, a.Mirror.Error = "", "" // what people and programs wrote may name anybody
 	a.Mirror.Ref.URL, a.Dashboard, a.PictureURL = "", incident.Dashboard{}, ""
 	return a

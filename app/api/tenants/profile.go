@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/state"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -25,6 +27,9 @@ type ExplainAnswer struct {
 	Profile   ProfileAnswer       `json:"profile"`
 	Sees      []Sight             `json:"sees"`      // at this hour
 	Revisions []profiles.Revision `json:"revisions"` // the newest first, at most 20
+	// Record is how the teams that are called for its rules were called for it, by what
+	// people said since; empty for a tenant's own token.
+	Record []state.TeamRecord `json:"record"`
 }
 
 // Sight is which faults of a slice are seen, at this hour.
@@ -116,7 +121,7 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 	if !ok {
 		return ExplainAnswer{}, problem.New(problem.NotFound, "there is no such tenant")
 	}
-	a := ExplainAnswer{Tenant: id, Standing: []string{}, Sees: []Sight{}, Revisions: []profiles.Revision{}}
+	a := ExplainAnswer{Tenant: id, Standing: []string{}, Sees: []Sight{}, Revisions: []profiles.Revision{}, Record: []state.TeamRecord{}}
 	var triples []profiles.Triple
 	var status evaluate.Status
 	err := s.Decide(ctx, flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) (err error) {
@@ -159,8 +164,27 @@ func sights(st evaluate.Status) (out []Sight) {
 	return out
 }
 
-func (s *API) explainProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	return s.answerExplained(w, r)
+func (s *API) explainProfile(w http.ResponseWriter, r *http.Request, p web.Principal) error {
+	a, err := s.Explanation(r.Context(), tenant.ID(r.PathValue("id")))
+	if err != nil {
+		return err
+	}
+	if p.Role.Staff() {
+		if a.Record, err = s.recordOf(r.Context(), a); err != nil {
+			return err
+		}
+	}
+	return web.WriteJSON(w, http.StatusOK, a)
+}
+
+// recordOf are the records of the teams that own what a tenant is watched for.
+func (s *API) recordOf(ctx context.Context, a ExplainAnswer) ([]state.TeamRecord, error) {
+	teams := map[catalog.TeamID]bool{}
+	for _, r := range a.Profile.Rules {
+		team, _ := s.Flow.Rules().Catalog.Owner(catalog.ServiceID(r.Service))
+		teams[team.ID] = true
+	}
+	return s.TeamRecords(ctx, a.Tenant, func(t catalog.TeamID) bool { return teams[t] })
 }
 
 // answerExplained is the answer of all that decides about a profile.

@@ -50,6 +50,9 @@ func explainRows(a tenants.ExplainAnswer) [][]string {
 	for _, r := range p.Reasons[min(len(p.Watches), len(p.Reasons)):] {
 		rows = append(rows, []string{"but", r})
 	}
+	for i, r := range a.Record {
+		rows = append(rows, []string{first(i, "called"), "team " + r.Team + ", for this tenant: " + r.Words})
+	}
 	for i, s := range a.Sees {
 		if s.Words == "" {
 			continue

@@ -1,0 +1,97 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/catalog"
+)
+
+// Judgement is a person's verdict on an incident: the newest counts.
+type Judgement struct {
+	Verdict alert.Verdict `json:"verdict"`
+	Reason  string        `json:"reason"` // may be empty
+	By      Actor         `json:"by"`
+	Via     string        `json:"via"` // view, api
+	At      time.Time     `json:"at"`
+}
+
+var verdictWords = map[alert.Verdict]string{alert.VerdictFalse: "a false alarm", alert.VerdictReal: "real", alert.VerdictExpected: "expected", alert.VerdictDuplicate: "a duplicate"}
+
+// Judge takes a person's verdict; reason may be empty. Of what nobody has, whoever calls
+// it anything but real has it: nobody else is called for that. Said again of the same
+// alerts it changes nothing, and said is false.
+func Judge(i Incident, by Actor, via string, v alert.Verdict, reason string, now time.Time) (c Change, said bool) {
+	was := i.Verdict
+	if was != nil && was.Verdict == v && (reason == "" || reason == was.Reason) &&
+		!slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.StartsAt.After(was.At) }) {
+		return begin(i, now).done(), false
+	}
+	first := begin(i, now).done()
+	if i.State == StateOpen && v != alert.VerdictReal {
+		first, _ = Acknowledge(i, by, via, now)
+	}
+	b := begin(first.Incident, now)
+	b.Incident.Verdict = &Judgement{Verdict: v, Reason: cut(reason, maxNoteRunes), By: by, Via: via, At: b.now}
+	why := fmt.Sprintf("%s says that it was %s", by, verdictWords[v])
+	if was != nil && was.Verdict != v {
+		why += fmt.Sprintf(", not %s as %s said", verdictWords[was.Verdict], was.By)
+	}
+	if reason != "" {
+		why += ": " + cut(reason, 500)
+	}
+	b.logData("verdict", actorName(by), why, map[string]any{"verdict": v}, teamSubject(i.Team))
+	b.note(fmt.Sprintf("verdict/%d", b.Incident.Version+1), why+".", nil)
+	b.Changed = true
+	return after(first, b.done()), true
+}
+
+func teamSubject(t catalog.TeamID) string { return "team/" + string(t) }
+
+// Record is how a team was called over a time, by what people said of it since.
+type Record struct {
+	Called    int `json:"called"` // incidents that somebody was called for, or would have been
+	False     int `json:"false"`
+	Real      int `json:"real"`
+	Expected  int `json:"expected"`
+	Duplicate int `json:"duplicate"`
+	Unsaid    int `json:"unsaid"` // nobody has said
+}
+
+// Recorded counts the incidents of a team that somebody was called for and that opened
+// at since or later.
+func Recorded(list []Incident, team catalog.TeamID, since time.Time) (r Record) {
+	for _, i := range list {
+		if i.Team != team || i.OpenedAt.Before(since) || !i.Paged && len(i.Pages) == 0 {
+			continue
+		}
+		r.Called++
+		switch {
+		case i.Verdict == nil && i.merged():
+			r.Duplicate++
+		case i.Verdict == nil:
+			r.Unsaid++
+		case i.Verdict.Verdict == alert.VerdictFalse:
+			r.False++
+		case i.Verdict.Verdict == alert.VerdictReal:
+			r.Real++
+		case i.Verdict.Verdict == alert.VerdictExpected:
+			r.Expected++
+		default:
+			r.Duplicate++
+		}
+	}
+	return r
+}
+
+// merged says whether it was closed as part of another.
+func (i Incident) merged() bool { return strings.HasPrefix(i.ResolutionReason, duplicateOf) }
+
+// Words say it in one line, against what the team bears: false pages in that time.
+func (r Record) Words(bears float64) string {
+	return fmt.Sprintf("called %d times in four weeks: %d false of %.3g borne, %d real, %d expected, %d duplicates; of %d nobody has said",
+		r.Called, r.False, bears, r.Real, r.Expected, r.Duplicate, r.Unsaid)
+}

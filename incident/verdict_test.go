@@ -1,0 +1,66 @@
+package incident_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/incident"
+)
+
+var ann = incident.Actor{Person: "ann", Name: "Ann Ode"}
+
+// Whoever says that it was no fault has it: nobody else is called. What is real must still
+// be had by somebody.
+func TestAVerdictIsGivenOnceAndMayChange(t *testing.T) {
+	open := incident.Open(fires("acme", alpha, noon, 5, 100, 1), opening("1"), at(0)).Incident
+	c, said := incident.Judge(open, ann, "api", alert.VerdictReal, "", at(time.Minute))
+	require.True(t, said)
+	require.Equal(t, []string{"verdict"}, kinds(t, c))
+	require.Equal(t, incident.StateOpen, c.Incident.State)
+	require.True(t, c.Ticket)
+
+	again, said := incident.Judge(c.Incident, ann, "view", alert.VerdictReal, "", at(2*time.Minute))
+	require.False(t, said)
+	require.Empty(t, again.Ledger)
+	require.False(t, again.Changed)
+	require.Equal(t, c.Incident, again.Incident)
+
+	c, said = incident.Judge(c.Incident, ann, "view", alert.VerdictFalse, "late reports", at(3*time.Minute))
+	require.True(t, said)
+	require.Equal(t, []string{"acknowledged", "verdict"}, kinds(t, c))
+	require.True(t, c.Withdraw, "nobody else is called")
+	require.Equal(t, incident.StateAcknowledged, c.Incident.State)
+	require.Equal(t, "Ann Ode says that it was a false alarm, not real as Ann Ode said: late reports", c.Ledger[1].Reason)
+	require.Nil(t, open.Verdict, "the caller's value stays")
+
+	joined := incident.WithAlert(c.Incident, fires("bolt", alpha, noon.Add(4*time.Minute), 5, 100, 1), nil, "same slice", at(5*time.Minute)).Incident
+	_, said = incident.Judge(joined, ann, "api", alert.VerdictFalse, "", at(6*time.Minute))
+	require.True(t, said, "of an alert that came since")
+
+	over := incident.Resolve(joined, ann, "api", "", at(7*time.Minute)).Incident
+	c, said = incident.Judge(over, ann, "api", alert.VerdictExpected, "", at(200*time.Hour))
+	require.True(t, said)
+	require.Equal(t, incident.StateResolved, c.Incident.State)
+	require.Equal(t, []string{"verdict"}, kinds(t, c))
+}
+
+func TestATeamsRecord(t *testing.T) {
+	called := func(v alert.Verdict, opened time.Duration) incident.Incident {
+		i := incident.Incident{Team: "payments", OpenedAt: at(opened), Pages: []string{"pg"}}
+		if v != "" {
+			i.Verdict = &incident.Judgement{Verdict: v}
+		}
+		return i
+	}
+	list := []incident.Incident{called(alert.VerdictFalse, 0), called(alert.VerdictFalse, time.Hour), called(alert.VerdictReal, 0), called("", 0),
+		called(alert.VerdictDuplicate, 0), called(alert.VerdictExpected, 0), called(alert.VerdictFalse, -time.Hour),
+		{Team: "payments", OpenedAt: at(0), Paged: true, ResolutionReason: "duplicate of incident 7: all fail"},
+		{Team: "payments", OpenedAt: at(0), Verdict: &incident.Judgement{Verdict: alert.VerdictFalse}}, // a ticket
+		{Team: "fraud", OpenedAt: at(0), Paged: true}}
+	r := incident.Recorded(list, "payments", at(0))
+	require.Equal(t, incident.Record{Called: 7, False: 2, Real: 1, Expected: 1, Duplicate: 2, Unsaid: 1}, r)
+	require.Equal(t, "called 7 times in four weeks: 2 false of 8 borne, 1 real, 1 expected, 2 duplicates; of 1 nobody has said", r.Words(8))
+}
