@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -158,4 +159,19 @@ func Suspended(p *Policy, t tenant.Tenant, o Observation) (out []string) {
 		}
 	}
 	return out
+}
+
+// What says in words what an override changes.
+func (o Override) What() string {
+	if o.Off {
+		return "off"
+	}
+	var out []string
+	if o.Severity != "" {
+		out = append(out, "severity "+o.Severity)
+	}
+	if o.Sensitivity != "" {
+		out = append(out, "sensitivity "+o.Sensitivity)
+	}
+	return strings.Join(out, ", ")
 }

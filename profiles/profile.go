@@ -282,3 +282,10 @@ func SLIs(rules []rule.Rule) []sli.Spec {
 	}
 	return out
 }
+
+// All lists every rule of a policy, whichever tenants have it. Its shares of
+// budgets are nobody's.
+func All(p *Policy) []rule.Rule {
+	rules, _ := Compile(p, tenant.Tenant{ID: tenant.Product, Features: features(p)}, Observation{})
+	return rules
+}

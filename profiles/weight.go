@@ -60,3 +60,11 @@ func tickets(pages float64, rules int) float64 {
 
 // PartWords is how much of a budget the tenant has.
 func (o Observation) PartWords() string { return impact.Percent(o.weight()) }
+
+// Weekly is the budget, or the default of two pages where a team gives none.
+func (b Budget) Weekly() float64 {
+	if b.FalsePagesPerWeek <= 0 {
+		return 2
+	}
+	return b.FalsePagesPerWeek
+}
