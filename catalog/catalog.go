@@ -6,7 +6,11 @@
 // oncall's arithmetic.
 package catalog
 
-import "time"
+import (
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+)
 
 // TeamID, ServiceID, PersonID, ScheduleID and IntegrationID name entries.
 type (
@@ -26,7 +30,11 @@ type Team struct {
 	Escalation        []Step     `yaml:"escalation" json:"escalation"`
 	OnCall            []PersonID `yaml:"oncall" json:"oncall"` // without a schedule: always the first of these
 	FalsePagesPerWeek float64    `yaml:"false_pages_per_week" json:"false_pages_per_week"`
-	ITSM              TeamITSM   `yaml:"itsm" json:"itsm"`
+	// Sensitivity is how much the team wants to hear: quiet, balanced (also when empty) or
+	// early. It holds for rules of its services that say nothing themselves, where the
+	// tenant's tier says nothing either.
+	Sensitivity rule.Sensitivity `yaml:"sensitivity" json:"sensitivity"`
+	ITSM        TeamITSM         `yaml:"itsm" json:"itsm"`
 	// EscalationRounds is how often the person on call and all steps are gone
 	// through before the last resort; default 1.
 	EscalationRounds int        `yaml:"escalation_rounds" json:"escalation_rounds"`

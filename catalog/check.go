@@ -92,6 +92,9 @@ func (s *source) teams() {
 		if t.FalsePagesPerWeek < 0 || s.has("teams", i, "false_pages_per_week") && s.zero("teams", i, "false_pages_per_week") {
 			s.fault(s.at("teams", i, "false_pages_per_week"), "false_pages_per_week must be more than 0; to page nobody run: tocsin observe TEAM")
 		}
+		if !t.Sensitivity.Known() {
+			s.fault(s.at("teams", i, "sensitivity"), "sensitivity must be quiet, balanced or early")
+		}
 		s.workingHours(i, t.WorkingHours)
 	}
 }

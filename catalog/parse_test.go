@@ -100,6 +100,7 @@ func TestFaultsNameFileLineAndWhatToDo(t *testing.T) {
 		{"nobody to call", "oncall: [ben]", "oncall: []", "c.yaml:7: the team owns something and nobody of it could be called"},
 		{"team kind", "kind: specialist", "kind: guild", "c.yaml:8: kind must be one of product, operations, enabler, specialist"},
 		{"no budget", "false_pages_per_week: 0.5", "false_pages_per_week: 0", "c.yaml:10: false_pages_per_week must be more than 0"},
+		{"sensitivity", "false_pages_per_week: 0.5", "sensitivity: nervous", "c.yaml:10: sensitivity must be quiet, balanced or early"},
 		{"negative budget", "false_pages_per_week: 0.5", "false_pages_per_week: -1", "c.yaml:10: false_pages_per_week must be more than 0"},
 		{"step of nobody", "after: 10m, person: ben", "after: 10m", "c.yaml:5: an escalation step names either"},
 		{"step of both", "after: 10m, person: ben", "after: 10m, person: ben, schedule: primary", "c.yaml:5: an escalation step names either"},

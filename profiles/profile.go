@@ -42,6 +42,9 @@ type Observation struct {
 type Budget struct {
 	Team              string  `json:"team"`
 	FalsePagesPerWeek float64 `json:"false_pages_per_week"`
+	// Sensitivity is the team's own, for rules that have none and tenants whose tier has
+	// none; empty: balanced.
+	Sensitivity rule.Sensitivity `json:"sensitivity,omitempty"`
 }
 
 // Rounded is the number of tenants as Observation takes it. One share more than
@@ -107,10 +110,11 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		s := specs[cmp.Or(d.SLI, p.Volume.SLI)]
 		spec := s.spec()
 		always := alwaysJudged(p, t, rule.Kind(d.Kind), spec)
+		wish := wished(d, tier, o.Budgets[d.Service])
 		r, off, changed := overridden(o.Overrides, t.ID, rule.Rule{
 			Name: d.Name, Kind: rule.Kind(d.Kind), SLI: spec, Service: d.Service,
 			Severity: rule.Severity(d.Severity), Summary: d.Summary, RunbookURL: d.RunbookURL, DashboardURL: d.DashboardURL,
-			Prior: cmp.Or(o.Priors[d.Name], prior(s)), Sensitivity: rule.Sensitivity(cmp.Or(d.Sensitivity, tier.Sensitivity)), Always: always,
+			Prior: cmp.Or(o.Priors[d.Name], prior(s)), Sensitivity: wish.sensitivity, Always: always,
 			Direction: rule.Direction(d.Direction), Slices: tier.Slices, Burn: d.burn(), Query: d.query(), AcceptAfter: p.accepts(rule.Kind(d.Kind)),
 		})
 		if off {
@@ -119,7 +123,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		severity, calmed := soften(r.Severity, t)
 		r.Severity = severity
 		rules = append(rules, r)
-		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s%s%s", d.Name, why, changed, calmed, alsoJudged(always), noBudget(r.Kind)))
+		reasons = append(reasons, fmt.Sprintf("%s: %s%s%s%s%s%s", d.Name, why, wish.why, changed, calmed, alsoJudged(always), noBudget(r.Kind)))
 	}
 	team := func(service string) string { return o.Budgets[service].Team }
 	of := map[string]int{} // rules that can page each team

@@ -80,7 +80,7 @@ rules:
 func TestFeaturesServicesAndTeams(t *testing.T) {
 	p, err := Parse("p", []byte(twoTeams))
 	require.NoError(t, err)
-	o := Observation{Tenants: 8, Budgets: map[string]Budget{"payments": {"a", 2}, "payouts": {"b", 8}}}
+	o := Observation{Tenants: 8, Budgets: map[string]Budget{"payments": {Team: "a", FalsePagesPerWeek: 2}, "payouts": {Team: "b", FalsePagesPerWeek: 8}}}
 	names := func(x tenant.Tenant) (out []string) {
 		rules, _ := Compile(p, x, o)
 		for _, r := range rules {

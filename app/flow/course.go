@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -247,6 +249,12 @@ func (s *Shared) differs(tx *partition.Tx, last, now profiles.Triple) (string, e
 		return "an override has ended", nil
 	case len(b.Overrides) > len(a.Overrides):
 		return "there is an override", nil
+	}
+	for _, service := range slices.Sorted(maps.Keys(b.Budgets)) {
+		now := b.Budgets[service]
+		if was := a.Budgets[service]; was.Sensitivity != now.Sensitivity {
+			return fmt.Sprintf("team %s wants to hear otherwise now: %s, before: %s", now.Team, cmp.Or(now.Sensitivity, rule.Balanced), cmp.Or(was.Sensitivity, rule.Balanced)), nil
+		}
 	}
 	return "the team's budget changed", nil
 }

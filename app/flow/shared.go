@@ -198,7 +198,7 @@ func Observe(p *profiles.Policy, c *catalog.Catalog, watched int) profiles.Obser
 	o := profiles.Observation{Tenants: profiles.Rounded(watched), Budgets: map[string]profiles.Budget{}}
 	for _, d := range p.Rules {
 		team, _ := c.Owner(catalog.ServiceID(d.Service))
-		o.Budgets[d.Service] = profiles.Budget{Team: string(team.ID), FalsePagesPerWeek: team.FalsePagesPerWeek}
+		o.Budgets[d.Service] = profiles.Budget{Team: string(team.ID), FalsePagesPerWeek: team.FalsePagesPerWeek, Sensitivity: team.Sensitivity}
 	}
 	return o
 }
