@@ -220,6 +220,9 @@ func (c *Change) place(in Input) bool {
 	if in.Settings.index(s.Tier) >= 0 {
 		return true
 	}
+	if s.Tier == "" && !in.Known && !(in.Promised > 0) {
+		return false // nobody knows its size: it has what all have
+	}
 	tpm, of := in.Promised, "promised"
 	if in.Known {
 		tpm, of = in.TPM, "observed"

@@ -66,8 +66,21 @@ const day = 24 * time.Hour
 
 func TestOnboardingAssignsTheTierOfThePromisedVolume(t *testing.T) {
 	require.Equal(t, "small", begin(t, 4).s.Tier)
-	require.Equal(t, "micro", begin(t, 0).s.Tier)
+	require.Equal(t, "micro", begin(t, 0.5).s.Tier)
 	require.Equal(t, "large", begin(t, 1e9).s.Tier)
+}
+
+// TestATenantThatPromisedNothing is in no tier before its volume was observed, and then
+// at once in the one that fits, however far from the smallest.
+func TestATenantThatPromisedNothing(t *testing.T) {
+	l := begin(t, 0)
+	require.Empty(t, l.s.Tier)
+	l.now = l.now.Add(time.Hour)
+	l.take(evolution.Look(l.s, l.in, l.now))
+	require.Empty(t, l.s.Tier)
+	l.live(time.Hour, 700)
+	require.Equal(t, "large", l.s.Tier)
+	require.Contains(t, l.why[len(l.why)-1], "700 transactions a minute are observed: tier large")
 }
 
 func TestGrowthIsProposedShadowedAndPromoted(t *testing.T) {

@@ -25,6 +25,8 @@ func (s State) Words(set Settings, held string) (out []string) {
 			volume = fmt.Sprintf("its volume is about %s a minute", number(s.TPM))
 		}
 		say("By volume it is in tier %s (%s): %s.", s.Tier, bounds, volume)
+	} else if len(set.Tiers) > 0 {
+		say("It is in no tier yet: its volume is not known, and none was promised.")
 	}
 	if p := s.Proposal; p != nil {
 		say("Proposal %d, from tier %s to %s, is in shadow since %s, until %s at least, because %s.", p.Number, p.From, p.To, clock(p.At), clock(p.Until), p.Cause)

@@ -44,7 +44,12 @@ type Options struct {
 	// Queries are what the policy's rules of kind promql gave; without them these
 	// raise nothing.
 	Queries *Queries
-	Course  *Course // follows the same samples, for a picture; may be nil
+	// Follow has each tenant's tier follow its observed volume, and pins count, as live;
+	// without it a tenant is in the tier of the volume that it was promised to have.
+	Follow bool
+	// Profiles are how the profiles of some tenants were; with Follow.
+	Profiles []Record
+	Course   *Course // follows the same samples, for a picture; may be nil
 }
 
 // Line is one alert that would have been raised.
@@ -90,6 +95,8 @@ type Replay struct {
 	measureAt time.Time
 	now       time.Time
 	asking    asking
+	standing  map[tenant.ID]*standing
+	turns     []turn          // of recorded profiles and pins, by time
 	ends      []time.Time     // of the policy's overrides, by time
 	series    []*known        // by the index of the recorded series
 	heard     []*known        // by run of the stretch that is being read
@@ -141,6 +148,7 @@ func New(o Options, from time.Time) (*Replay, error) {
 		r.ends = append(r.ends, v.Until)
 	}
 	slices.SortFunc(r.ends, time.Time.Compare)
+	r.standings(o.Profiles)
 	for _, t := range o.Tenants {
 		if err := r.plan(t, from); err != nil {
 			return nil, err
@@ -240,7 +248,7 @@ func (r *Replay) known(id tenant.ID) bool { _, ok := r.tenants[id]; return ok }
 // live changes tenants whose time has come. What all profiles share, the number
 // of tenants, is brought up to date for all of them.
 func (r *Replay) live(now time.Time) {
-	if (len(r.life) == 0 || r.life[0].at.After(now)) && (len(r.ends) == 0 || r.ends[0].After(now)) {
+	if (len(r.life) == 0 || r.life[0].at.After(now)) && (len(r.ends) == 0 || r.ends[0].After(now)) && (len(r.turns) == 0 || r.turns[0].at.After(now)) {
 		return
 	}
 	before := r.observation()
@@ -252,6 +260,7 @@ func (r *Replay) live(now time.Time) {
 		changed[e.doc.ID] = true
 	}
 	r.endOverrides(now, changed)
+	r.turned(now, changed)
 	o := r.observation()
 	all := !o.Equal(before)
 	for id, doc := range r.tenants {

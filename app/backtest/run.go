@@ -194,6 +194,12 @@ func (r *Replay) undisturbed(ends []int64) int {
 			break
 		}
 	}
+	for _, t := range r.turns {
+		if t.at.After(first) {
+			next = earlier(next, t.at)
+			break
+		}
+	}
 	last := min(next.UnixMilli()-1, evaluate.FactorMoment(first).UnixMilli())
 	n := 1
 	for n < len(ends) && ends[n] <= last {

@@ -23,9 +23,15 @@ func (r *Replay) measure(now time.Time) {
 	first := r.measureAt.IsZero()
 	r.measureAt = now.Truncate(time.Hour).Add(time.Hour)
 	spec, ok := r.o.Policy.VolumeSLI()
+	moved := map[tenant.ID]bool{}
 	for _, s := range r.subjects {
-		if tpm, observed := s.engine.Volume(s.id, r.o.Environment, spec, now); ok && observed >= flow.KnownAfter {
+		tpm, observed := s.engine.Volume(s.id, r.o.Environment, spec, now)
+		known := ok && observed >= flow.KnownAfter
+		if known {
 			r.scale.Set(s.id, tpm)
+		}
+		if t, there := r.tenants[s.id]; there && r.o.Follow {
+			moved[s.id] = r.follow(t, tpm, known, now)
 		}
 	}
 	if first { // a profile's first revision has an equal share
@@ -33,7 +39,8 @@ func (r *Replay) measure(now time.Time) {
 	}
 	o := r.observation()
 	for id, t := range r.tenants {
-		if w := r.scale.Weight(r.o.Policy, t, r.weights[id], r.watched(), now); w != r.weights[id] {
+		w := r.scale.Weight(r.o.Policy, t, r.weights[id], r.watched(), now)
+		if w != r.weights[id] || moved[id] {
 			r.weights[id] = w
 			r.assign(t, o, now)
 		}
@@ -42,8 +49,7 @@ func (r *Replay) measure(now time.Time) {
 
 // assign puts the profile of a tenant in force. o is what all profiles depend on.
 func (r *Replay) assign(t tenant.Tenant, o profiles.Observation, now time.Time) {
-	o.Weight, o.Overrides = r.weights[t.ID], r.o.Policy.InForce(t.ID, now)
-	rules, _ := profiles.Compile(r.o.Policy, t, o)
+	rules, _ := profiles.Compile(r.o.Policy, t, r.stands(o, t, now))
 	r.subject(t.ID).engine.SetTenant(t, rules, now)
 	r.asksFor(t.ID, rules, now)
 }

@@ -148,7 +148,7 @@ func (s *Shared) basis(tx *partition.Tx, t tenant.Tenant, c Course) (profiles.Tr
 	now := tx.Now()
 	of := profiles.Triple{Document: &t, PolicyRevision: number, PolicySha: policy.Sha, TenantRevision: t.Revision, Observation: s.observe(policy)}
 	of.Observation.Tier, of.Observation.TPM = c.Tier, c.TPM
-	pin, pinned := pinOf(c, policy, t.ID, now)
+	pin, pinned := PinOf(c, policy, t.ID, now)
 	kept := 0
 	switch {
 	case pinned && pin.Revision > 0:
@@ -185,8 +185,8 @@ func (s *Shared) basis(tx *partition.Tx, t tenant.Tenant, c Course) (profiles.Tr
 	return of, nil
 }
 
-// pinOf is the pin that holds: a person's before the policy's.
-func pinOf(c Course, p *profiles.Policy, id tenant.ID, now time.Time) (evolution.Pin, bool) {
+// PinOf is the pin that holds: a person's before the policy's.
+func PinOf(c Course, p *profiles.Policy, id tenant.ID, now time.Time) (evolution.Pin, bool) {
 	if c.Pin != nil {
 		return *c.Pin, c.Pin.Until == nil || now.Before(*c.Pin.Until)
 	}
@@ -201,7 +201,7 @@ func pinOf(c Course, p *profiles.Policy, id tenant.ID, now time.Time) (evolution
 // fixed says whether a tenant's profile follows nothing, so that nothing need run in
 // shadow for it either.
 func fixed(c Course, p *profiles.Policy, id tenant.ID, now time.Time) bool {
-	pin, pinned := pinOf(c, p, id, now)
+	pin, pinned := PinOf(c, p, id, now)
 	return c.Freeze != nil || pinned && pin.Revision > 0
 }
 

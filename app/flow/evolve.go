@@ -104,17 +104,26 @@ func (h *Handler) volume(t tenant.Tenant, c Course, now time.Time) evolution.Inp
 
 // heldFor says why a tenant's tier may not change now, besides what a person set.
 func (s *Shared) heldFor(t tenant.Tenant, c Course, p *profiles.Policy, now time.Time) string {
-	if pin, ok := pinOf(c, p, t.ID, now); ok {
+	if why := HeldTier(t, c, p, s.Settings.Environment, now); why != "" {
+		return why
+	}
+	if _, number, ok := s.Rules().Beside(t.ID); ok {
+		return fmt.Sprintf("policy revision %d runs in shadow for the tenant", number)
+	}
+	return ""
+}
+
+// HeldTier says why a tenant's tier may not change by its document and its policy; empty:
+// it may.
+func HeldTier(t tenant.Tenant, c Course, p *profiles.Policy, environment string, now time.Time) string {
+	if pin, ok := PinOf(c, p, t.ID, now); ok {
 		return pin.Words()
 	}
-	if e, held := p.Calendar().Active(now, calendar.HoldRevisions, calendar.Scope{Tenant: t.ID, Countries: t.Countries, Environment: s.Settings.Environment}); held {
+	if e, held := p.Calendar().Active(now, calendar.HoldRevisions, calendar.Scope{Tenant: t.ID, Countries: t.Countries, Environment: environment}); held {
 		return "the calendar entry " + e.Name + " holds revisions: " + e.Why
 	}
 	if !t.Watched() {
 		return "the tenant is " + string(t.State)
-	}
-	if _, number, ok := s.Rules().Beside(t.ID); ok {
-		return fmt.Sprintf("policy revision %d runs in shadow for the tenant", number)
 	}
 	return ""
 }

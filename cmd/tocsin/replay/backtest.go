@@ -35,6 +35,7 @@ type Backtest struct {
 	To         time.Time `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"End here; default: the last sample."`
 	Against    string    `placeholder:"FILE" help:"Another policy: say which pages it would add and which would be gone."`
 	Rules      string    `placeholder:"FILE" help:"A Prometheus rule file: say which of its pages are gone and which are new."`
+	Profiles   string    `placeholder:"FILE" help:"How the tenants' profiles were, as tocsin profile export writes it; without it tiers follow the recorded volume."`
 	Picture    string    `placeholder:"FILE" help:"Draw the tenants' lines with alerts, pages, known faults and the other rules' pages: a file that ends in .png or .svg."`
 	Incidents  string    `placeholder:"CSV" help:"Faults that happened (start,end,name,tenant,service): say which pages were false and which faults were missed."`
 }
@@ -64,7 +65,10 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 		return err
 	}
 	o := backtest.Options{Policy: policy, Catalog: cat, Tenants: list, Environment: cfg.Environment, TenantLabel: cfg.Labels.Tenant, EnvironmentLabel: cfg.Labels.Environment,
-		ClusterLabels: cfg.Labels.Cluster}
+		ClusterLabels: cfg.Labels.Cluster, Follow: true}
+	if o.Profiles, err = b.profiles(); err != nil {
+		return err
+	}
 	if b.Picture != "" {
 		o.Course = backtest.NewCourse(policy, cfg.Labels.Tenant, from, to)
 	}
@@ -196,6 +200,19 @@ func (b Backtest) incidents() (list []backtest.Incident, err error) {
 		list = []backtest.Incident{}
 	}
 	return list, err
+}
+
+// profiles reads the record of the tenants' profiles.
+func (b Backtest) profiles() (list []backtest.Record, err error) {
+	if b.Profiles == "" {
+		return nil, nil
+	}
+	f, err := os.Open(b.Profiles)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Invalid, "the profiles' record cannot be read").WithHint("check --profiles; tocsin profile export writes it")
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return backtest.ReadRecords(f)
 }
 
 func (b Backtest) span(ctx context.Context, src recorded.Source) (from, to time.Time, err error) {

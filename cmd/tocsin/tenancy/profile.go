@@ -25,6 +25,7 @@ type Profile struct {
 	Freeze      profileFreeze      `cmd:"" help:"Let a profile follow nothing: no tier, no opt-in, no policy."`
 	Thaw        profileThaw        `cmd:"" help:"Let a frozen profile follow again."`
 	Promote     profilePromote     `cmd:"" help:"Put the proposed revision in force."`
+	Export      profileExport      `cmd:"" help:"Print how every tenant's profile was over time, a JSON document a line: for backtest --profiles."`
 	Waiting     profileWaiting     `cmd:"" help:"List the proposed revisions that only a person can decide about."`
 	Refuse      profileRefuse      `cmd:"" help:"Drop the proposed revision; its tier is not proposed again for thirty days."`
 }
