@@ -232,7 +232,7 @@ func (c *Change) enter(i int, tenants []tenant.ID, now time.Time) {
 		c.finish(now)
 		return
 	}
-	r.State, r.Held, r.NextAt = Shadow, "", at.Add(r.stageFor())
+	r.State, r.Held, r.NextAt = Shadow, "", at.Add(r.stageFor()+r.KnownAfter())
 	s := &r.Stages[i]
 	s.Extra, s.Agreed, s.Gone, s.Tickets, s.Teams, r.Pages = 0, 0, 0, 0, []Tally{}, []Page{}
 	r.allow(s, now)
@@ -320,6 +320,10 @@ func Hurry(s State, by, reason string, now time.Time) (Change, error) {
 	c.finish(now)
 	return c.sealed(), nil
 }
+
+// KnownAfter is how much later than a page it is known what the other policy made of the
+// fault. A stage lasts so much longer than its shadow, so that its last pages count.
+func (r Rollout) KnownAfter() time.Duration { return min(together, r.stageFor()/4) }
 
 func (r Rollout) stageFor() time.Duration { return time.Duration(r.StageFor * float64(time.Second)) }
 

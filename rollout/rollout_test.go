@@ -57,7 +57,7 @@ func TestARolloutGoesThroughItsStages(t *testing.T) {
 	c := begin(t, settled(), rollout.Settings{StageFor: time.Hour}, ids)
 	require.Equal(t, 2, c.Revision.Number)
 	require.Equal(t, 1, c.Standing.InForce, "nothing is in force yet")
-	require.Equal(t, began.Add(time.Hour), c.Timer)
+	require.Equal(t, began.Add(75*time.Minute), c.Timer, "its last pages are known a quarter of an hour later")
 	require.Equal(t, []string{"policy.rollout_began", "policy.stage_began"}, kinds(c))
 
 	var places [][3]int
@@ -83,7 +83,7 @@ func TestARolloutGoesThroughItsStages(t *testing.T) {
 	require.Equal(t, 1, c.Standing.Before)
 	require.Equal(t, []string{"policy.stage_promoted", "policy.rollout_done"}, kinds(c))
 	require.True(t, c.Timer.IsZero())
-	require.Equal(t, began.Add(3*time.Hour), now)
+	require.Equal(t, began.Add(3*75*time.Minute), now)
 }
 
 func TestAStageWithoutTenantsTakesNoTime(t *testing.T) {
@@ -153,7 +153,7 @@ func TestPagesOverTheBudgetHaltIt(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, rollout.Shadow, again.Rollout.State)
 	require.Zero(t, again.Rollout.Stages[0].Extra)
-	require.Equal(t, at.Add(2*time.Hour), again.Timer)
+	require.Equal(t, at.Add(2*time.Hour+15*time.Minute), again.Timer)
 	lasts := rollout.Paged(again.State, page(shadow[0], rollout.Extra, "wallet", at.Add(61*time.Minute)), at.Add(2*time.Hour))
 	require.Equal(t, again.State, lasts.State, "the fault that was said to be right lasts")
 	later := rollout.Paged(again.State, page(shadow[0], rollout.Extra, "wallet", at.Add(90*time.Minute)), at.Add(2*time.Hour))
@@ -185,7 +185,7 @@ func TestACalendarEntryHoldsIt(t *testing.T) {
 	ids := tenants(300)
 	c := begin(t, settled(), rollout.Settings{StageFor: time.Hour}, ids)
 	hold := &rollout.Hold{Name: "black-friday", Until: began.Add(3 * time.Hour)}
-	c = rollout.Due(c.State, hold, ids, began.Add(time.Hour))
+	c = rollout.Due(c.State, hold, ids, c.Timer)
 	require.Equal(t, []string{"policy.rollout_held"}, kinds(c))
 	require.Equal(t, "black-friday", c.Rollout.Held)
 	require.Contains(t, c.Rollout.Why, "until 2026-03-02 12:00 UTC")

@@ -142,7 +142,7 @@ func TestAPolicyComesInStages(t *testing.T) {
 		s = l.standing(t)
 		require.Equal(t, 1, s.Rollout.Stages[0].Agreed, "both policies page the fault: %+v", s.Rollout)
 		require.Zero(t, s.Rollout.Stages[0].Extra)
-		trade(t, 10*time.Minute, first, second)
+		trade(t, 25*time.Minute, first, second)
 		require.Equal(t, [2]int{2, 1}, [2]int{first.policy(t), second.policy(t)})
 		require.Equal(t, 1, l.standing(t).Standing.InForce)
 		require.Equal(t, []string{"payment_errors "}, first.firing(t))
@@ -150,7 +150,7 @@ func TestAPolicyComesInStages(t *testing.T) {
 		require.Len(t, l.mail.carried(), pages, "nobody is called again")
 
 		first.lines[0].share = 0
-		trade(t, 65*time.Minute, first, second)
+		trade(t, 80*time.Minute, first, second)
 		s = l.standing(t)
 		require.Equal(t, [2]any{rollout.Done, 2}, [2]any{s.Rollout.State, s.Standing.InForce})
 		require.Equal(t, 2, second.policy(t))
@@ -197,7 +197,7 @@ func TestPagesInShadowHaltARollout(t *testing.T) {
 		})
 		require.NoError(t, err)
 		refunds.share = 0
-		trade(t, 65*time.Minute, first, second)
+		trade(t, 80*time.Minute, first, second)
 		require.Equal(t, 2, first.policy(t), "%+v", l.standing(t).Rollout)
 		require.Equal(t, alert.Resolved, first.alerts(t)["refund_errors "].State)
 		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) { return l.shared.RollBackPolicy(tx, 0, "ada", "no") })
@@ -205,6 +205,24 @@ func TestPagesInShadowHaltARollout(t *testing.T) {
 		after(5 * time.Second)
 		require.Equal(t, [2]int{1, 1}, [2]int{first.policy(t), second.policy(t)})
 		require.Equal(t, rollout.RolledBack, l.standing(t).Rollout.State)
+		l.end()
+	})
+}
+
+// TestTheLastPagesOfAStageCount: what the other policy makes of them is known when the
+// shadow's time is over.
+func TestTheLastPagesOfAStageCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l, first, second := newStage(t, staged(t, ""))
+		refunds := first.line(60, "operation", "refund")
+		trade(t, 10*time.Minute, first, second)
+		_, err := l.edit(t, staged(t, "", refundsWarn, strings.Replace(refundsWarn, "warning", "critical", 1)), false)
+		require.NoError(t, err)
+		trade(t, 53*time.Minute, first, second)
+		refunds.share = 0.9
+		trade(t, 20*time.Minute, first, second)
+		require.Equal(t, rollout.Halted, l.standing(t).Rollout.State)
+		require.Equal(t, 1, first.policy(t))
 		l.end()
 	})
 }
@@ -232,7 +250,7 @@ func TestATicketInShadowIsNoPage(t *testing.T) {
 		require.Equal(t, rollout.Small, s.Rollout.Pages[0].Verdict)
 		require.Equal(t, "payments", s.Rollout.Pages[0].Team)
 		require.Contains(t, s.Rollout.Pages[0].Weighed, "certain but small")
-		trade(t, 45*time.Minute, first, second)
+		trade(t, 60*time.Minute, first, second)
 		require.Equal(t, 2, first.policy(t), "it is no reason to halt")
 		require.Contains(t, fmt.Sprint(l.entries(t, rollout.Subject)), "of 0 allowed, and 1 ticket(s) that call nobody")
 		l.end()
@@ -282,7 +300,7 @@ func TestAQueryIsTriedInShadow(t *testing.T) {
 		require.NoError(t, err)
 		run(55 * time.Minute)
 		require.Equal(t, 1, first.policy(t))
-		run(10 * time.Minute)
+		run(25 * time.Minute)
 		require.Equal(t, [2]int{2, 1}, [2]int{first.policy(t), second.policy(t)})
 		require.Equal(t, []string{"disputes "}, first.firing(t), "it has waited in shadow")
 		require.Empty(t, second.firing(t))
@@ -369,7 +387,7 @@ func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 		})
 		_, err := l.edit(t, staged(t, "", "name: payment_errors\n", "name: payment_errors\n    sensitivity: early\n"), false)
 		require.NoError(t, err)
-		trade(t, 125*time.Minute, first, second)
+		trade(t, 155*time.Minute, first, second)
 		require.Equal(t, rollout.Done, l.standing(t).Rollout.State)
 		require.Equal(t, [2]int{1, 2}, [2]int{first.policy(t), second.policy(t)})
 		steer(func(c flow.Course) (evolution.Change, error) {

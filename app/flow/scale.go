@@ -40,6 +40,13 @@ func (s *Scale) Set(id tenant.ID, tpm float64) {
 	s.observed[id] = Rounded(tpm)
 }
 
+// Forget forgets what was observed of a tenant: its id may become another's.
+func (s *Scale) Forget(id tenant.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.observed, id)
+}
+
 // of is a tenant's volume: what was observed before what was promised; 0: not known.
 func (s *Scale) of(t tenant.Tenant) float64 { return cmp.Or(s.observed[t.ID], t.ExpectedTPM) }
 

@@ -233,6 +233,9 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 		return err
 	}
 	h.tellReview(tx, old, c.State, evolution.State{})
+	if err := forgetTrials(tx, id); err != nil {
+		return err
+	}
 	delete(h.at, id)
 	delete(h.trying, id)
 	h.countBlind(id, false)
@@ -242,6 +245,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	tx.After(func() {
 		before := s.observation()
 		s.directory.remove(id)
+		s.scale().Forget(id)
 		if !s.observation().Equal(before) {
 			s.refreshAll()
 		}

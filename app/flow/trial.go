@@ -155,7 +155,7 @@ func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
 	case a.State != alert.Firing || a.Severity != rule.Critical: // it wakes nobody
 		return nil
 	default:
-		h.compareAt(tx, v, tx.Now().Add(trialWait))
+		h.compareAt(tx, v, tx.Now().Add(h.s.knownAfter(tried)))
 	}
 	return tx.Put(trials, v.key(), "trial", 1, v)
 }
@@ -193,6 +193,14 @@ func (t *trial) grown(now trial) bool {
 	}
 	t.Stakes, t.Reason = &rollout.Side{Facts: f, Limits: now.Stakes.Limits}, now.Reason
 	return true
+}
+
+// knownAfter is how much later what the other policy made of a fault is known.
+func (s *Shared) knownAfter(a attempt) time.Duration {
+	if n := s.Rules().Next; n != nil && a.policy == n.Revision {
+		return n.Rollout.KnownAfter()
+	}
+	return trialWait
 }
 
 func (h *Handler) compareAt(tx *partition.Tx, v trial, at time.Time) {
@@ -309,6 +317,15 @@ func larger(a, b *rollout.Side) *rollout.Side {
 		return b
 	}
 	return &rollout.Side{Facts: a.Facts.Or(b.Facts), Limits: a.Limits}
+}
+
+// forgetTrials drops what was noted of a tenant: its id may become another's.
+func forgetTrials(tx *partition.Tx, id tenant.ID) error {
+	records, err := tx.ListPrefix(trials, string(id)+"/")
+	for _, r := range records {
+		tx.Delete(trials, r.Key)
+	}
+	return err
 }
 
 // paged counts a page at the policy's home.
