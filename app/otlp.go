@@ -8,9 +8,9 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples"
 )
 
 // Off is the address of a listener that is not wanted.
@@ -47,7 +47,7 @@ func (a *App) otlpDoors() []otlp.Door {
 }
 
 // exportMetrics hands a request to the door of samples.
-func (a *App) exportMetrics(ctx context.Context, scope samples.Scope, r otlp.Request) (otlp.Partial, error) {
+func (a *App) exportMetrics(ctx context.Context, scope door.Scope, r otlp.Request) (otlp.Partial, error) {
 	refused, text, err := a.door.WriteOTLP(ctx, scope, r.Body, r.JSON)
 	return otlp.Partial{Rejected: refused, Message: text}, err
 }

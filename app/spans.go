@@ -9,10 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/samples/history"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -78,7 +78,7 @@ func (a *App) buildSpans(context.Context) error {
 type spanExporter struct{ door *tracing.Door }
 
 // Export implements otlp.Exporter.
-func (e spanExporter) Export(ctx context.Context, scope samples.Scope, req otlp.Request) (otlp.Partial, error) {
+func (e spanExporter) Export(ctx context.Context, scope door.Scope, req otlp.Request) (otlp.Partial, error) {
 	in := tracing.Request{Scope: scope, Body: req.Body}
 	if req.JSON {
 		in.Encoding = spans.JSON

@@ -13,8 +13,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -57,14 +57,14 @@ type Partial struct {
 // not refuse is durable. An error concerns the whole request: nothing was taken.
 // It is safe for use by several goroutines.
 type Exporter interface {
-	Export(ctx context.Context, scope samples.Scope, req Request) (Partial, error)
+	Export(ctx context.Context, scope door.Scope, req Request) (Partial, error)
 }
 
 // ExporterFunc is a function as Exporter.
-type ExporterFunc func(ctx context.Context, scope samples.Scope, req Request) (Partial, error)
+type ExporterFunc func(ctx context.Context, scope door.Scope, req Request) (Partial, error)
 
 // Export calls f.
-func (f ExporterFunc) Export(ctx context.Context, scope samples.Scope, req Request) (Partial, error) {
+func (f ExporterFunc) Export(ctx context.Context, scope door.Scope, req Request) (Partial, error) {
 	return f(ctx, scope, req)
 }
 
@@ -93,8 +93,8 @@ func (l Limits) WithDefaults() Limits {
 }
 
 // scope is what the credential may write, and the tenant the request names.
-func scope(p web.Principal, h http.Header) samples.Scope {
-	return samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: h.Get("X-Scope-OrgID"), Sender: p.Name}
+func scope(p web.Principal, h http.Header) door.Scope {
+	return door.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: h.Get("X-Scope-OrgID"), Sender: p.Name}
 }
 
 func (d Door) export(ctx context.Context, p web.Principal, h http.Header, req Request) (Partial, error) {

@@ -27,9 +27,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/otlp"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -40,10 +40,10 @@ type desk struct {
 	err   error
 	panic bool
 	got   []otlp.Request
-	scope samples.Scope
+	scope door.Scope
 }
 
-func (d *desk) Export(_ context.Context, s samples.Scope, r otlp.Request) (otlp.Partial, error) {
+func (d *desk) Export(_ context.Context, s door.Scope, r otlp.Request) (otlp.Partial, error) {
 	if d.panic {
 		panic("a bad call")
 	}
@@ -166,7 +166,7 @@ func TestHTTPHandsOnWhatWasSent(t *testing.T) {
 		require.Equal(t, http.StatusOK, res.StatusCode, "%s", body)
 		last := e.got[len(e.got)-1]
 		require.Equal(t, otlp.Request{Body: c.want, JSON: strings.HasPrefix(c.kind, "application/json")}, last)
-		require.Equal(t, samples.Scope{Tenants: []tenant.ID{"acme", "bolt"}, OrgID: "acme"}, e.scope)
+		require.Equal(t, door.Scope{Tenants: []tenant.ID{"acme", "bolt"}, OrgID: "acme"}, e.scope)
 	}
 }
 

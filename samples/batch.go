@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -16,7 +17,7 @@ import (
 type header struct {
 	Proto   remotewrite.Version `json:"proto,omitempty"`
 	JSON    bool                `json:"json,omitempty"` // of OTLP
-	Scope   Scope               `json:"scope"`
+	Scope   door.Scope          `json:"scope"`
 	Losers  []loser             `json:"losers,omitempty"`
 	Unknown []tenant.ID         `json:"unknown,omitempty"`
 	// Limited sent faster than they may: nothing of theirs was taken.
@@ -68,16 +69,17 @@ func (r *report) refuse(reason string, n int) {
 
 // build makes the batch of decoded series. The same series, scope, time and
 // judgements make the same batch.
-func (d *Door) build(series []remotewrite.Series, adm *Admission, at time.Time, j judge) (*Batch, report) {
+func (d *Door) build(series []remotewrite.Series, adm *door.Admission, at time.Time, j judge) (*Batch, report) {
 	w := builder{cache: d.cache, latest: at.Add(d.opts.MaxAhead).UnixMilli(), b: &Batch{ReceivedAt: at, Series: make([]Series, 0, len(series))}}
 	rep, memo := &w.rep, memory{judge: j}
-	for i, in := range d.cache.find(adm.fallback, series) {
+	one, only := adm.Only()
+	for i, in := range d.cache.find(one, series) {
 		s := &series[i]
 		switch {
 		case in.refused != "":
 			rep.refuse(in.refused, items(s))
-			if adm.only { // else nobody can say whose it was
-				j.refused(&info{tenant: adm.fallback}, in.refused, items(s))
+			if only { // else nobody can say whose it was
+				j.refused(&info{tenant: one}, in.refused, items(s))
 			}
 			continue
 		case !adm.Admits(in.tenant): // not counted against a tenant that did not send it

@@ -10,15 +10,16 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 )
 
 func TestSeriesKeepTheirIDAndLabels(t *testing.T) {
 	f := newFixture(t)
-	any := Scope{Any: true}
+	any := door.Scope{Any: true}
 	f.send(any, series(t, noon, "a{tenant=acme}", 1), series(t, noon, "b{tenant=acme}", 1))
 	f.send(any, series(t, noon, "b{tenant=acme}", 1), series(t, noon, "a{tenant=acme}", 1))
-	f.send(Scope{Any: true, OrgID: "bolt"}, series(t, noon, "a{}", 1))
+	f.send(door.Scope{Any: true, OrgID: "bolt"}, series(t, noon, "a{}", 1))
 	f.send(any, series(t, noon, "a{}", 1))
 	id := func(b, s int) uint64 { return f.batches[b].Series[s].ID }
 	require.Equal(t, id(0, 0), id(1, 1))
@@ -82,7 +83,7 @@ func BenchmarkIntake(b *testing.B) {
 		req := f.requests.Get().(*remotewrite.Request)
 		defer f.release(req)
 		require.NoError(b, req.Decode(remotewrite.V1, body, f.opts.Limits))
-		adm, _ := Scope{Any: true}.Open()
+		adm, _ := door.Scope{Any: true}.Open()
 		head := header{}
 		batch, _ := f.build(req.Series, &adm, noon, &live{d: f.Door, at: noon, head: &head})
 		return batch.Samples

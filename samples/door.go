@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 )
@@ -27,15 +28,15 @@ import (
 //	429, 5xx not durable: to be sent again. 429 also for a sender of one tenant that sends faster than it may; from a sender of many that tenant's samples are refused with 400, so that its neighbours' are not held up.
 //
 // Answers to 2.0 carry the counts in X-Prometheus-Remote-Write-*-Written.
-func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
+func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope door.Scope) {
 	adm, err := scope.Open()
 	if err != nil {
-		d.fail(w, outcomeRefused, err)
+		d.fail(w, door.Refused, err)
 		return
 	}
 	version, ok := remotewrite.ContentType(r.Header.Get("Content-Type"))
 	if enc := r.Header.Get("Content-Encoding"); !ok || (enc != "" && enc != "snappy") {
-		d.metrics.requests.WithLabelValues(outcomeMalformed).Inc()
+		d.metrics.requests.WithLabelValues(door.Malformed).Inc()
 		http.Error(w, "send remote write 1.0 or 2.0 as application/x-protobuf with Content-Encoding: snappy", http.StatusUnsupportedMediaType)
 		return
 	}
@@ -44,14 +45,14 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 	*buf = body
 	if err != nil {
 		d.bodies.Put(buf)
-		d.fail(w, outcomeMalformed, err)
+		d.fail(w, door.Malformed, err)
 		return
 	}
 	req := d.requests.Get().(*remotewrite.Request)
 	defer d.release(req)
 	if err := req.Decode(version, body, d.opts.Limits); err != nil {
 		d.bodies.Put(buf)
-		d.fail(w, outcomeMalformed, err)
+		d.fail(w, door.Malformed, err)
 		return
 	}
 	d.said(&adm, req.Metadata)
@@ -62,12 +63,12 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 	batch.Sender = scope.Sender
 	if err := d.tooFast(&adm, batch, rep, j); err != nil {
 		d.bodies.Put(buf)
-		d.fail(w, outcomeRefused, err)
+		d.fail(w, door.Refused, err)
 		return
 	}
 	if len(batch.Series) > 0 {
 		if err := d.keep(r.Context(), Record{Kind: RecordKind, Version: RecordVersion, Body: body}, head, batch); err != nil {
-			d.fail(w, outcomeFailed, err) // the journal may still hold the body: not pooled
+			d.fail(w, door.Failed, err) // the journal may still hold the body: not pooled
 			return
 		}
 	}
@@ -77,8 +78,8 @@ func (d *Door) Write(w http.ResponseWriter, r *http.Request, scope Scope) {
 
 // tooFast is the answer to a sender of one tenant that is over its rate: to wait.
 // A sender of many must not be held up by one of them: it is told what was refused.
-func (d *Door) tooFast(adm *Admission, b *Batch, rep report, j *live) error {
-	if !adm.only || len(b.Series) > 0 || rep.refused[refusedRate] == 0 {
+func (d *Door) tooFast(adm *door.Admission, b *Batch, rep report, j *live) error {
+	if _, only := adm.Only(); !only || len(b.Series) > 0 || rep.refused[refusedRate] == 0 {
 		return nil
 	}
 	d.metrics.refused.WithLabelValues(refusedRate).Add(float64(rep.refused[refusedRate]))
@@ -87,7 +88,7 @@ func (d *Door) tooFast(adm *Admission, b *Batch, rep report, j *live) error {
 }
 
 // said hands on what a sender says of its metrics.
-func (d *Door) said(adm *Admission, list []remotewrite.Metadata) {
+func (d *Door) said(adm *door.Admission, list []remotewrite.Metadata) {
 	if d.opts.Said != nil && len(list) > 0 {
 		d.opts.Said(adm.Fallback(), list)
 	}
@@ -143,16 +144,16 @@ func (d *Door) count(b *Batch, rep report) string {
 	for reason, n := range rep.refused {
 		m.refused.WithLabelValues(reason).Add(float64(n))
 	}
-	outcome := outcomeStored
+	outcome := door.Stored
 	switch {
 	case len(rep.refused) > 0 && len(b.Series) > 0:
-		outcome = outcomePartly
+		outcome = door.Partly
 	case len(rep.refused) > 0:
-		outcome = outcomeRefused
+		outcome = door.Refused
 	case len(b.Series) == 0 && rep.deduplicated > 0:
-		outcome = outcomeReplica
+		outcome = door.Replica
 	case len(b.Series) == 0:
-		outcome = outcomeEmpty
+		outcome = door.Empty
 	}
 	m.requests.WithLabelValues(outcome).Inc()
 	if len(rep.refused) == 0 {

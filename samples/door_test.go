@@ -21,6 +21,7 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -81,14 +82,14 @@ func series(t testing.TB, at time.Time, text string, values ...float64) prompb.T
 	return ts
 }
 
-func (f *fixture) send(scope Scope, ts ...prompb.TimeSeries) *httptest.ResponseRecorder {
+func (f *fixture) send(scope door.Scope, ts ...prompb.TimeSeries) *httptest.ResponseRecorder {
 	f.t.Helper()
 	raw, err := (&prompb.WriteRequest{Timeseries: ts}).Marshal()
 	require.NoError(f.t, err)
 	return f.post(scope, "application/x-protobuf", snappy.Encode(nil, raw))
 }
 
-func (f *fixture) post(scope Scope, contentType string, body []byte) *httptest.ResponseRecorder {
+func (f *fixture) post(scope door.Scope, contentType string, body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/api/v1/write", bytes.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("Content-Encoding", "snappy")
@@ -116,39 +117,39 @@ func TestAdmissionTable(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		scope  Scope
+		scope  door.Scope
 		label  string
 		status int
 		want   tenant.ID // empty: nothing stored
 	}{
-		{"one, absent, absent", Scope{Tenants: one}, "", 204, "acme"},
-		{"one, absent, equal", Scope{Tenants: one}, "acme", 204, "acme"},
-		{"one, equal, absent", Scope{Tenants: one, OrgID: "acme"}, "", 204, "acme"},
-		{"one, equal, equal", Scope{Tenants: one, OrgID: "acme"}, "acme", 204, "acme"},
-		{"one, other, absent", Scope{Tenants: one, OrgID: "bolt"}, "", 403, ""},
-		{"one, other, equal", Scope{Tenants: one, OrgID: "bolt"}, "acme", 403, ""},
-		{"one, other, other", Scope{Tenants: one, OrgID: "bolt"}, "bolt", 403, ""},
-		{"one, absent, different", Scope{Tenants: one}, "bolt", 400, ""},
-		{"one, equal, different", Scope{Tenants: one, OrgID: "acme"}, "bolt", 400, ""},
-		{"one, absent, the product", Scope{Tenants: one}, "_product", 400, ""},
-		{"list, absent, present", Scope{Tenants: list}, "bolt", 204, "bolt"},
-		{"list, absent, not listed", Scope{Tenants: list}, "coyote", 400, ""},
-		{"long list, absent, present", Scope{Tenants: long}, "t19", 204, "t19"},
-		{"long list, absent, not listed", Scope{Tenants: long}, "t20", 400, ""},
-		{"list, one, absent", Scope{Tenants: list, OrgID: "bolt"}, "", 204, "bolt"},
-		{"list, one, equal", Scope{Tenants: list, OrgID: "bolt"}, "bolt", 204, "bolt"},
-		{"list, one, different", Scope{Tenants: list, OrgID: "bolt"}, "acme", 400, ""},
-		{"list, not listed, absent", Scope{Tenants: list, OrgID: "coyote"}, "", 403, ""},
-		{"list, absent, absent", Scope{Tenants: list}, "", 204, "_product"},
-		{"any, absent, present", Scope{Any: true, Tenants: wide}, "coyote", 204, "coyote"},
-		{"any, one, absent", Scope{Any: true, OrgID: "bolt"}, "", 204, "bolt"},
-		{"any, one, equal", Scope{Any: true, OrgID: "bolt"}, "bolt", 204, "bolt"},
-		{"any, one, different", Scope{Any: true, OrgID: "bolt"}, "acme", 400, ""},
-		{"any, absent, absent", Scope{Any: true}, "", 204, "_product"},
-		{"any, absent, the product by name", Scope{Any: true}, "_product", 204, "_product"},
-		{"any, absent, no id", Scope{Any: true}, "a|b", 400, ""},
-		{"any, several", Scope{Any: true, OrgID: "acme|bolt"}, "", 400, ""},
-		{"nothing", Scope{}, "acme", 403, ""},
+		{"one, absent, absent", door.Scope{Tenants: one}, "", 204, "acme"},
+		{"one, absent, equal", door.Scope{Tenants: one}, "acme", 204, "acme"},
+		{"one, equal, absent", door.Scope{Tenants: one, OrgID: "acme"}, "", 204, "acme"},
+		{"one, equal, equal", door.Scope{Tenants: one, OrgID: "acme"}, "acme", 204, "acme"},
+		{"one, other, absent", door.Scope{Tenants: one, OrgID: "bolt"}, "", 403, ""},
+		{"one, other, equal", door.Scope{Tenants: one, OrgID: "bolt"}, "acme", 403, ""},
+		{"one, other, other", door.Scope{Tenants: one, OrgID: "bolt"}, "bolt", 403, ""},
+		{"one, absent, different", door.Scope{Tenants: one}, "bolt", 400, ""},
+		{"one, equal, different", door.Scope{Tenants: one, OrgID: "acme"}, "bolt", 400, ""},
+		{"one, absent, the product", door.Scope{Tenants: one}, "_product", 400, ""},
+		{"list, absent, present", door.Scope{Tenants: list}, "bolt", 204, "bolt"},
+		{"list, absent, not listed", door.Scope{Tenants: list}, "coyote", 400, ""},
+		{"long list, absent, present", door.Scope{Tenants: long}, "t19", 204, "t19"},
+		{"long list, absent, not listed", door.Scope{Tenants: long}, "t20", 400, ""},
+		{"list, one, absent", door.Scope{Tenants: list, OrgID: "bolt"}, "", 204, "bolt"},
+		{"list, one, equal", door.Scope{Tenants: list, OrgID: "bolt"}, "bolt", 204, "bolt"},
+		{"list, one, different", door.Scope{Tenants: list, OrgID: "bolt"}, "acme", 400, ""},
+		{"list, not listed, absent", door.Scope{Tenants: list, OrgID: "coyote"}, "", 403, ""},
+		{"list, absent, absent", door.Scope{Tenants: list}, "", 204, "_product"},
+		{"any, absent, present", door.Scope{Any: true, Tenants: wide}, "coyote", 204, "coyote"},
+		{"any, one, absent", door.Scope{Any: true, OrgID: "bolt"}, "", 204, "bolt"},
+		{"any, one, equal", door.Scope{Any: true, OrgID: "bolt"}, "bolt", 204, "bolt"},
+		{"any, one, different", door.Scope{Any: true, OrgID: "bolt"}, "acme", 400, ""},
+		{"any, absent, absent", door.Scope{Any: true}, "", 204, "_product"},
+		{"any, absent, the product by name", door.Scope{Any: true}, "_product", 204, "_product"},
+		{"any, absent, no id", door.Scope{Any: true}, "a|b", 400, ""},
+		{"any, several", door.Scope{Any: true, OrgID: "acme|bolt"}, "", 400, ""},
+		{"nothing", door.Scope{}, "acme", 403, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -171,7 +172,7 @@ func TestAdmissionTable(t *testing.T) {
 func TestRefusedSeriesDoNotTakeGoodOnesWithThem(t *testing.T) {
 	f := newFixture(t)
 	ahead := series(t, noon.Add(5*time.Minute+time.Second), "b{}", 1, 2, 3) // the first two just not
-	w := f.send(Scope{Tenants: []tenant.ID{"acme"}},
+	w := f.send(door.Scope{Tenants: []tenant.ID{"acme"}},
 		series(t, noon, "a{}", 1, math.NaN(), math.Float64frombits(value.StaleNaN)),
 		series(t, noon, "a{tenant=bolt}", 1, 2),
 		ahead,
@@ -208,7 +209,7 @@ tocsin_samples_refused_samples_total{reason="series_over_limit"} 0
 tocsin_samples_refused_samples_total{reason="too_far_ahead"} 1
 `), "tocsin_samples_refused_samples_total"))
 	require.Equal(t, 6.0, testutil.ToFloat64(f.metrics.samples))
-	require.Equal(t, 1.0, testutil.ToFloat64(f.metrics.requests.WithLabelValues(outcomePartly)))
+	require.Equal(t, 1.0, testutil.ToFloat64(f.metrics.requests.WithLabelValues(door.Partly)))
 }
 
 func TestVersionTwo(t *testing.T) {
@@ -222,7 +223,7 @@ func TestVersionTwo(t *testing.T) {
 		require.NoError(t, err)
 		return snappy.Encode(nil, raw)
 	}
-	w := f.post(Scope{Any: true}, proto, body())
+	w := f.post(door.Scope{Any: true}, proto, body())
 	require.Equal(t, 204, w.Code)
 	require.Equal(t, "1", w.Header().Get("X-Prometheus-Remote-Write-Samples-Written"))
 	require.Equal(t, "0", w.Header().Get("X-Prometheus-Remote-Write-Histograms-Written"))
@@ -230,25 +231,25 @@ func TestVersionTwo(t *testing.T) {
 	require.EqualValues(t, 77, f.batches[0].Series[0].Samples[0].Start)
 
 	req.Timeseries = append(req.Timeseries, writev2.TimeSeries{LabelsRefs: []uint32{1, 2, 3, 5}, Samples: []writev2.Sample{{Timestamp: noon.UnixMilli()}}})
-	w = f.post(Scope{Any: true, OrgID: "acme"}, proto, body())
+	w = f.post(door.Scope{Any: true, OrgID: "acme"}, proto, body())
 	require.Equal(t, 400, w.Code)
 	require.Equal(t, "1", w.Header().Get("X-Prometheus-Remote-Write-Samples-Written"))
 
-	require.Equal(t, 415, f.post(Scope{Any: true}, "application/json", body()).Code)
-	require.Equal(t, 400, f.post(Scope{Any: true}, proto, []byte("no snappy")).Code)
+	require.Equal(t, 415, f.post(door.Scope{Any: true}, "application/json", body()).Code)
+	require.Equal(t, 400, f.post(door.Scope{Any: true}, proto, []byte("no snappy")).Code)
 	require.Len(t, f.records, 2)
 }
 
 func TestNotDurableIsNotAccepted(t *testing.T) {
 	f := newFixture(t)
 	f.refuse = problem.New(problem.TooMany, "the journal is full").WithRetryAfter(1500 * time.Millisecond)
-	w := f.send(Scope{Any: true}, series(t, noon, "up{}", 1))
+	w := f.send(door.Scope{Any: true}, series(t, noon, "up{}", 1))
 	require.Equal(t, 429, w.Code)
 	require.Equal(t, "2", w.Header().Get("Retry-After"))
 	f.refuse = problem.New(problem.NoSpace, "the disk is nearly full")
-	require.Equal(t, 507, f.send(Scope{Any: true}, series(t, noon, "up{}", 1)).Code)
+	require.Equal(t, 507, f.send(door.Scope{Any: true}, series(t, noon, "up{}", 1)).Code)
 	f.refuse = fmt.Errorf("a cause that stays inside")
-	w = f.send(Scope{Any: true}, series(t, noon, "up{}", 1))
+	w = f.send(door.Scope{Any: true}, series(t, noon, "up{}", 1))
 	require.Equal(t, 500, w.Code)
 	require.NotContains(t, w.Body.String(), "inside")
 	require.Zero(t, testutil.ToFloat64(f.metrics.samples))
@@ -273,7 +274,7 @@ func TestManySendersAtOnce(t *testing.T) {
 			for i := range 40 {
 				own := series(t, noon, fmt.Sprintf("own%d{tenant=t%d}", i%30, sender), float64(i))
 				shared := series(t, noon, fmt.Sprintf("shared{n=%d,tenant=acme}", i), float64(i))
-				if w := f.send(Scope{Any: true}, own, shared); w.Code != 204 {
+				if w := f.send(door.Scope{Any: true}, own, shared); w.Code != 204 {
 					t.Error(w.Body.String())
 				}
 			}
@@ -296,7 +297,7 @@ func TestSenderThatLeaves(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(snappy.Encode(nil, raw)))
 	cancel()
 	w := httptest.NewRecorder()
-	f.Write(w, r, Scope{Any: true})
+	f.Write(w, r, door.Scope{Any: true})
 	require.Equal(t, 503, w.Code)
 }
 
@@ -307,7 +308,7 @@ func TestWhatSendersSayOfTheirMetrics(t *testing.T) {
 	})
 	raw, err := (&prompb.WriteRequest{Metadata: []prompb.MetricMetadata{{MetricFamilyName: "m", Type: prompb.MetricMetadata_COUNTER, Help: "h"}}}).Marshal()
 	require.NoError(t, err)
-	for _, scope := range []Scope{{Any: true}, {Tenants: []tenant.ID{"acme"}}, {Any: true, OrgID: "bolt"}} {
+	for _, scope := range []door.Scope{{Any: true}, {Tenants: []tenant.ID{"acme"}}, {Any: true, OrgID: "bolt"}} {
 		require.Equal(t, 204, f.post(scope, "application/x-protobuf", snappy.Encode(nil, raw)).Code)
 	}
 	m := []remotewrite.Metadata{{Family: "m", Type: "counter", Help: "h"}}
@@ -316,17 +317,17 @@ func TestWhatSendersSayOfTheirMetrics(t *testing.T) {
 
 func TestBodyLimit(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Limits.Body = 100 })
-	require.Equal(t, 413, f.post(Scope{Any: true}, "", make([]byte, 101)).Code)
+	require.Equal(t, 413, f.post(door.Scope{Any: true}, "", make([]byte, 101)).Code)
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 101)))
 	r.ContentLength = -1
 	w := httptest.NewRecorder()
-	f.Write(w, r, Scope{Any: true})
+	f.Write(w, r, door.Scope{Any: true})
 	require.Equal(t, 413, w.Code)
 }
 
 func TestReplicas(t *testing.T) {
 	f := newFixture(t)
-	any := Scope{Any: true}
+	any := door.Scope{Any: true}
 	from := func(replica string, at time.Duration) *httptest.ResponseRecorder {
 		f.now = noon.Add(at)
 		return f.send(any, series(t, f.now, "up{cluster=c1,prometheus_replica="+replica+",tenant=acme}", 1))
@@ -358,9 +359,9 @@ func TestReplicas(t *testing.T) {
 func TestReplayMakesTheSameBatch(t *testing.T) {
 	f := newFixture(t)
 	f.strange["bolt"] = true
-	f.send(Scope{Any: true}, series(t, noon, "up{cluster=c,__replica__=a}", 1))
+	f.send(door.Scope{Any: true}, series(t, noon, "up{cluster=c,__replica__=a}", 1))
 	f.now = noon.Add(3 * time.Second)
-	w := f.send(Scope{Tenants: []tenant.ID{"acme", "bolt"}},
+	w := f.send(door.Scope{Tenants: []tenant.ID{"acme", "bolt"}},
 		series(t, f.now, "a{tenant=acme}", 1, 2),
 		series(t, f.now, "a{tenant=coyote}", 1),
 		series(t, f.now, "a{tenant=bolt}", 1),
@@ -372,7 +373,7 @@ func TestReplayMakesTheSameBatch(t *testing.T) {
 	require.Equal(t, 400, w.Code)
 
 	g := newFixture(t) // after a restart: another elected, everybody onboarded, another clock
-	g.send(Scope{Any: true}, series(t, noon, "up{cluster=c,__replica__=b}", 1))
+	g.send(door.Scope{Any: true}, series(t, noon, "up{cluster=c,__replica__=b}", 1))
 	g.now = noon.Add(48 * time.Hour)
 	for i, r := range f.records {
 		require.Equal(t, RecordKind, r.Kind)
@@ -394,7 +395,7 @@ func TestUnknownTenants(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.MaxUnknown = 2; o.Known = func(id tenant.ID) bool { return id == "acme" } })
 	for i := range 3 {
 		f.now = noon.Add(time.Duration(i) * time.Second)
-		f.send(Scope{Any: true}, series(t, f.now, "a{tenant=acme}", 1), series(t, f.now, "a{tenant=x}", 1, 2), series(t, f.now, "b{tenant=x}", 1), series(t, f.now, "a{}", 1))
+		f.send(door.Scope{Any: true}, series(t, f.now, "a{tenant=acme}", 1), series(t, f.now, "a{tenant=x}", 1, 2), series(t, f.now, "b{tenant=x}", 1), series(t, f.now, "a{}", 1))
 	}
 	require.Equal(t, []UnknownTenant{{ID: "x", FirstSeen: noon, LastSeen: noon.Add(2 * time.Second), Series: 2, Samples: 9}}, f.Unknown())
 	for _, s := range f.batches[2].Series {
@@ -402,7 +403,7 @@ func TestUnknownTenants(t *testing.T) {
 	}
 	for i, id := range []string{"y", "z"} {
 		f.now = noon.Add(time.Duration(10+i) * time.Second)
-		f.send(Scope{Any: true}, series(t, f.now, "a{tenant="+id+"}", 1))
+		f.send(door.Scope{Any: true}, series(t, f.now, "a{tenant="+id+"}", 1))
 	}
 	require.Equal(t, []tenant.ID{"z", "y"}, []tenant.ID{f.Unknown()[0].ID, f.Unknown()[1].ID})
 	f.Forget("z")

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -15,8 +16,8 @@ import (
 func FuzzDecodeRecord(f *testing.F) {
 	x := newFixture(&testing.T{})
 	x.strange["who"] = true
-	x.send(Scope{Any: true}, series(f, noon, "a{tenant=acme,prometheus_replica=one,cluster=c}", 1, 2), series(f, noon, "b{tenant=who}", 1), series(f, noon, "c{}", 1))
-	x.send(Scope{Tenants: []tenant.ID{"acme"}}, []prompb.TimeSeries{series(f, noon, "a{}", 1)}...)
+	x.send(door.Scope{Any: true}, series(f, noon, "a{tenant=acme,prometheus_replica=one,cluster=c}", 1, 2), series(f, noon, "b{tenant=who}", 1), series(f, noon, "c{}", 1))
+	x.send(door.Scope{Tenants: []tenant.ID{"acme"}}, []prompb.TimeSeries{series(f, noon, "a{}", 1)}...)
 	require.Len(f, x.records, 2)
 	for _, r := range x.records {
 		f.Add(r.Kind, r.Version, r.Header, r.Body)

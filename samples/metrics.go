@@ -1,6 +1,10 @@
 package samples
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-alerting/tocsin/door"
+)
 
 // Why items are refused: values of the reason label, and words of the answer.
 const (
@@ -27,17 +31,6 @@ var said = []struct{ reason, text string }{
 	{refusedSeries, "samples of series beyond those a tenant may have (limits.series_per_tenant, limits.other_series)"},
 	{refusedRate, "samples of tenants that send faster than limits.samples_per_second"},
 }
-
-// Outcomes of requests.
-const (
-	outcomeStored    = "stored"
-	outcomePartly    = "partly"
-	outcomeReplica   = "replica"
-	outcomeEmpty     = "empty"
-	outcomeRefused   = "refused"
-	outcomeMalformed = "malformed"
-	outcomeFailed    = "failed"
-)
 
 type metrics struct {
 	requests     *prometheus.CounterVec
@@ -71,12 +64,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Samples taken whose start is after themselves; the start was not believed."}),
 		journal: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_samples_journal_duration_seconds",
 			Help:    "Time until a request was durable.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
+			Buckets: door.Seconds}),
 	}
 	for _, s := range said {
 		m.refused.WithLabelValues(s.reason)
 	}
-	for _, o := range []string{outcomeStored, outcomePartly, outcomeReplica, outcomeEmpty, outcomeRefused, outcomeMalformed, outcomeFailed} {
+	for _, o := range []string{door.Stored, door.Partly, door.Replica, door.Empty, door.Refused, door.Malformed, door.Failed} {
 		m.requests.WithLabelValues(o)
 	}
 	if r != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
@@ -19,30 +20,30 @@ func (o Options) attributes() otelmetrics.Names {
 // durable. refused is the number of data points that are not to be sent again, and
 // text says why. An error concerns the whole request: nothing was taken. What
 // becomes of names and attributes says otelmetrics.Labels.
-func (d *Door) WriteOTLP(ctx context.Context, scope Scope, body []byte, inJSON bool) (refused int64, text string, err error) {
+func (d *Door) WriteOTLP(ctx context.Context, scope door.Scope, body []byte, inJSON bool) (refused int64, text string, err error) {
 	adm, err := scope.Open()
 	if err != nil {
-		return 0, "", d.failed(outcomeRefused, err)
+		return 0, "", d.failed(door.Refused, err)
 	}
 	req := d.otlp.Get().(*otelmetrics.Request)
 	defer d.releaseOTLP(req)
 	head := header{JSON: inJSON, Scope: scope}
 	if err := d.readOTLP(req, body, inJSON, d.opts.Limits); err != nil {
-		return 0, "", d.failed(outcomeMalformed, err)
+		return 0, "", d.failed(door.Malformed, err)
 	}
 	at := d.opts.Now()
 	j := &live{d: d, at: at, head: &head}
 	batch, rep := d.build(req.Series, &adm, at, j)
 	batch.Sender = scope.Sender
 	if err := d.tooFast(&adm, batch, rep, j); err != nil {
-		return 0, "", d.failed(outcomeRefused, err)
+		return 0, "", d.failed(door.Refused, err)
 	}
 	rep.refuse(refusedDelta, req.Delta)
 	rep.refuse(refusedPoint, req.Invalid)
 	if len(batch.Series) > 0 {
 		rec := Record{Kind: OTLPKind, Version: OTLPVersion, Body: snappy.Encode(nil, body)}
 		if err := d.keep(ctx, rec, head, batch); err != nil {
-			return 0, "", d.failed(outcomeFailed, err)
+			return 0, "", d.failed(door.Failed, err)
 		}
 	}
 	text = d.count(batch, rep)
@@ -65,7 +66,7 @@ func (d *Door) readOTLP(req *otelmetrics.Request, body []byte, inJSON bool, lim 
 }
 
 // decodeOTLP is Decode for a record of OTLP.
-func (d *Door) decodeOTLP(r Record, h *header, adm *Admission) (*Batch, error) {
+func (d *Door) decodeOTLP(r Record, h *header, adm *door.Admission) (*Batch, error) {
 	body, err := snappy.Decode(nil, r.Body)
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Malformed, "the body of a record of OTLP metrics cannot be read")

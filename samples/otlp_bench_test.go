@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
 )
 
@@ -77,7 +78,7 @@ func BenchmarkIntakeOTLP(b *testing.B) {
 		req := f.Door.otlp.Get().(*otelmetrics.Request)
 		defer f.releaseOTLP(req)
 		require.NoError(b, f.readOTLP(req, body, false, f.opts.Limits))
-		adm, _ := Scope{Any: true}.Open()
+		adm, _ := door.Scope{Any: true}.Open()
 		head := header{}
 		batch, _ := f.build(req.Series, &adm, noon, &live{d: f.Door, at: noon, head: &head})
 		return batch.Samples

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -48,7 +49,7 @@ func (b batch) counter(name, tenantID string, v int64) pmetric.NumberDataPoint {
 	return p
 }
 
-func (f *fixture) otlp(scope Scope, b batch) (int64, string) {
+func (f *fixture) otlp(scope door.Scope, b batch) (int64, string) {
 	f.t.Helper()
 	raw, err := pmetricotlp.NewExportRequestFromMetrics(b.Metrics).MarshalProto()
 	require.NoError(f.t, err)
@@ -60,10 +61,10 @@ func (f *fixture) otlp(scope Scope, b batch) (int64, string) {
 // TestTheTenantsTableForOTLP is row by row what a credential, the header and the
 // attribute make of a data point.
 func TestTheTenantsTableForOTLP(t *testing.T) {
-	one, list, any := Scope{Tenants: []tenant.ID{"acme"}}, Scope{Tenants: []tenant.ID{"acme", "bolt"}}, Scope{Any: true}
-	with := func(s Scope, org string) Scope { s.OrgID = org; return s }
+	one, list, any := door.Scope{Tenants: []tenant.ID{"acme"}}, door.Scope{Tenants: []tenant.ID{"acme", "bolt"}}, door.Scope{Any: true}
+	with := func(s door.Scope, org string) door.Scope { s.OrgID = org; return s }
 	for _, c := range []struct {
-		scope Scope
+		scope door.Scope
 		attr  string
 		want  tenant.ID // empty: refused
 	}{
@@ -114,7 +115,7 @@ func TestWhatOTLPRefusesAndWhy(t *testing.T) {
 	b.counter("ended", "acme", 1).SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
 	long := b.counter("long", "acme", 1)
 	long.Attributes().PutStr("x", strings.Repeat("y", 5000))
-	n, text := f.otlp(Scope{Any: true}, b)
+	n, text := f.otlp(door.Scope{Any: true}, b)
 	require.EqualValues(t, 4, n)
 	require.Equal(t, "6 samples stored; refused: 1 samples too far ahead of now (check the sender's clock); 1 samples of series with too many or too long labels; "+
 		"1 data points of delta temporality (send cumulative ones: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative, or the collector's deltatocumulative processor); "+
@@ -132,14 +133,14 @@ func TestWhatOTLPRefusesAndWhy(t *testing.T) {
 	for reason, want := range map[string]float64{refusedAhead: 1, refusedDelta: 1, refusedPoint: 1, refusedLabels: 1} {
 		require.Equal(t, want, testutil.ToFloat64(f.metrics.refused.WithLabelValues(reason)), reason)
 	}
-	_, _, err := f.WriteOTLP(t.Context(), Scope{Any: true}, []byte("no protobuf"), false)
+	_, _, err := f.WriteOTLP(t.Context(), door.Scope{Any: true}, []byte("no protobuf"), false)
 	require.True(t, problem.Is(err, problem.Malformed))
-	_, _, err = f.WriteOTLP(t.Context(), Scope{Any: true}, []byte("no JSON"), true)
+	_, _, err = f.WriteOTLP(t.Context(), door.Scope{Any: true}, []byte("no JSON"), true)
 	require.True(t, problem.Is(err, problem.Malformed))
 	f.refuse = problem.New(problem.TooMany, "the journal is full")
 	raw, err := pmetricotlp.NewExportRequestFromMetrics(b.Metrics).MarshalProto()
 	require.NoError(t, err)
-	_, _, err = f.WriteOTLP(t.Context(), Scope{Any: true}, raw, false)
+	_, _, err = f.WriteOTLP(t.Context(), door.Scope{Any: true}, raw, false)
 	require.True(t, problem.Is(err, problem.TooMany), "what is not durable is not accepted")
 }
 
@@ -204,7 +205,7 @@ func flat(b *Batch, derived bool) map[string]float64 {
 
 func TestHistogramsAndSummariesBecomeSeries(t *testing.T) {
 	f := newFixture(t)
-	n, text := f.otlp(Scope{Any: true}, kinds(noon))
+	n, text := f.otlp(door.Scope{Any: true}, kinds(noon))
 	require.Zero(t, n, text)
 	b := f.batches[0]
 	require.Equal(t, map[string]float64{
@@ -234,12 +235,12 @@ func TestHistogramsAndSummariesBecomeSeries(t *testing.T) {
 		}
 	}
 	f.now = noon.Add(15 * time.Second)
-	f.otlp(Scope{Any: true}, kinds(f.now))
+	f.otlp(door.Scope{Any: true}, kinds(f.now))
 	for i, s := range f.batches[1].Series {
 		require.Equal(t, b.Series[i].ID, s.ID, "the same series")
 	}
 	f.strange["acme"] = true
-	f.otlp(Scope{Any: true}, kinds(f.now))
+	f.otlp(door.Scope{Any: true}, kinds(f.now))
 	require.Empty(t, flat(f.batches[2], true), "nobody evaluates a tenant that nobody onboarded")
 }
 
@@ -250,7 +251,7 @@ func TestReplayOfOTLPMakesTheSameBatch(t *testing.T) {
 	b.counter("a", "bolt", 1)
 	b.counter("a", "coyote", 1)
 	b.counter("b", "", 1).SetTimestamp(pcommon.NewTimestampFromTime(noon.Add(time.Hour)))
-	scope := Scope{Tenants: []tenant.ID{"acme", "bolt"}}
+	scope := door.Scope{Tenants: []tenant.ID{"acme", "bolt"}}
 	f.otlp(scope, b)
 	doc, err := pmetricotlp.NewExportRequestFromMetrics(b.Metrics).MarshalJSON()
 	require.NoError(t, err)
@@ -293,7 +294,7 @@ func TestNativeHistogramsOverRemoteWrite(t *testing.T) {
 	gauge.Labels[0].Value = "queue_seconds"
 	gauge.Histograms[0].ResetHint = prompb.Histogram_GAUGE
 	ahead := nativeSeries(noon.Add(time.Hour))
-	w := f.send(Scope{Any: true}, nativeSeries(noon), gauge, ahead)
+	w := f.send(door.Scope{Any: true}, nativeSeries(noon), gauge, ahead)
 	require.Equal(t, 400, w.Code)
 	require.Equal(t, "0 samples and 2 histograms stored; refused: 1 samples too far ahead of now (check the sender's clock)\n", w.Body.String())
 	b := f.batches[0]
@@ -318,7 +319,7 @@ func TestASenderThatChangesItsBoundsIsBounded(t *testing.T) {
 		p.SetTimestamp(pcommon.NewTimestampFromTime(noon))
 		p.ExplicitBounds().FromRaw([]float64{float64(i), float64(i) + 0.5})
 		p.BucketCounts().FromRaw([]uint64{1, 1, 1})
-		f.otlp(Scope{Any: true}, b)
+		f.otlp(door.Scope{Any: true}, b)
 		require.LessOrEqual(t, f.cache.size, 10_000)
 	}
 	n := 0

@@ -5,13 +5,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/door"
 )
 
 // TestAPairOfReplicasIsOneSource: whichever of them counts, the source is the same and
 // is heard at least every half minute, so that one of them may go.
 func TestAPairOfReplicasIsOneSource(t *testing.T) {
 	f := newFixture(t)
-	by := Scope{Any: true, Sender: "token:eu"}
+	by := door.Scope{Any: true, Sender: "token:eu"}
 	from := func(replica string, at time.Duration) {
 		f.now = noon.Add(at)
 		f.send(by, series(t, f.now, "up{cluster=eu,prometheus=k8s,prometheus_replica="+replica+",tenant=acme}", 1))

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/samples/quota"
 	"github.com/tocsin-alerting/tocsin/samples/remotewrite"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -33,7 +34,7 @@ func (f *fixture) replayed() {
 func TestSeriesOverTheLimitHarmNoNeighbour(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Quota = quota.Limits{Series: 5, OtherSeries: 2} })
 	f.strange["who"] = true
-	any := Scope{Any: true}
+	any := door.Scope{Any: true}
 	var ts []prompb.TimeSeries
 	for i := range 9 {
 		ts = append(ts, series(t, noon, fmt.Sprintf("m%d{tenant=acme}", i), 1, 2), series(t, noon, fmt.Sprintf("m%d{tenant=bolt%d}", i, i%3), 1))
@@ -64,11 +65,11 @@ func TestSeriesOverTheLimitHarmNoNeighbour(t *testing.T) {
 // lowered would keep the daemon from starting.
 func TestALowerBoundLeavesTheJournalReadable(t *testing.T) {
 	f := newFixture(t)
-	require.Equal(t, http.StatusNoContent, f.send(Scope{Any: true}, series(t, noon, "a{tenant=acme}", 1, 2), series(t, noon, "b{tenant=acme}", 1)).Code)
+	require.Equal(t, http.StatusNoContent, f.send(door.Scope{Any: true}, series(t, noon, "a{tenant=acme}", 1, 2), series(t, noon, "b{tenant=acme}", 1)).Code)
 	b := newBatch(noon)
 	b.counter("c", "acme", 1)
 	b.counter("d", "acme", 1)
-	f.otlp(Scope{Any: true}, b)
+	f.otlp(door.Scope{Any: true}, b)
 	low := newFixture(t, func(o *Options) { o.Limits = remotewrite.Limits{Body: 10, Decompressed: 10, Series: 1, Samples: 1} })
 	low.records, low.batches = f.records, f.batches
 	low.replayed()
@@ -77,7 +78,7 @@ func TestALowerBoundLeavesTheJournalReadable(t *testing.T) {
 func TestSamplesOverTheRate(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Quota = quota.Limits{SamplesPerSecond: 1} })
 	many := series(t, noon, "m{tenant=acme}", make([]float64, 50)...)
-	both := Scope{Any: true}
+	both := door.Scope{Any: true}
 	require.Equal(t, http.StatusNoContent, f.send(both, many, series(t, noon, "m{tenant=bolt}", 1)).Code, "a full rate was saved up; more than it is a debt")
 	w := f.send(both, many, series(t, noon, "m{tenant=bolt}", 1))
 	require.Equal(t, http.StatusBadRequest, w.Code, "waiting for it would hold its neighbours up")
@@ -85,7 +86,7 @@ func TestSamplesOverTheRate(t *testing.T) {
 	f.replayed()
 	require.Equal(t, map[string]int64{refusedRate: 50}, f.Usage("acme").Refused)
 
-	own := Scope{Tenants: []tenant.ID{"acme"}}
+	own := door.Scope{Tenants: []tenant.ID{"acme"}}
 	w = f.send(own, series(t, noon, "m{}", 1))
 	require.Equal(t, http.StatusTooManyRequests, w.Code)
 	after, err := strconv.Atoi(w.Header().Get("Retry-After"))
@@ -100,7 +101,7 @@ func TestSamplesOverTheRate(t *testing.T) {
 
 func TestWhatAnOnlyTenantIsRefusedIsSeenInItsUsage(t *testing.T) {
 	f := newFixture(t)
-	own := Scope{Tenants: []tenant.ID{"acme"}}
+	own := door.Scope{Tenants: []tenant.ID{"acme"}}
 	w := f.send(own, series(t, noon.Add(24*time.Hour), "m{}", 1), series(t, noon, "n{"+longLabels(100)+"}", 1), series(t, noon, "o{}", 1))
 	require.Equal(t, http.StatusBadRequest, w.Code)
 	require.Equal(t, map[string]int64{refusedAhead: 1, refusedLabels: 1}, f.Usage("acme").Refused)

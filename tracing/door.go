@@ -6,14 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tracing/otlp"
 )
 
 // Request is one export of spans.
 type Request struct {
-	Scope    samples.Scope
+	Scope    door.Scope
 	Body     []byte // decompressed; it is not kept
 	Encoding otlp.Encoding
 }
@@ -32,18 +32,18 @@ type Partial struct {
 func (d *Door) Write(ctx context.Context, req Request) (Partial, error) {
 	adm, err := req.Scope.Open()
 	if err != nil {
-		return Partial{}, d.outcome(outcomeRefused, err)
+		return Partial{}, d.outcome(door.Refused, err)
 	}
 	r := d.layout.Load().reducers.Get().(*reducer)
 	defer r.release()
 	at := d.opts.Now()
 	r.begin(adm, at)
 	if err := r.decoder.Decode(req.Body, req.Encoding, r.take); err != nil {
-		return Partial{}, d.outcome(outcomeMalformed, err)
+		return Partial{}, d.outcome(door.Malformed, err)
 	}
 	if r.spans > 0 {
 		if err := d.keep(ctx, r.batch(req.Scope.Sender)); err != nil {
-			return Partial{}, d.outcome(outcomeFailed, err)
+			return Partial{}, d.outcome(door.Failed, err)
 		}
 	}
 	return d.answer(r), nil
@@ -92,14 +92,14 @@ func (d *Door) answer(r *reducer) Partial {
 		fmt.Fprintf(&text, "%d spans refused %s", n, said[i].text)
 	}
 	p.Message = text.String()
-	outcome := outcomeStored
+	outcome := door.Stored
 	switch {
 	case p.Rejected > 0 && r.spans > 0:
-		outcome = outcomePartly
+		outcome = door.Partly
 	case p.Rejected > 0:
-		outcome = outcomeRefused
+		outcome = door.Refused
 	case r.spans == 0:
-		outcome = outcomeEmpty
+		outcome = door.Empty
 	}
 	m.requests.WithLabelValues(outcome).Inc()
 	if p.Rejected > 0 {

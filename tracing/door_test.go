@@ -12,8 +12,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing/otlp"
 )
@@ -58,9 +58,9 @@ func newDesk(t testing.TB, o Options) *desk {
 	return d
 }
 
-var anybody = samples.Scope{Any: true, Sender: "token:otel"}
+var anybody = door.Scope{Any: true, Sender: "token:otel"}
 
-func (d *desk) send(scope samples.Scope, tr ptrace.Traces) (Partial, error) {
+func (d *desk) send(scope door.Scope, tr ptrace.Traces) (Partial, error) {
 	var m ptrace.ProtoMarshaler
 	body, err := m.MarshalTraces(tr)
 	require.NoError(d.t, err)
@@ -101,12 +101,12 @@ func add(tr ptrace.Traces, kind ptrace.SpanKind, failed bool, attrs ...string) p
 
 // The table of who may send for whom.
 func TestWhoseSpan(t *testing.T) {
-	list := samples.Scope{Tenants: []tenant.ID{"a", "b"}}
-	only := samples.Scope{Tenants: []tenant.ID{"a"}}
-	with := func(s samples.Scope, org string) samples.Scope { s.OrgID = org; return s }
+	list := door.Scope{Tenants: []tenant.ID{"a", "b"}}
+	only := door.Scope{Tenants: []tenant.ID{"a"}}
+	with := func(s door.Scope, org string) door.Scope { s.OrgID = org; return s }
 	for _, c := range []struct {
 		name  string
-		scope samples.Scope
+		scope door.Scope
 		attr  string
 		want  tenant.ID // empty: refused
 		whole bool      // the whole request is
@@ -160,7 +160,7 @@ func TestRefusedSpansLeaveTheGoodOnes(t *testing.T) {
 	add(tr, ptrace.SpanKindServer, false, "tenant.id", "a").SetEndTimestamp(pcommon.NewTimestampFromTime(noon.Add(-25 * time.Hour)))
 	add(tr, ptrace.SpanKindServer, false, "tenant.id", "a").SetTraceID(pcommon.TraceID{})
 	add(tr, ptrace.SpanKindServer, false, "tenant.id", "a").SetSpanID(pcommon.SpanID{})
-	part, err := d.send(samples.Scope{Tenants: []tenant.ID{"a"}}, tr)
+	part, err := d.send(door.Scope{Tenants: []tenant.ID{"a"}}, tr)
 	require.NoError(t, err)
 	require.Equal(t, 6, part.Rejected)
 	for _, text := range []string{"1 spans refused of a tenant", "clock", "too long ago", "without an end", "2 spans refused without a trace id"} {

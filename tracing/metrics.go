@@ -1,6 +1,10 @@
 package tracing
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tocsin-alerting/tocsin/door"
+)
 
 // Why spans are refused: values of the reason label, and words of the answer.
 type reason int
@@ -25,16 +29,6 @@ var said = [reasons]struct{ label, text string }{
 	refusedIDs:     {"invalid_ids", "without a trace id of 16 and a span id of 8 bytes"},
 }
 
-// Outcomes of requests.
-const (
-	outcomeStored    = "stored"
-	outcomePartly    = "partly"
-	outcomeEmpty     = "empty"
-	outcomeRefused   = "refused"
-	outcomeMalformed = "malformed"
-	outcomeFailed    = "failed"
-)
-
 type metrics struct {
 	requests *prometheus.CounterVec
 	spans    prometheus.Counter
@@ -55,12 +49,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Spans counted without their details, because their tenant has too many kinds of calls."}),
 		journal: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_tracing_journal_duration_seconds",
 			Help:    "Time until a request was durable.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
+			Buckets: door.Seconds}),
 	}
 	for _, s := range said {
 		m.refused.WithLabelValues(s.label)
 	}
-	for _, o := range []string{outcomeStored, outcomePartly, outcomeEmpty, outcomeRefused, outcomeMalformed, outcomeFailed} {
+	for _, o := range []string{door.Stored, door.Partly, door.Empty, door.Refused, door.Malformed, door.Failed} {
 		m.requests.WithLabelValues(o)
 	}
 	if r != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/detect/crowd"
-	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing/otlp"
 	"github.com/tocsin-alerting/tocsin/tracing/private"
@@ -28,7 +28,7 @@ type reducer struct {
 	decoder *otlp.Decoder
 	take    func(*otlp.Span)
 
-	adm     samples.Admission
+	adm     door.Admission
 	at      time.Time
 	from    uint64 // ns: older and newer spans are refused
 	to      uint64
@@ -95,7 +95,7 @@ func newReducer(d *Door, l *layout) *reducer {
 }
 
 // begin forgets the last request.
-func (r *reducer) begin(adm samples.Admission, at time.Time) {
+func (r *reducer) begin(adm door.Admission, at time.Time) {
 	r.adm, r.at = adm, at
 	r.from, r.to = uint64(at.Add(-r.d.opts.MaxAge).UnixNano()), uint64(at.Add(r.d.opts.MaxAhead).UnixNano())
 	clear(r.tenants)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/tocsin-alerting/tocsin/samples"
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -18,7 +18,7 @@ func (s *Server) Routes() []web.Route {
 // service is what other programs call in their own form.
 func (s *Server) service() []web.Route {
 	write := func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-		s.Door.Write(w, r, samples.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: r.Header.Get("X-Scope-OrgID"), Sender: p.Name})
+		s.Door.Write(w, r, door.Scope{Any: p.Any, Tenants: p.Tenants, OrgID: r.Header.Get("X-Scope-OrgID"), Sender: p.Name})
 		return nil
 	}
 	metrics := promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{})

@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
-	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing"
@@ -82,7 +82,7 @@ func (s *traced) step(t *testing.T, failing ...string) {
 	for i, who := range failing {
 		spans = append(spans, span(2+i, who, `,"status":{"code":2}`))
 	}
-	_, err := s.door.Write(t.Context(), tracing.Request{Scope: samples.Scope{Any: true, Sender: "otel"}, Encoding: otlp.JSON,
+	_, err := s.door.Write(t.Context(), tracing.Request{Scope: door.Scope{Any: true, Sender: "otel"}, Encoding: otlp.JSON,
 		Body: []byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"payments"}},{"key":"tenant.id","value":{"stringValue":"acme"}}]},"scopeSpans":[{"spans":[` + strings.Join(spans, ",") + `]}]}]}`)})
 	require.NoError(t, err)
 }

@@ -1,4 +1,8 @@
-package samples
+// Package door is what every door of samples and spans has in common: whose the items
+// are that a credential sends, and the words for what became of a request.
+//
+// It knows credentials only by what they cover, and nothing of what is sent.
+package door
 
 import (
 	"slices"
@@ -74,6 +78,9 @@ func (a *Admission) Admits(id tenant.ID) bool {
 	}
 	return slices.Contains(a.list, id)
 }
+
+// Only is the one tenant whose items alone may come in; false: there may be others.
+func (a *Admission) Only() (tenant.ID, bool) { return a.fallback, a.only }
 
 // Fallback is the tenant of items that name none.
 func (a *Admission) Fallback() tenant.ID {
