@@ -5,6 +5,8 @@ package backtest_test
 import (
 	"bufio"
 	"fmt"
+	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/backtest"
@@ -23,15 +26,15 @@ import (
 
 // BenchmarkDirectory replays a Prometheus data directory: 24 series a tenant,
 // scraped every 15 s. The figure is samples a second of one core: of the processor time
-// that opening, reading and judging took.
+// that opening, reading and judging took. After a day tenants are no longer young, and what
+// they share is judged as well.
 func BenchmarkDirectory(b *testing.B) {
-	for _, n := range []int{1, 100, 300} {
-		b.Run(fmt.Sprintf("tenants=%d", n), func(b *testing.B) {
-			hours := min(48, 1200/n)
-			dir := dataDirectory(b, n, time.Duration(hours)*time.Hour)
+	for _, c := range []struct{ tenants, hours int }{{1, 48}, {100, 36}, {300, 4}} {
+		b.Run(fmt.Sprintf("tenants=%d/hours=%d", c.tenants, c.hours), func(b *testing.B) {
+			dir := dataDirectory(b, c.tenants, time.Duration(c.hours)*time.Hour)
 			o := options(b)
 			o.Tenants = nil
-			for i := range n {
+			for i := range c.tenants {
 				o.Tenants = append(o.Tenants, tenant.Tenant{ID: tenant.ID(fmt.Sprintf("t%04d", i))})
 			}
 			samples := int64(0)
@@ -48,9 +51,63 @@ func BenchmarkDirectory(b *testing.B) {
 				require.NoError(b, backtest.Run(b.Context(), src, from, to, func(_ float64, s int64) { samples = max(samples, s) }, r))
 				require.NoError(b, src.Close())
 			}
-			b.ReportMetric(float64(samples)*float64(b.N)/(spent()-began).Seconds()/1e6, "Msamples/s")
+			all := float64(samples) * float64(b.N) / 1e6
+			b.ReportMetric(all/(spent()-began).Seconds(), "Msamples/s")
+			b.ReportMetric(all/b.Elapsed().Seconds(), "Msamples/s-wall")
 		})
 	}
+}
+
+// BenchmarkReading reads a data directory in the order of time without judging it, beside
+// Prometheus' own querier that goes through the same series, one after the other.
+func BenchmarkReading(b *testing.B) {
+	dir := dataDirectory(b, 100, 12*time.Hour)
+	src, err := recorded.Open(dir)
+	require.NoError(b, err)
+	defer func() { require.NoError(b, src.Close()) }()
+	from, to, err := src.Span(b.Context())
+	require.NoError(b, err)
+	db, err := tsdb.OpenDBReadOnly(dir, b.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(b, err)
+	defer func() { require.NoError(b, db.Close()) }()
+	peer, err := db.Querier(math.MinInt64, math.MaxInt64)
+	require.NoError(b, err)
+	defer func() { require.NoError(b, peer.Close()) }()
+	var ours, theirs time.Duration
+	samples := 0
+	for range b.N {
+		began, n := spent(), 0
+		var xs []recorded.Sample
+		q := recorded.Query{From: from, To: to.Add(time.Millisecond), Metrics: []string{"payment_transactions_total"}}
+		require.NoError(b, src.Read(b.Context(), q, func(s recorded.Stretch) error {
+			for at := s.From; at < s.To; at += 300_000 {
+				for _, r := range s.Runs {
+					if xs, err = r.Before(min(at+300_000, s.To), xs[:0]); err != nil {
+						return err
+					}
+					n += len(xs)
+				}
+			}
+			return nil
+		}))
+		ours, samples = ours+spent()-began, samples+n
+
+		began = spent()
+		set := peer.Select(b.Context(), false, nil, labels.MustNewMatcher(labels.MatchEqual, "__name__", "payment_transactions_total"))
+		for set.Next() {
+			it := set.At().Iterator(nil)
+			for it.Next() != chunkenc.ValNone {
+				n--
+			}
+			require.NoError(b, it.Err())
+		}
+		require.NoError(b, set.Err())
+		theirs += spent() - began
+		require.Zero(b, n, "both read the same")
+	}
+	b.ReportMetric(float64(samples)/ours.Seconds()/1e6, "Msamples/s")
+	b.ReportMetric(float64(samples)/theirs.Seconds()/1e6, "Msamples/s-prometheus")
+	b.ReportMetric(theirs.Seconds()/ours.Seconds(), "times")
 }
 
 // spent is what the process has used of the processors: what else runs on the machine

@@ -56,9 +56,6 @@ func worldDirectory(t testing.TB, c world.Config) (*world.World, string) {
 	w, err := world.New(c)
 	require.NoError(t, err)
 	path := t.TempDir()
-	if keep := os.Getenv("TOCSIN_KEEP"); keep != "" {
-		path = keep
-	}
 	o := tsdb.DefaultOptions()
 	o.StripeSize, o.OutOfOrderTimeWindow = 1<<12, (24 * time.Hour).Milliseconds()
 	db, err := tsdb.Open(path, nil, nil, o, nil)

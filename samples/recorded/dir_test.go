@@ -1,10 +1,12 @@
 package recorded
 
 import (
+	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -153,4 +155,57 @@ func TestLateSamplesThatCannotBeReadAreLookedForEverywhere(t *testing.T) {
 	require.EqualValues(t, math.MaxInt64, oldestLate(folder), "it is empty")
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "00000000"), []byte("no log at all, and long enough to be looked at"), 0o600))
 	require.EqualValues(t, math.MinInt64, oldestLate(folder))
+}
+
+// TestReadingHoldsTwoHoursOfTheSeries: what is held of a directory does not grow with the
+// time that it covers, and of what is read away nothing is kept.
+func TestReadingHoldsTwoHoursOfTheSeries(t *testing.T) {
+	const series, hours = 200, 30
+	path := t.TempDir()
+	o := tsdb.DefaultOptions()
+	o.WALSegmentSize, o.StripeSize = 16<<20, 1<<10
+	db, err := tsdb.Open(path, nil, nil, o, nil)
+	require.NoError(t, err)
+	var names []labels.Labels
+	for i := range series {
+		names = append(names, labels.FromStrings("__name__", "a", "tenant", "acme", "instance", fmt.Sprintf("gw-%03d", i)))
+	}
+	refs := make([]storage.SeriesRef, series)
+	for s := 0; s < hours*3600; s += 30 {
+		app := db.Appender(t.Context())
+		for i := range names {
+			refs[i], err = app.Append(refs[i], names[i], noon.Add(time.Duration(s)*time.Second).UnixMilli(), float64(s*i))
+			require.NoError(t, err)
+		}
+		require.NoError(t, app.Commit())
+	}
+	require.NoError(t, db.Compact(t.Context()))
+	require.NoError(t, db.Close())
+	src, err := Open(path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, src.Close()) }()
+	held := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, most, stretches := held(), int64(0), 0
+	var xs []Sample
+	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(hours * time.Hour), Metrics: []string{"a"}}, func(s Stretch) error {
+		require.Len(t, s.Runs, series)
+		for at := s.From; at < s.To; at += 300_000 {
+			for _, r := range s.Runs {
+				xs, err = r.Before(at+300_000, xs[:0])
+				require.NoError(t, err)
+				require.Len(t, xs, 10)
+			}
+		}
+		stretches++
+		most = max(most, held()-before)
+		return nil
+	}))
+	require.Equal(t, hours/2, stretches)
+	t.Logf("%d bytes a series", most/series)
+	require.Less(t, most/series, int64(2048), "bytes a series: the chunks of the whole time are more")
 }
