@@ -160,6 +160,7 @@ func TestTwoReplicasShareTheWork(t *testing.T) {
 	for _, r := range []*rig{one, two} { // each has the whole history
 		require.Equal(t, map[string]string{"acme": "7", ids[0]: "9"}, r.query(t, r.admin, "", "up"))
 	}
+	oneCustomer(t, ids[0], sender, one, two)
 	two.want(t, http.StatusNoContent, http.MethodDelete, "/api/v1/tokens/"+tokenID, "")
 	require.Eventually(t, func() bool {
 		return one.push(t, sender, "", series(time.Now(), 1, "up", "tenant", "acme")).Status == http.StatusUnauthorized

@@ -69,6 +69,7 @@ const (
 	StepOnboard     Step = "onboard"
 	StepHistory     Step = "history"
 	StepLive        Step = "live"
+	StepRetry       Step = "retry"
 	StepBreak       Step = "break"
 	StepAlert       Step = "alert"
 	StepIncident    Step = "incident"
@@ -105,6 +106,7 @@ type story struct {
 	world   world
 
 	senderToken string
+	kiosk       kiosk
 
 	fault    int
 	brokenAt time.Time
@@ -128,11 +130,13 @@ func Run(ctx context.Context, o Options) error {
 		world:   payments(),
 	}
 	ctx, stop := context.WithCancelCause(ctx)
-	live := make(chan struct{})
+	live, retrying := make(chan struct{}), make(chan struct{})
 	close(live)
+	close(retrying)
 	defer func() {
 		stop(nil)
 		<-live
+		<-retrying
 	}()
 	s.print.title(s.world)
 	for _, step := range []struct {
@@ -142,6 +146,13 @@ func Run(ctx context.Context, o Options) error {
 		{StepOnboard, s.onboard},
 		{StepHistory, s.history},
 		{StepLive, func(ctx context.Context) error { live = s.live(ctx, stop); return s.caughtUp(ctx) }},
+		{StepRetry, func(ctx context.Context) error {
+			done, err := s.retries(ctx, stop)
+			if err == nil {
+				retrying = done
+			}
+			return err
+		}},
 		{StepBreak, s.breakAcquirer},
 		{StepAlert, s.alert},
 		{StepIncident, s.incidentOpened},

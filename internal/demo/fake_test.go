@@ -45,6 +45,16 @@ func pretend(t *testing.T, wrong string) *pretender {
 		fmt.Fprint(w, `{"token":"sender"}`)
 	})
 	mux.HandleFunc("POST /api/v1/push", p.push)
+	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "{}")
+	})
+	mux.HandleFunc("GET /api/v1/tenants/kiosk/status", func(w http.ResponseWriter, _ *http.Request) {
+		customers := 1
+		if p.wrong == "retries are customers" {
+			customers = 7
+		}
+		fmt.Fprintf(w, `{"slis":[{"source":"metrics"},{"source":"spans","customers":{"this_hour":%d}}]}`, customers)
+	})
 	mux.HandleFunc("GET /api/v1/alerts", p.alerts)
 	mux.HandleFunc("GET /api/v1/incidents", func(w http.ResponseWriter, _ *http.Request) {
 		items := `{"id":"inc_1"}`
@@ -207,6 +217,7 @@ func TestEveryWrongIsNoticedAtItsStep(t *testing.T) {
 		"never resolves":             StepResolve,
 		"ticket stays":               StepResolve,
 		"wrong tenant":               StepResolve,
+		"retries are customers":      StepResolve,
 		"stray alert":                StepResolve,
 	} {
 		t.Run(or(wrong, "nothing wrong"), func(t *testing.T) {

@@ -292,6 +292,9 @@ func (s *story) resolved(ctx context.Context) error {
 	if err := s.explained(alerts); err != nil {
 		return err
 	}
+	if err := s.stillQuiet(ctx); err != nil {
+		return err
+	}
 	if took := time.Since(s.Started); took > s.StoryWithin {
 		return fmt.Errorf("the story took %.0f s", took.Seconds())
 	}

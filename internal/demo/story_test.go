@@ -46,7 +46,7 @@ func TestStory(t *testing.T) {
 	var pictures string
 	out, err := told(t, func(o *Options) { pictures = o.PictureDir })
 	require.NoError(t, err)
-	for _, step := range []Step{StepOnboard, StepHistory, StepLive, StepBreak, StepAlert, StepIncident, StepTicket, StepDashboard,
+	for _, step := range []Step{StepOnboard, StepHistory, StepLive, StepRetry, StepBreak, StepAlert, StepIncident, StepTicket, StepDashboard,
 		StepPage, StepAcknowledge, StepMend, StepResolve} {
 		require.Contains(t, out, "  "+string(step)+" ", "every step is shown")
 	}
