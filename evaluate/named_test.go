@@ -262,3 +262,38 @@ func TestACounterOfCustomersIsHeardAlone(t *testing.T) {
 	require.Nil(t, s.people())
 	require.Equal(t, &CustomersStatus{By: "counter"}, s.r.e.Status("shop", s.r.now).SLIs[0].Customers)
 }
+
+// A span that sampling has stand for a hundred calls is of one customer; where failures
+// are kept more often than the rest nothing is judged, whoever they are of.
+func TestSampledSpansAreOfOneCustomerEach(t *testing.T) {
+	for each, judged := range map[float64]bool{100: true, 1: false} {
+		s := newStall(t)
+		sampled := func(steps int, ok, failed float64) {
+			s.run(steps, 0, func() {
+				at := s.now.UnixMilli() / 10_000 * 10_000
+				c := &crowd.Crowd{}
+				for range int(failed) {
+					c.Meet(crowd.Of(s.stranger()))
+				}
+				s.r.e.AddEvents(s.r.now, "shop", "otel", called("acquirer", "alpha", "status", "ok"), []Event{{T: at, N: ok, Weight: 100 * ok}})
+				s.r.e.AddEvents(s.r.now, "shop", "otel", called("acquirer", "alpha", "status", "error"), []Event{{T: at, N: failed, Weight: each * failed, Named: failed, Customers: c}})
+			})
+		}
+		for range 70 {
+			sampled(9, 10, 0)
+			sampled(1, 10, 1)
+		}
+		sampled(5, 10, 0)
+		before := s.people().total
+		require.Equal(t, 70., before)
+		sampled(30, 4, 6)
+		sampled(5, 10, 0)
+		require.Equal(t, 180., s.people().total-before)
+		if judged {
+			require.NotEmpty(t, firing(s.r.out.Alerts))
+			continue
+		}
+		require.Contains(t, s.r.e.Status("shop", s.r.now).SLIs[0].CannotJudge, "sampling keeps")
+		require.Empty(t, firing(s.r.out.Alerts))
+	}
+}

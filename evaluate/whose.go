@@ -1,5 +1,7 @@
 package evaluate
 
+import "fmt"
+
 // CustomersStatus is what is known of who fails.
 type CustomersStatus struct {
 	By string `json:"by"` // counter, label or spans
@@ -10,6 +12,23 @@ type CustomersStatus struct {
 	// NamedShare is the share of the last minutes' failures that say whose they are;
 	// below a half nobody knows who fails. 0 where nothing failed.
 	NamedShare float64 `json:"named_share"`
+}
+
+// Words says it in a sentence.
+func (c CustomersStatus) Words() string {
+	about := ""
+	if c.Estimated {
+		about = "about "
+	}
+	switch {
+	case c.By == "counter":
+		return "a counter says it"
+	case c.NamedShare == 0:
+		return fmt.Sprintf("by %s; nothing failed of late that says whose it is", c.By)
+	case c.NamedShare < 0.5:
+		return fmt.Sprintf("by %s, but only %.0f%% of failures say whose they are: missing successes tell", c.By, 100*c.NamedShare)
+	}
+	return fmt.Sprintf("by %s: %s%.0f customers this hour; %.0f%% of failures say whose they are", c.By, about, c.ThisHour, 100*c.NamedShare)
 }
 
 // whose tells what is known of who fails; nil where nothing says it.

@@ -26,6 +26,7 @@ type ExplainAnswer struct {
 	Course    flow.Course         `json:"course"`
 	Profile   ProfileAnswer       `json:"profile"`
 	Sees      []Sight             `json:"sees"`      // at this hour
+	WhoFails  []WhoFails          `json:"who_fails"` // of SLIs of which something says it
 	Revisions []profiles.Revision `json:"revisions"` // the newest first, at most 20
 	// Record is how the teams that are called for its rules were called for it, by what
 	// people said since; empty for a tenant's own token.
@@ -45,6 +46,14 @@ type Sight struct {
 	FivePointsSeenSeconds *float64  `json:"five_points_seen_seconds"`
 	OutageSeenSeconds     *float64  `json:"outage_seen_seconds"`
 	Words                 string    `json:"words"`
+}
+
+// WhoFails is what is known of the customers of an SLI that fail.
+type WhoFails struct {
+	Environment string `json:"environment"`
+	SLI         string `json:"sli"`
+	evaluate.CustomersStatus
+	Words string `json:"words"`
 }
 
 const explained = 20 // revisions
@@ -121,7 +130,7 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 	if !ok {
 		return ExplainAnswer{}, problem.New(problem.NotFound, "there is no such tenant")
 	}
-	a := ExplainAnswer{Tenant: id, Standing: []string{}, Sees: []Sight{}, Revisions: []profiles.Revision{}, Record: []state.TeamRecord{}}
+	a := ExplainAnswer{Tenant: id, Standing: []string{}, Sees: []Sight{}, WhoFails: []WhoFails{}, Revisions: []profiles.Revision{}, Record: []state.TeamRecord{}}
 	var triples []profiles.Triple
 	var status evaluate.Status
 	err := s.Decide(ctx, flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) (err error) {
@@ -140,6 +149,11 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 		return a, err
 	}
 	a.Sees = append(a.Sees, sights(status)...)
+	for _, x := range status.SLIs {
+		if c := x.Customers; c != nil {
+			a.WhoFails = append(a.WhoFails, WhoFails{Environment: x.Environment, SLI: x.Name, CustomersStatus: *c, Words: c.Words()})
+		}
+	}
 	triples = triples[max(0, len(triples)-explained-1):] // one more, to compare the oldest shown with
 	all := s.Flow.Explain(ctx, triples)
 	for i := len(all) - 1; i >= 0 && len(a.Revisions) < explained; i-- {

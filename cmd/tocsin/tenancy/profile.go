@@ -67,6 +67,9 @@ func explainRows(a tenants.ExplainAnswer) [][]string {
 		}
 		rows = append(rows, []string{first(i, "sees now"), fmt.Sprintf("%s (%s, %s, %.3g a minute): %s", s.Rule, s.Environment, where, s.RatePerMinute, s.Words)})
 	}
+	for i, f := range a.WhoFails {
+		rows = append(rows, []string{first(i, "who fails"), fmt.Sprintf("%s (%s): %s", f.SLI, f.Environment, f.Words)})
+	}
 	for i, r := range a.Revisions {
 		rows = append(rows, []string{first(i, "revisions"), fmt.Sprintf("%d, %s, %s: %s", r.Number, r.At.UTC().Format(time.RFC3339), r.Author, r.Cause)})
 		for _, w := range r.Diff.Words {

@@ -59,7 +59,7 @@ func tenantStatusRows(s tenants.TenantStatus) [][]string {
 			rows = append(rows, []string{"  cannot judge", x.CannotJudge})
 		}
 		if x.Customers != nil {
-			rows = append(rows, []string{"  who fails", whoFails(*x.Customers)})
+			rows = append(rows, []string{"  who fails", x.Customers.Words()})
 		}
 		for _, sl := range x.Slices {
 			name := sl.Slice.Key()
@@ -80,23 +80,6 @@ func tenantStatusRows(s tenants.TenantStatus) [][]string {
 		rows = append(rows, []string{name, fmt.Sprintf("%s (%d samples)", u.Metric, u.Samples)})
 	}
 	return rows
-}
-
-// whoFails says what is known of the customers that fail.
-func whoFails(c evaluate.CustomersStatus) string {
-	about := ""
-	if c.Estimated {
-		about = "about "
-	}
-	switch {
-	case c.By == "counter":
-		return "a counter says it"
-	case c.NamedShare == 0:
-		return fmt.Sprintf("by %s; nothing failed of late that says whose it is", c.By)
-	case c.NamedShare < .5:
-		return fmt.Sprintf("by %s, but only %.0f%% of failures say whose they are: missing successes tell", c.By, 100*c.NamedShare)
-	}
-	return fmt.Sprintf("by %s: %s%.0f customers this hour; %.0f%% of failures say whose they are", c.By, about, c.ThisHour, 100*c.NamedShare)
 }
 
 // fewer says a difference that is positive when the other source saw fewer events.
