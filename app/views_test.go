@@ -131,7 +131,7 @@ func TestPeopleFindTheirWay(t *testing.T) {
 	see[bool](p, `document.getElementById('token').value = `+fmt.Sprintf("%q", r.admin)+`; true`)
 	p.press(`document.querySelector('main form').submit()`)
 	require.Contains(t, see[string](p, `location.pathname`), "/alerts", "and goes where it wanted to")
-	require.Equal(t, []string{"/", "/incidents", "/alerts", "/tenants", "/oncall", "/sources", "/policy", "/ledger"}, see[[]string](p, `[...document.querySelectorAll('nav[aria-label=Main] a')].map(a => a.getAttribute('href'))`))
+	require.Equal(t, []string{"/", "/incidents", "/alerts", "/tenants", "/oncall", "/sources", "/policy", "/calendar", "/ledger"}, see[[]string](p, `[...document.querySelectorAll('nav[aria-label=Main] a')].map(a => a.getAttribute('href'))`))
 
 	number := fmt.Sprint(in.Number)
 	for _, c := range []struct {
@@ -155,6 +155,8 @@ func TestPeopleFindTheirWay(t *testing.T) {
 		{"oncall", "/oncall", []string{"On call", "Payments", "First under oncall of team payments"}, nil},
 		{"sources", "/sources", []string{"sender", "samples a second", "stranger", "1,920 samples"}, []string{"acme"}},
 		{"policy", "/policy", []string{"Policy revision 1", "In force since", "Revision 2: in shadow", "up to 100%", "tocsin policy rollback", "being rolled out", "Fewer pages"}, nil},
+		{"calendar", "/calendar", []string{"Holds now", "Nothing is announced for now", "To come"}, nil},
+		{"calendar-tenant", "/calendar?tenant=acme", []string{"Calendar of Acme Tickets", "All entries"}, nil},
 		{"ledger", "/ledger", []string{"tenant.onboarded", "tenant/acme", "page.sent", "decisions from"}, nil},
 		{"ledger-subject", "/ledger?subject=incident/" + number, []string{"incident.opened"}, []string{"tenant.onboarded"}},
 		{"ledger-kind", "/ledger?kind=tenant.&text=paused+gone", []string{"tenant/gone", "1 decision "}, []string{"tenant/acme"}},

@@ -328,6 +328,11 @@ func TestACalendarHoldsARollout(t *testing.T) {
 					return
 				}
 				require.Equal(t, "sales", l.standing(t).Rollout.Held)
+				announced, err := l.shared.Announcements(t.Context(), nil, time.Now())
+				require.NoError(t, err)
+				require.Equal(t, []string{"the rollout of policy revision 2 waits at the end of stage 1"}, announced[0].Holding)
+				require.True(t, announced[0].Holds)
+				require.Equal(t, map[string]int{"for everybody": 2, "for one": 1}[name], announced[0].Tenants)
 				require.Equal(t, 1, first.policy(t))
 				after(62 * time.Minute)
 				require.Equal(t, 2, first.policy(t))

@@ -55,6 +55,7 @@ func (v *Views) table() []web.Route {
 		{Method: "GET", Path: "/oncall", Summary: "Who is called", Kind: web.View, Roles: web.People, Handle: v.onCall},
 		{Method: "GET", Path: "/sources", Summary: "What sends", Kind: web.View, Roles: web.People, Handle: v.sources},
 		{Method: "GET", Path: "/policy", Summary: "The policy and its rollout", Kind: web.View, Roles: web.People, Handle: v.policy},
+		{Method: "GET", Path: "/calendar", Summary: "What was announced, and what it does now", Kind: web.View, Roles: web.People, Handle: v.calendar},
 		{Method: "GET", Path: "/ledger", Summary: "Decisions", Kind: web.View, Roles: web.People, Handle: v.ledger},
 		{Method: "GET", Path: "/dashboards/{rule}", Summary: "A rule's dashboard", Kind: web.View, Roles: linked, Handle: v.dashboardView},
 		{Method: "GET", Path: "/dashboards/{rule}/picture", Summary: "Its chart", Kind: web.View, Roles: linked, Handle: v.dashboardPicture},
@@ -65,7 +66,7 @@ func (v *Views) table() []web.Route {
 // navigation in the order it is shown.
 var navigation = []view.NavItem{
 	{Name: "Overview", URL: "/"}, {Name: "Incidents", URL: "/incidents"}, {Name: "Alerts", URL: "/alerts"}, {Name: "Tenants", URL: "/tenants"},
-	{Name: "On call", URL: "/oncall"}, {Name: "Sources", URL: "/sources"}, {Name: "Policy", URL: "/policy"}, {Name: "Ledger", URL: "/ledger"},
+	{Name: "On call", URL: "/oncall"}, {Name: "Sources", URL: "/sources"}, {Name: "Policy", URL: "/policy"}, {Name: "Calendar", URL: "/calendar"}, {Name: "Ledger", URL: "/ledger"},
 }
 
 // may says whether the viewer's role has the route.

@@ -40,26 +40,27 @@ const (
 )
 
 type cli struct {
-	Serve    serveCmd        `cmd:"" help:"Run the daemon."`
-	Status   statusCmd       `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
-	Check    checkCmd        `cmd:"" help:"Say everything that is wrong or unwise in configuration, policy and catalog."`
-	Reload   reloadCmd       `cmd:"" help:"Have the daemon read configuration, policy and catalog anew, all or nothing."`
-	Schema   schemaCmd       `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
-	Policy   steering.Policy `cmd:"" help:"Plan, roll out and take back the policy."`
-	Tenant   tenancy.Tenant  `cmd:"" help:"Onboard tenants and look at them."`
-	Profile  tenancy.Profile `cmd:"" help:"Explain a tenant's profile, override it, and keep it from following."`
-	Token    tokenCmd        `cmd:"" help:"Make, list and revoke tokens."`
-	Cluster  clusterCmd      `cmd:"" help:"Look at the replicas."`
-	Incident incidentCmd     `cmd:"" help:"Say what an incident was."`
-	Accept   acceptCmd       `cmd:"" help:"Take what a firing alert shows as its tenant's new normal."`
-	Why      whyCmd          `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`
-	Backtest replay.Backtest `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
-	OnCall   calling.OnCall  `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`
-	Drill    calling.Drill   `cmd:"" help:"Send a test page to whoever is on call and wait for the acknowledgement."`
-	Live     calling.Live    `cmd:"" help:"Page a team for real."`
-	Observe  calling.Observe `cmd:"" help:"Page a team no longer, at once; what would be sent is recorded."`
-	ITSM     itsmCmd         `cmd:"" name:"itsm" help:"Look at the ticket systems."`
-	Version  versionCmd      `cmd:"" help:"Print the version."`
+	Serve    serveCmd          `cmd:"" help:"Run the daemon."`
+	Status   statusCmd         `cmd:"" help:"Show the health of the daemon, or what is known of one tenant."`
+	Check    checkCmd          `cmd:"" help:"Say everything that is wrong or unwise in configuration, policy and catalog."`
+	Reload   reloadCmd         `cmd:"" help:"Have the daemon read configuration, policy and catalog anew, all or nothing."`
+	Schema   schemaCmd         `cmd:"" help:"Print the JSON Schema of a kind of file, for an editor."`
+	Policy   steering.Policy   `cmd:"" help:"Plan, roll out and take back the policy."`
+	Tenant   tenancy.Tenant    `cmd:"" help:"Onboard tenants and look at them."`
+	Profile  tenancy.Profile   `cmd:"" help:"Explain a tenant's profile, override it, and keep it from following."`
+	Token    tokenCmd          `cmd:"" help:"Make, list and revoke tokens."`
+	Cluster  clusterCmd        `cmd:"" help:"Look at the replicas."`
+	Incident incidentCmd       `cmd:"" help:"Say what an incident was."`
+	Accept   acceptCmd         `cmd:"" help:"Take what a firing alert shows as its tenant's new normal."`
+	Why      whyCmd            `cmd:"" help:"Say why: every decision about an incident, alert, page or tenant, or about the policy."`
+	Backtest replay.Backtest   `cmd:"" help:"Run recorded metrics through a policy: which alerts and pages there would have been."`
+	Calendar steering.Calendar `cmd:"" help:"List what was announced, what it holds now and for whom."`
+	OnCall   calling.OnCall    `cmd:"" name:"oncall" help:"Ask who is on call, and change it."`
+	Drill    calling.Drill     `cmd:"" help:"Send a test page to whoever is on call and wait for the acknowledgement."`
+	Live     calling.Live      `cmd:"" help:"Page a team for real."`
+	Observe  calling.Observe   `cmd:"" help:"Page a team no longer, at once; what would be sent is recorded."`
+	ITSM     itsmCmd           `cmd:"" name:"itsm" help:"Look at the ticket systems."`
+	Version  versionCmd        `cmd:"" help:"Print the version."`
 
 	Server    string `help:"Address of the daemon." default:"http://127.0.0.1:9480" env:"TOCSIN_SERVER" placeholder:"URL"`
 	TokenFile string `help:"File that holds the token; default: admin.token of ./tocsin-data." env:"TOCSIN_TOKEN_FILE" placeholder:"FILE"`

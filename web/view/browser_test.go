@@ -53,8 +53,8 @@ func newSite(t *testing.T) *site {
 		"/tenants": func(w io.Writer) error { return v.Tenants(w, tenants(t)) }, "/tenant": func(w io.Writer) error { return v.Tenant(w, tenant(t)) },
 		"/alerts": func(w io.Writer) error { return v.Alerts(w, alerts(t)) }, "/oncall": func(w io.Writer) error { return v.OnCall(w, onCall(t)) },
 		"/sources": func(w io.Writer) error { return v.Sources(w, sources(t)) }, "/ledger": func(w io.Writer) error { return v.Ledger(w, records(t)) },
-		"/policy": func(w io.Writer) error { return v.Policy(w, policy(t)) },
-		"/full":   func(w io.Writer) error { return v.Incident(w, full(t)) }, "/filtered": func(w io.Writer) error { return v.Incidents(w, filtered(t)) },
+		"/policy": func(w io.Writer) error { return v.Policy(w, policy(t)) }, "/calendar": func(w io.Writer) error { return v.Calendar(w, announcements(t)) },
+		"/full": func(w io.Writer) error { return v.Incident(w, full(t)) }, "/filtered": func(w io.Writer) error { return v.Incidents(w, filtered(t)) },
 		"/anywhere": func(w io.Writer) error { return v.Dashboard(w, anywhere(t)) },
 		"/taken":    func(w io.Writer) error { return v.Ack(w, taken) },
 		"/login": func(w io.Writer) error {
@@ -156,7 +156,7 @@ func TestInABrowser(t *testing.T) {
 	require.NoError(t, err)
 	look := os.Getenv("VIEW_SCREENSHOTS") // a folder: every page is put there, to be looked at
 	axe := peer.Axe(t)
-	for _, name := range []string{"incident", "incidents", "ack", "taken", "login", "address", "signin", "dashboard", "message", "overview", "beginning", "tenants", "tenant", "alerts", "oncall", "sources", "policy", "ledger", "full", "filtered", "anywhere"} {
+	for _, name := range []string{"incident", "incidents", "ack", "taken", "login", "address", "signin", "dashboard", "message", "overview", "beginning", "tenants", "tenant", "alerts", "oncall", "sources", "policy", "calendar", "ledger", "full", "filtered", "anywhere"} {
 		for _, scheme := range []string{"light", "dark"} {
 			for _, size := range [][2]int64{{360, 740}, {390, 844}, {1280, 900}} {
 				if scheme == "dark" && size[0] != 390 && look == "" {

@@ -12,7 +12,7 @@ import (
 func signedIn(t *testing.T, here string) view.Frame {
 	f := frame(t)
 	f.Live = true
-	for _, n := range [][2]string{{"Overview", "/"}, {"Incidents", "/incidents"}, {"Alerts", "/alerts"}, {"Tenants", "/tenants"}, {"On call", "/oncall"}, {"Sources", "/sources"}, {"Policy", "/policy"}, {"Ledger", "/ledger"}} {
+	for _, n := range [][2]string{{"Overview", "/"}, {"Incidents", "/incidents"}, {"Alerts", "/alerts"}, {"Tenants", "/tenants"}, {"On call", "/oncall"}, {"Sources", "/sources"}, {"Policy", "/policy"}, {"Calendar", "/calendar"}, {"Ledger", "/ledger"}} {
 		f.Nav = append(f.Nav, view.NavItem{Name: n[0], URL: n[1], Here: n[0] == here})
 	}
 	return f
@@ -94,6 +94,14 @@ func onCall(t *testing.T) view.OnCallPage {
 	}
 	return view.OnCallPage{Frame: f, Earlier: "/oncall?week=a", ThisWeek: "/oncall", Later: "/oncall?week=b", Teams: []view.DutyCard{card,
 		{ID: "treasury", Name: "Treasury", Problem: "nobody is on call for team treasury: it has neither a schedule nor people under oncall", Observed: true}}}
+}
+
+func announcements(t *testing.T) view.CalendarPage {
+	return view.CalendarPage{Frame: signedIn(t, "Calendar"), Tenant: "Acme Tickets", All: "/calendar",
+		Holding: []view.Announced{{Name: "black_friday", Follows: "3 times the usual volume is as usual, and all between.", When: "11-27..11-30, 00:00 to 24:00 Europe/Berlin", Whom: "countries DE, AT", Tenants: 214, At: after(3000), Why: "Everybody shops.", By: "Maria Rossi"},
+			{Name: "freeze", Follows: "No profile is proposed or promoted, and a rollout waits at the end of its stage.", When: "until 2026-12-02 08:00 Europe/Berlin", Whom: "everybody", Tenants: 412, At: after(6000), Why: "The peak.", By: "Maria Rossi", Holds: []string{"The rollout of policy revision 7 waits at the end of stage 2."}}},
+		Coming: []view.Announced{{Name: "night_work", Follows: "Nobody is paged; tickets are opened.", When: "sun, 02:00 to 04:00 UTC", Whom: "service payments", Tenants: 412, At: after(9000), Why: "The database is patched.", By: "Maria Rossi", Behind: "freeze"}},
+		Over:   []view.Announced{{Name: "easter", Follows: "0.5 times the usual volume is as usual, and all between.", When: "2026-04-05, 00:00 to 24:00 UTC", Whom: "everybody", Tenants: 412, Why: "A holiday.", By: "Maria Rossi"}}}
 }
 
 func sources(t *testing.T) view.SourcesPage {

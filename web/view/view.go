@@ -26,7 +26,7 @@ type Views struct {
 	static *static
 }
 
-var pageNames = []string{"overview", "tenants", "tenant", "alerts", "oncall", "sources", "policy", "ledger", "incident", "incidents", "ack", "login", "signin", "dashboard", "message"}
+var pageNames = []string{"overview", "tenants", "tenant", "alerts", "oncall", "sources", "policy", "calendar", "ledger", "incident", "incidents", "ack", "login", "signin", "dashboard", "message"}
 
 // New parses the templates and prepares the static files.
 func New() (*Views, error) {

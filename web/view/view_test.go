@@ -251,6 +251,9 @@ func TestHostileText(t *testing.T) {
 			return v.Policy(w, view.PolicyPage{By: evil, Because: evil, Ledger: "javascript:alert(1)", Revisions: []view.PolicyRow{{By: evil, Because: evil}},
 				Rollout: &view.Rollout{Why: evil, Because: evil, Stages: []view.Stage{{Name: evil, Say: evil}}, Pages: []view.TrialPage{{Tenant: evil, TenantURL: "javascript:alert(1)", Rule: evil, Reason: evil}}}})
 		},
+		"calendar": func(w io.Writer) error {
+			return v.Calendar(w, view.CalendarPage{Tenant: evil, All: "javascript:alert(1)", Holding: []view.Announced{{Name: evil, Why: evil, When: evil, Whom: evil, By: evil, Behind: evil, Holds: []string{evil}}}})
+		},
 		"ledger": func(w io.Writer) error {
 			return v.Ledger(w, view.LedgerPage{Subject: evil, Text: evil, Rows: []view.EntryRow{{Kind: evil, Subject: evil, SubjectURL: "javascript:alert(1)", Reason: evil, Data: evil}}})
 		},
@@ -287,7 +290,7 @@ func TestPagesKeepThePolicy(t *testing.T) {
 		func(w io.Writer) error { return v.Tenants(w, tenants(t)) }, func(w io.Writer) error { return v.Tenant(w, tenant(t)) },
 		func(w io.Writer) error { return v.Alerts(w, alerts(t)) }, func(w io.Writer) error { return v.OnCall(w, onCall(t)) },
 		func(w io.Writer) error { return v.Sources(w, sources(t)) }, func(w io.Writer) error { return v.Ledger(w, records(t)) },
-		func(w io.Writer) error { return v.Policy(w, policy(t)) },
+		func(w io.Writer) error { return v.Policy(w, policy(t)) }, func(w io.Writer) error { return v.Calendar(w, announcements(t)) },
 		func(w io.Writer) error { return v.Incident(w, full(t)) }, func(w io.Writer) error { return v.Dashboard(w, anywhere(t)) },
 	} {
 		doc := page(t, render)

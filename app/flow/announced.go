@@ -1,0 +1,62 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/calendar"
+)
+
+// Announced is an entry of the calendar with what it does at this moment.
+type Announced struct {
+	calendar.Standing
+	// Tenants is how many it concerns, of those that there are.
+	Tenants int
+	// Holding is what waits or is silent because of it, one sentence each.
+	Holding []string
+}
+
+// Announcements are the calendar's entries by the policy in force: those that concern
+// on (nil: all of them), those that hold first.
+func (s *Shared) Announcements(ctx context.Context, on *calendar.Scope, now time.Time) ([]Announced, error) {
+	r := s.Rules()
+	out := []Announced{}
+	holding := map[string][]string{}
+	if n := r.Next; n != nil && n.Rollout.Held != "" {
+		holding[n.Rollout.Held] = append(holding[n.Rollout.Held], fmt.Sprintf("the rollout of policy revision %d waits at the end of stage %d", n.Revision, n.Rollout.Stage+1))
+	}
+	for _, env := range s.Environments() {
+		open, err := s.OpenIncidents(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range open {
+			if i.Stakes == nil {
+				continue
+			}
+			if name, ok := heldPagesBy(i.Stakes.Limits.Held); ok {
+				holding[name] = append(holding[name], fmt.Sprintf("incident %d calls nobody", i.Number))
+			}
+		}
+	}
+	list := s.directory.List()
+	for _, e := range r.Policy.Calendar().Standings(now, on) {
+		a := Announced{Standing: e, Holding: append([]string{}, holding[e.Name]...)}
+		for _, t := range list {
+			if t.Watched() && e.About(*calendar.Of(t, s.Settings.Environment)) {
+				a.Tenants++
+			}
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// heldPagesBy names the entry in the reason of HeldPages.
+func heldPagesBy(why string) (string, bool) {
+	rest, ok := strings.CutPrefix(why, "the calendar entry ")
+	name, _, holds := strings.Cut(rest, " holds pages")
+	return name, ok && holds
+}
