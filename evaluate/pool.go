@@ -36,8 +36,8 @@ type Pool struct {
 	found       map[streamKey]*stream // of streams, those that were looked for
 	now         int64
 	alerts      []alert.Alert
-	factors     []Factor // not handed out yet
-	spare       []bucket // closed: their buffers are used again
+	factors     []Factor    // not handed out yet
+	spare       [][]portion // of buckets that are closed
 }
 
 // stream is one rule's view of one slice over all tenants.
@@ -45,18 +45,17 @@ type stream struct {
 	rule   string
 	slice  sli.Slice
 	w      watch
-	last   map[tenant.ID]int64 // end of the newest step of each tenant
-	active map[tenant.ID]bool  // had events in the step that closed last
-	open   []bucket            // by end
-	closed int64               // end of the newest closed step
+	seats  map[tenant.ID]*seat
+	active []*seat  // had events in the step that closed last
+	open   []bucket // by end
+	closed int64    // end of the newest closed step
 	swept  int64
 	carry  bucket // too thin to judge so far
 	given  map[tenant.ID]share
-	own    map[tenant.ID]fading // failures beyond its usual, of each tenant
-	excess fading               // and of all
-	fades  [2]float64           // how much is left after so many ms; derived
-	volume float64              // events, fading
-	rate   float64              // events a minute while nothing is suspected
+	excess fading     // failures beyond the usual, of all
+	fades  [2]float64 // how much is left after so many ms; derived
+	volume float64    // events, fading
+	rate   float64    // events a minute while nothing is suspected
 	flows  flows
 	turn   turn
 	over   float64 // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
@@ -78,35 +77,11 @@ type bucket struct {
 	expected          float64 // failures, by the usual ratio of each; set by pooled
 	largest           tenant.ID
 	scale             float64 // of the largest one's counts; both set by pooled
-	parts             map[tenant.ID]part
-
-	// What list says; derived.
-	ids    []tenant.ID
-	listed []part
-	sorted bool
+	parts             []portion
+	sorted            bool // parts are by tenant, one each
 }
 
 type part struct{ n, k, expected float64 }
-
-// list gives who contributed what, by tenant. It is made once, when nothing is added any
-// more.
-func (b *bucket) list() ([]tenant.ID, []part) {
-	if len(b.listed) != len(b.parts) {
-		if len(b.ids) != len(b.parts) { // it was read from a checkpoint
-			b.ids = slices.AppendSeq(b.ids[:0], maps.Keys(b.parts))
-			b.sorted = false
-		}
-		if !b.sorted {
-			slices.Sort(b.ids)
-			b.sorted = true
-		}
-		b.listed = b.listed[:0]
-		for _, id := range b.ids {
-			b.listed = append(b.listed, b.parts[id])
-		}
-	}
-	return b.ids, b.listed
-}
 
 type share struct{ n, k, excess float64 }
 
@@ -161,10 +136,11 @@ func (p *Pool) Contribute(c Contribution) {
 		return
 	}
 	s := p.stream(c.Rule, c.Slice)
-	if s.last[c.Tenant] >= c.Step.End {
+	x := s.seat(c.Tenant)
+	if x.last >= c.Step.End {
 		return
 	}
-	s.last[c.Tenant] = c.Step.End
+	x.last = c.Step.End
 	if s.over == 0 {
 		s.over = c.Over
 	} else if s.over != c.Over {
@@ -184,37 +160,23 @@ func (p *Pool) Contribute(c Contribution) {
 	b := &s.open[i]
 	b.start, b.live = min(b.start, start), b.live || c.Live
 	if r.Kind == rule.Traffic {
-		b.add(c.Tenant, part{n: c.Step.N, expected: c.Expected})
+		b.add(x, part{n: c.Step.N, expected: c.Expected})
 		return
 	}
-	b.add(c.Tenant, part{c.Step.N, math.Min(c.Step.K, c.Step.N), c.Step.N * c.Usual})
+	b.add(x, part{c.Step.N, math.Min(c.Step.K, c.Step.N), c.Step.N * c.Usual})
 }
 
 // bucket is an empty one.
 func (p *Pool) bucket(start, end int64) bucket {
-	b := bucket{parts: map[tenant.ID]part{}}
+	b := bucket{start: start, end: end, first: p.now, sorted: true}
 	if n := len(p.spare); n > 0 {
-		b, p.spare = p.spare[n-1], p.spare[:n-1]
+		b.parts, p.spare = p.spare[n-1], p.spare[:n-1]
 	}
-	b.start, b.end, b.first, b.sorted = start, end, p.now, true
 	return b
 }
 
-// reuse keeps the buffers of a bucket that is over.
-func (p *Pool) reuse(b *bucket) {
-	clear(b.parts)
-	p.spare = append(p.spare, bucket{parts: b.parts, ids: b.ids[:0], listed: b.listed[:0]})
-}
-
-func (b *bucket) add(id tenant.ID, v part) {
-	old, known := b.parts[id]
-	b.parts[id] = part{old.n + v.n, old.k + v.k, old.expected + v.expected}
-	b.listed = b.listed[:0]
-	if !known && len(b.ids) == len(b.parts)-1 {
-		b.sorted = b.sorted && (len(b.ids) == 0 || b.ids[len(b.ids)-1] < id)
-		b.ids = append(b.ids, id)
-	}
-}
+// reuse keeps the buffer of a bucket that is over.
+func (p *Pool) reuse(b *bucket) { p.spare = append(p.spare, b.parts[:0]) }
 
 func (p *Pool) stream(name string, slice sli.Slice) *stream {
 	key := streamKey{name, slice[0]}
@@ -236,8 +198,7 @@ func (p *Pool) stream(name string, slice sli.Slice) *stream {
 }
 
 func newStream(name string, slice sli.Slice) *stream {
-	return &stream{rule: name, slice: slice, last: map[tenant.ID]int64{}, active: map[tenant.ID]bool{}, given: map[tenant.ID]share{}, own: map[tenant.ID]fading{},
-		flows: flows{came: map[tenant.ID]fadingPair{}}, turn: newTurn()}
+	return &stream{rule: name, slice: slice, seats: map[tenant.ID]*seat{}, given: map[tenant.ID]share{}, flows: flows{came: map[tenant.ID]fadingPair{}}}
 }
 
 // Advance closes the steps that are complete: all tenants with events in the
@@ -259,8 +220,8 @@ func (p *Pool) Advance(now time.Time) []alert.Alert {
 }
 
 func (s *stream) complete(end int64) bool {
-	for id := range s.active {
-		if s.last[id] < end {
+	for _, x := range s.active {
+		if x.last < end {
 			return false
 		}
 	}
@@ -272,12 +233,14 @@ func (s *stream) complete(end int64) bool {
 func (p *Pool) close(s *stream, b *bucket) (kept bool) {
 	r := p.rule(s.rule)
 	flowing := r.Kind == rule.Traffic
-	ids, parts := b.list()
-	s.follows(ids, parts, flowing)
+	s.active = s.active[:0]
 	// The volume counts whether or not there are tenants enough to judge: it is what
 	// the share of other slices is measured by.
 	s.volume *= math.Exp(-float64(max(0, b.end-s.closed)) / volumeFades)
-	for _, v := range parts {
+	for _, v := range b.list() {
+		if v.n > 0 || flowing && v.expected > 0 {
+			s.active = append(s.active, v.seat)
+		}
 		if flowing { // what is lost has its share too
 			s.volume += v.expected
 			continue
@@ -285,9 +248,8 @@ func (p *Pool) close(s *stream, b *bucket) (kept bool) {
 		s.volume += v.n
 	}
 	if s.carry.parts != nil {
-		ids, parts := s.carry.list()
-		for i, id := range ids {
-			b.add(id, parts[i])
+		for _, v := range s.carry.list() {
+			b.add(v.seat, v.part)
 			b.start = min(b.start, s.carry.start)
 		}
 		p.reuse(&s.carry)
@@ -310,27 +272,6 @@ func (p *Pool) close(s *stream, b *bucket) (kept bool) {
 	return false
 }
 
-// follows notes who had events, and is waited for in the next step.
-func (s *stream) follows(ids []tenant.ID, parts []part, flowing bool) {
-	active, same := 0, true
-	has := func(v part) bool { return v.n > 0 || flowing && v.expected > 0 }
-	for i, v := range parts {
-		if has(v) {
-			active++
-			same = same && s.active[ids[i]]
-		}
-	}
-	if same && active == len(s.active) {
-		return
-	}
-	clear(s.active)
-	for i, v := range parts {
-		if has(v) {
-			s.active[ids[i]] = true
-		}
-	}
-}
-
 // pooled adds the tenants up. The largest counts at most as many events as all
 // others together, and what a tenant failed beyond its usual over the last
 // minutes counts as far as the others together failed beyond theirs: one
@@ -338,10 +279,10 @@ func (s *stream) follows(ids []tenant.ID, parts []part, flowing bool) {
 // is no evidence, and thin is true.
 func (s *stream) pooled(b *bucket, minTenants int) (step detect.Step, thin bool) {
 	step = detect.Step{Start: b.start, End: b.end, Coverage: 1}
-	ids, parts := b.list()
+	parts := b.list()
 	most, tenants := -1, 0
-	for i, v := range parts {
-		if v.n > 0 {
+	for i := range parts {
+		if v := &parts[i]; v.n > 0 {
 			tenants++
 			step.N += v.n
 			if most < 0 || v.n > parts[most].n {
@@ -352,39 +293,25 @@ func (s *stream) pooled(b *bucket, minTenants int) (step detect.Step, thin bool)
 	if tenants < minTenants {
 		return detect.Step{Start: b.start, End: b.end, Coverage: 1}, true
 	}
-	scale := math.Min(1, (step.N-parts[most].n)/parts[most].n)
-	b.largest, b.scale = ids[most], scale
+	b.largest, b.scale = parts[most].id, math.Min(1, (step.N-parts[most].n)/parts[most].n)
 	step.N, b.expected = 0, 0
-	counted := make([]heft, len(ids))
 	s.excess.fade(b.end)
-	for i, id := range ids {
-		v := parts[i]
-		if i == most {
-			v = part{v.n * scale, v.k * scale, v.expected * scale}
-		}
-		own := s.own[id]
+	for i := range parts {
+		v, own := b.counted(i), &parts[i].own
 		if b.end > own.at {
 			own.v, own.at = own.v*s.left(b.end-own.at), b.end
 		}
 		own.v += v.k - v.expected
-		s.own[id] = own
-		counted[i] = heft{v, own.v}
 		s.excess.v += v.k - v.expected
 	}
-	for i := range counted {
-		v, own := counted[i].part, counted[i].own
+	for i := range parts {
+		v, own := b.counted(i), parts[i].own.v
 		if x := v.k - v.expected; x > 0 && own > 0 {
 			v.k = v.expected + x*math.Min(1, math.Max(0, s.excess.v-own)/own)
 		}
 		step.N, step.K, b.expected = step.N+v.n, step.K+v.k, b.expected+v.expected
 	}
 	return step, false
-}
-
-// heft is what counts of a tenant, with what it failed beyond its usual lately.
-type heft struct {
-	part
-	own float64
 }
 
 // left is what is left of an excess after so many ms: nearly all tenants have the same.
@@ -408,7 +335,7 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 	if looksBack(r) {
 		budget := p0.Budget
 		p0.Budget = changeShare * budget
-		lately := s.turn.next(p0, b, step)
+		lately := s.lately(p0, b, step)
 		p0.Budget = (1 - changeShare) * budget
 		d = turned(s.w.det.Step(p0, nil, step), lately, s.w.firing)
 	} else {
@@ -437,10 +364,9 @@ func (s *stream) follow(d detect.Decision, b bucket, step detect.Step) {
 		}
 		return
 	}
-	ids, parts := b.list()
-	for i, id := range ids {
+	for _, v := range b.list() {
+		id := v.id
 		g, ok := s.given[id]
-		v := parts[i]
 		switch {
 		case !ok && len(s.given) >= knownTenants:
 		case s.w.vol != nil: // of volume k is what was expected
@@ -457,7 +383,6 @@ func (p *Pool) sweep(s *stream) {
 		return
 	}
 	s.swept, s.over = s.closed, 0
-	maps.DeleteFunc(s.own, func(_ tenant.ID, f fading) bool { return f.at < s.closed-poolForgets })
-	s.turn.forget(s.closed - poolForgets)
-	maps.DeleteFunc(s.last, func(_ tenant.ID, last int64) bool { return last < s.closed-poolForgets })
+	maps.DeleteFunc(s.seats, func(_ tenant.ID, x *seat) bool { return x.forget(s.closed - poolForgets) })
+	s.active = slices.DeleteFunc(s.active, func(x *seat) bool { return s.seats[x.id] != x })
 }

@@ -147,7 +147,11 @@ func TestPoolIsNotOneTenantsFault(t *testing.T) {
 
 func TestPoolCountsTheLargestLikeAllOthers(t *testing.T) {
 	s := newStream("PaymentsFailing", alpha)
-	b := bucket{start: 0, end: 15_000, parts: map[tenant.ID]part{"giant": {1000, 10, 10}, "b": {6, 0, .06}, "c": {4, 0, .04}}}
+	b := bucket{start: 0, end: 15_000, sorted: true}
+	b.add(s.seat("giant"), part{1000, 10, 10})
+	b.add(s.seat("c"), part{4, 0, .04})
+	b.add(s.seat("b"), part{2, 0, .02})
+	b.add(s.seat("b"), part{4, 0, .04}) // late
 	got, thin := s.pooled(&b, 3)
 	require.False(t, thin)
 	require.InDelta(t, 20, got.N, 1e-9)
@@ -188,7 +192,8 @@ func TestPoolClosing(t *testing.T) {
 	send("c", 4, 45)
 	require.EqualValues(t, 60, p.streams[0].open[0].end/1000-epoch.Unix(), "what comes late joins the open step")
 	send("c", 4, 45)
-	require.Equal(t, 4., p.streams[0].open[0].parts["c"].n, "once")
+	require.Len(t, p.streams[0].open[0].parts, 1)
+	require.Equal(t, portion{p.streams[0].seats["c"], part{n: 4, expected: p.streams[0].open[0].parts[0].expected}}, p.streams[0].open[0].parts[0], "once")
 	p.Contribute(Contribution{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: "x", Step: detect.Step{End: 1, N: 1}})
 	require.Len(t, p.streams[0].open, 1)
 }

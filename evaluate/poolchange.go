@@ -2,13 +2,11 @@ package evaluate
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Over all tenants a slice has failures enough to be compared with its own last hour. Each
@@ -24,9 +22,8 @@ const (
 
 // turn is what a stream knows of its tenants' last hour, and the test against it.
 type turn struct {
-	test   detect.Change
-	levels map[tenant.ID]detect.Level
-	own    map[tenant.ID]excess // of the last minutes
+	test  detect.Change
+	fades [2]float64 // how much is left of an excess after so many ms; derived
 }
 
 // excess is how many failures came of how many events beyond what was expected.
@@ -35,12 +32,21 @@ type excess struct {
 	n, v, expected float64
 }
 
-func (x *excess) add(at int64, n, k, expected float64) {
+// add adds to what is left of it; left says how much that is after so many ms.
+func (x *excess) add(at int64, n, k, expected float64, left func(int64) float64) {
 	if at > x.at {
-		fade := math.Exp(-float64(at-x.at) / changeFades)
+		fade := left(at - x.at)
 		x.n, x.v, x.expected, x.at = x.n*fade, x.v*fade, x.expected*fade, at
 	}
 	x.n, x.v, x.expected = x.n+n, x.v+k-expected, x.expected+expected
+}
+
+// left is how much: nearly all tenants have the same.
+func (x *turn) left(ms int64) float64 {
+	if x.fades[0] != float64(ms) {
+		x.fades = [2]float64{float64(ms), math.Exp(-float64(ms) / changeFades)}
+	}
+	return x.fades[1]
 }
 
 // counts is the part of a tenant's excess that counts where common of all events fail
@@ -52,60 +58,51 @@ func (x *excess) counts(common float64) float64 {
 	return math.Min(1, (changeCommon*common*x.n+changeChance*math.Sqrt(x.expected+1))/x.v)
 }
 
-func newTurn() turn {
-	return turn{levels: map[tenant.ID]detect.Level{}, own: map[tenant.ID]excess{}}
-}
-
-// next moves the test by a step, which the pool judges otherwise too. The largest tenant's
+// lately moves the test by a step, which the pool judges otherwise too. The largest tenant's
 // events count as they do there. What a tenant fails beyond what is expected counts as far
 // as most others' do: two tenants' own faults are no fault of what all share.
-func (x *turn) next(p detect.Parameters, b bucket, step detect.Step) (d detect.Decision) {
-	ids, brought := b.list()
-	parts := make([]part, len(ids)) // as they count, with what the last hour makes one expect
+func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step) (d detect.Decision) {
+	x, brought := &s.turn, b.list()
+	parts := make([]part, len(brought)) // as they count, with what the last hour makes one expect
 	expected, known := 0.0, 0.0
-	for i, id := range ids {
-		v, level, own := brought[i], x.levels[id], x.own[id]
-		if id == b.largest {
-			v = part{v.n * b.scale, v.k * b.scale, v.expected * b.scale}
-		}
-		factor, failures := level.Factor()
+	for i := range brought {
+		v := b.counted(i)
+		factor, failures := brought[i].level.Factor()
 		v.expected *= factor
 		parts[i] = v
 		expected, known = expected+v.expected, known+failures
-		own.add(b.end, v.n, v.k, v.expected)
-		x.own[id] = own
+		brought[i].lately.add(b.end, v.n, v.k, v.expected, x.left)
 	}
-	common := x.common(ids)
+	common := common(brought)
 	step.K = 0
-	for i, id := range ids {
-		v, own := parts[i], x.own[id]
+	for i, v := range parts {
 		if by := v.k - v.expected; by > 0 {
-			v.k = v.expected + by*own.counts(common)
+			v.k = v.expected + by*brought[i].lately.counts(common)
 		}
 		step.K += v.k
 	}
 	x.test.Next(&p, expected, known, &step, &d)
 	if d.Changed && !d.Firing {
-		clear(x.levels)
-		clear(x.own)
+		for _, x := range s.seats {
+			x.level, x.lately = detect.Level{}, excess{}
+		}
 	}
 	if x.test.Suspects() {
 		return d
 	}
-	for i, id := range ids {
-		level := x.levels[id]
-		level.Observe(b.end, brought[i].k, brought[i].expected)
-		x.levels[id] = level
+	for i := range brought {
+		v := &brought[i]
+		v.level.Observe(b.end, v.k, v.expected)
 	}
 	return d
 }
 
 // common is the share of the events that fails and usually does not, in the middle one
 // of them: half of all events are of tenants with less.
-func (x *turn) common(ids []tenant.ID) float64 {
-	all, half := make([]excess, len(ids)), 0.0
-	for i, id := range ids {
-		all[i] = x.own[id]
+func common(brought []portion) float64 {
+	all, half := make([]excess, len(brought)), 0.0
+	for i := range brought {
+		all[i] = brought[i].lately
 		half += all[i].n / 2
 	}
 	slices.SortFunc(all, func(a, b excess) int { return cmp.Compare(a.v*b.n, b.v*a.n) })
@@ -115,12 +112,6 @@ func (x *turn) common(ids []tenant.ID) float64 {
 		}
 	}
 	return 0
-}
-
-// forget drops tenants that were not heard of for an hour.
-func (x *turn) forget(before int64) {
-	maps.DeleteFunc(x.levels, func(_ tenant.ID, l detect.Level) bool { return l.At() < before })
-	maps.DeleteFunc(x.own, func(_ tenant.ID, e excess) bool { return e.at < before })
 }
 
 // turned is what both tests of a stream say together: what fires, else what is nearer to it.
@@ -141,14 +132,14 @@ func turned(usual, lately detect.Decision, was bool) detect.Decision {
 // looksBack says whether a rule's streams are compared with their last hour.
 func looksBack(r *ruleState) bool { return r.Kind == rule.Errors || r.Kind == "" }
 
-func (c *coder) turn(x *turn) {
-	c.state(&x.test)
-	table(c, &x.levels, func(l *detect.Level) {
+func (c *coder) turn(s *stream) {
+	c.state(&s.turn.test)
+	column(c, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, func(l *detect.Level) {
 		at, k, expected := l.Fields()
 		c.int(at)
 		c.floats(k, expected)
 	})
-	table(c, &x.own, func(e *excess) {
+	column(c, s, func(x *seat) *excess { return &x.lately }, func(x *seat) bool { return x.lately.at != 0 }, func(e *excess) {
 		c.int(&e.at)
 		c.floats(&e.n, &e.v, &e.expected)
 	})

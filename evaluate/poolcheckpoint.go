@@ -52,17 +52,17 @@ func (c *coder) stream(s *stream) {
 		return
 	}
 	c.watch(&s.w)
-	table(c, &s.last, func(v *int64) { c.int(v) })
-	table(c, &s.active, func(v *bool) { c.bools(v) })
+	column(c, s, func(x *seat) *int64 { return &x.last }, func(x *seat) bool { return x.last != 0 }, func(v *int64) { c.int(v) })
+	c.active(s)
 	table(c, &s.given, func(v *share) { c.floats(&v.n, &v.k, &v.excess) })
-	table(c, &s.own, func(v *fading) {
+	column(c, s, func(x *seat) *fading { return &x.own }, func(x *seat) bool { return x.own.at != 0 }, func(v *fading) {
 		c.int(&v.at)
 		c.floats(&v.v)
 	})
 	c.int(&s.excess.at)
 	c.floats(&s.excess.v)
-	list(c, &s.open, c.bucket)
-	c.bucket(&s.carry)
+	list(c, &s.open, func(b *bucket) { c.bucket(s, b) })
+	c.bucket(s, &s.carry)
 	c.ints(&s.closed, &s.swept)
 	c.floats(&s.volume, &s.rate)
 	if c.version >= 2 {
@@ -72,7 +72,7 @@ func (c *coder) stream(s *stream) {
 		c.flows(&s.flows)
 	}
 	if c.version >= 10 {
-		c.turn(&s.turn)
+		c.turn(s)
 	}
 }
 
@@ -94,10 +94,49 @@ func (c *coder) flows(f *flows) {
 	}
 }
 
-func (c *coder) bucket(b *bucket) {
+func (c *coder) bucket(s *stream, b *bucket) {
 	c.ints(&b.start, &b.end, &b.first)
 	c.bools(&b.live)
-	table(c, &b.parts, func(v *part) { c.floats(&v.n, &v.k, &v.expected) })
+	parts := map[tenant.ID]part{}
+	for _, v := range b.list() {
+		parts[v.id] = v.part
+	}
+	table(c, &parts, func(v *part) { c.floats(&v.n, &v.k, &v.expected) })
+	if c.reading {
+		b.sorted = true
+		for _, id := range slices.Sorted(maps.Keys(parts)) {
+			b.add(s.seat(id), parts[id])
+		}
+	}
+}
+
+// active codes whose events are waited for.
+func (c *coder) active(s *stream) {
+	waited := map[tenant.ID]bool{}
+	for _, x := range s.active {
+		waited[x.id] = true
+	}
+	table(c, &waited, func(v *bool) { c.bools(v) })
+	if c.reading {
+		for _, id := range slices.Sorted(maps.Keys(waited)) {
+			s.active = append(s.active, s.seat(id))
+		}
+	}
+}
+
+// column codes what seats have, by tenant: as a map of it.
+func column[V any](c *coder, s *stream, of func(*seat) *V, has func(*seat) bool, value func(*V)) {
+	var ids []tenant.ID
+	for id, x := range s.seats {
+		if !c.reading && has(x) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	list(c, &ids, func(id *tenant.ID) { c.text((*string)(id)) })
+	for _, id := range ids {
+		value(of(s.seat(id)))
+	}
 }
 
 // table codes a map by tenant, in the order of its keys.

@@ -62,7 +62,7 @@ func (f *fadingPair) add(at int64, n, expected float64) {
 // like all others together, and nobody's surge makes up for what others miss.
 func (b *bucket) pooledFlow(minTenants int) (n, expected float64, thin bool) {
 	largest, all, tenants := 0.0, 0.0, 0
-	_, parts := b.list()
+	parts := b.list()
 	for _, v := range parts {
 		if v.expected > 0 {
 			tenants++
@@ -164,11 +164,10 @@ func (p *Pool) tellFactor(s *stream, b bucket, over bool) {
 	if s.w.firing {
 		return
 	}
-	ids, parts := b.list()
-	for i, id := range ids {
-		x := f.came[id]
-		x.add(b.end, parts[i].n, parts[i].expected)
-		f.came[id] = x
+	for _, v := range b.list() {
+		x := f.came[v.id]
+		x.add(b.end, v.n, v.expected)
+		f.came[v.id] = x
 	}
 	if b.end/factorEvery == f.looked/factorEvery {
 		return
