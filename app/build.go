@@ -126,7 +126,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 		return err
 	}
 	a.sender = send.New(send.Options{Tracer: a.tracer, Mine: a.mine(), Store: a.store, Blobs: a.blobs, Systems: a.targets.Load().systems, Channels: channels, Links: addresses, Pictures: artist,
-		Live: func(t catalog.TeamID) bool { return a.shared.Live(t) }, Now: a.o.Now, Logger: a.log})
+		Live: func(t catalog.TeamID) bool { return a.shared.Duty().Live(t) }, Now: a.o.Now, Logger: a.log})
 	a.buildSignIn()
 	return nil
 }
@@ -263,7 +263,7 @@ func (a *App) buildFlow(context.Context) error {
 			for _, x := range c.ITSM.Systems {
 				if x.Name == system {
 					// The built-in register is inside: what an observed team gets there has not left.
-					return system, t.ITSM.Queue, x.Mode == "live" && (x.Kind == "register" || s.Live(t.ID))
+					return system, t.ITSM.Queue, x.Mode == "live" && (x.Kind == "register" || s.Duty().Live(t.ID))
 				}
 			}
 			return system, t.ITSM.Queue, false

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -20,7 +21,7 @@ import (
 
 // purge offboards a tenant and erases what is kept of it. What it began it
 // finishes, at the next start if need be.
-func (a *App) purge(ctx context.Context, id tenant.ID, match int, by string) (e flow.Erased, err error) {
+func (a *App) purge(ctx context.Context, id tenant.ID, match int, by string) (e directory.Erased, err error) {
 	if a.replicated() && len(a.replicas.peers.Others()) > 0 { // each has a history and pictures of its own
 		return e, problem.New(problem.Conflict, "a tenant cannot be erased while several replicas run").WithHint("stop all but one; the others erase nothing of what they kept: empty their --storage.path before they start again")
 	}
@@ -41,8 +42,8 @@ func (a *App) purge(ctx context.Context, id tenant.ID, match int, by string) (e 
 }
 
 // finishPurge erases what is not a record of the tenant's partition.
-func (a *App) finishPurge(ctx context.Context, p flow.Purge, records int) (flow.Erased, error) {
-	e := flow.Erased{Tenant: p.ID, Records: records}
+func (a *App) finishPurge(ctx context.Context, p directory.Purge, records int) (directory.Erased, error) {
+	e := directory.Erased{Tenant: p.ID, Records: records}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	a.forgetSpans(p.ID)
@@ -109,7 +110,7 @@ func (a *App) unpurged(b *samples.Batch, end journal.Position) *samples.Batch {
 // series, and keeps their exemplars until newer ones of anybody take their places.
 type unpurgedExemplars struct {
 	storage.ExemplarQueryable
-	of    *flow.Directory
+	of    *directory.Directory
 	label string
 }
 

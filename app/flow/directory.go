@@ -2,138 +2,13 @@ package flow
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"sync"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
-
-// Directory lists the onboarded tenants of this process. Safe for concurrent use.
-type Directory struct {
-	mu      sync.RWMutex
-	tenants map[tenant.ID]tenant.Tenant
-	purges  map[tenant.ID]Purge
-	seen    map[tenant.ID]profiles.Observation // of those served here
-}
-
-// Known says whether a tenant was onboarded.
-func (d *Directory) Known(id tenant.ID) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	_, ok := d.tenants[id]
-	return ok
-}
-
-// Get gives a tenant's document.
-func (d *Directory) Get(id tenant.ID) (tenant.Tenant, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	t, ok := d.tenants[id]
-	return t, ok
-}
-
-// List gives all documents in order of id.
-func (d *Directory) List() []tenant.Tenant {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	out := make([]tenant.Tenant, 0, len(d.tenants))
-	for _, t := range d.tenants {
-		out = append(out, t)
-	}
-	slices.SortFunc(out, func(a, b tenant.Tenant) int {
-		switch {
-		case a.ID < b.ID:
-			return -1
-		case a.ID > b.ID:
-			return 1
-		}
-		return 0
-	})
-	return out
-}
-
-// IDs lists all tenants, in no order.
-func (d *Directory) IDs() []tenant.ID {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return slices.Collect(maps.Keys(d.tenants))
-}
-
-// Count is how many tenants there are.
-func (d *Directory) Count() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return len(d.tenants)
-}
-
-// Watched counts the tenants whose traffic is evaluated.
-func (d *Directory) Watched() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	n := 0
-	for _, t := range d.tenants {
-		if t.Watched() {
-			n++
-		}
-	}
-	return n
-}
-
-func (d *Directory) put(t tenant.Tenant) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.tenants == nil {
-		d.tenants = map[tenant.ID]tenant.Tenant{}
-	}
-	d.tenants[t.ID] = t
-}
-
-func (d *Directory) remove(id tenant.ID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.tenants, id)
-	delete(d.seen, id)
-}
-
-// observe notes what the newest revision of a tenant's profile was made of.
-func (d *Directory) observe(id tenant.ID, o profiles.Observation) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.seen == nil {
-		d.seen = map[tenant.ID]profiles.Observation{}
-	}
-	d.seen[id] = o
-}
-
-// observed is what was noted of a tenant.
-func (d *Directory) observed(id tenant.ID) profiles.Observation {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.seen[id]
-}
-
-// keep takes the documents of list as all there are, but for those that are served
-// here: what was put or removed of them meanwhile stays.
-func (d *Directory) keep(list map[tenant.ID]tenant.Tenant, here func(tenant.ID) bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for id := range list {
-		if _, known := d.tenants[id]; !known && here(id) {
-			delete(list, id)
-		}
-	}
-	for id, t := range d.tenants {
-		if here(id) {
-			list[id] = t
-		}
-	}
-	d.tenants = list
-}
 
 // LoadDirectory reads every tenant document of the store, which environments
 // have had incidents, and what people decided about being on call. Where other
@@ -157,14 +32,14 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 			return err
 		}
 		for _, r := range records {
-			p, err := readPurge(r)
+			p, err := directory.ReadPurge(r)
 			if err != nil {
 				return err
 			}
 			if p.Journal != s.Journal { // its position means nothing here
 				p.At = journal.Position{}
 			}
-			s.directory.purged(p)
+			s.directory.Purged(p)
 		}
 		if records, err = partition.All(ctx, s.Store, store.Partition(p), environments); err != nil {
 			return err
@@ -174,14 +49,14 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 		}
 	}
 	s.adopt(list)
-	return s.LoadDuty(ctx)
+	return s.Duty().Load(ctx)
 }
 
 // adopt takes over what other processes changed. What is served here is known
 // better than a listing, which may be a moment old, tells.
 func (s *Shared) adopt(list map[tenant.ID]tenant.Tenant) {
 	before := s.observation()
-	s.directory.keep(list, func(id tenant.ID) bool {
+	s.directory.Keep(list, func(id tenant.ID) bool {
 		_, here := s.SeatOf(TenantSubject(id))
 		return here
 	})
@@ -204,6 +79,6 @@ func (s *Shared) Known(ctx context.Context, id tenant.ID) bool {
 	if err != nil {
 		return false
 	}
-	s.directory.put(t)
+	s.directory.Put(t)
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -20,7 +21,7 @@ func (l *life) drills(t *testing.T) []oncall.Drill {
 // duty runs a decision in the owner of what is decided about being on call.
 func (l *life) duty(t *testing.T, f func(tx *partition.Tx) error) error {
 	t.Helper()
-	return l.shared.Owner(flow.DutySubject).Call(t.Context(), f)
+	return l.shared.Owner(standby.Subject).Call(t.Context(), f)
 }
 
 func TestADrillReachesAnObservedTeamAndLetsItGoLive(t *testing.T) {
@@ -41,7 +42,7 @@ func TestADrillReachesAnObservedTeamAndLetsItGoLive(t *testing.T) {
 		require.True(t, problem.Is(err, problem.Conflict), "one at a time")
 		goLive := func() error {
 			return l.duty(t, func(tx *partition.Tx) error {
-				_, err := l.shared.GoLive(tx, "payments", false, "", "token:admin")
+				_, err := l.shared.Duty().GoLive(tx, "payments", false, "", "token:admin")
 				return err
 			})
 		}
@@ -49,20 +50,20 @@ func TestADrillReachesAnObservedTeamAndLetsItGoLive(t *testing.T) {
 		l.press(t, "ada")
 		require.Equal(t, oncall.DrillPassed, l.drills(t)[0].State)
 		require.NoError(t, goLive())
-		require.True(t, l.shared.Live("payments"))
+		require.True(t, l.shared.Duty().Live("payments"))
 		l.end()
 		l = w.begin(t)
-		require.True(t, l.shared.Live("payments"), "it is kept")
-		m, _ := l.shared.Mode("payments")
+		require.True(t, l.shared.Duty().Live("payments"), "it is kept")
+		m, _ := l.shared.Duty().Mode("payments")
 		require.Equal(t, l.drills(t)[0].ID, m.Drill)
 		require.NoError(t, l.duty(t, func(tx *partition.Tx) error {
-			_, err := l.shared.Observe(tx, "payments", "", "token:admin")
+			_, err := l.shared.Duty().Observe(tx, "payments", "", "token:admin")
 			return err
 		}))
-		require.False(t, l.shared.Live("payments"))
+		require.False(t, l.shared.Duty().Live("payments"))
 		require.Empty(t, l.incidents(t))
 		l.end()
-		time.Sleep(flow.DrillAge + time.Minute)
+		time.Sleep(standby.DrillAge + time.Minute)
 		l = w.begin(t)
 		require.True(t, problem.Is(goLive(), problem.Conflict), "the drill is too old by now")
 		l.end()

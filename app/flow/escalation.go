@@ -12,7 +12,7 @@ import (
 const Escalations = "escalation"
 
 func (h *Handler) book(t catalog.TeamID) oncall.Book {
-	return oncall.Book{Roster: h.s.Roster(), Channels: h.s.Settings.Channels(), Live: h.s.Live(t)}
+	return oncall.Book{Roster: h.s.Duty().Roster(), Channels: h.s.Settings.Channels(), Live: h.s.Duty().Live(t)}
 }
 
 // page asks for the calls that an incident wants, and tells the incident.

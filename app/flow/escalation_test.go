@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
@@ -42,7 +43,7 @@ people:
 }
 
 // storied are the subjects of a story.
-var storied = []string{flow.IncidentsSubject(env), flow.DutySubject, store.DestinationSubject("channel/log"), store.DestinationSubject("channel/sms"),
+var storied = []string{flow.IncidentsSubject(env), standby.Subject, store.DestinationSubject("channel/log"), store.DestinationSubject("channel/sms"),
 	store.DestinationSubject("itsm/register"), store.DestinationSubject("pictures"), "itsm/register"}
 
 // story runs a world of these three people in virtual time.

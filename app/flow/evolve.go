@@ -38,7 +38,7 @@ func (h *Handler) lookSoon(tx *partition.Tx) {
 	turn := time.Duration(tx.Partition()) * lookEvery / store.Partitions // not all at once
 	h.lookAt = now.Truncate(lookEvery).Add(lookEvery + turn)
 	seat.Owner.Post(func(tx *partition.Tx) error {
-		h.s.priors.set(tx.Partition(), learned(h.engine, func(id tenant.ID) string { return h.s.directory.observed(id).Tier }))
+		h.s.priors.set(tx.Partition(), learned(h.engine, func(id tenant.ID) string { return h.s.directory.Observed(id).Tier }))
 		return h.followAll(tx)
 	})
 }
@@ -192,7 +192,7 @@ func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c Course, last prof
 	tried := h.s.attempt(t, c, still)
 	due := c.due()
 	tx.After(func() {
-		h.s.directory.observe(t.ID, last.Observation)
+		h.s.directory.Observe(t.ID, last.Observation)
 		if !due.IsZero() && due.Before(h.lookAt) {
 			h.lookAt = due
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -72,7 +73,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		}
 		tried := h.s.attempt(t, was.course, was.course.Freeze != nil)
 		h.trying[t.ID] = beside{tried, h.s.shadow(t, was.course, was.last.Observation, tried, was.last.At)}
-		h.s.directory.observe(t.ID, was.last.Observation)
+		h.s.directory.Observe(t.ID, was.last.Observation)
 		h.countWait(t.ID, waitsFor(was.course.State) > 0)
 		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
 		if err != nil {
@@ -81,10 +82,10 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		if err := h.restore(t, was.rules, cell, ok); err != nil {
 			return err
 		}
-		h.s.directory.put(t)
+		h.s.directory.Put(t)
 	}
-	if p == store.PartitionOf(DutySubject) {
-		if err := h.s.LoadDuty(ctx); err != nil {
+	if p == store.PartitionOf(standby.Subject) {
+		if err := h.s.Duty().Load(ctx); err != nil {
 			return err
 		}
 	}

@@ -3,42 +3,17 @@ package flow
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/incident"
-	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 const purges = "purge" // Purge by tenant, in the tenant's partition
-
-// Purge is the erasure of a tenant. The record stays: while it does, nothing of
-// the tenant that stands before At in the journal is written to the history again.
-type Purge struct {
-	ID      tenant.ID        `json:"id"`
-	At      journal.Position `json:"at"`
-	Journal string           `json:"journal,omitempty"` // the one that At is a position in
-	AskedAt time.Time        `json:"asked_at"`
-	By      string           `json:"by"`
-	Done    bool             `json:"done"`
-}
-
-// Erased says what a purge took away.
-type Erased struct {
-	Tenant    tenant.ID `json:"tenant"`
-	Series    int       `json:"series"`    // of the metrics history
-	Records   int       `json:"records"`   // document, profile revisions, learned state, alerts
-	Incidents int       `json:"incidents"` // that were the tenant's alone, with their pages
-	Pictures  int       `json:"pictures"`
-	// Kept are incidents of the tenant alone that are not over or whose ticket is
-	// not up to date: they lose their picture only.
-	Kept int `json:"kept"`
-}
 
 // BeginPurge offboards the tenant, if it is there, and erases its records. It
 // gives how many.
@@ -85,23 +60,23 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 		tx.Delete(trials, r.Key)
 		records++
 	}
-	p := Purge{ID: id, At: s.JournalEnd(), Journal: s.Journal, AskedAt: tx.Now().UTC(), By: by}
+	p := directory.Purge{ID: id, At: s.JournalEnd(), Journal: s.Journal, AskedAt: tx.Now().UTC(), By: by}
 	if err := tx.Put(purges, string(id), "purge", 1, p); err != nil {
 		return 0, err
 	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.purge_asked", Actor: by,
 		Reason: fmt.Sprintf("what is kept of tenant %s is to be erased; %d record(s) were", id, records)})
-	tx.After(func() { s.directory.purged(p) })
+	tx.After(func() { s.directory.Purged(p) })
 	return records, nil
 }
 
 // EndPurge records that everything was erased.
-func (s *Shared) EndPurge(tx *partition.Tx, p Purge, e Erased) error {
+func (s *Shared) EndPurge(tx *partition.Tx, p directory.Purge, e directory.Erased) error {
 	p.Done = true
 	tx.Log(ledger.Entry{Subject: TenantSubject(p.ID), Kind: "tenant.purged", Actor: p.By, Data: partition.Payload(e),
 		Reason: fmt.Sprintf("of tenant %s were erased: %d series, %d record(s), %d incident(s) of its own, %d picture(s); %d incident(s) that were not over lost their picture only; the ledger stays",
 			p.ID, e.Series, e.Records, e.Incidents, e.Pictures, e.Kept)})
-	tx.After(func() { s.directory.purged(p) })
+	tx.After(func() { s.directory.Purged(p) })
 	return tx.Put(purges, string(p.ID), "purge", 1, p)
 }
 
@@ -146,55 +121,4 @@ func (h *Handler) EraseIncidents(tx *partition.Tx, id tenant.ID) (pictures []str
 		tx.Log(ledger.Entry{Subject: i.ID.Subject(), Kind: "incident.erased", Reason: fmt.Sprintf("incident %d was erased with the data of its only tenant", i.Number)})
 	}
 	return pictures, erased, kept, nil
-}
-
-// purged notes a purge.
-func (d *Directory) purged(p Purge) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.purges == nil {
-		d.purges = map[tenant.ID]Purge{}
-	}
-	d.purges[p.ID] = p
-}
-
-// Purge gives what was last erased of a tenant.
-func (d *Directory) Purge(id tenant.ID) (Purge, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	p, ok := d.purges[id]
-	return p, ok
-}
-
-// Unfinished lists the purges that were asked for and are not done.
-func (d *Directory) Unfinished() (out []Purge) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	for _, p := range d.purges {
-		if !p.Done {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// Erased says whether a tenant's samples that end at a position of the journal
-// belong to what was purged. unknown is what the door said of the tenant.
-func (d *Directory) Erased(id tenant.ID, unknown bool, end journal.Position) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	p, ok := d.purges[id]
-	if !ok {
-		return false
-	}
-	_, known := d.tenants[id]
-	// What was under way at the moment of the purge still took it for a tenant.
-	return !p.At.Before(end) || !known && !unknown
-}
-
-func readPurge(r store.Record) (Purge, error) {
-	if r.Version != 1 {
-		return Purge{}, problem.New(problem.Internal, "a purge of version %d cannot be read by this release", r.Version)
-	}
-	return decode[Purge](r)
 }

@@ -144,7 +144,7 @@ func (s *Shared) holdsRevisions(r rollout.Rollout, now time.Time) *rollout.Hold 
 // ObserveUnder is what a tenant's profile under a policy depends on besides its
 // document, when it depends on what was observed under the one it has.
 func (s *Shared) ObserveUnder(p *profiles.Policy, t tenant.Tenant, now time.Time) profiles.Observation {
-	return s.under(p, t, s.directory.observed(t.ID), now)
+	return s.under(p, t, s.directory.Observed(t.ID), now)
 }
 
 func (s *Shared) under(p *profiles.Policy, t tenant.Tenant, o profiles.Observation, now time.Time) profiles.Observation {

@@ -14,13 +14,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
+	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
-	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/selfobs"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tracing/hops"
@@ -94,12 +95,12 @@ type Shared struct {
 
 	rules     atomic.Pointer[Rules]
 	following sync.Mutex // one change of rules at a time
-	directory Directory
+	directory directory.Directory
 	scaled    Scale // by scale()
 	scaling   sync.Once
-	names     names                                   // of sources
-	modes     atomic.Pointer[map[catalog.TeamID]Mode] // decided of teams; changed by the owner of DutySubject
-	overrides atomic.Pointer[[]rota.Override]         // made by API, the oldest first; changed by the owner of DutySubject
+	names     names        // of sources
+	standby   standby.Book // by Duty()
+	duty      sync.Once
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
 	earlier   map[int]*profiles.Policy
@@ -166,7 +167,21 @@ func (s *Shared) SetRules(r Rules) { s.rules.Store(&r) }
 func (s *Shared) Rules() Rules { return *s.rules.Load() }
 
 // Directory is which tenants there are.
-func (s *Shared) Directory() *Directory { return &s.directory }
+func (s *Shared) Directory() *directory.Directory { return &s.directory }
+
+// Duty is what people decided about being on call.
+func (s *Shared) Duty() *standby.Book {
+	s.duty.Do(func() {
+		s.standby.Store, s.standby.Drills = s.Store, s.TeamDrills
+		s.standby.Default = func(t catalog.TeamID) bool { return s.Settings.Live(t) }
+		s.standby.Catalog = func() *catalog.Catalog { return s.Rules().Catalog }
+		s.standby.Here = func() bool {
+			_, here := s.SeatOf(standby.Subject)
+			return here
+		}
+	})
+	return &s.standby
+}
 
 // Environments lists those that have had incidents, whether or not the policy
 // names them.

@@ -113,7 +113,7 @@ func (s *Shared) takeUp(tx *partition.Tx, h *Handler, old, t tenant.Tenant, rule
 	tx.After(func() {
 		h.at[t.ID] = begins
 		before := s.observation()
-		s.directory.put(t)
+		s.directory.Put(t)
 		h.watch(t, rules, tx.Now(), why)
 		if !s.observation().Equal(before) {
 			s.refreshAll()
@@ -244,7 +244,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	}
 	tx.After(func() {
 		before := s.observation()
-		s.directory.remove(id)
+		s.directory.Remove(id)
 		s.scale().Forget(id)
 		if !s.observation().Equal(before) {
 			s.refreshAll()

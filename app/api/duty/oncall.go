@@ -14,6 +14,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api/incidents"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -133,8 +134,8 @@ func dutyAnswer(d rota.Duty, from time.Time) *TurnAnswer {
 
 // OnCall is who of a team is on call at an instant.
 func (s *API) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
-	r := s.Flow.Roster()
-	a := OnCallAnswer{Team: string(t.ID), TeamName: t.Name, Schedule: string(t.Schedule), At: at.UTC(), Live: s.Flow.Live(t.ID), Chain: []CalleeAnswer{}}
+	r := s.Flow.Duty().Roster()
+	a := OnCallAnswer{Team: string(t.ID), TeamName: t.Name, Schedule: string(t.Schedule), At: at.UTC(), Live: s.Flow.Duty().Live(t.ID), Chain: []CalleeAnswer{}}
 	for _, c := range oncall.Chain(t.ID, r, at) {
 		a.Chain = append(a.Chain, CalleeAnswer{Step: c.Step, LastResort: c.LastResort, AfterSeconds: c.After.Seconds(), Person: string(c.Person), PersonName: c.Name, Reason: c.Reason, Problem: c.Problem})
 	}
@@ -217,7 +218,7 @@ func (s *API) listOnCall(w http.ResponseWriter, r *http.Request, _ web.Principal
 // Shifts lists those of one schedule, or of one person in every schedule, in
 // order of time.
 func (s *API) Shifts(schedule catalog.ScheduleID, person catalog.PersonID, from, to time.Time) ([]ShiftAnswer, error) {
-	r := s.Flow.Roster()
+	r := s.Flow.Duty().Roster()
 	schedules := []catalog.ScheduleID{schedule}
 	if schedule == "" {
 		schedules = schedules[:0]
@@ -304,7 +305,7 @@ func (s *API) listOverrides(w http.ResponseWriter, r *http.Request, _ web.Princi
 	if err := s.known(only, ""); err != nil {
 		return err
 	}
-	roster := s.Flow.Roster()
+	roster := s.Flow.Duty().Roster()
 	out := []rota.Override{}
 	for _, x := range roster.Catalog.Schedules {
 		for _, o := range roster.Of(x.ID) {
@@ -342,8 +343,8 @@ func (s *API) addOverride(w http.ResponseWriter, r *http.Request, p web.Principa
 	if o.To, err = web.ParseTime(in.To, "to"); err != nil {
 		return err
 	}
-	err = s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
-		o, err = s.Flow.AddOverride(tx, o, p.Name)
+	err = s.Decide(r.Context(), standby.Subject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
+		o, err = s.Flow.Duty().AddOverride(tx, o, p.Name)
 		return err
 	})
 	if err != nil {
@@ -353,8 +354,8 @@ func (s *API) addOverride(w http.ResponseWriter, r *http.Request, p web.Principa
 }
 
 func (s *API) removeOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	err := s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) error {
-		return s.Flow.RemoveOverride(tx, r.PathValue("id"), p.Name)
+	err := s.Decide(r.Context(), standby.Subject, func(tx *partition.Tx, _ *flow.Handler) error {
+		return s.Flow.Duty().RemoveOverride(tx, r.PathValue("id"), p.Name)
 	})
 	if err != nil {
 		return err

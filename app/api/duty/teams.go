@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -64,11 +65,11 @@ func (s *API) Teams(r *http.Request) ([]TeamAnswer, error) {
 
 // team tells of one team; drills are of any, the newest first.
 func (s *API) team(t catalog.Team, drills []oncall.Drill) TeamAnswer {
-	a := TeamAnswer{ID: string(t.ID), Name: t.Name, Live: s.Flow.Live(t.ID), Reason: "live_teams of the configuration does not list it"}
+	a := TeamAnswer{ID: string(t.ID), Name: t.Name, Live: s.Flow.Duty().Live(t.ID), Reason: "live_teams of the configuration does not list it"}
 	if a.Live {
 		a.Reason = "live from the start, by the configuration"
 	}
-	if m, ok := s.Flow.Mode(t.ID); ok {
+	if m, ok := s.Flow.Duty().Mode(t.ID); ok {
 		a.Since, a.By, a.Reason = &m.At, m.By, m.Reason
 	}
 	if n := slices.IndexFunc(drills, func(d oncall.Drill) bool { return d.Team == t.ID }); n >= 0 {
@@ -101,11 +102,11 @@ func (s *API) setMode(live bool) web.Handler {
 		if len(in.Reason) > 500 {
 			return problem.New(problem.Invalid, "the reason is longer than 500 bytes").WithHint("shorten it")
 		}
-		err := s.Decide(r.Context(), flow.DutySubject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
+		err := s.Decide(r.Context(), standby.Subject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
 			if live {
-				_, err = s.Flow.GoLive(tx, id, in.Force, in.Reason, p.Name)
+				_, err = s.Flow.Duty().GoLive(tx, id, in.Force, in.Reason, p.Name)
 			} else {
-				_, err = s.Flow.Observe(tx, id, in.Reason, p.Name)
+				_, err = s.Flow.Duty().Observe(tx, id, in.Reason, p.Name)
 			}
 			return err
 		})

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -27,7 +28,7 @@ type API struct {
 	*state.State
 	Door *samples.Door
 	// Purge offboards a tenant and erases what is kept of it; by is who asked.
-	Purge func(ctx context.Context, id tenant.ID, match int, by string) (flow.Erased, error)
+	Purge func(ctx context.Context, id tenant.ID, match int, by string) (directory.Erased, error)
 }
 
 // Routes are the rows of the route table.

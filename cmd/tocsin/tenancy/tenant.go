@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -145,7 +145,7 @@ func (t tenantDelete) Run(ctx context.Context, c *console.Client) error {
 	if !t.Yes {
 		return problem.New(problem.Invalid, "everything that is kept of the tenant would be erased").WithHint("say --yes if that is what you want; nothing was done")
 	}
-	var e flow.Erased
+	var e directory.Erased
 	if err := c.Call(ctx, http.MethodDelete, tenantPath(t.ID)+"?purge=true", nil, &e); err != nil {
 		return err
 	}

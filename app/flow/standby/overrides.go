@@ -1,29 +1,53 @@
-package flow
+// Package standby is what people decided about being on call: who takes over from whom,
+// and which teams are paged for real.
+//
+// It keeps decisions in the store, in the partition of Subject, and in memory for
+// everybody who asks. Who is called is worked out by rota and oncall.
+package standby
 
 import (
 	"context"
 	"crypto/rand"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/store"
 )
 
-// DutySubject is where what people decide about being on call lives.
-const DutySubject = "oncall"
+// Subject is where what people decide about being on call lives.
+const Subject = "oncall"
 
-const overrides = "override" // rota.Override by id, in the partition of DutySubject
+const overrides = "override" // rota.Override by id, in the partition of Subject
+
+// Book has the decisions. The exported fields are to be set before use. Safe for
+// concurrent use.
+type Book struct {
+	Store   store.Store
+	Catalog func() *catalog.Catalog
+	// Default says whether a team is paged for real by the configuration.
+	Default func(catalog.TeamID) bool
+	// Here says whether this process decides: then it knows better than the store.
+	Here func() bool
+	// Drills lists those of a team, the newest first.
+	Drills func(ctx context.Context, team catalog.TeamID) ([]oncall.Drill, error)
+
+	modes     atomic.Pointer[map[catalog.TeamID]Mode]
+	overrides atomic.Pointer[[]rota.Override] // the oldest first
+}
 
 // Roster is who is on call, as the catalog and the overrides of this moment say.
-func (s *Shared) Roster() rota.Roster {
-	r := rota.Roster{Catalog: s.Rules().Catalog}
-	if list := s.overrides.Load(); list != nil {
+func (b *Book) Roster() rota.Roster {
+	r := rota.Roster{Catalog: b.Catalog()}
+	if list := b.overrides.Load(); list != nil {
 		r.Overrides = *list
 	}
 	return r
@@ -31,14 +55,14 @@ func (s *Shared) Roster() rota.Roster {
 
 // AddOverride stores a new override; without From it begins now. It is in
 // force once it is committed.
-func (s *Shared) AddOverride(tx *partition.Tx, o rota.Override, actor string) (rota.Override, error) {
+func (b *Book) AddOverride(tx *partition.Tx, o rota.Override, actor string) (rota.Override, error) {
 	now := tx.Now().UTC()
 	if o.From.IsZero() {
 		o.From = now
 	}
 	o.From, o.To, o.Author, o.CreatedAt = o.From.UTC(), o.To.UTC(), actor, now
 	o.Reason = oneLine(o.Reason)
-	r := s.Roster()
+	r := b.Roster()
 	if err := r.Check(o, now); err != nil {
 		return o, err
 	}
@@ -48,13 +72,13 @@ func (s *Shared) AddOverride(tx *partition.Tx, o rota.Override, actor string) (r
 	}
 	o.ID = "ovr_" + strings.ToLower(id.String())
 	tx.Log(ledger.Entry{Subject: "schedule/" + string(o.Schedule), Refs: overrideRefs(o), Kind: "oncall.override_added", Actor: actor, Reason: r.Says(o), Data: partition.Payload(o)})
-	s.putOverride(tx, o)
+	b.putOverride(tx, o)
 	return o, nil
 }
 
 // RemoveOverride takes an override away. One that is under way ends now, so that
 // who was on call stays true; one that is over stays.
-func (s *Shared) RemoveOverride(tx *partition.Tx, id, actor string) error {
+func (b *Book) RemoveOverride(tx *partition.Tx, id, actor string) error {
 	var o rota.Override
 	ok, err := tx.Get(overrides, id, &o)
 	if err != nil {
@@ -68,16 +92,16 @@ func (s *Shared) RemoveOverride(tx *partition.Tx, id, actor string) error {
 	case !now.Before(o.To):
 		return problem.New(problem.Conflict, "the override is over: who was on call then stays")
 	case now.After(o.From):
-		entry.Reason = "the override ends now, before: " + s.Roster().Says(o)
+		entry.Reason = "the override ends now, before: " + b.Roster().Says(o)
 		o.To = now
 		tx.Log(entry)
-		s.putOverride(tx, o)
+		b.putOverride(tx, o)
 		return nil
 	}
-	entry.Reason = "the override is taken back: " + s.Roster().Says(o)
+	entry.Reason = "the override is taken back: " + b.Roster().Says(o)
 	tx.Log(entry)
 	tx.Delete(overrides, id)
-	tx.After(func() { s.changeOverrides(func(list []rota.Override) []rota.Override { return without(list, id) }) })
+	tx.After(func() { b.changeOverrides(func(list []rota.Override) []rota.Override { return without(list, id) }) })
 	return nil
 }
 
@@ -89,10 +113,10 @@ func overrideRefs(o rota.Override) []string {
 	return refs
 }
 
-func (s *Shared) putOverride(tx *partition.Tx, o rota.Override) {
+func (b *Book) putOverride(tx *partition.Tx, o rota.Override) {
 	tx.PutRaw(store.Record{Collection: overrides, Key: o.ID, Kind: rota.RecordKind, Version: rota.RecordVersion, Value: partition.Payload(o)})
 	tx.After(func() {
-		s.changeOverrides(func(list []rota.Override) []rota.Override { return append(without(list, o.ID), o) })
+		b.changeOverrides(func(list []rota.Override) []rota.Override { return append(without(list, o.ID), o) })
 	})
 }
 
@@ -101,36 +125,36 @@ func without(list []rota.Override, id string) []rota.Override {
 }
 
 // changeOverrides puts another list in force; the oldest override stays first.
-func (s *Shared) changeOverrides(change func([]rota.Override) []rota.Override) {
-	list := change(s.Roster().Overrides)
+func (b *Book) changeOverrides(change func([]rota.Override) []rota.Override) {
+	list := change(b.Roster().Overrides)
 	sortOverrides(list)
-	s.overrides.Store(&list)
+	b.overrides.Store(&list)
 }
 
-// LoadDuty reads what was decided about being on call, unless it is changed here
+// Load reads what was decided about being on call, unless it is changed here
 // and known better. What changes while it reads is not undone: it reads again.
-func (s *Shared) LoadDuty(ctx context.Context) error {
+func (b *Book) Load(ctx context.Context) error {
 	for read := false; !read; {
-		if _, here := s.SeatOf(DutySubject); here {
+		if b.Here() {
 			return nil
 		}
-		before := s.overrides.Load()
-		records, err := partition.All(ctx, s.Store, store.PartitionOf(DutySubject), overrides)
+		before := b.overrides.Load()
+		records, err := partition.All(ctx, b.Store, store.PartitionOf(Subject), overrides)
 		if err != nil {
 			return err
 		}
 		list := []rota.Override{}
 		for _, r := range records {
-			o, err := decode[rota.Override](r)
+			o, err := partition.Decode[rota.Override](r)
 			if err != nil {
 				return err
 			}
 			list = append(list, o)
 		}
 		sortOverrides(list)
-		read = s.overrides.CompareAndSwap(before, &list)
+		read = b.overrides.CompareAndSwap(before, &list)
 	}
-	return s.loadModes(ctx)
+	return b.loadModes(ctx)
 }
 
 func sortOverrides(list []rota.Override) {
