@@ -47,7 +47,7 @@ func (a *App) customers() (*private.Customers, error) {
 	if !a.replicated() {
 		return private.OpenCustomers(a.o.StoragePath)
 	}
-	return private.NewCustomers(a.spans.keys.of), nil
+	return private.NewCustomers(a.spans.keys.of), private.Forget(a.o.StoragePath)
 }
 
 // dayKeys are the keys that replicas share.

@@ -21,11 +21,11 @@ import (
 // expect, version 6 why another volume is expected and the volume that is judged over
 // all tenants, version 7 who fails, version 8 the level of what lasts, version 9 how
 // long a tenant is silent as usual, version 10 the last hour over all tenants, version
-// 11 the customers that failures name.
+// 11 the customers that failures name, version 12 of how few a day's failures are.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 11
+	checkpointVersion = 12
 	checkpointOldest  = 1
 )
 

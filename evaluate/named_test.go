@@ -239,15 +239,15 @@ func TestALabelSaysWhoseFailuresTheyAre(t *testing.T) {
 		}
 		at += 15
 	}
-	for range 1200 {
-		tick(15, map[string]float64{"usual": .15})
+	for i := range 1200 {
+		tick(15, map[string]float64{fmt.Sprint("usual", i%5): .15})
 	}
 	for range 80 {
-		tick(15, map[string]float64{"usual": .15, "jo": 25})
+		tick(15, map[string]float64{"usual0": .15, "jo": 25})
 	}
 	require.Empty(t, r.out.Alerts)
 	for i := range 12 {
-		tick(5, map[string]float64{"usual": .15, fmt.Sprint("a", i): 3, fmt.Sprint("b", i): 3, fmt.Sprint("c", i): 4})
+		tick(5, map[string]float64{"usual0": .15, fmt.Sprint("a", i): 3, fmt.Sprint("b", i): 3, fmt.Sprint("c", i): 4})
 	}
 	fired := firing(r.out.Alerts)
 	require.NotEmpty(t, fired)
@@ -296,4 +296,52 @@ func TestSampledSpansAreOfOneCustomerEach(t *testing.T) {
 		require.Contains(t, s.r.e.Status("shop", s.r.now).SLIs[0].CannotJudge, "sampling keeps")
 		require.Empty(t, firing(s.r.out.Alerts))
 	}
+}
+
+// An attribute that names everybody by one name hides no outage once usual failures have
+// shown it, also not on the next day; one who fails all day long beside others changes nothing.
+func TestOneNameForAllHidesNothing(t *testing.T) {
+	s := newStall(t)
+	step := 0
+	s.run(9*360, 10, func() { // from midnight to nine
+		if step++; step%10 == 0 {
+			s.fails(1, 1, "the merchant")
+		}
+	})
+	who := s.r.e.Status("shop", s.r.now).SLIs[0].Customers
+	require.True(t, who.Few)
+	require.Contains(t, who.Words(), "name the end customer")
+	state, err := s.r.e.Checkpoint("shop")
+	require.NoError(t, err)
+	next := newStall(t)
+	next.now = s.now
+	require.NoError(t, next.r.e.Restore("shop", state))
+	began := next.now
+	next.run(15, 0, func() { next.fails(10, 10, "the merchant") })
+	fired := firing(next.r.out.Alerts)
+	require.NotEmpty(t, fired)
+	require.Less(t, fired[0].StartsAt.Sub(began), 3*time.Minute)
+	require.Nil(t, fired[0].Evidence.Customers)
+
+	d := daily{}
+	one, two, three := &crowd.Crowd{}, &crowd.Crowd{}, &crowd.Crowd{}
+	one.Meet(crowd.Of("jo"))
+	two.Meet(crowd.Of("mo"))
+	three.Meet(crowd.Of("bo"))
+	for h := range int64(5) {
+		d.add(240+h, one)
+		d.add(240+h, one)
+	}
+	require.False(t, d.few(), "too few hours to tell")
+	d.add(245, two)
+	require.True(t, d.few())
+	d.add(264, one)
+	require.True(t, d.few(), "as the day before")
+	d.add(263, three)
+	require.True(t, d.few(), "late")
+	d.add(264, two)
+	d.add(264, three)
+	require.False(t, d.few())
+	d.add(288, one)
+	require.False(t, d.few())
 }

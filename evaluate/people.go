@@ -33,6 +33,7 @@ type people struct {
 	anonymous       float64 // failures so far that do not
 	unnamed         float64 // the same when the suspicion began
 	coming          []coming
+	day             daily
 }
 
 // coming is what failures of a step that is still open said, from at on.
@@ -155,6 +156,7 @@ func (ts *tenantState) newly(x *people, whose *crowd.Crowd, at int64) (news floa
 	if n > x.met[0].number {
 		x.met[1], x.met[0] = x.met[0], hour{number: n}
 	}
+	x.day.add(n, whose)
 	for i := range x.met {
 		if h := &x.met[i]; h.number == n {
 			exact := h.crowd.Level() == 0
@@ -169,7 +171,7 @@ func (ts *tenantState) newly(x *people, whose *crowd.Crowd, at int64) (news floa
 // informs says whether it is known who fails: a counter that went away tells nothing,
 // nor do failures most of which are nobody's.
 func (x *people) informs(start, alive int64) bool {
-	return x != nil && x.heard >= start-alive && x.named.v >= x.nameless.v
+	return x != nil && x.heard >= start-alive && x.named.v >= x.nameless.v && !x.day.few()
 }
 
 // estimated says whether there were too many of late to tell each apart.
@@ -235,6 +237,9 @@ func (c *coder) people(x **people) {
 	})
 	for i := range v.met {
 		c.hour(&v.met[i])
+	}
+	if c.version >= 12 {
+		c.daily(&v.day)
 	}
 }
 

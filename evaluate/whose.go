@@ -12,6 +12,9 @@ type CustomersStatus struct {
 	// NamedShare is the share of the last minutes' failures that say whose they are;
 	// below a half nobody knows who fails. 0 where nothing failed.
 	NamedShare float64 `json:"named_share"`
+	// Few says that all failures of a day are of one or two: who is named is no end
+	// customer, and nobody knows who fails.
+	Few bool `json:"few"`
 }
 
 // Words says it in a sentence.
@@ -23,6 +26,8 @@ func (c CustomersStatus) Words() string {
 	switch {
 	case c.By == "counter":
 		return "a counter says it"
+	case c.Few:
+		return fmt.Sprintf("by %s, but all failures of a day are of one or two: name the end customer; missing successes tell", c.By)
 	case c.NamedShare == 0:
 		return fmt.Sprintf("by %s; nothing failed of late that says whose it is", c.By)
 	case c.NamedShare < 0.5:
@@ -53,6 +58,7 @@ func (m *meter) whose() *CustomersStatus {
 	if h := &x.met[0]; h.number == m.newest/afresh {
 		st.ThisHour, st.Estimated = h.crowd.Size(), h.crowd.Level() > 0
 	}
+	st.Few = x.day.few()
 	if all := x.named.v + x.nameless.v; all > 0 {
 		st.NamedShare = x.named.v / all
 	}

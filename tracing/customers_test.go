@@ -60,6 +60,10 @@ func TestCustomersAcrossARestart(t *testing.T) {
 	require.Equal(t, first, name(noon.Add(11*time.Hour)))
 	require.NotEqual(t, first, name(noon.Add(13*time.Hour)))
 	require.NotEqual(t, first, name(noon), "the key of a day that was over is gone")
+	first = name(noon)
+	require.NoError(t, private.Forget(dir))
+	require.NoError(t, private.Forget(dir), "there is none")
+	require.NotEqual(t, first, name(noon))
 }
 
 func counting(t *testing.T, o Options) *desk {

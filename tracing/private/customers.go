@@ -86,7 +86,7 @@ type dayKey struct {
 // OpenCustomers keeps the key of the day in dir. The key of a day that is over is
 // overwritten.
 func OpenCustomers(dir string) (*Customers, error) {
-	file := filepath.Join(dir, "customers.key")
+	file := keyFile(dir)
 	raw, err := os.ReadFile(file)
 	if err != nil && !os.IsNotExist(err) {
 		return nil, problem.Wrap(err, problem.Unavailable, "the key that customers' ids are replaced with cannot be read").WithHint("check the rights below --storage.path")
@@ -107,6 +107,16 @@ func OpenCustomers(dir string) (*Customers, error) {
 		return k.Key, nil
 	}), nil
 }
+
+// Forget removes the key from dir, where another source has taken over.
+func Forget(dir string) error {
+	if err := os.Remove(keyFile(dir)); err != nil && !os.IsNotExist(err) {
+		return problem.Wrap(err, problem.Unavailable, "an old key that customers' ids were replaced with cannot be removed").WithHint("check the rights below --storage.path")
+	}
+	return nil
+}
+
+func keyFile(dir string) string { return filepath.Join(dir, "customers.key") }
 
 // NewKey makes the key of a day.
 func NewKey() []byte {
