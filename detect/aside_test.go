@@ -35,7 +35,7 @@ func TestWhatIsPutBackWasNeverOut(t *testing.T) {
 				b.Observe(hourly(h, 3600, 36))
 			}
 		}
-		from, to := int64(testStart), int64(testStart+14*hour-1)
+		from, to := testStart, testStart+14*hour-1
 		require.Equal(t, 14, out.Return(from, to), "%d hours late", late)
 		require.Zero(t, out.Return(from, to), "again it changes nothing")
 		out = through(t, out)

@@ -20,7 +20,7 @@ func TestCalmIsWhatNextDoes(t *testing.T) {
 			if r.IntN(300) == 0 {
 				ratio = []float64{0.01, 0.01, 0.04, 0.2, 0.9}[r.IntN(5)]
 			}
-			at := int64(testStart) + 3_600_000*3 + int64(i)*stepMillis
+			at := testStart + 3_600_000*3 + int64(i)*stepMillis
 			s := Step{Start: at, End: at + stepMillis, N: poissonOf(r, rate), Coverage: 1}
 			for range int(s.N) {
 				if r.Float64() < ratio {

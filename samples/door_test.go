@@ -192,9 +192,9 @@ func TestRefusedSeriesDoNotTakeGoodOnesWithThem(t *testing.T) {
 		`acme {__name__="z", environment="production", tenant="acme"} 1`,
 	}, f.stored())
 	got := f.batches[0].Series[0].Samples
-	require.False(t, Stale(got[0].V))
-	require.False(t, Stale(got[1].V))
-	require.True(t, Stale(got[2].V))
+	require.False(t, value.IsStaleNaN(got[0].V))
+	require.False(t, value.IsStaleNaN(got[1].V))
+	require.True(t, value.IsStaleNaN(got[2].V))
 	require.NoError(t, testutil.GatherAndCompare(f.reg, strings.NewReader(`
 # HELP tocsin_samples_refused_samples_total Samples, native histograms and OTLP data points refused.
 # TYPE tocsin_samples_refused_samples_total counter

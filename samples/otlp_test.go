@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -128,8 +129,8 @@ func TestWhatOTLPRefusesAndWhy(t *testing.T) {
 	require.Zero(t, got["unborn_total"].Start, "a start in the future is not believed")
 	require.Equal(t, 1.0, testutil.ToFloat64(f.metrics.starts))
 	require.Equal(t, noon.Add(-time.Hour).UnixMilli(), got["born_total"].Start)
-	require.True(t, math.IsNaN(got["nan_total"].V) && !Stale(got["nan_total"].V))
-	require.True(t, Stale(got["ended_total"].V))
+	require.True(t, math.IsNaN(got["nan_total"].V) && !value.IsStaleNaN(got["nan_total"].V))
+	require.True(t, value.IsStaleNaN(got["ended_total"].V))
 	for reason, want := range map[string]float64{refusedAhead: 1, refusedDelta: 1, refusedPoint: 1, refusedLabels: 1} {
 		require.Equal(t, want, testutil.ToFloat64(f.metrics.refused.WithLabelValues(reason)), reason)
 	}

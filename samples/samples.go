@@ -11,7 +11,6 @@ package samples
 import (
 	"context"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -20,7 +19,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/otelmetrics"
@@ -35,9 +33,6 @@ type Sample = remotewrite.Sample
 
 // Histogram is one observation of a native histogram.
 type Histogram = remotewrite.Histogram
-
-// Stale says whether v is the marker that ends a series. Any other NaN is a value.
-func Stale(v float64) bool { return math.IsNaN(v) && value.IsStaleNaN(v) }
 
 // Series is the samples of one series in one request. Labels are without replica
 // labels, with tenant and environment, sorted; they and Samples must not be

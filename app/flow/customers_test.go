@@ -31,7 +31,7 @@ func TestReplicasAgreeOnTheKeyOfTheDay(t *testing.T) {
 		require.Equal(t, map[string][]byte{today: {1}}, ask(), "the first is it")
 
 		midnight := time.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-		after(midnight.Sub(time.Now()) - 30*time.Minute)
+		after(time.Until(midnight) - 30*time.Minute)
 		ask()
 		after(time.Second)
 		known := ask()

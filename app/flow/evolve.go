@@ -214,7 +214,7 @@ func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c Course, last prof
 
 // due is when something of a course ends or is decided by time.
 func (c Course) due() time.Time {
-	at := c.State.Due()
+	at := c.Due()
 	for _, o := range c.Overrides {
 		if at.IsZero() || o.Until.Before(at) {
 			at = o.Until

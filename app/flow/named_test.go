@@ -125,7 +125,7 @@ func (s *traced) tries(t *testing.T, kill bool, customers ...string) {
 				return s.shared.HandlerOf(subject).Checkpoint(tx, position(written))
 			}))
 		case i == 30:
-			s.life.end()
+			s.end()
 			s.life = s.begin(t)
 			for n := written; n < len(s.kept); n++ {
 				s.ingest(t, s.kept[n], n+1)
@@ -169,7 +169,7 @@ func TestWhoseSpansFail(t *testing.T) {
 				for _, r := range s.kept {
 					require.NotContains(t, string(r.Body), "@example.com")
 				}
-				s.life.end()
+				s.end()
 			})
 		})
 	}

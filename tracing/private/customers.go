@@ -39,7 +39,6 @@ type Keys func(day string) ([]byte, error)
 type Customers struct {
 	keys Keys
 	mu   sync.Mutex
-	day  string
 	from int64 // unix s: the day's begin
 	mac  hash.Hash
 	sum  []byte
