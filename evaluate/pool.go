@@ -34,6 +34,7 @@ type Pool struct {
 	rules       []*ruleState
 	streams     []*stream             // sorted by rule and slice
 	found       map[streamKey]*stream // of streams, those that were looked for
+	asked       *stream               // the one that was looked for last
 	now         int64
 	alerts      []alert.Alert
 	factors     []Factor    // not handed out yet
@@ -58,17 +59,12 @@ type stream struct {
 	rate   float64    // events a minute while nothing is suspected
 	flows  flows
 	turn   turn
+	next   *stream // that was looked for after it; derived
 	over   float64 // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
 }
 
 // differ says that tenants are judged by different edges.
 const differ = -1
-
-// streamKey is what a contribution is looked up by.
-type streamKey struct {
-	rule string
-	dim  sli.Dim
-}
 
 // bucket is one step of a stream.
 type bucket struct {
@@ -101,8 +97,9 @@ func (p *Pool) SetRules(rules []rule.Rule) {
 			p.rules = append(p.rules, &ruleState{Rule: r})
 		}
 	}
-	p.found = nil
+	p.found, p.asked = nil, nil
 	p.streams = slices.DeleteFunc(p.streams, func(s *stream) bool {
+		s.next = nil
 		if p.rule(s.rule) != nil {
 			return false
 		}
@@ -177,29 +174,6 @@ func (p *Pool) bucket(start, end int64) bucket {
 
 // reuse keeps the buffer of a bucket that is over.
 func (p *Pool) reuse(b *bucket) { p.spare = append(p.spare, b.parts[:0]) }
-
-func (p *Pool) stream(name string, slice sli.Slice) *stream {
-	key := streamKey{name, slice[0]}
-	if s := p.found[key]; s != nil {
-		return s
-	}
-	order := func(s *stream, key string) int {
-		return cmp.Or(cmp.Compare(s.rule, name), cmp.Compare(s.slice.Key(), key))
-	}
-	i, found := slices.BinarySearchFunc(p.streams, slice.Key(), order)
-	if !found {
-		p.streams = slices.Insert(p.streams, i, newStream(name, slice))
-	}
-	if p.found == nil {
-		p.found = map[streamKey]*stream{}
-	}
-	p.found[key] = p.streams[i]
-	return p.streams[i]
-}
-
-func newStream(name string, slice sli.Slice) *stream {
-	return &stream{rule: name, slice: slice, seats: map[tenant.ID]*seat{}, given: map[tenant.ID]share{}, flows: flows{came: map[tenant.ID]fadingPair{}}}
-}
 
 // Advance closes the steps that are complete: all tenants with events in the
 // step before have contributed, or Options.Close has passed since the first did.

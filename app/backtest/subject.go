@@ -33,8 +33,8 @@ type subject struct {
 // heardRun is a run of one of its series.
 type heardRun struct {
 	ref  *evaluate.Ref
-	run  int // of the stretch
-	next int // sample of the cut
+	run  int               // of the stretch
+	rest []recorded.Sample // of the cut
 }
 
 // silence is what its source is known to do in a window.
@@ -88,7 +88,7 @@ func (s *subject) watch(c *cut) {
 	s.said, s.told, s.next = s.said[:0], s.told[:0], 0
 	silences, due := s.silences, int64(math.MinInt64)
 	for i := range s.runs {
-		s.runs[i].next = 0
+		s.runs[i].rest = c.samples[s.runs[i].run]
 	}
 	for window, end := range c.ends {
 		now := time.UnixMilli(end).UTC()
@@ -101,28 +101,27 @@ func (s *subject) watch(c *cut) {
 			s.said = append(s.said, said{window, out.Alerts, len(s.told)})
 		}
 		if due < end {
-			due = s.hear(c, now, end)
+			due = s.hear(now, end)
 		}
 	}
 	s.silences = s.silences[:0]
 }
 
 // hear takes what was sent before end, and says when the next sample was.
-func (s *subject) hear(c *cut, now time.Time, end int64) (next int64) {
+func (s *subject) hear(now time.Time, end int64) (next int64) {
 	next = math.MaxInt64
 	for i := range s.runs {
 		h := &s.runs[i]
-		xs := c.samples[h.run]
-		n := h.next
-		for n < len(xs) && xs[n].T < end {
+		n := 0
+		for n < len(h.rest) && h.rest[n].T < end {
 			n++
 		}
-		if n > h.next {
-			s.add(now, h.ref, xs[h.next:n])
-			h.next = n
+		if n > 0 {
+			s.add(now, h.ref, h.rest[:n])
+			h.rest = h.rest[n:]
 		}
-		if n < len(xs) {
-			next = min(next, xs[n].T)
+		if len(h.rest) > 0 {
+			next = min(next, h.rest[0].T)
 		}
 	}
 	return next
