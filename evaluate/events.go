@@ -169,7 +169,7 @@ func (ts *tenantState) happened(s *series, from string, ev Event, received int64
 			ts.lateEvents += late
 		}
 		if u.names {
-			ts.failed(u, ev.N, min(ev.Named, ev.N), ev.Customers, ev.T, late > 0)
+			ts.failed(u, ev.N, ev.named(), ev.Customers, ev.T, late > 0)
 		}
 		if !u.whole() {
 			continue

@@ -345,3 +345,16 @@ func TestOneNameForAllHidesNothing(t *testing.T) {
 	d.add(288, one)
 	require.False(t, d.few())
 }
+
+// Steps that wait to be judged and never are take no more room.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	x := &people{}
+	for i := range int64(3 * mostComing) {
+		x.comes(i*10_000, 1, 2)
+	}
+	require.Len(t, x.coming, mostComing)
+	x.came(1 << 60)
+	require.Equal(t, 3.*mostComing, x.total)
+	require.Equal(t, 6.*mostComing, x.anonymous)
+	require.Empty(t, x.coming)
+}

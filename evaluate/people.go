@@ -17,6 +17,7 @@ const (
 	perCustomer = 1.5       // failures of one newly failing customer that count: a fault has people try again, and what usual failures leave must not be room for one who tries on and on
 	peopleFade  = 300_000   // ms after which what is left of that counts 1/e
 	afresh      = 3_600_000 // ms, by the clock's hours, in which a customer newly fails once
+	mostComing  = 1_000     // steps that wait to be judged
 )
 
 // people is what is known of who fails in a cell.
@@ -133,6 +134,10 @@ func (x *people) comes(at int64, news, nameless float64) {
 		x.coming = slices.Insert(x.coming, i, coming{at: at})
 	}
 	x.coming[i].news, x.coming[i].nameless = x.coming[i].news+news, x.coming[i].nameless+nameless
+	if len(x.coming) > mostComing { // steps that are hardly observed are not judged
+		x.coming[1].news, x.coming[1].nameless = x.coming[0].news+x.coming[1].news, x.coming[0].nameless+x.coming[1].nameless
+		x.coming = slices.Delete(x.coming, 0, 1)
+	}
 }
 
 // came takes what was said of steps until end.

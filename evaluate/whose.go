@@ -64,3 +64,11 @@ func (m *meter) whose() *CustomersStatus {
 	}
 	return st
 }
+
+// named is how many of the events say whose they are.
+func (ev Event) named() float64 {
+	if ev.Customers == nil || !(ev.Named > 0) {
+		return 0
+	}
+	return min(ev.Named, ev.N)
+}
