@@ -1,7 +1,6 @@
 package backtest_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/backtest"
+	"github.com/tocsin-alerting/tocsin/app/backtest/promrules"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/internal/simulate"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -176,34 +176,27 @@ func TestIncidentsFileSaysAllItsFaults(t *testing.T) {
 	require.ErrorContains(t, err, "column 1 is none of")
 }
 
-func TestRulesOfOthersPageAfterTheirTime(t *testing.T) {
-	rules, err := backtest.ParseRules([]byte(`groups: [{name: g, interval: 30s, rules: [{alert: TooMany, expr: "x > 5", for: 1m}, {record: y, expr: "x"}]}]`))
-	require.NoError(t, err)
-	require.Equal(t, []string{"y"}, rules.Skipped)
-	calls := 0
-	eval := func(_ context.Context, expr string, from, to time.Time, step time.Duration, each func(map[string]string, []int64)) error {
-		calls++
-		require.Equal(t, "x > 5", expr)
-		require.Equal(t, 30*time.Second, step)
-		if calls > 1 {
-			return nil
+func TestRulesOfOthersPageOnceInAWhile(t *testing.T) {
+	ring := func(alert, severity string, from, to time.Duration) promrules.Ring {
+		r := promrules.Ring{Alert: alert, From: begin.Add(from), Labels: map[string]string{"alertname": alert, "tenant": "acme", "service": "payments", "severity": severity}, Summary: "too many"}
+		if to > 0 {
+			r.To = begin.Add(to)
 		}
-		var at []int64
-		for _, s := range []int{0, 30, 60, 90, 120, 600, 630, 2000 - 2000%30, 2010, 2040, 2070} { // a blip, back within 15 min, back later
-			at = append(at, from.Add(time.Duration(s)*time.Second).UnixMilli())
-		}
-		each(map[string]string{"tenant": "acme", "service": "payments"}, at)
-		return nil
+		return r
 	}
-	pages, err := rules.Pages(t.Context(), eval, "tenant", begin, begin.Add(96*time.Hour))
-	require.NoError(t, err)
-	require.Equal(t, 2, calls, "in pieces that an engine takes")
-	require.Len(t, pages, 2)
-	require.Equal(t, begin.Add(time.Minute), pages[0].At)
-	require.Equal(t, begin.Add(2040*time.Second), pages[1].At)
-	require.Equal(t, "acme", pages[0].Tenant)
-	_, err = backtest.ParseRules([]byte("groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]"))
-	require.ErrorContains(t, err, "cannot be read")
+	pages := backtest.TheirPages([]promrules.Ring{
+		ring("Watchdog", "none", 0, 0), ring("Known", "info", 0, 0),
+		ring("TooMany", "critical", time.Minute, 2*time.Minute), ring("TooMany", "critical", 16*time.Minute, 20*time.Minute), // back within 15 min
+		ring("TooMany", "warning", 17*time.Minute, 0), // another series
+		ring("TooMany", "critical", 36*time.Minute, 0),
+		{Alert: "Gone", Labels: map[string]string{"alertname": "Gone"}, From: begin.Add(time.Hour)},
+	}, "tenant")
+	require.Equal(t, []backtest.Page{
+		{At: begin.Add(time.Minute), Tenant: "acme", Service: "payments", Rule: "TooMany", Reason: "too many"},
+		{At: begin.Add(17 * time.Minute), Tenant: "acme", Service: "payments", Rule: "TooMany", Reason: "too many"},
+		{At: begin.Add(36 * time.Minute), Tenant: "acme", Service: "payments", Rule: "TooMany", Reason: "too many"},
+		{At: begin.Add(time.Hour), Tenant: string(tenant.Product), Rule: "Gone"},
+	}, pages)
 }
 
 // TestASilentSourceIsOneIncident has one of two clusters send nothing for twenty minutes:

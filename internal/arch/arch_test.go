@@ -25,7 +25,7 @@ var layers = map[string][]string{
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards", "selfobs"},
 	"doors":   {"door", "samples", "samples/remotewrite", "samples/quota", "samples/history", "samples/query", "samples/promapi", "samples/promapi/param", "samples/native", "samples/otelmetrics", "samples/recorded", "otlp", "tracing", "tracing/otlp", "tracing/private", "tracing/hops", "tracing/red", "web", "web/view"},
-	"app":     {"app", "app/flow", "app/flow/directory", "app/flow/standby", "app/state", "app/access", "app/links", "app/api", "app/api/incidents", "app/api/duty", "app/api/tenants", "app/api/policies", "app/api/health", "app/api/records", "app/api/tickets", "app/views", "app/views/entry", "app/send", "app/backtest", "app/plan", "app/signin", "cmd/tocsin", "cmd/tocsin/console", "cmd/tocsin/tenancy", "cmd/tocsin/calling", "cmd/tocsin/steering", "cmd/tocsin/replay", "cmd/tocsin-demo", "app/check"},
+	"app":     {"app", "app/flow", "app/flow/directory", "app/flow/standby", "app/state", "app/access", "app/links", "app/api", "app/api/incidents", "app/api/duty", "app/api/tenants", "app/api/policies", "app/api/health", "app/api/records", "app/api/tickets", "app/views", "app/views/entry", "app/send", "app/backtest", "app/backtest/promrules", "app/plan", "app/signin", "cmd/tocsin", "cmd/tocsin/console", "cmd/tocsin/tenancy", "cmd/tocsin/calling", "cmd/tocsin/steering", "cmd/tocsin/replay", "cmd/tocsin-demo", "app/check"},
 	"tests":   {"store/storetest", "samples/history/historytest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/quality/world", "internal/demo", "internal/peer", "internal/peer/cmd/install", "internal/reference"},
 }
 
@@ -71,8 +71,8 @@ var heavy = []struct {
 }{
 	{"github.com/cockroachdb/pebble", []string{"store/embedded", "store/disk"}, "the store's port hides its home; disk asks its file-system layer for the space left"},
 	{"github.com/redis/go-redis", []string{"store/redis"}, "the store's port hides its home"},
-	{"github.com/prometheus/prometheus/tsdb", []string{"samples/history", "samples/native", "samples/otelmetrics", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB"},
-	{"github.com/prometheus/prometheus/promql", []string{"samples/query", "samples/promapi", "samples/native", "samples/otelmetrics", "app/backtest", "profiles"}, "PromQL is what queries are written in; a backtest reads rule files, and the queries of a policy are parsed when it is read"},
+	{"github.com/prometheus/prometheus/tsdb", []string{"app/backtest/promrules", "samples/history", "samples/native", "samples/otelmetrics", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB"},
+	{"github.com/prometheus/prometheus/promql", []string{"samples/query", "samples/promapi", "samples/native", "samples/otelmetrics", "app/backtest", "app/backtest/promrules", "profiles"}, "PromQL is what queries are written in; a backtest reads rule files, and the queries of a policy are parsed when it is read"},
 	{"google.golang.org/grpc", []string{"web", "app"}, "gRPC is spoken at the edge; app ends its server"},
 	{"go.opentelemetry.io/collector/pdata", []string{"samples/otelmetrics", "tracing/otlp"}, "what decodes knows the wire's own types; everybody else knows what was decoded"},
 	{"github.com/wneessen/go-mail", []string{"channel/smtp"}, "one adapter knows mail"},

@@ -40,6 +40,11 @@ func openBlocks(path, sandbox string) (b *blocks, err error) {
 	if b.list, err = b.ground.Blocks(); err != nil {
 		return b, err
 	}
+	if _, err := os.Stat(filepath.Join(path, "wal")); len(b.list) > 0 && errors.Is(err, os.ErrNotExist) {
+		// Blocks alone, as promtool writes them, or as they were copied from a store.
+		b.late, b.from = storage.NoopChunkedQuerier(), math.MaxInt64
+		return b, nil
+	}
 	b.from = math.MinInt64
 	for _, x := range b.list {
 		b.from = max(b.from, x.Meta().MaxTime-headReach.Milliseconds())

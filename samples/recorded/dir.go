@@ -47,7 +47,7 @@ func openDir(path string) (Source, error) {
 	}
 	d := &dir{sandbox: sandbox, series: map[uint64][]*met{}}
 	if d.blocks, err = openBlocks(path, sandbox); err != nil {
-		err = problem.Wrap(err, problem.Invalid, "the folder cannot be read as a Prometheus data directory").WithHint("it holds a folder wal, and one for each block")
+		err = problem.Wrap(err, problem.Invalid, "the folder cannot be read as a Prometheus data directory").WithHint("it holds a folder for each block, and one named wal while its Prometheus runs")
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.span(context.Background()); err != nil {

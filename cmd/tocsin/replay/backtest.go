@@ -60,6 +60,10 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
+	rules, err := b.rules(src)
+	if err != nil {
+		return err
+	}
 	from, to, err := b.span(ctx, src)
 	if err != nil {
 		return err
@@ -112,7 +116,7 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 		against(w, b.Against, pages, picture.Others, incidents)
 	}
 	if b.Rules != "" {
-		theirs, err := b.theirs(ctx, w, src, cfg, from, to)
+		theirs, err := rules.pages(ctx, w, cfg.Labels.Tenant, from, to)
 		if err != nil {
 			return err
 		}
@@ -245,26 +249,6 @@ func ask(ctx context.Context, out io.Writer, src recorded.Source, o backtest.Opt
 		return nil, nil
 	}
 	return backtest.Ask(ctx, stored, o, from, to)
-}
-
-// theirs evaluates the rule file over the same data.
-func (b Backtest) theirs(ctx context.Context, w io.Writer, src recorded.Source, cfg *config.Config, from, to time.Time) ([]backtest.Page, error) {
-	raw, err := os.ReadFile(b.Rules)
-	if err != nil {
-		return nil, problem.Wrap(err, problem.Invalid, "the rule file cannot be read").WithHint("check --rules")
-	}
-	rules, err := backtest.ParseRules(raw)
-	if err != nil {
-		return nil, err
-	}
-	if len(rules.Skipped) > 0 {
-		fmt.Fprintf(w, "recording rules of %s are not evaluated, their series must have been recorded: %s\n", b.Rules, strings.Join(rules.Skipped, ", "))
-	}
-	stored, ok := src.(recorded.Stored)
-	if !ok {
-		return nil, problem.New(problem.Invalid, "rules can be compared over a Prometheus data directory only").WithHint("promtool tsdb create-blocks-from openmetrics makes one of OpenMetrics text")
-	}
-	return rules.Pages(ctx, backtest.Evaluator(stored, cfg.Labels.Tenant), cfg.Labels.Tenant, from, to)
 }
 
 func printLines(c *console.Client, out io.Writer, lines []backtest.Line) error {
