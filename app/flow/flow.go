@@ -36,8 +36,6 @@ import (
 // Kinds of inputs, each with the version of its payload.
 const (
 	inputAlert    = "alert"    // 1: alert.Alert, for an environment's incidents
-	inputEffect   = "effect"   // 1: delivery.Delivery, for a destination
-	inputOutcome  = "outcome"  // 1: delivery.Outcome, for an environment's incidents
 	inputFactor   = "factor"   // 1: evaluate.Factor, for the tenants of a partition
 	inputAlive    = "alive"    // 1: sourceAlive, for a tenant
 	inputObserved = "observed" // 1: itsm.Observed, for an environment's incidents

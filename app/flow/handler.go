@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
+	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -28,14 +30,14 @@ type Handler struct {
 	// since is, for a tenant whose state was written by another process, from when
 	// on this journal's batches are new to it. What is in the state already, at the
 	// edge, is left out by each series' last time.
-	since   map[tenant.ID]time.Time
-	needs   *time.Time         // the earliest time at which a loaded state was written, less the edge
-	blind   map[tenant.ID]bool // said to be blind in this life
-	sending map[string]bool    // deliveries handed to the Sender in this life
-	causes  causes
-	woken   bool // deliveries left by an earlier life were taken up
-	points  []evaluate.Sample
-	refs    refs
+	since  map[tenant.ID]time.Time
+	needs  *time.Time         // the earliest time at which a loaded state was written, less the edge
+	blind  map[tenant.ID]bool // said to be blind in this life
+	out    *outbox.Box
+	causes causes
+	woken  bool // deliveries left by an earlier life were taken up
+	points []evaluate.Sample
+	refs   refs
 	// Waiting counts samples posted to the owner and not ingested yet.
 	Waiting atomic.Int64
 	until   atomic.Pointer[journal.Position] // where the state stands when it drains
@@ -53,7 +55,7 @@ type Handler struct {
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, sending: map[string]bool{}, trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
+	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -185,9 +187,13 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 	switch in.Kind {
 	case inputAlert:
 		return h.alertChanged(tx, in)
-	case inputEffect:
-		return h.accept(tx, in)
-	case inputOutcome:
+	case outbox.InputEffect:
+		d, err := payload[delivery.Delivery](in)
+		if err != nil {
+			return err
+		}
+		return h.out.Accept(tx, d)
+	case outbox.InputOutcome:
 		return h.outcome(tx, in)
 	case inputObserved:
 		return h.observed(tx, in)
@@ -214,8 +220,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 // Timer implements partition.Handler.
 func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 	switch t.Kind {
-	case timerDelivery:
-		return h.due(tx, t.Subject)
+	case outbox.Timer:
+		return h.out.Due(tx, t.Subject)
 	case rollout.StageTimer:
 		return h.stageOver(tx)
 	case timerTrial:
@@ -263,5 +269,5 @@ func (h *Handler) Left() {
 	for id := range h.awaited {
 		h.countWait(id, false)
 	}
-	h.s.Metrics.Waiting.leave(h)
+	h.out.Leave()
 }

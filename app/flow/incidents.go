@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -154,7 +155,7 @@ func (h *Handler) outcome(tx *partition.Tx, in store.Input) error {
 		return err
 	}
 	switch {
-	case o.Verb == VerbPage:
+	case o.Verb == outbox.Page:
 		return h.pageOutcome(tx, o)
 	case in.Subject == ReviewsSubject:
 		return h.reviewOutcome(tx, o)
@@ -164,7 +165,7 @@ func (h *Handler) outcome(tx *partition.Tx, in store.Input) error {
 		return err
 	}
 	switch o.Verb {
-	case VerbTicket:
+	case outbox.Ticket:
 		r := incident.TicketResult{System: i.Mirror.System, Version: o.Version, Error: o.Error, Final: o.Final && !o.OK}
 		var got itsm.Result
 		if len(o.Data) > 0 { // with an error too: the ticket may be there, and only part of it not written
@@ -176,7 +177,7 @@ func (h *Handler) outcome(tx *partition.Tx, in store.Input) error {
 			r.State, r.Created = got.State, got.Created
 		}
 		return h.apply(tx, incident.TicketOutcome(i, r, tx.Now()))
-	case VerbPicture:
+	case outbox.Picture:
 		if !o.Final {
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 )
 
 // Metrics of the flow. No series carries a tenant.
@@ -13,13 +14,12 @@ type Metrics struct {
 	Alerts      *prometheus.CounterVec // by state
 	Incidents   prometheus.Counter
 	Verdicts    *prometheus.CounterVec // by verdict
-	Deliveries  *prometheus.CounterVec // by verb and result
 	PageSeconds prometheus.Histogram   // from onset to sent
 	Blind       prometheus.Gauge
 	Awaited     prometheus.Gauge     // promotions that only a person can decide about
 	Thinned     prometheus.Counter   // cells and hours in which customers are not told apart one by one
 	Evaluation  prometheus.Histogram // of one partition, real time
-	Waiting     *waiting             // deliveries that are not over
+	Outbox      *outbox.Metrics
 }
 
 // NewMetrics registers the flow's metrics, all series at zero. now tells how long
@@ -29,27 +29,21 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 		Alerts:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_alert_changes_total", Help: "Alerts that began or stopped firing."}, []string{"state"}),
 		Incidents:   prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_flow_incidents_opened_total", Help: "Incidents opened."}),
 		Verdicts:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_verdicts_total", Help: "Verdicts that people gave on incidents."}, []string{"verdict"}),
-		Deliveries:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_deliveries_total", Help: "Attempts to deliver a ticket, picture or page."}, []string{"verb", "result"}),
 		PageSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_page_delay_seconds", Help: "From the fault's onset until the page was sent.", Buckets: []float64{15, 30, 45, 60, 90, 120, 300, 600, 1800, 3600}}),
 		Blind:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_flow_blind_tenants", Help: "Tenants whose samples stopped arriving."}),
 		Awaited:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "tocsin_flow_promotions_awaited", Help: "Tenants whose proposed profile waits for a person."}),
 		Thinned:     prometheus.NewCounter(prometheus.CounterOpts{Name: "tocsin_flow_customers_estimated_total", Help: "Slices and hours in which more customers failed than are told apart one by one: their number is an estimate."}),
 		Evaluation: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_flow_evaluation_duration_seconds", Help: "Closing the steps that are over in one partition, per batch and tick.",
 			Buckets: []float64{.00001, .0001, .001, .01, .1, 1, 10}}),
-		Waiting: newWaiting(now),
+		Outbox: outbox.NewMetrics(r, now),
 	}
-	r.MustRegister(m.Alerts, m.Incidents, m.Deliveries, m.PageSeconds, m.Blind, m.Awaited, m.Thinned, m.Evaluation, m.Waiting)
+	r.MustRegister(m.Alerts, m.Incidents, m.PageSeconds, m.Blind, m.Awaited, m.Thinned, m.Evaluation)
 	for _, s := range []string{"firing", "resolved"} {
 		m.Alerts.WithLabelValues(s)
 	}
 	r.MustRegister(m.Verdicts)
 	for _, v := range alert.Verdicts() {
 		m.Verdicts.WithLabelValues(string(v))
-	}
-	for _, v := range []string{VerbTicket, VerbPicture, VerbPage} {
-		for _, o := range []string{"ok", "withdrawn", "retry", "refused"} {
-			m.Deliveries.WithLabelValues(v, o)
-		}
 	}
 	return m
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evolution"
@@ -189,8 +190,8 @@ func (h *Handler) askReview(tx *partition.Tx, id catalog.TeamID, r *review) {
 	for _, n := range r.Notes {
 		t.Notes = append(t.Notes, itsm.Note{Key: t.Key + "/" + n.At.Format(time.RFC3339), At: n.At, Text: n.Text})
 	}
-	h.ask(tx, "itsm/"+system, delivery.Delivery{Key: key + "/ticket/" + system, Kind: delivery.Mirror, Verb: VerbTicket, Subject: ReviewsSubject, Ref: key,
-		Version: t.Version, Payload: partition.Payload(TicketJob{System: system, Ticket: t, Known: r.Ref})})
+	outbox.Ask(tx, "itsm/"+system, delivery.Delivery{Key: key + "/ticket/" + system, Kind: delivery.Mirror, Verb: outbox.Ticket, Subject: ReviewsSubject, Ref: key,
+		Version: t.Version, Payload: partition.Payload(outbox.TicketJob{System: system, Ticket: t, Known: r.Ref})})
 }
 
 // reviewOutcome notes where the ticket is.

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/catalog"
-	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -58,19 +58,13 @@ type Settings struct {
 	MaxTenants int
 }
 
-// Sender does what a delivery asks for, outside the partition's goroutine, and
-// reports with done exactly once.
-type Sender interface {
-	Send(d delivery.Delivery, done func(delivery.Result))
-}
-
 // Shared is what the handlers of all partitions have in common.
 type Shared struct {
 	Store    store.Store
 	Logger   *slog.Logger
 	Settings Settings
 	Evaluate evaluate.Options
-	Sender   Sender
+	Sender   outbox.Sender
 	Metrics  *Metrics
 	// Tracer makes traces of the way from a request to a page; nil: none.
 	Tracer *selfobs.Tracer

@@ -26,8 +26,8 @@ func TestAPageThatCannotBeSentIsSeenToWait(t *testing.T) {
 			want.WriteString("# HELP tocsin_flow_oldest_delivery_seconds How long ago the oldest delivery that is not over was due; 0: none.\n# TYPE tocsin_flow_oldest_delivery_seconds gauge\n")
 			want.WriteString(`tocsin_flow_oldest_delivery_seconds{verb="page"} ` + oldest + "\n")
 			want.WriteString(`tocsin_flow_oldest_delivery_seconds{verb="picture"} 0` + "\n" + `tocsin_flow_oldest_delivery_seconds{verb="ticket"} 0` + "\n")
-			require.NoError(t, testutil.CollectAndCompare(l.shared.Metrics.Waiting, strings.NewReader(want.String()), "tocsin_flow_oldest_delivery_seconds"))
-			require.Equal(t, 6, testutil.CollectAndCount(l.shared.Metrics.Waiting))
+			require.NoError(t, testutil.CollectAndCompare(l.shared.Metrics.Outbox.Waiting, strings.NewReader(want.String()), "tocsin_flow_oldest_delivery_seconds"))
+			require.Equal(t, 6, testutil.CollectAndCount(l.shared.Metrics.Outbox.Waiting))
 		}
 		waits("0")
 		l.offer(t, "a1", fault("acme"))

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
@@ -108,7 +109,7 @@ func New(o Options) *Sender {
 	return s
 }
 
-// Send implements flow.Sender. After Stop nothing is attempted: the delivery
+// Send implements outbox.Sender. After Stop nothing is attempted: the delivery
 // stays as it is and is taken up at the next start.
 func (s *Sender) Send(d delivery.Delivery, done func(delivery.Result)) {
 	s.mu.Lock()
@@ -175,11 +176,11 @@ func (s *Sender) attempt(ctx context.Context, d delivery.Delivery) (r delivery.R
 	var data any
 	var err error
 	switch d.Verb {
-	case flow.VerbTicket:
+	case outbox.Ticket:
 		data, err = s.ticket(ctx, d)
-	case flow.VerbPicture:
+	case outbox.Picture:
 		data, err = s.picture(ctx, d)
-	case flow.VerbPage:
+	case outbox.Page:
 		var withheld string
 		data, withheld, err = s.page(ctx, d)
 		if withheld != "" {
@@ -208,7 +209,7 @@ func (s *Sender) attempt(ctx context.Context, d delivery.Delivery) (r delivery.R
 }
 
 func (s *Sender) ticket(ctx context.Context, d delivery.Delivery) (any, error) {
-	job, err := read[flow.TicketJob](d)
+	job, err := read[outbox.TicketJob](d)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +236,7 @@ func (s *Sender) ticket(ctx context.Context, d delivery.Delivery) (any, error) {
 }
 
 func (s *Sender) picture(ctx context.Context, d delivery.Delivery) (any, error) {
-	job, err := read[flow.PictureJob](d)
+	job, err := read[outbox.PictureJob](d)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +277,7 @@ func (s *Sender) draw(ctx context.Context, i incident.Incident) ([]byte, error) 
 
 // page sends one page. withheld says why it was not sent.
 func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, withheld string, err error) {
-	job, err := read[flow.PageJob](d)
+	job, err := read[outbox.PageJob](d)
 	if err != nil {
 		return nil, "", err
 	}
@@ -350,4 +351,4 @@ func read[T any](d delivery.Delivery) (T, error) {
 	return v, nil
 }
 
-var _ flow.Sender = (*Sender)(nil)
+var _ outbox.Sender = (*Sender)(nil)

@@ -24,9 +24,30 @@ var layers = map[string][]string{
 	"decide":  {"profiles", "evaluate", "sources", "router", "incident", "oncall", "delivery", "rollout", "evolution"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards", "selfobs"},
-	"doors":   {"door", "samples", "samples/remotewrite", "samples/quota", "samples/history", "samples/query", "samples/promapi", "samples/promapi/param", "samples/native", "samples/otelmetrics", "samples/recorded", "otlp", "tracing", "tracing/otlp", "tracing/private", "tracing/hops", "tracing/red", "web", "web/view"},
-	"app":     {"app", "app/flow", "app/flow/directory", "app/flow/standby", "app/state", "app/access", "app/links", "app/api", "app/api/incidents", "app/api/duty", "app/api/tenants", "app/api/policies", "app/api/health", "app/api/records", "app/api/tickets", "app/views", "app/views/entry", "app/send", "app/backtest", "app/backtest/promrules", "app/plan", "app/signin", "cmd/tocsin", "cmd/tocsin/console", "cmd/tocsin/tenancy", "cmd/tocsin/calling", "cmd/tocsin/steering", "cmd/tocsin/replay", "cmd/tocsin-demo", "app/check"},
-	"tests":   {"store/storetest", "samples/history/historytest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/quality/world", "internal/demo", "internal/peer", "internal/peer/cmd/install", "internal/reference"},
+	"doors": {
+		"door",
+		"samples", "samples/remotewrite", "samples/quota", "samples/history", "samples/query", "samples/promapi", "samples/promapi/param", "samples/native", "samples/otelmetrics", "samples/recorded",
+		"otlp",
+		"tracing", "tracing/otlp", "tracing/private", "tracing/hops", "tracing/red",
+		"web", "web/view",
+	},
+	"app": {
+		"app",
+		"app/flow", "app/flow/directory", "app/flow/standby", "app/flow/outbox",
+		"app/state",
+		"app/access",
+		"app/links",
+		"app/api", "app/api/incidents", "app/api/duty", "app/api/tenants", "app/api/policies", "app/api/health", "app/api/records", "app/api/tickets",
+		"app/views", "app/views/entry",
+		"app/send",
+		"app/backtest", "app/backtest/promrules",
+		"app/plan",
+		"app/signin",
+		"cmd/tocsin", "cmd/tocsin/console", "cmd/tocsin/tenancy", "cmd/tocsin/calling", "cmd/tocsin/steering", "cmd/tocsin/replay",
+		"cmd/tocsin-demo",
+		"app/check",
+	},
+	"tests": {"store/storetest", "samples/history/historytest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/quality/world", "internal/demo", "internal/peer", "internal/peer/cmd/install", "internal/reference"},
 }
 
 // forbidden edges between layers, each with its reason.

@@ -136,7 +136,7 @@ func TestWhoseSpansFail(t *testing.T) {
 
 	require.NoError(t, filepath.WalkDir(d.dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
-			return nil // it may be compacted away meanwhile
+			return nil //nolint:nilerr // it may be compacted away meanwhile
 		}
 		raw, err := os.ReadFile(path)
 		if err == nil && strings.Contains(string(raw), "@example.com") {

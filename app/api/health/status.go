@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -70,10 +70,10 @@ type Space struct {
 // StatusAnswer is the daemon's health.
 type StatusAnswer struct {
 	Machine
-	Tenants     TenantCounts   `json:"tenants"`
-	Firing      int            `json:"firing_alerts"`
-	Incidents   IncidentCounts `json:"incidents"`
-	Undelivered []flow.Backlog `json:"undelivered"`
+	Tenants     TenantCounts     `json:"tenants"`
+	Firing      int              `json:"firing_alerts"`
+	Incidents   IncidentCounts   `json:"incidents"`
+	Undelivered []outbox.Backlog `json:"undelivered"`
 	// Awaited are the tenants whose proposed profile waits for a person.
 	Awaited int `json:"promotions_awaited"`
 	// Called is how each team was called in the last four weeks, by what people said since.
@@ -137,7 +137,7 @@ func (s *API) Open(ctx context.Context) ([]incident.Incident, error) {
 func (s *API) Answer(ctx context.Context, glances []evaluate.Glance, open []incident.Incident) (a StatusAnswer, err error) {
 	a = StatusAnswer{Machine: s.Machine(), Troubles: []string{}, Called: []state.TeamRecord{}, Tenants: s.countTenants(glances)}
 	a.count(open)
-	if a.Undelivered, err = s.Flow.Backlogs(ctx); err != nil {
+	if a.Undelivered, err = outbox.Backlogs(ctx, s.Store); err != nil {
 		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
 	a.judge(s.Now())

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 )
 
 func TestTroublesAreToldTheWorstFirst(t *testing.T) {
@@ -26,7 +26,7 @@ func TestTroublesAreToldTheWorstFirst(t *testing.T) {
 		{func(a *StatusAnswer) { a.Tenants.Blind = 3 }, "3 tenant(s) are blind"},
 		{func(a *StatusAnswer) { a.SamplesPerSecond = 0 }, "no samples"},
 		{func(a *StatusAnswer) {
-			a.Undelivered = []flow.Backlog{{Destination: "itsm/rt", Waiting: 2, Failures: 4, Oldest: now.Add(-5 * time.Minute)}}
+			a.Undelivered = []outbox.Backlog{{Destination: "itsm/rt", Waiting: 2, Failures: 4, Oldest: now.Add(-5 * time.Minute)}}
 		}, "itsm/rt does not take what is sent to it: 2 wait, the oldest for 5m0s"},
 	} {
 		a := fine
@@ -36,7 +36,7 @@ func TestTroublesAreToldTheWorstFirst(t *testing.T) {
 		require.Contains(t, a.Troubles[0], c.says)
 	}
 	a = fine
-	a.Undelivered = []flow.Backlog{{Destination: "itsm/rt", Waiting: 2, Oldest: now.Add(-5 * time.Minute)}}
+	a.Undelivered = []outbox.Backlog{{Destination: "itsm/rt", Waiting: 2, Oldest: now.Add(-5 * time.Minute)}}
 	a.judge(now)
 	require.Empty(t, a.Troubles, "what merely waits for its time is no trouble")
 }

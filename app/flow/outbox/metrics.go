@@ -1,4 +1,4 @@
-package flow
+package outbox
 
 import (
 	"sync"
@@ -9,12 +9,34 @@ import (
 	"github.com/tocsin-alerting/tocsin/delivery"
 )
 
+// Metrics of deliveries. No series carries a tenant.
+type Metrics struct {
+	attempts *prometheus.CounterVec // by verb and result
+	Waiting  *waiting               // deliveries that are not over
+}
+
+// NewMetrics registers the metrics, all series at zero. now tells how long deliveries
+// wait.
+func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
+	m := &Metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_flow_deliveries_total", Help: "Attempts to deliver a ticket, picture or page."}, []string{"verb", "result"}),
+		Waiting:  newWaiting(now),
+	}
+	r.MustRegister(m.attempts, m.Waiting)
+	for _, v := range []string{Ticket, Picture, Page} {
+		for _, o := range []string{"ok", "withdrawn", "retry", "refused"} {
+			m.attempts.WithLabelValues(v, o)
+		}
+	}
+	return m
+}
+
 // waiting counts the deliveries that are asked for and not over, by what they do.
 // Partitions' owners write to it, a scrape reads it.
 type waiting struct {
 	now func() time.Time
 	mu  sync.Mutex
-	by  map[*Handler]map[string]waits // by key
+	by  map[*Box]map[string]waits // by key
 
 	count, oldest *prometheus.Desc
 }
@@ -25,36 +47,36 @@ type waits struct {
 }
 
 func newWaiting(now func() time.Time) *waiting {
-	return &waiting{now: now, by: map[*Handler]map[string]waits{},
+	return &waiting{now: now, by: map[*Box]map[string]waits{},
 		count:  prometheus.NewDesc("tocsin_flow_waiting_deliveries", "Tickets, pictures and pages that are asked for and not over.", []string{"verb"}, nil),
 		oldest: prometheus.NewDesc("tocsin_flow_oldest_delivery_seconds", "How long ago the oldest delivery that is not over was due; 0: none.", []string{"verb"}, nil)}
 }
 
 // add counts a delivery once, however often it is told.
-func (w *waiting) add(h *Handler, d delivery.Delivery) {
+func (w *waiting) add(b *Box, d delivery.Delivery) {
 	since := d.CreatedAt
 	if d.NotBefore.After(since) {
 		since = d.NotBefore
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.by[h] == nil {
-		w.by[h] = map[string]waits{}
+	if w.by[b] == nil {
+		w.by[b] = map[string]waits{}
 	}
-	w.by[h][d.Key] = waits{d.Verb, since}
+	w.by[b][d.Key] = waits{d.Verb, since}
 }
 
-func (w *waiting) remove(h *Handler, key string) {
+func (w *waiting) remove(b *Box, key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.by[h], key)
+	delete(w.by[b], key)
 }
 
-// leave forgets what a handler counted, which is another's to count now.
-func (w *waiting) leave(h *Handler) {
+// leave forgets what a box counted, which is another's to count now.
+func (w *waiting) leave(b *Box) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.by, h)
+	delete(w.by, b)
 }
 
 // Describe implements prometheus.Collector.
@@ -72,7 +94,7 @@ func (w *waiting) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	w.mu.Unlock()
-	for _, v := range []string{VerbTicket, VerbPicture, VerbPage} {
+	for _, v := range []string{Ticket, Picture, Page} {
 		out <- prometheus.MustNewConstMetric(w.count, prometheus.GaugeValue, n[v], v)
 		out <- prometheus.MustNewConstMetric(w.oldest, prometheus.GaugeValue, age[v], v)
 	}
