@@ -24,7 +24,10 @@ func kindOf(a *alert.Alert) rule.Kind {
 // Kind is what the incident is about in its headline and counts: of its alerts in
 // its own slice the most severe, then the one that says most about what is wrong.
 func (i Incident) Kind() rule.Kind {
-	own := slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Slice.Equal(i.Slice) })
+	own := false
+	for n := range i.Alerts {
+		own = own || i.Alerts[n].Slice.Equal(i.Slice)
+	}
 	best, found := rule.Errors, false
 	rank := 0
 	for n := range i.Alerts {
@@ -41,14 +44,13 @@ func (i Incident) Kind() rule.Kind {
 }
 
 // Leads says whether the alert is of that kind.
-func (i Incident) Leads(a alert.Alert) bool { return i.leads(&a) }
-
-func (i Incident) leads(a *alert.Alert) bool { return kindOf(a) == i.Kind() }
+func (i Incident) Leads(a alert.Alert) bool { return kindOf(&a) == i.Kind() }
 
 // lead is the newest evidence of the leading kind.
 func (i Incident) lead() (lead alert.Alert) {
+	kind := i.Kind()
 	for n := range i.Alerts {
-		if a := &i.Alerts[n]; i.leads(a) && (lead.ID == "" || a.AsOf.After(lead.AsOf)) {
+		if a := &i.Alerts[n]; kindOf(a) == kind && (lead.ID == "" || a.AsOf.After(lead.AsOf)) {
 			lead = *a
 		}
 	}

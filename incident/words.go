@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -17,7 +18,7 @@ import (
 // incident's slice speaks, firing before ended, then the one with most
 // failures. Tenants that only a pooled alert names have no counts.
 func (i Incident) tenants() []Tenant {
-	best := map[tenant.ID]*alert.Alert{}
+	best, kind := map[tenant.ID]*alert.Alert{}, i.Kind()
 	out := map[tenant.ID]Tenant{}
 	for n := range i.Alerts {
 		a := &i.Alerts[n]
@@ -28,11 +29,12 @@ func (i Incident) tenants() []Tenant {
 			}
 			continue
 		}
-		if b := best[a.Tenant]; b == nil || i.nearer(a, b) {
+		if b := best[a.Tenant]; b == nil || nearer(kind, i.Slice, a, b) {
 			best[a.Tenant] = a
 		}
 	}
-	for _, a := range i.Alerts {
+	for n := range i.Alerts {
+		a := &i.Alerts[n]
 		if b := best[a.Tenant]; b != nil {
 			t := out[a.Tenant]
 			k, n := b.Bad()
@@ -47,11 +49,12 @@ func (i Incident) tenants() []Tenant {
 	return list
 }
 
-func (i Incident) nearer(a, b *alert.Alert) bool {
-	if x, y := i.leads(a), i.leads(b); x != y {
+// nearer says whether a says more than b of an incident of that kind and slice.
+func nearer(kind rule.Kind, slice sli.Slice, a, b *alert.Alert) bool {
+	if x, y := kindOf(a) == kind, kindOf(b) == kind; x != y {
 		return x
 	}
-	same := func(x *alert.Alert) bool { return x.Slice.Equal(i.Slice) }
+	same := func(x *alert.Alert) bool { return x.Slice.Equal(slice) }
 	if x, y := same(a), same(b); x != y {
 		return x
 	}
@@ -69,13 +72,13 @@ func (i Incident) nearer(a, b *alert.Alert) bool {
 // a failure is that kind's, see alert.Alert.Bad. Share is the part of the volume concerned, of
 // the product when pooled, else of those tenants; 0 when not known.
 func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
-	best := map[tenant.ID]*alert.Alert{}
+	best, kind := map[tenant.ID]*alert.Alert{}, i.Kind()
 	for x := range i.Alerts {
 		a := &i.Alerts[x]
-		if a.Tenant == tenant.Product && !a.Slice.Equal(i.Slice) || !i.leads(a) {
+		if a.Tenant == tenant.Product && !a.Slice.Equal(i.Slice) || kindOf(a) != kind {
 			continue
 		}
-		if b := best[a.Tenant]; b == nil || i.nearer(a, b) {
+		if b := best[a.Tenant]; b == nil || nearer(kind, i.Slice, a, b) {
 			best[a.Tenant] = a
 		}
 	}
