@@ -27,12 +27,18 @@ import (
 // own default.
 const defaultInterval = time.Minute
 
+const (
+	lookback = 5 * time.Minute // that a selector finds a sample in: Prometheus' own default
+	forEver  = 100 * 365 * 24 * time.Hour
+)
+
 // rule is one of the file, with what its group says.
 type rule struct {
 	rulefmt.Rule
 	interval, offset time.Duration
 	labels           map[string]string
-	reads            []string // names of metrics, as far as they are named
+	reads            []string      // names of metrics, as far as they are named
+	reach            time.Duration // how far before an evaluation it looks
 }
 
 // File is a rule file.
@@ -56,7 +62,8 @@ func Parse(raw []byte) (*File, error) {
 			f.note("the limit of group %s is not heeded", group.Name)
 		}
 		for n, r := range group.Rules {
-			x := rule{Rule: r, interval: time.Duration(group.Interval), labels: maps.Clone(group.Labels), reads: reads(language, r.Expr)}
+			x := rule{Rule: r, interval: time.Duration(group.Interval), labels: maps.Clone(group.Labels)}
+			x.reads, x.reach = reads(language, r.Expr)
 			if x.interval <= 0 {
 				x.interval = defaultInterval
 			}
@@ -116,25 +123,40 @@ func (r *rule) name() string {
 	return r.Alert
 }
 
-// reads lists the metrics that an expression selects.
-func reads(language parser.Parser, expr string) (names []string) {
+// reads lists the metrics that an expression selects, and says how far back it looks.
+func reads(language parser.Parser, expr string) (names []string, reach time.Duration) {
 	e, err := language.ParseExpr(expr)
 	if err != nil {
-		return nil
+		return nil, forEver
 	}
-	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
-		if v, ok := n.(*parser.VectorSelector); ok {
-			name := v.Name
-			for _, m := range v.LabelMatchers {
-				if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
-					name = m.Value
+	parser.Inspect(e, func(n parser.Node, path []parser.Node) error {
+		v, ok := n.(*parser.VectorSelector)
+		if !ok {
+			return nil
+		}
+		name, back := v.Name, lookback+max(0, v.OriginalOffset)
+		for _, m := range v.LabelMatchers {
+			if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+				name = m.Value
+			}
+		}
+		for _, above := range path {
+			switch a := above.(type) {
+			case *parser.MatrixSelector:
+				back += a.Range
+			case *parser.SubqueryExpr:
+				if back += a.Range + max(0, a.OriginalOffset); a.Timestamp != nil || a.StartOrEnd != 0 {
+					back = forEver
 				}
 			}
-			names = append(names, name)
 		}
+		if v.Timestamp != nil || v.StartOrEnd != 0 || back > forEver {
+			back = forEver
+		}
+		names, reach = append(names, name), max(reach, back)
 		return nil
 	})
-	return names
+	return names, reach
 }
 
 // arrange puts the recording rules in the order in which they need each other. What

@@ -160,6 +160,11 @@ func TestPromtoolSeesTheSame(t *testing.T) {
 	end := begin.Add(3 * time.Hour)
 	rings, err := f.Rings(t.Context(), db, begin, end)
 	require.NoError(t, err)
+	for _, stretch := range []time.Duration{37*time.Minute + 10*time.Second, 20 * time.Second} {
+		by, err := promrules.RingsBy(f, t.Context(), db, begin, end, stretch)
+		require.NoError(t, err)
+		require.Equal(t, rings, by, "in stretches of %s", stretch)
+	}
 	fired := map[string]int{}
 	for _, r := range rings {
 		fired[r.Alert]++

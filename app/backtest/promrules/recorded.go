@@ -83,6 +83,20 @@ func (m *memory) keep(ls labels.Labels, s promql.Series, step, until int64) {
 	}
 }
 
+// forget drops what is older than at (ms).
+func (m *memory) forget(at int64) {
+	for h, list := range m.series {
+		list = slices.DeleteFunc(list, func(k *kept) bool {
+			old, _ := slices.BinarySearchFunc(k.samples, at, func(s chunks.Sample, t int64) int { return int(s.T() - t) })
+			k.samples = slices.Clone(k.samples[old:])
+			return len(k.samples) == 0
+		})
+		if m.series[h] = list; len(list) == 0 {
+			delete(m.series, h)
+		}
+	}
+}
+
 // over is what the rules are asked over: the samples, and what was made of them.
 func (m *memory) over(data storage.Queryable) storage.Queryable {
 	return storage.QueryableFunc(func(mint, maxt int64) (storage.Querier, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 )
 
 const (
+	stretch    = 4 * time.Hour
 	piece      = 10_000     // evaluations asked for at once
 	mostInHand = 50_000_000 // samples that one query may hold: Prometheus' own default
 )
@@ -48,24 +50,47 @@ type asker struct {
 // Rings evaluates the file over data from from to to and lists what fired, by time. The
 // first evaluation of every group is at from.
 func (f *File) Rings(ctx context.Context, data storage.Queryable, from, to time.Time) ([]Ring, error) {
+	return f.rings(ctx, data, from, to, stretch)
+}
+
+// rings evaluates a stretch after the other.
+func (f *File) rings(ctx context.Context, data storage.Queryable, from, to time.Time, stretch time.Duration) ([]Ring, error) {
 	a := &asker{made: memory{series: map[uint64][]*kept{}}, engine: promql.NewEngine(promql.EngineOpts{
 		Logger: slog.New(slog.DiscardHandler), MaxSamples: mostInHand, Timeout: time.Hour, EnableAtModifier: true, EnableNegativeOffset: true,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return defaultInterval.Milliseconds() },
 		Parser:                   parser.NewParser(parser.Options{}),
 	})}
 	a.data = a.made.over(data)
-	for i := range f.records {
-		if err := a.record(ctx, &f.records[i], from, to); err != nil {
-			return nil, problem.Wrap(err, problem.Invalid, "the recording rule %s cannot be evaluated", f.records[i].Record)
+	reach := time.Duration(0)
+	for _, r := range slices.Concat(f.records, f.alerts) {
+		reach = max(reach, r.reach+r.offset)
+	}
+	alive := make([]map[uint64]*life, len(f.alerts))
+	for at := from; !at.After(to); at = at.Add(stretch) {
+		w := window{from: from, at: at, end: at.Add(stretch), to: to}
+		for i := range f.records {
+			if err := a.record(ctx, &f.records[i], w); err != nil {
+				return nil, problem.Wrap(err, problem.Invalid, "the recording rule %s cannot be evaluated", f.records[i].Record)
+			}
+		}
+		for i := range f.alerts {
+			if alive[i] == nil {
+				alive[i] = map[uint64]*life{}
+			}
+			if err := a.alert(ctx, &f.alerts[i], alive[i], w); err != nil {
+				return nil, problem.Wrap(err, problem.Invalid, "the alerting rule %s cannot be evaluated", f.alerts[i].Alert)
+			}
+		}
+		if reach < forEver {
+			a.made.forget(w.end.Add(-reach).UnixMilli())
 		}
 	}
 	var out []Ring
-	for i := range f.alerts {
-		rings, err := a.alert(ctx, &f.alerts[i], from, to)
-		if err != nil {
-			return nil, problem.Wrap(err, problem.Invalid, "the alerting rule %s cannot be evaluated", f.alerts[i].Alert)
+	for i, lives := range alive {
+		for _, l := range lives {
+			l.missed(&f.alerts[i], to.UnixMilli()+1)
+			out = append(out, l.out...)
 		}
-		out = append(out, rings...)
 	}
 	slices.SortFunc(out, func(a, b Ring) int {
 		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.Alert, b.Alert), cmp.Compare(a.Key(), b.Key()))
@@ -73,9 +98,25 @@ func (f *File) Rings(ctx context.Context, data storage.Queryable, from, to time.
 	return out, nil
 }
 
-// ask evaluates an expression at every evaluation, in pieces that the engine takes.
-func (a *asker) ask(ctx context.Context, r *rule, from, to time.Time, each func(promql.Series)) error {
-	at, end := from.Add(-r.offset), to.Add(-r.offset)
+// window is a part of the time, so that what recording rules make of all of it need not
+// be held at once: evaluations at at or later and before end.
+type window struct{ from, at, end, to time.Time }
+
+// evaluations are the first and the last of a rule in the window; each is a whole number
+// of intervals after from.
+func (w window) evaluations(r *rule) (first, last time.Time) {
+	first = w.from.Add((w.at.Sub(w.from) + r.interval - 1) / r.interval * r.interval)
+	if last = w.end.Add(-1); last.After(w.to) {
+		last = w.to
+	}
+	return first, last
+}
+
+// ask evaluates an expression at every evaluation of a window, in pieces that the engine
+// takes.
+func (a *asker) ask(ctx context.Context, r *rule, w window, each func(promql.Series)) error {
+	at, end := w.evaluations(r)
+	at, end = at.Add(-r.offset), end.Add(-r.offset)
 	for n := piece; !at.After(end); {
 		last := at.Add(r.interval * time.Duration(n-1))
 		if last.After(end) {
@@ -95,7 +136,7 @@ func (a *asker) ask(ctx context.Context, r *rule, from, to time.Time, each func(
 		q.Close()
 		var tooMany promql.ErrTooManySamples
 		if errors.As(res.Err, &tooMany) && n > 1 {
-			n /= 10
+			n = max(1, n/10)
 			continue
 		}
 		if err != nil {
@@ -107,15 +148,15 @@ func (a *asker) ask(ctx context.Context, r *rule, from, to time.Time, each func(
 }
 
 // record keeps what a recording rule makes.
-func (a *asker) record(ctx context.Context, r *rule, from, to time.Time) error {
+func (a *asker) record(ctx context.Context, r *rule, w window) error {
 	b := labels.NewBuilder(labels.EmptyLabels())
-	return a.ask(ctx, r, from, to, func(s promql.Series) {
+	return a.ask(ctx, r, w, func(s promql.Series) {
 		b.Reset(s.Metric)
 		b.Set(labels.MetricName, r.Record)
 		for name, v := range r.labels {
 			b.Set(name, v)
 		}
-		a.made.keep(b.Labels(), s, r.interval.Milliseconds(), to.Add(-r.offset).UnixMilli())
+		a.made.keep(b.Labels(), s, r.interval.Milliseconds(), w.to.Add(-r.offset).UnixMilli())
 	})
 }
 
@@ -128,14 +169,16 @@ type seen struct {
 
 // life is one alert: what has the same labels.
 type life struct {
-	ls labels.Labels
-	at []seen
+	ls             labels.Labels
+	at             []seen // of the window
+	since, last    int64  // ms: active since, and when it was active last
+	active, firing bool
+	out            []Ring
 }
 
-// alert goes with an alerting rule through all evaluations.
-func (a *asker) alert(ctx context.Context, r *rule, from, to time.Time) ([]Ring, error) {
-	lives := map[uint64]*life{}
-	err := a.ask(ctx, r, from, to, func(s promql.Series) {
+// alert goes with an alerting rule through the evaluations of a window.
+func (a *asker) alert(ctx context.Context, r *rule, lives map[uint64]*life, w window) error {
+	err := a.ask(ctx, r, w, func(s promql.Series) {
 		points := make([]seen, 0, len(s.Floats)+len(s.Histograms))
 		for _, p := range s.Floats {
 			points = append(points, seen{p.T, p.F, s.Metric})
@@ -151,19 +194,18 @@ func (a *asker) alert(ctx context.Context, r *rule, from, to time.Time) ([]Ring,
 			}
 			h := ls.Hash()
 			if lives[h] == nil {
-				lives[h] = &life{ls: ls}
+				lives[h] = &life{ls: ls, last: math.MinInt64}
 			}
 			lives[h].at = append(lives[h].at, p)
 		}
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []Ring
 	for _, l := range lives {
-		out = append(out, l.rings(r, to)...)
+		l.follow(r)
 	}
-	return out, nil
+	return nil
 }
 
 // templated says whether the labels follow the value and not the series alone.
@@ -211,42 +253,40 @@ func (r *rule) summary(p seen) string {
 	return ""
 }
 
-// rings are the times at which the alert fired: it is pending from when it is first
-// active, fires after for, and is over at the first evaluation at which it is not active,
-// or has not been for keep_firing_for.
-func (l *life) rings(r *rule, to time.Time) (out []Ring) {
+// follow goes through the evaluations of a window: the alert is pending from when it is
+// first active and fires after for.
+func (l *life) follow(r *rule) {
 	slices.SortStableFunc(l.at, func(a, b seen) int { return int(a.t - b.t) })
-	step, wait, keep := r.interval.Milliseconds(), time.Duration(r.For).Milliseconds(), time.Duration(r.KeepFiringFor).Milliseconds()
-	var since, last int64
-	active, firing := false, false
-	missed := func(until int64) { // evaluations after last and before until
-		over := last + step + (keep+step-1)/step*step
-		switch {
-		case last+step >= until:
-			return
-		case firing && over < until:
-			out[len(out)-1].To = time.UnixMilli(over).UTC()
-			active, firing = false, false
-		case !firing:
-			active = false
-		}
-	}
-	for i, p := range l.at {
-		if i > 0 && p.t == last {
+	for _, p := range l.at {
+		if p.t == l.last {
 			continue
 		}
-		if i > 0 {
-			missed(p.t)
+		l.missed(r, p.t)
+		if !l.active {
+			l.active, l.since = true, p.t
 		}
-		if !active {
-			active, since = true, p.t
+		if !l.firing && p.t-l.since >= time.Duration(r.For).Milliseconds() {
+			l.firing = true
+			l.out = append(l.out, Ring{Alert: r.Alert, Labels: l.ls.Map(), Summary: r.summary(p), From: time.UnixMilli(p.t).UTC()})
 		}
-		if !firing && p.t-since >= wait {
-			firing = true
-			out = append(out, Ring{Alert: r.Alert, Labels: l.ls.Map(), Summary: r.summary(p), From: time.UnixMilli(p.t).UTC()})
-		}
-		last = p.t
+		l.last = p.t
 	}
-	missed(to.UnixMilli() + 1)
-	return out
+	l.at = l.at[:0]
+}
+
+// missed follows the evaluations before until (ms) at which it was not active: it is over
+// at the first, or when it has not been for keep_firing_for.
+func (l *life) missed(r *rule, until int64) {
+	step, keep := r.interval.Milliseconds(), time.Duration(r.KeepFiringFor).Milliseconds()
+	if !l.active || l.last+step >= until {
+		return
+	}
+	over := l.last + step + (keep+step-1)/step*step
+	switch {
+	case !l.firing:
+		l.active = false
+	case over < until:
+		l.out[len(l.out)-1].To = time.UnixMilli(over).UTC()
+		l.active, l.firing = false, false
+	}
 }
