@@ -65,6 +65,10 @@ func TestWhatCallsNobodyIsATicket(t *testing.T) {
 	require.Equal(t, [3]int{0, 1, 0}, [3]int{s.Extra, s.Agreed, s.Gone})
 	s = say(sided(page(who[0], "", "wallet", at), share(.02, .05), share(.02, .01)))
 	require.Equal(t, [3]int{0, 1, 1}, [3]int{s.Extra, s.Agreed, s.Gone}, "the new policy's floor is higher")
+	total := sided(page(who[0], "", "card", at.Add(time.Minute)), share(.02, .01), share(.02, .01))
+	total.Slice = nil
+	s = say(total)
+	require.Equal(t, [3]int{0, 1, 1}, [3]int{s.Extra, s.Agreed, s.Gone}, "the slice above is part of the same incident")
 	s = say(sided(page(who[1], "", "card", at), nil, share(.02, .01)))
 	require.Equal(t, [3]int{0, 1, 1}, [3]int{s.Extra, s.Agreed, s.Gone}, "it is part of what both page")
 	s = say(sided(page(who[2], "", "sofort", at), share(.02, .01), share(.02, .05)))

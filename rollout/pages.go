@@ -86,10 +86,10 @@ func (p Page) Weigh() Page {
 }
 
 // same says whether two pages would have been one incident: many tenants of one
-// slice fail together.
+// slice, or of one above or below it, fail together.
 func (p Page) same(q Page) bool {
 	weighed := p.Weighed != "" && q.Weighed != ""
-	return (weighed || p.Verdict == q.Verdict) && p.Team == q.Team && p.Service == q.Service && p.Slice.Key() == q.Slice.Key() && p.At.Sub(q.At).Abs() <= together
+	return (weighed || p.Verdict == q.Verdict) && p.Team == q.Team && p.Service == q.Service && p.Slice.Related(q.Slice) && p.At.Sub(q.At).Abs() <= together
 }
 
 // with adds what another tenant sees of the same fault.
@@ -123,7 +123,7 @@ func (r Rollout) accepted(p Page) bool {
 		began = p.At
 	}
 	return p.Verdict == Extra && began.Sub(*r.Stages[r.Stage].StartedAt) <= together && slices.ContainsFunc(r.Accepted, func(q Page) bool {
-		return p.Service == q.Service && p.Rule == q.Rule && p.Slice.Key() == q.Slice.Key()
+		return p.Service == q.Service && p.Rule == q.Rule && p.Slice.Related(q.Slice)
 	})
 }
 

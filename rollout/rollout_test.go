@@ -158,6 +158,9 @@ func TestPagesOverTheBudgetHaltIt(t *testing.T) {
 	require.Equal(t, again.State, lasts.State, "the fault that was said to be right lasts")
 	later := rollout.Paged(again.State, page(shadow[0], rollout.Extra, "wallet", at.Add(90*time.Minute)), at.Add(2*time.Hour))
 	require.Equal(t, rollout.Halted, later.Rollout.State, "another one is another one")
+	above := page(shadow[0], rollout.Extra, "wallet", at.Add(61*time.Minute))
+	above.Slice = nil
+	require.Equal(t, again.State, rollout.Paged(again.State, above, at.Add(2*time.Hour)).State, "the total sees the same fault a little later")
 	old := rollout.Paged(again.State, page(shadow[0], rollout.Extra, "wallet", at), at.Add(time.Hour))
 	require.Equal(t, again.State, old.State, "a page from before counts no more")
 

@@ -1,10 +1,14 @@
 package flow
 
 import (
+	"time"
+
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Raise stores an alert's newest state as evaluate's outcome is.
@@ -20,3 +24,9 @@ func (h *Handler) TellFactor(tx *partition.Tx, f evaluate.Factor) { h.tellFactor
 
 // Factors lists what the partition's tenants are judged by.
 func (h *Handler) Factors() []evaluate.Factor { return h.engine.Factors() }
+
+// Stake is what a tenant is of the whole.
+func (s *Shared) Stake(t tenant.Tenant, now time.Time) incident.Stake { return s.scale().Stake(t, now) }
+
+// Measured says how much of a tenant was observed.
+func (s *Shared) Measured(id tenant.ID, tpm float64) { s.scale().Set(id, tpm) }

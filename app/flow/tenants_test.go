@@ -247,6 +247,27 @@ func TestAnIdUsedAgainStartsFresh(t *testing.T) {
 	})
 }
 
+// TestAnIdUsedAgainIsAsLargeAsItPromises: what was observed was of somebody else.
+func TestAnIdUsedAgainIsAsLargeAsItPromises(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newMarket(t).begin(t)
+		acme, bolt := l.shop("acme"), l.shop("bolt")
+		_, first, err := acme.put(t, tenant.Tenant{}, 0)
+		require.NoError(t, err)
+		_, _, err = bolt.put(t, tenant.Tenant{ExpectedTPM: 3}, 0)
+		require.NoError(t, err)
+		l.shared.Measured("acme", 1e6)
+		after(2 * time.Minute)
+		require.Greater(t, l.shared.Stake(first, time.Now()).Share, 0.99)
+		require.NoError(t, acme.delete(t, 0))
+		_, second, err := acme.put(t, tenant.Tenant{ExpectedTPM: 1}, 0)
+		require.NoError(t, err)
+		after(2 * time.Minute)
+		require.InDelta(t, 0.25, l.shared.Stake(second, time.Now()).Share, 0.01)
+		l.end()
+	})
+}
+
 func TestRevisionsOfTheVersionBeforeAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMarket(t)

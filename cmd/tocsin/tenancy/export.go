@@ -56,7 +56,9 @@ func (e exporter) record(ctx context.Context, id tenant.ID) (backtest.Record, er
 				turn.Overrides = append(turn.Overrides, o)
 			}
 		}
-		out.Turns = append(out.Turns, turn)
+		if n := len(out.Turns); n == 0 || out.Turns[n-1].Tier != turn.Tier || !slices.Equal(out.Turns[n-1].Overrides, turn.Overrides) {
+			out.Turns = append(out.Turns, turn)
+		}
 	}
 	return out, nil
 }
