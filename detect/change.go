@@ -98,6 +98,7 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 	*out = Decision{}
 	p.fill()
 	if !s.usable() || s.Start < c.last || !(expected > 0) {
+		out.Firing, out.Onset, out.N, out.K, out.Score = c.rung != 0, c.test.onset, c.test.n, c.test.k, c.test.score
 		return
 	}
 	gap := c.last == 0 || s.Start-c.last > levelFull

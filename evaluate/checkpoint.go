@@ -21,11 +21,12 @@ import (
 // expect, version 6 why another volume is expected and the volume that is judged over
 // all tenants, version 7 who fails, version 8 the level of what lasts, version 9 how
 // long a tenant is silent as usual, version 10 the last hour over all tenants, version
-// 11 the customers that failures name, version 12 of how few a day's failures are.
+// 11 the customers that failures name, version 12 of how few a day's failures are,
+// version 13 the last half hour of large tenants.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 12
+	checkpointVersion = 13
 	checkpointOldest  = 1
 )
 
@@ -306,6 +307,9 @@ func (c *coder) watch(w *watch) {
 	}
 	if c.version >= 8 {
 		c.level(&w.level)
+	}
+	if c.version >= 13 {
+		c.ownTurn(&w.turn)
 	}
 }
 

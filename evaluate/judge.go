@@ -49,8 +49,9 @@ type watch struct {
 	// forgiven says that somebody called what fires a false alarm: what comes is learned.
 	// Derived from what people said.
 	forgiven bool
-	level    *level  // of the last day, while it fires
-	raised   *raised // what was said; nil while nothing stands
+	level    *level   // of the last day, while it fires
+	turn     *ownTurn // against the last half hour; nil: the cell is too thin
+	raised   *raised  // what was said; nil while nothing stands
 	score    float64
 	needed   float64
 }
@@ -200,7 +201,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 // judgeRatio moves the detectors of a rule about a share of the events.
 func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []float64, live bool) {
 	r, p, alive := m.rules[ri], ts.parameters(m, ri), ts.o.LiveFor.Milliseconds()
-	var d detect.Decision
+	var d, lately detect.Decision
 	for _, ci := range m.judging {
 		c := m.cells[ci]
 		w, s := c.watches[ri], step
@@ -212,7 +213,8 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		if r.Kind == rule.Declines {
 			w.late.follow(s.N, s.K, m.lateFade)
 		}
-		if w.raised == nil && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
+		turning := ts.turning(m, r, ci, w, s, p, &lately)
+		if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
 			if c.people != nil {
 				c.people.begin()
 			}
@@ -228,6 +230,9 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		moved := s
 		w.det.Next(&p, c.base, &moved, &d)
 		m.lasts(r, ci, w, s, &d, ts.acceptedBy(m, standing{r, c, w}, s.End))
+		if w.turn != nil {
+			d = turned(d, lately, w.firing)
+		}
 		w.follow(&d, s.End)
 		if d.Onset == 0 && c.people != nil {
 			c.people.begin()
@@ -278,7 +283,7 @@ func (m *meter) share(ri int) detect.Parameters {
 	r := m.rules[ri]
 	return detect.Parameters{
 		Prior:         r.Prior,
-		Budget:        r.FalseAlarms / float64(max(streams, 1)),
+		Budget:        r.usually() * r.FalseAlarms / float64(max(streams, 1)),
 		LooksPerMonth: float64(detect.Month.Milliseconds()) / float64(m.length),
 		Factor:        r.Sensitivity.Factor(),
 	}

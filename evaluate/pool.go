@@ -301,19 +301,14 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 	if step.N <= 0 {
 		return
 	}
-	p0 := detect.Parameters{
-		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.FalseAlarms / float64(p.streamsOf(s.rule)),
+	with := detect.Parameters{
+		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.usually() * r.FalseAlarms / float64(p.streamsOf(s.rule)),
 		LooksPerMonth: float64(detect.Month / p.o.Step), Factor: r.Sensitivity.Factor(),
 	}
-	var d detect.Decision
+	d := s.w.det.Step(with, nil, step)
 	if looksBack(r) {
-		budget := p0.Budget
-		p0.Budget = changeShare * budget
-		lately := s.lately(p0, b, step)
-		p0.Budget = (1 - changeShare) * budget
-		d = turned(s.w.det.Step(p0, nil, step), lately, s.w.firing)
-	} else {
-		d = s.w.det.Step(p0, nil, step)
+		with.Budget *= changeShare / (1 - changeShare)
+		d = turned(d, s.lately(with, b, step), s.w.firing)
 	}
 	s.w.follow(&d, step.End)
 	if r.Kind == rule.Declines {

@@ -132,13 +132,17 @@ func turned(usual, lately detect.Decision, was bool) detect.Decision {
 // looksBack says whether a rule's streams are compared with their last hour.
 func looksBack(r *ruleState) bool { return r.Kind == rule.Errors || r.Kind == "" }
 
+// usually is the part of a stream's budget that is for what is judged by the usual ratio.
+func (r *ruleState) usually() float64 {
+	if looksBack(r) {
+		return 1 - changeShare
+	}
+	return 1
+}
+
 func (c *coder) turn(s *stream) {
 	c.state(&s.turn.test)
-	column(c, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, func(l *detect.Level) {
-		at, k, expected := l.Fields()
-		c.int(at)
-		c.floats(k, expected)
-	})
+	column(c, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, c.lastHour)
 	column(c, s, func(x *seat) *excess { return &x.lately }, func(x *seat) bool { return x.lately.at != 0 }, func(e *excess) {
 		c.int(&e.at)
 		c.floats(&e.n, &e.v, &e.expected)

@@ -1,0 +1,70 @@
+package evaluate
+
+import (
+	"math"
+
+	"github.com/tocsin-alerting/tocsin/detect"
+)
+
+// A tenant's own cells are held against their last half hour too where they have failures
+// enough: see poolchange.go, and detect.Change for how many that is.
+
+// leastTurning is how many events a minute a cell must have usually before it is looked
+// at at all: with fewer not even a few percent of failures are enough.
+const leastTurning = 1000
+
+// ownTurn is what a watch knows of its cell's last half hour.
+type ownTurn struct {
+	test  detect.Change
+	level detect.Level
+}
+
+// turning moves the test of a cell against its last half hour by the step; false: nothing
+// is to be said of it, whatever else the step says.
+func (ts *tenantState) turning(m *meter, r *ruleState, ci int, w *watch, s detect.Step, p detect.Parameters, d *detect.Decision) bool {
+	c := m.cells[ci]
+	*d = detect.Decision{}
+	switch {
+	case !looksBack(r) || c.latency != nil:
+		return false
+	case c.base.Rate() < leastTurning || ts.young(m, c):
+		if w.turn != nil { // what it rings for ends
+			*w.turn = ownTurn{}
+		}
+		return false
+	case w.turn == nil:
+		w.turn = &ownTurn{}
+	}
+	x := w.turn
+	usual := c.base.Usually(p.Prior)
+	mean := math.Max(s.N*usual, m.expected(ci, s.N, usual))
+	factor, known := x.level.Factor()
+	p.Budget *= changeShare / (1 - changeShare)
+	x.test.Next(&p, factor*mean, known, &s, d)
+	if d.Changed && !d.Firing {
+		x.level = detect.Level{}
+	}
+	if !x.test.Suspects() {
+		x.level.Observe(s.End, s.K, mean)
+	}
+	return d.Changed || d.Score > 0
+}
+
+// turn codes what a watch knows of the last half hour.
+func (c *coder) ownTurn(x **ownTurn) {
+	some := *x != nil
+	if c.bools(&some); !some {
+		return
+	}
+	if c.reading {
+		*x = &ownTurn{}
+	}
+	c.state(&(*x).test)
+	c.lastHour(&(*x).level)
+}
+
+func (c *coder) lastHour(l *detect.Level) {
+	at, k, expected := l.Fields()
+	c.int(at)
+	c.floats(k, expected)
+}
