@@ -96,7 +96,7 @@ func (m *meter) acceptRatio(ci int, w *watch, at int64, why string) detect.Decis
 	n1, k1 := w.level.half(false)
 	n2, k2 := w.level.half(true)
 	seconds := min(levelHours*3600, float64(at-w.onset)/1000)
-	w.det, w.level = detect.ErrorRatio{}, nil
+	w.det, w.level, w.turn = detect.ErrorRatio{}, nil, nil
 	if w.raised != nil {
 		w.raised.why = fmt.Sprintf(why, percent((k1+k2)/math.Max(n1+n2, 1)))
 	}
