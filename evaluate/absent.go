@@ -146,7 +146,7 @@ func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newes
 func (ts *tenantState) silence(r *absentRule, newest, lull int64) *finding {
 	after, beyond := absentAfter.Milliseconds(), ""
 	if usual := timesLull * lull; usual > after {
-		after, beyond = usual, "; silences of "+lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
+		after, beyond = usual, "; silences of "+alert.Lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
 	}
 	from, source, others := max(newest, ts.heardSince), "", "others of the tenant do"
 	if ts.lastReceived < from+after {

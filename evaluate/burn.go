@@ -54,7 +54,7 @@ func burnWords(ev alert.Evidence, what string) string {
 	for _, w := range detect.BurnWindows() {
 		if w.Name == ev.Test {
 			return fmt.Sprintf("%.0f of %.0f %s failed within %s: %.1f times what the objective allows, and of the last %s as well; %g times is too fast",
-				ev.K, ev.N, what, lasting(time.Duration(w.Long)*time.Millisecond), ev.Score, lasting(time.Duration(w.Short)*time.Millisecond), w.Factor)
+				ev.K, ev.N, what, alert.Lasting(time.Duration(w.Long)*time.Millisecond), ev.Score, alert.Lasting(time.Duration(w.Short)*time.Millisecond), w.Factor)
 		}
 	}
 	return fmt.Sprintf("%.0f of %.0f %s failed: %.1f times what the objective allows", ev.K, ev.N, what, ev.Score)

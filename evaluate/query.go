@@ -135,7 +135,7 @@ func (s AskedSeries) alert(r rule.Rule, id tenant.ID, value float64, at time.Tim
 	}
 	why := "its query gave " + number(value)
 	if r.Query.For > 0 {
-		why += fmt.Sprintf(", and has given something for %s", lasting(at.Sub(s.Since)))
+		why += fmt.Sprintf(", and has given something for %s", alert.Lasting(at.Sub(s.Since)))
 	}
 	return alert.Alert{Key: key, ID: key.ID(), Kind: r.Kind, SLI: r.SLI.ID(), Severity: r.Severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
 		State: alert.Firing, OnsetAt: s.Since, StartsAt: at, AsOf: at, Evidence: alert.Evidence{Share: 1, Test: "promql"},

@@ -24,7 +24,7 @@ func reason(a alert.Alert) string {
 			because = "; " + ev.Expecting
 		}
 		return fmt.Sprintf("%.0f %s in %s, since %s; usual %.0f; evidence %.1f of %.1f needed%s",
-			ev.N, what, lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed, because)
+			ev.N, what, alert.Lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed, because)
 	}
 	if a.Kind == rule.BurnRate {
 		return burnWords(ev, what)
@@ -40,7 +40,7 @@ func reason(a alert.Alert) string {
 	}
 	if ev.Test == "change" && ev.N > 0 {
 		return fmt.Sprintf("%s of %s %s for %s, since %s; %s in the hour before; evidence %.1f of %.1f needed%s", percent(ev.K/ev.N), what, did,
-			lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
+			alert.Lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
 	}
 	return fmt.Sprintf("%.0f of %.0f %s %s since %s; usual is %s; evidence %.1f of %.1f needed%s",
 		ev.K, ev.N, what, did, clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
@@ -95,17 +95,6 @@ func things(service string, slice sli.Slice) string {
 		}
 	}
 	return s
-}
-
-// lasting is a duration as people say it.
-func lasting(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f seconds", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f minutes", d.Minutes())
-	}
-	return fmt.Sprintf("%.0f hours", d.Hours())
 }
 
 // seconds writes a bucket's edge: 250 ms, 2.5 s.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -178,7 +177,7 @@ func (i Incident) counted() (counted, usual string) {
 		if lead.Evidence.N > lead.Evidence.Expected {
 			came = lead.Evidence.N
 		}
-		return fmt.Sprintf("%s %s in %s", count(came), things(i.Service), lasting(lead.AsOf.Sub(lead.OnsetAt))), count(n)
+		return fmt.Sprintf("%s %s in %s", count(came), things(i.Service), alert.Lasting(lead.AsOf.Sub(lead.OnsetAt))), count(n)
 	}
 	if kind == rule.BurnRate {
 		usual += " allowed by the objective"
@@ -221,15 +220,4 @@ func seconds(s float64) string {
 		return fmt.Sprintf("%g ms", s*1000)
 	}
 	return fmt.Sprintf("%g s", s)
-}
-
-// lasting is a duration as people say it.
-func lasting(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f seconds", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f minutes", d.Minutes())
-	}
-	return fmt.Sprintf("%.0f hours", d.Hours())
 }

@@ -182,6 +182,13 @@ func (in Input) Check() error {
 	return nil
 }
 
+// How long consumed ids are remembered, so that an input that is offered again is
+// ignored: both must be exceeded to forget one.
+const (
+	RememberFor   = 24 * time.Hour
+	RememberCount = 10_000
+)
+
 // Outgoing refuses a batch that no home can take, and lists everything of it
 // that goes to an inbox, in order.
 func (b *Batch) Outgoing() ([]Message, error) {

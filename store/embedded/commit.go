@@ -10,12 +10,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/store/cell"
 )
 
-// How long consumed ids are remembered: both must be exceeded to forget one.
-const (
-	rememberFor   = 24 * time.Hour
-	rememberCount = 10_000
-)
-
 // Commit implements store.Lease. A commit is a sign of life: it extends the
 // lease. One whose outcome is not known within CommitTimeout gives its error and
 // takes the lease away: the next owner reads what came of it.
@@ -119,8 +113,8 @@ func (t *tx) consume(p store.Partition, inputs []store.Input) error {
 // forget drops at most n ids that need not be remembered any longer.
 func (t *tx) forget(p store.Partition, now time.Time, n int) error {
 	pt := &t.s.parts[p]
-	for m := t.meta(p); n > 0 && m.Consumed-m.Oldest > rememberCount; n-- {
-		if !pt.oldest.IsZero() && now.Sub(pt.oldest) <= rememberFor {
+	for m := t.meta(p); n > 0 && m.Consumed-m.Oldest > store.RememberCount; n-- {
+		if !pt.oldest.IsZero() && now.Sub(pt.oldest) <= store.RememberFor {
 			return nil
 		}
 		c, ok, err := t.s.get(numKey(p, 'o', m.Oldest))
@@ -132,7 +126,7 @@ func (t *tx) forget(p store.Partition, now time.Time, n int) error {
 			if err != nil {
 				return err
 			}
-			if now.Sub(at) <= rememberFor {
+			if now.Sub(at) <= store.RememberFor {
 				pt.oldest = at
 				return nil
 			}

@@ -155,7 +155,7 @@ func (pt *part) consume(inputs []store.Input, now time.Time) {
 		pt.order = append(pt.order, consumedID{id: in.ID, at: now})
 	}
 	pt.inbox = slices.DeleteFunc(pt.inbox, func(in store.Input) bool { return pt.consumed[in.ID] })
-	for len(pt.order) > rememberCount && now.Sub(pt.order[0].at) > rememberFor {
+	for len(pt.order) > store.RememberCount && now.Sub(pt.order[0].at) > store.RememberFor {
 		delete(pt.consumed, pt.order[0].id)
 		pt.order = pt.order[1:]
 	}

@@ -16,12 +16,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/store"
 )
 
-// How long consumed ids are remembered: both must be exceeded to forget one.
-const (
-	rememberFor   = 24 * time.Hour
-	rememberCount = 10_000
-)
-
 // Options of a Store; the zero value works.
 type Options struct {
 	Now       func() time.Time // default time.Now

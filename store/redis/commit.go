@@ -11,12 +11,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/store/cell"
 )
 
-// How long consumed ids are remembered: both must be exceeded to forget one.
-const (
-	rememberFor   = 24 * time.Hour
-	rememberCount = 10_000
-)
-
 // Commit implements store.Lease. One whose outcome is not known within
 // CommitTimeout gives its error and takes the lease away: the next owner reads
 // what came of it.
@@ -32,7 +26,7 @@ func (l *lease) Commit(ctx context.Context, b store.Batch) error {
 	if err := l.live(ctx); err != nil {
 		return l.s.metrics.Outcome(err)
 	}
-	w := writing{args: []any{l.s.clock(), l.token, l.number + 1, l.s.o.LeaseTime.Microseconds(), rememberFor.Microseconds(), rememberCount, l.s.o.KeepLedger.Microseconds()}}
+	w := writing{args: []any{l.s.clock(), l.token, l.number + 1, l.s.o.LeaseTime.Microseconds(), store.RememberFor.Microseconds(), store.RememberCount, l.s.o.KeepLedger.Microseconds()}}
 	entries := slices.Clone(b.Ledger)
 	head := ledger.Chain(l.head, entries)
 	if err := w.fill(l.p, b, entries, out); err != nil {
