@@ -22,6 +22,7 @@ const (
 	excessFades   = 600_000 // ms after which failures beyond the usual count 1/e
 	poolForgets   = 3_600_000
 	rateSmoothing = 0.05
+	pairShare     = 2.0 // times what all others fail beyond their usual, two tenants together count
 )
 
 // Pool judges one service of one environment over all its tenants: each single
@@ -248,9 +249,10 @@ func (p *Pool) close(s *stream, b *bucket) (kept bool) {
 
 // pooled adds the tenants up. The largest counts at most as many events as all
 // others together, and what a tenant failed beyond its usual over the last
-// minutes counts as far as the others together failed beyond theirs: one
-// tenant's own fault is no fault of what they share. With too few tenants there
-// is no evidence, and thin is true.
+// minutes counts as far as the others together failed beyond theirs, that of the
+// two who failed most up to twice that: one tenant's own fault, or two that happen
+// at once, is no fault of what they share. With too few tenants there is no
+// evidence, and thin is true.
 func (s *stream) pooled(b *bucket, minTenants int) (step detect.Step, thin bool) {
 	step = detect.Step{Start: b.start, End: b.end, Coverage: 1}
 	parts := b.list()
@@ -278,14 +280,44 @@ func (s *stream) pooled(b *bucket, minTenants int) (step detect.Step, thin bool)
 		own.v += v.k - v.expected
 		s.excess.v += v.k - v.expected
 	}
+	two := largestTwo(parts)
 	for i := range parts {
 		v, own := b.counted(i), parts[i].own.v
 		if x := v.k - v.expected; x > 0 && own > 0 {
-			v.k = v.expected + x*math.Min(1, math.Max(0, s.excess.v-own)/own)
+			counts := math.Min(1, math.Max(0, s.excess.v-own)/own)
+			if i == two.first || i == two.second {
+				counts = math.Min(counts, pairShare*math.Max(0, s.excess.v-two.v)/two.v)
+			}
+			v.k = v.expected + x*counts
 		}
 		step.N, step.K, b.expected = step.N+v.n, step.K+v.k, b.expected+v.expected
 	}
 	return step, false
+}
+
+// pair is which two tenants failed most beyond their usual, and by how much together.
+type pair struct {
+	first, second int // -1: there is none
+	v             float64
+}
+
+func largestTwo(parts []portion) pair {
+	p := pair{first: -1, second: -1}
+	for i := range parts {
+		switch own := parts[i].own.v; {
+		case own <= 0:
+		case p.first < 0 || own > parts[p.first].own.v:
+			p.first, p.second = i, p.first
+		case p.second < 0 || own > parts[p.second].own.v:
+			p.second = i
+		}
+	}
+	for _, i := range []int{p.first, p.second} {
+		if i >= 0 {
+			p.v += parts[i].own.v
+		}
+	}
+	return p
 }
 
 // left is what is left of an excess after so many ms: nearly all tenants have the same.

@@ -52,6 +52,27 @@ func TestTwoTenantsFaultsAreNoChangeOfAll(t *testing.T) {
 	require.Empty(t, c.alerts)
 }
 
+// TestTwoTenantsOutagesAreNoFaultOfAll: both lose everything within a minute.
+func TestTwoTenantsOutagesAreNoFaultOfAll(t *testing.T) {
+	c := newCrowd(6, many(6, 5)...).run(2 * time.Hour)
+	c.fail = func(i int) float64 {
+		if i < 2 {
+			return .9
+		}
+		return .01
+	}
+	c.run(20 * time.Minute)
+	require.Empty(t, c.alerts)
+	c.fail = func(i int) float64 {
+		if i < 3 {
+			return .9
+		}
+		return .01
+	}
+	c.run(5 * time.Minute)
+	require.NotEmpty(t, firing(c.alerts), "three are what they share")
+}
+
 // TestATenantThatFallsSilentIsNoChange: the level is each tenant's own.
 func TestATenantThatFallsSilentIsNoChange(t *testing.T) {
 	tps := append(many(40, 20), 500)
