@@ -22,11 +22,12 @@ import (
 // all tenants, version 7 who fails, version 8 the level of what lasts, version 9 how
 // long a tenant is silent as usual, version 10 the last hour over all tenants, version
 // 11 the customers that failures name, version 12 of how few a day's failures are,
-// version 13 the last half hour of large tenants.
+// version 13 the last half hour of large tenants, version 14 what spans say
+// of failures that metrics count.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 13
+	checkpointVersion = 14
 	checkpointOldest  = 1
 )
 
@@ -251,6 +252,10 @@ func (c *coder) cell(m *meter, cl *cell) {
 		c.mix(&cl.mix)
 		if c.version >= 7 {
 			c.people(&cl.people)
+		}
+		if c.version >= 14 {
+			c.int(&cl.fails.at)
+			c.floats(&cl.fails.v)
 		}
 	}
 	if c.version >= 2 {

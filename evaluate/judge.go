@@ -178,6 +178,7 @@ func (m *meter) judgedCells() []int {
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
 	mixed := false
 	ts.capFailures(m, step.End, k)
+	ts.lend(m, step.Start, step.End, k)
 	for ri, r := range m.rules {
 		if ts.held(m, ri) {
 			continue
@@ -215,16 +216,14 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		}
 		turning := ts.turning(m, r, ci, w, s, p, &lately)
 		if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
-			if c.people != nil {
-				c.people.begin()
-			}
+			c.calm()
 			continue
 		}
 		p.Young = ts.young(m, c)
 		if p.Shift = 0; !p.Young {
 			p.Shift = c.mix.ratio() - c.base.Usually(p.Prior)
 		}
-		if p.PerMinute = 0; !c.people.informs(step.Start, alive) {
+		if p.PerMinute = 0; c.who(step.Start, alive) == nil {
 			p.PerMinute = c.perMinute(r, w)
 		}
 		moved := s
@@ -234,8 +233,8 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			d = turned(d, lately, w.firing)
 		}
 		w.follow(&d, s.End)
-		if d.Onset == 0 && c.people != nil {
-			c.people.begin()
+		if d.Onset == 0 {
+			c.calm()
 		}
 		if d.Changed && d.Firing && !w.trial {
 			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })

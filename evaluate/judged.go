@@ -111,7 +111,7 @@ func (m *meter) atMost(in []*cell, most int) (kept []*cell, room int) {
 
 // giveUp ends that a cell is judged.
 func (c *cell) giveUp() {
-	c.judged, c.base, c.watches, c.latency, c.share, c.mix, c.healed, c.people = false, nil, nil, nil, nil, mix{}, 0, nil
+	c.judged, c.base, c.watches, c.latency, c.share, c.mix, c.healed, c.people, c.lent = false, nil, nil, nil, nil, mix{}, 0, nil, nil
 }
 
 // busy says whether an alert of the cell stands or is about to.

@@ -78,6 +78,8 @@ type cell struct {
 	watches []*watch      // one per rule of the meter; nil where the rule does not cut so
 	latency *latency      // of a histogram's
 	people  *people       // who fails; nil where nobody says
+	lent    *people       // the same as the spans beside say it, where people does not; derived
+	fails   fading        // failures of late, where spans beside may say whose they are
 	joint   *joint        // it stands for a combination
 	mix     mix           // what its combinations make one expect
 	healed  int64         // end of the newest fault, ms

@@ -35,6 +35,7 @@ type people struct {
 	unnamed         float64 // the same when the suspicion began
 	coming          []coming
 	day             daily
+	seen, worth     fading // failures of late, and those of them that may count
 }
 
 // coming is what failures of a step that is still open said, from at on.
@@ -122,6 +123,7 @@ func (ts *tenantState) failed(u *use, n, named float64, whose *crowd.Crowd, at i
 			news = ts.newly(x, whose, at)
 		}
 		if !late {
+			x.weighs(at, n, perCustomer*news+n-named)
 			x.comes(at/u.m.base*u.m.base, news, n-named)
 		}
 	}
@@ -210,10 +212,14 @@ func (ts *tenantState) capFailures(m *meter, end int64, k []float64) {
 
 // counted are the events and failures of a step that are evidence: retries are neither.
 func (c *cell) counted(n, k float64, start, alive int64) (float64, float64) {
-	if !c.people.informs(start, alive) {
-		return n, k
+	switch {
+	case c.people.informs(start, alive):
+		return n - (k - c.people.k), c.people.k
+	case c.lent != nil:
+		kept := k * c.lent.counts()
+		return n - (k - kept), kept
 	}
-	return n - (k - c.people.k), c.people.k
+	return n, k
 }
 
 // peopleNamed is the version from which on checkpoints hold who was named.
@@ -245,6 +251,10 @@ func (c *coder) people(x **people) {
 	}
 	if c.version >= 12 {
 		c.daily(&v.day)
+	}
+	if c.version >= 14 {
+		c.ints(&v.seen.at, &v.worth.at)
+		c.floats(&v.seen.v, &v.worth.v)
 	}
 }
 

@@ -127,7 +127,7 @@ func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.E
 	if ev.Expected = d.Expected; g.r.Kind == rule.Traffic {
 		ev.RatePerMinute, ev.Expecting = g.w.rate, g.w.tide
 	}
-	if x := g.c.people; g.r.Kind.Ratio() && x.informs(m.lastClose-m.length, ts.o.LiveFor.Milliseconds()) {
+	if x := g.c.who(m.lastClose-m.length, ts.o.LiveFor.Milliseconds()); x != nil && g.r.Kind.Ratio() {
 		n := x.total - x.before
 		ev.Customers, ev.Nameless, ev.Estimated = &n, x.anonymous-x.unnamed, x.estimated()
 	}

@@ -48,10 +48,15 @@ func (m *meter) whose() *CustomersStatus {
 		st.By = "label"
 	case ofEvents(m.spec):
 		st.By = "spans"
+	case m.cells[0].lent != nil:
+		st.By = "spans"
 	default:
 		return nil
 	}
 	x := m.cells[0].people
+	if x == nil {
+		x = m.cells[0].lent
+	}
 	if x == nil {
 		return st
 	}
