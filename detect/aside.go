@@ -12,7 +12,9 @@ import (
 const (
 	asideHours = 72     // hours kept aside at most, the newest
 	asideFor   = 7 * 24 // hours after which one is dropped: as long as learning remembers
-	mostTold   = 0.2    // what a person's word widens the indifference zone to at most
+
+	// MostTold is what a person's word widens the indifference zone to at most.
+	MostTold = 0.2
 )
 
 // asideHour is what one hour counted that was not learned.
@@ -187,7 +189,7 @@ func (o *olderSum) weigh(h hourSum, w float64) {
 // seven days, less and less, the indifference zone reaches so far, by twenty points at
 // most. Word that comes later than that is forgotten.
 func (b *Baseline) Tell(at int64, ratio float64, p Parameters) {
-	beyond := min(ratio-b.Mean(p), mostTold)
+	beyond := min(ratio-b.Mean(p), MostTold)
 	if !(beyond > 0) || at/hour <= b.newest-asideFor {
 		return
 	}

@@ -22,13 +22,20 @@ type Lesson struct {
 	Word  alert.Verdict `json:"word"`
 	From  time.Time     `json:"from"` // the onset
 	To    time.Time     `json:"to"`   // zero: it still rings
-	// How bad it was: events and those that failed, or of traffic those that came and
-	// those that were expected.
+	// How bad it was: events, those that failed and the usual share of them, or of traffic
+	// those that came and those that were expected.
 	N        float64   `json:"n"`
 	K        float64   `json:"k"`
+	Usual    float64   `json:"usual"`
 	Expected float64   `json:"expected,omitempty"`
 	At       time.Time `json:"at"` // it counts from the first step on that ends at this time or later
 	By       string    `json:"by"`
+}
+
+// Beyond says whether the same rings again although it was called a false alarm: no word
+// makes so many failures usual.
+func (l Lesson) Beyond() bool {
+	return l.Word == alert.VerdictFalse && l.Expected == 0 && l.N > 0 && l.K/l.N-l.Usual > detect.MostTold
 }
 
 // lesson is a Lesson as it is looked up.

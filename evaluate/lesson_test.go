@@ -241,3 +241,13 @@ func TestAFalseAlarmOfLostTrafficIsLearned(t *testing.T) {
 		require.Less(t, size, 4.0)
 	}
 }
+
+func TestNoWordMakesAnOutageUsual(t *testing.T) {
+	l := Lesson{Word: alert.VerdictFalse, N: 100, K: 86, Usual: .01}
+	require.True(t, l.Beyond())
+	l.K = 15
+	require.False(t, l.Beyond())
+	l.K, l.Word = 86, alert.VerdictReal
+	require.False(t, l.Beyond())
+	require.False(t, Lesson{Word: alert.VerdictFalse, N: 3, Expected: 90}.Beyond(), "a volume")
+}

@@ -92,6 +92,6 @@ func (i Incident) merged() bool { return strings.HasPrefix(i.ResolutionReason, d
 
 // Words say it in one line, against what the team bears: false pages in that time.
 func (r Record) Words(bears float64) string {
-	return fmt.Sprintf("called %d times in four weeks: %d false of %.3g borne, %d real, %d expected, %d duplicates; of %d nobody has said",
+	return fmt.Sprintf("called %d time(s) in four weeks: %d false of %.3g borne, %d real, %d expected, %d duplicates; of %d nobody has said",
 		r.Called, r.False, bears, r.Real, r.Expected, r.Duplicate, r.Unsaid)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -57,7 +58,7 @@ func (h *Handler) sendLesson(tx *partition.Tx, i incident.Incident, a *alert.Ale
 			Reason: fmt.Sprintf("a rule of kind %s learns nothing, whatever it was", a.Kind)})
 		return
 	}
-	l := evaluate.Lesson{Alert: a.Key, Word: v, From: a.OnsetAt, N: a.Evidence.N, K: a.Evidence.K, Expected: a.Evidence.Expected, By: by}
+	l := evaluate.Lesson{Alert: a.Key, Word: v, From: a.OnsetAt, N: a.Evidence.N, K: a.Evidence.K, Usual: a.Evidence.Usual, Expected: a.Evidence.Expected, By: by}
 	if i.OpenedAt.Before(l.From) { // it rang before in this incident
 		l.From = i.OpenedAt
 	}
@@ -134,7 +135,11 @@ func (h *Handler) teaches(l evaluate.Lesson, now time.Time) string {
 	if hours == 0 {
 		return fmt.Sprintf("%s says that it was a false alarm; nothing of that time is kept aside any more: it is counted and teaches nothing", l.By)
 	}
-	return fmt.Sprintf("%s says that it was a false alarm: %d hour(s) from %s on are learned after all, and what is no worse does not ring for a while", l.By, hours, stamp(l.From))
+	then := "what is no worse does not ring for some days"
+	if l.Beyond() {
+		then = fmt.Sprintf("but so many failures ring again: a word makes %.0f points more than usual pass at most", 100*detect.MostTold)
+	}
+	return fmt.Sprintf("%s says that it was a false alarm: %d hour(s) from %s on are learned after all; %s", l.By, hours, stamp(l.From), then)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
