@@ -31,7 +31,10 @@ type Settings struct {
 	ShrinkAfter time.Duration
 	Margin      float64       // the part of a bound by which the volume must be beyond it
 	ShadowFor   time.Duration // at least, before a proposal is promoted
-	ByPerson    bool          // only a person promotes
+	// KnownAfter is how much later than a page it is known what the other rules made of
+	// the fault: a proposal is in shadow for so much longer, so that its last pages count.
+	KnownAfter time.Duration
+	ByPerson   bool // only a person promotes
 }
 
 // State is what is decided of one tenant. The zero State is a tenant that was just
@@ -155,7 +158,7 @@ func Look(s State, in Input, now time.Time) Change {
 	held := c.State.held(in.Held)
 	if p := c.State.Proposal; p != nil && in.Unseen {
 		next := *p
-		next.Until = now.UTC().Add(in.Settings.ShadowFor)
+		next.Until = now.UTC().Add(in.Settings.ShadowFor + in.Settings.KnownAfter)
 		c.State.Proposal, c.Changed = &next, true
 	}
 	switch p := c.State.Proposal; {
@@ -286,7 +289,7 @@ func (c *Change) propose(in Input, at int, now time.Time) {
 		return
 	}
 	s.Made++
-	s.Proposal = &Proposal{Number: s.Made, From: s.Tier, To: s.Toward.Tier, At: now.UTC(), Until: now.UTC().Add(set.ShadowFor), Pages: []Page{},
+	s.Proposal = &Proposal{Number: s.Made, From: s.Tier, To: s.Toward.Tier, At: now.UTC(), Until: now.UTC().Add(set.ShadowFor + set.KnownAfter), Pages: []Page{},
 		Cause: fmt.Sprintf("the volume is %s transactions a minute, %s, since %s", number(in.TPM), least, clock(s.Toward.Since))}
 	who := "it is promoted by its record"
 	if set.ByPerson {

@@ -106,6 +106,20 @@ func TestGrowthIsProposedShadowedAndPromoted(t *testing.T) {
 	require.Len(t, l.kinds, 3, "and that is that")
 }
 
+// TestTheLastPagesInShadowCount although they are known a little later.
+func TestTheLastPagesInShadowCount(t *testing.T) {
+	l := begin(t, 4)
+	l.in.Settings.KnownAfter = 15 * time.Minute
+	l.live(25*time.Hour, 80)
+	require.Equal(t, l.s.Proposal.At.Add(day+15*time.Minute), l.s.Proposal.Until)
+	at := l.s.Proposal.At.Add(day)
+	require.NotNil(t, evolution.Look(l.s, l.in, at).State.Proposal)
+	c := evolution.Paged(l.s, 1, evolution.Page{Verdict: evolution.Extra, At: at.Add(-time.Minute)})
+	c = evolution.Look(c.State, l.in, at.Add(15*time.Minute))
+	require.NotNil(t, c.State.Proposal)
+	require.NotNil(t, c.State.Proposal.WaitsSince)
+}
+
 func TestAVolumeAtABoundChangesNothing(t *testing.T) {
 	l := begin(t, 4)
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -131,7 +131,7 @@ func HeldTier(t tenant.Tenant, c Course, p *profiles.Policy, environment string,
 // EvolutionOf are a policy's settings.
 func EvolutionOf(p *profiles.Policy) evolution.Settings {
 	e := p.Evolution
-	out := evolution.Settings{GrowAfter: e.GrowAfter, ShrinkAfter: e.ShrinkAfter, Margin: e.Margin, ShadowFor: e.ShadowFor, ByPerson: e.Promote == profiles.ByPerson}
+	out := evolution.Settings{GrowAfter: e.GrowAfter, ShrinkAfter: e.ShrinkAfter, Margin: e.Margin, ShadowFor: e.ShadowFor, KnownAfter: trialWait, ByPerson: e.Promote == profiles.ByPerson}
 	for _, t := range p.Tiers {
 		out.Tiers = append(out.Tiers, evolution.Tier{Name: t.Name, From: t.FromTPM})
 	}

@@ -137,7 +137,9 @@ func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
 		return nil
 	}
 	v := trial{Revision: tried.policy, Proposal: tried.proposal, Side: of, Alert: a.ID, Key: a.Key, OnsetAt: a.OnsetAt, StartsAt: a.StartsAt, EndsAt: a.EndsAt, Reason: a.Reason}
-	v.Stakes = h.s.trialStakes(of, a, tx.Now())
+	if a.State == alert.Firing && a.Severity == rule.Critical {
+		v.Stakes = h.s.trialStakes(of, a, tx.Now())
+	}
 	var old trial
 	known, err := tx.Get(trials, v.key(), &old)
 	if err != nil {
@@ -188,7 +190,7 @@ func (t *trial) grown(now trial) bool {
 	was := t.Stakes.Facts
 	f := was.Or(now.Stakes.Facts)
 	f.Weak = now.Stakes.Facts.Weak
-	if f.Share < 1.25*was.Share && f.Sure <= was.Sure && f.LossPerMinute <= 1.25*was.LossPerMinute && (f.Weak == nil) == (was.Weak == nil) {
+	if f.Share <= 1.25*was.Share && f.Sure <= was.Sure && f.LossPerMinute <= 1.25*was.LossPerMinute && (f.Weak == nil) == (was.Weak == nil) {
 		return false
 	}
 	t.Stakes, t.Reason = &rollout.Side{Facts: f, Limits: now.Stakes.Limits}, now.Reason
