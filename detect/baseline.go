@@ -1,10 +1,6 @@
 package detect
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "math"
 
 const (
 	hour       = 3_600_000 // ms
@@ -287,7 +283,7 @@ func estimate(sum olderSum, p *Parameters) usual {
 	u := usual{mean: a / (a + c), strength: a + c, prior: p.Prior, weight: p.PriorWeight}
 	zone := max(leastZone*u.mean, swingSigma*sum.likelySwing(u.mean))
 	u.zoned = clampRatio(u.mean + zone)
-	u.upper = clampRatio(mathext.InvRegIncBeta(a, c, upperShare) + zone)
+	u.upper = clampRatio(betaUpper(a, c) + zone)
 	return u
 }
 
