@@ -11,3 +11,6 @@ func (r *Replay) Features(id tenant.ID) (out [][]string) {
 	}
 	return out
 }
+
+// Parallel is parallel.
+var Parallel = parallel

@@ -1,8 +1,12 @@
 package backtest_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,4 +132,58 @@ func TestARecordingIsReplayedAsItCame(t *testing.T) {
 	require.NotEmpty(t, one.Lines())
 	require.Equal(t, one.Lines(), lines[0].Lines())
 	require.Equal(t, one.Lines(), lines[1].Lines(), "beside another replay too")
+}
+
+// stretches is a source of one series that is cut short, or cannot be read.
+type stretches struct {
+	recorded.Source
+	read func(context.Context, func(recorded.Stretch) error) error
+}
+
+func (s stretches) Read(ctx context.Context, _ recorded.Query, take func(recorded.Stretch) error) error {
+	return s.read(ctx, take)
+}
+
+func TestAReadingThatCannotGoOnSaysSo(t *testing.T) {
+	r, err := backtest.New(options(t), begin)
+	require.NoError(t, err)
+	o := options(t)
+	o.TenantLabel = "customer"
+	other, err := backtest.New(o, begin)
+	require.NoError(t, err)
+	src := recording(t)
+	require.ErrorContains(t, backtest.Run(t.Context(), src, begin, end, nil, r, other), "by the same label")
+
+	ctx, stop := context.WithCancel(t.Context())
+	told := 0
+	require.ErrorIs(t, backtest.Run(ctx, src, begin, end, func(float64, int64) {
+		if told++; told == 3 {
+			stop()
+		}
+	}, r), context.Canceled)
+	require.Equal(t, 3, told, "between two cuts")
+
+	broken := errors.New("the disk is gone")
+	r, err = backtest.New(options(t), begin)
+	require.NoError(t, err)
+	require.ErrorIs(t, backtest.Run(t.Context(), stretches{src, func(context.Context, func(recorded.Stretch) error) error { return broken }}, begin, end, nil, r), broken)
+}
+
+func TestWorkIsSharedAndTheFirstErrorTold(t *testing.T) {
+	var done [1000]atomic.Int32
+	require.NoError(t, backtest.Parallel(len(done), func(i int) error { done[i].Add(1); return nil }))
+	for i := range done {
+		require.EqualValues(t, 1, done[i].Load())
+	}
+	for range 20 {
+		err := backtest.Parallel(len(done), func(i int) error {
+			if i%100 == 37 {
+				return fmt.Errorf("at %d", i)
+			}
+			return nil
+		})
+		require.EqualError(t, err, "at 37")
+	}
+	require.NoError(t, backtest.Parallel(0, nil))
+	require.EqualError(t, backtest.Parallel(1, func(int) error { return errors.New("alone") }), "alone")
 }
