@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -23,8 +24,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
-
-	"github.com/tocsin-alerting/tocsin/app/flow"
 )
 
 // Options of a Replay. Policy, Catalog and Tenants are required.
@@ -90,7 +89,7 @@ type Replay struct {
 	senders   senders
 	life      []event // of tenants, by time
 	tenants   map[tenant.ID]tenant.Tenant
-	scale     flow.Scale
+	scale     whole.Scale
 	weights   map[tenant.ID]float64 // of their teams' budgets; 0: an equal share
 	measureAt time.Time
 	now       time.Time
@@ -274,7 +273,7 @@ func (r *Replay) live(now time.Time) {
 }
 
 func (r *Replay) observation() profiles.Observation {
-	return flow.Observe(r.o.Policy, r.o.Catalog, r.watched())
+	return whole.Observe(r.o.Policy, r.o.Catalog, r.watched())
 }
 
 // watched is how many tenants share the teams' budgets.

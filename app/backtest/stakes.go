@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 )
 
 // measure looks once an hour how much each tenant does, and what of its team's budget
@@ -64,8 +65,8 @@ func (r *Replay) documents() []tenant.Tenant {
 func (r *Replay) weigh(i incident.Incident, a *alert.Alert, now time.Time) incident.Incident {
 	document := func(id tenant.ID) (tenant.Tenant, bool) { t, ok := r.tenants[id]; return t, ok }
 	team, _ := r.o.Catalog.Team(i.Team)
-	l := flow.LimitsOf(r.o.Policy, r.o.Catalog, team, r.watched(), now)
-	l.Held = flow.HeldPages(r.o.Policy, i, a, document, now)
+	l := whole.Limits(r.o.Policy, r.o.Catalog, team, r.watched(), now)
+	l.Held = whole.Held(r.o.Policy, i, a, document, now)
 	of := map[tenant.ID]incident.Stake{}
 	if a != nil {
 		if t, ok := document(a.Tenant); ok {

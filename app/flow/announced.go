@@ -54,7 +54,7 @@ func (s *Shared) Announcements(ctx context.Context, on *calendar.Scope, now time
 	return out, nil
 }
 
-// heldPagesBy names the entry in the reason of HeldPages.
+// heldPagesBy names the entry in the reason of whole.Held.
 func heldPagesBy(why string) (string, bool) {
 	rest, ok := strings.CutPrefix(why, "the calendar entry ")
 	name, _, holds := strings.Cut(rest, " holds pages")

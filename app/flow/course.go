@@ -180,7 +180,7 @@ func (s *Shared) basis(tx *partition.Tx, t tenant.Tenant, c Course) (profiles.Tr
 		of.Observation.Weight = s.scale().Weight(policy, t, last.Observation.Weight, s.directory.Watched(), now)
 	}
 	if of.Observation.Priors = last.Observation.Priors; !has || last.Observation.Tier != of.Observation.Tier {
-		of.Observation.Priors = s.priors.of(of.Observation.Tier)
+		of.Observation.Priors = s.priors.Of(of.Observation.Tier)
 	}
 	return of, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -38,7 +39,7 @@ func (h *Handler) lookSoon(tx *partition.Tx) {
 	turn := time.Duration(tx.Partition()) * lookEvery / store.Partitions // not all at once
 	h.lookAt = now.Truncate(lookEvery).Add(lookEvery + turn)
 	seat.Owner.Post(func(tx *partition.Tx) error {
-		h.s.priors.set(tx.Partition(), learned(h.engine, func(id tenant.ID) string { return h.s.directory.Observed(id).Tier }))
+		h.s.priors.Set(tx.Partition(), whole.Learned(h.engine, func(id tenant.ID) string { return h.s.directory.Observed(id).Tier }))
 		return h.followAll(tx)
 	})
 }

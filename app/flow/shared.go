@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -90,7 +91,7 @@ type Shared struct {
 	rules     atomic.Pointer[Rules]
 	following sync.Mutex // one change of rules at a time
 	directory directory.Directory
-	scaled    Scale // by scale()
+	scaled    whole.Scale // by scale()
 	scaling   sync.Once
 	names     names        // of sources
 	standby   standby.Book // by Duty()
@@ -98,7 +99,7 @@ type Shared struct {
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
 	earlier   map[int]*profiles.Policy
-	priors    priors
+	priors    whole.Priors
 	seats     [store.Partitions]atomic.Pointer[Seat]
 }
 
@@ -198,18 +199,7 @@ func (s *Shared) observation() profiles.Observation { return s.observe(s.Rules()
 
 // observe is observation under a policy, which may be one that only some have.
 func (s *Shared) observe(p *profiles.Policy) profiles.Observation {
-	return Observe(p, s.Rules().Catalog, s.directory.Watched())
-}
-
-// Observe sums up what all profiles depend on besides their tenants' documents:
-// how many tenants are watched, and the budgets of the teams.
-func Observe(p *profiles.Policy, c *catalog.Catalog, watched int) profiles.Observation {
-	o := profiles.Observation{Tenants: profiles.Rounded(watched), Budgets: map[string]profiles.Budget{}}
-	for _, d := range p.Rules {
-		team, _ := c.Owner(catalog.ServiceID(d.Service))
-		o.Budgets[d.Service] = profiles.Budget{Team: string(team.ID), FalsePagesPerWeek: team.FalsePagesPerWeek, Sensitivity: team.Sensitivity}
-	}
-	return o
+	return whole.Observe(p, s.Rules().Catalog, s.directory.Watched())
 }
 
 // refreshAll has every partition bring its profiles up to date.

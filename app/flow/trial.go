@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -96,7 +97,7 @@ func (s *Shared) shadow(t tenant.Tenant, c Course, o profiles.Observation, a att
 	case a == attempt{}:
 		return nil
 	case a.proposal != 0:
-		o.Tier, o.Priors = c.Proposal.To, s.priors.of(c.Proposal.To)
+		o.Tier, o.Priors = c.Proposal.To, s.priors.Of(c.Proposal.To)
 	default:
 		p, _, _ = s.Rules().Beside(t.ID)
 		o = s.under(p, t, o, now)
@@ -174,8 +175,8 @@ func (s *Shared) trialStakes(of side, a alert.Alert, now time.Time) *rollout.Sid
 		policy = next
 	}
 	team, _ := r.Catalog.Owner(catalog.ServiceID(a.Service))
-	l := LimitsOf(policy, r.Catalog, team, s.directory.Watched(), now)
-	l.Held = HeldPages(policy, incident.Incident{Environment: a.Environment, Service: a.Service}, &a, s.directory.Get, now)
+	l := whole.Limits(policy, r.Catalog, team, s.directory.Watched(), now)
+	l.Held = whole.Held(policy, incident.Incident{Environment: a.Environment, Service: a.Service}, &a, s.directory.Get, now)
 	if !policy.MayPage(a.Environment) {
 		l.Held = "the policy does not list environment " + a.Environment + " among those that may page"
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/app/plan"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -55,7 +55,7 @@ func gateway(n int) []tenant.Tenant {
 func input(before, after *profiles.Policy, tenants []tenant.Tenant) plan.Input {
 	c := catalog.Default()
 	return plan.Input{Before: before, After: after, Tenants: tenants, Observe: func(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
-		return flow.Observe(p, c, len(tenants))
+		return whole.Observe(p, c, len(tenants))
 	}}
 }
 

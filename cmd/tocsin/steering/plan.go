@@ -11,7 +11,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api/policies"
 	"github.com/tocsin-alerting/tocsin/app/check"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/app/plan"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
@@ -94,7 +94,7 @@ func (k policyPlan) offline(text []byte) (plan.Plan, error) {
 	}
 	return plan.Make(plan.Input{Before: before, After: after, Tenants: tenants,
 		Observe: func(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
-			return flow.Observe(p, owners, len(tenants))
+			return whole.Observe(p, owners, len(tenants))
 		}}), nil
 }
 

@@ -1,4 +1,4 @@
-package flow
+package whole
 
 import (
 	"maps"
@@ -20,30 +20,30 @@ const (
 	mostPrior    = 0.3  // of one tenant: what fails more is no example
 )
 
-// ratios are a tier's, by rule: the sum over tenants, each counting once.
-type ratios map[string]struct {
+// Ratios are a tier's, by rule: the sum over tenants, each counting once.
+type Ratios map[string]struct {
 	tenants int
 	sum     float64
 }
 
-// priors are the sums of every partition. Safe for concurrent use.
-type priors struct {
+// Priors are the sums of every partition. Safe for concurrent use.
+type Priors struct {
 	mu  sync.Mutex
-	all [store.Partitions]map[string]ratios // by tier
+	all [store.Partitions]map[string]Ratios // by tier
 }
 
-// set replaces a partition's sums.
-func (p *priors) set(at store.Partition, tiers map[string]ratios) {
+// Set replaces a partition's sums.
+func (p *Priors) Set(at store.Partition, tiers map[string]Ratios) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all[at] = tiers
 }
 
-// of are the priors of a tier, to two digits; nil when nothing is known.
-func (p *priors) of(tier string) (out map[string]float64) {
+// Of are the priors of a tier, to two digits; nil when nothing is known.
+func (p *Priors) Of(tier string) (out map[string]float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	total := ratios{}
+	total := Ratios{}
 	for _, tiers := range p.all {
 		for name, v := range tiers[tier] {
 			t := total[name]
@@ -65,9 +65,9 @@ func (p *priors) of(tier string) (out map[string]float64) {
 	return out
 }
 
-// learned sums up what the tenants of a partition have learned.
-func learned(e *evaluate.Engine, tier func(tenant.ID) string) map[string]ratios {
-	out := map[string]ratios{}
+// Learned sums up what the tenants of a partition have learned.
+func Learned(e *evaluate.Engine, tier func(tenant.ID) string) map[string]Ratios {
+	out := map[string]Ratios{}
 	for _, id := range e.Tenants() {
 		of := tier(id)
 		for _, s := range e.Sums(id) {
@@ -75,7 +75,7 @@ func learned(e *evaluate.Engine, tier func(tenant.ID) string) map[string]ratios 
 				continue
 			}
 			if out[of] == nil {
-				out[of] = ratios{}
+				out[of] = Ratios{}
 			}
 			v := out[of][s.Rule]
 			v.tenants, v.sum = v.tenants+1, v.sum+math.Min(s.Bad/s.Events, mostPrior)

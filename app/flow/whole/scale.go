@@ -1,4 +1,9 @@
-package flow
+// Package whole is what is known of all tenants together: how much they do and what that is
+// worth, what those of a tier usually show, what all profiles depend on, and how much
+// must be at stake for a call.
+//
+// It sums and compares, for the running process and a backtest alike; it decides nothing.
+package whole
 
 import (
 	"cmp"
@@ -6,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -122,4 +128,15 @@ func Rounded(tpm float64) float64 {
 		return 0
 	}
 	return math.Exp2(math.Round(2*math.Log2(tpm)) / 2)
+}
+
+// Observe sums up what all profiles depend on besides their tenants' documents:
+// how many tenants are watched, and the budgets of the teams.
+func Observe(p *profiles.Policy, c *catalog.Catalog, watched int) profiles.Observation {
+	o := profiles.Observation{Tenants: profiles.Rounded(watched), Budgets: map[string]profiles.Budget{}}
+	for _, d := range p.Rules {
+		team, _ := c.Owner(catalog.ServiceID(d.Service))
+		o.Budgets[d.Service] = profiles.Budget{Team: string(team.ID), FalsePagesPerWeek: team.FalsePagesPerWeek, Sensitivity: team.Sensitivity}
+	}
+	return o
 }
