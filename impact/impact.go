@@ -21,6 +21,7 @@ type Facts struct {
 	// LossPerMinute is what fails and usually does not, in the unit of the tenants'
 	// value_per_transaction; 0: nothing, or no value is known.
 	LossPerMinute float64 `json:"loss_per_minute"`
+	Lost          float64 `json:"lost"`     // of Sure, what does not go well that usually does
 	Tenants       int     `json:"tenants"`  // that are affected
 	Priority      string  `json:"priority"` // one of them that is marked priority; empty: none is
 	// Weak is evidence that is enough for a ticket and too little for a call; nil:
@@ -38,7 +39,7 @@ type Weak struct {
 func (f Facts) And(o Facts) Facts {
 	out := f.flags(o)
 	out.Share, out.Sure = min(1, f.Share+o.Share), min(1, f.Sure+o.Sure)
-	out.LossPerMinute, out.Tenants = f.LossPerMinute+o.LossPerMinute, f.Tenants+o.Tenants
+	out.LossPerMinute, out.Tenants, out.Lost = f.LossPerMinute+o.LossPerMinute, f.Tenants+o.Tenants, min(1, f.Lost+o.Lost)
 	return out
 }
 
@@ -46,7 +47,7 @@ func (f Facts) And(o Facts) Facts {
 func (f Facts) Or(o Facts) Facts {
 	out := f.flags(o)
 	out.Share, out.Sure = max(f.Share, o.Share), max(f.Sure, o.Sure)
-	out.LossPerMinute, out.Tenants = max(f.LossPerMinute, o.LossPerMinute), max(f.Tenants, o.Tenants)
+	out.LossPerMinute, out.Tenants, out.Lost = max(f.LossPerMinute, o.LossPerMinute), max(f.Tenants, o.Tenants), max(f.Lost, o.Lost)
 	return out
 }
 
@@ -109,6 +110,8 @@ func (l Limits) enough(f Facts) string {
 		return fmt.Sprintf("every tenant counts: there are %d", l.Of)
 	case f.Unknown:
 		return "how much of the volume is affected is not known yet"
+	case l.Share > 0 && f.Sure < l.Share && f.Lost >= l.lost():
+		return fmt.Sprintf("%s of all volume is lost, %s is enough", Percent(f.Lost), Percent(l.lost()))
 	case f.Sure <= 0 || f.Sure < l.Share:
 	case l.Share <= 0:
 		return fmt.Sprintf("every tenant counts: there are %d", l.Of)
@@ -116,6 +119,22 @@ func (l Limits) enough(f Facts) string {
 		return fmt.Sprintf("%s of all volume is affected, %s is enough", Percent(f.Sure), Percent(l.Share))
 	}
 	return ""
+}
+
+// The parts of the volume that a call needs to be affected which are enough when all of
+// them is lost: who loses everything loses more than who has four times as much and fails
+// for a twentieth of it, and what is no fault hardly ever looks like that.
+const (
+	lostByDay   = 0.25
+	lostAtNight = 0.5
+)
+
+// lost is the part of the volume that is enough when nothing of it goes well.
+func (l Limits) lost() float64 {
+	if l.Night != "" {
+		return lostAtNight * l.Share
+	}
+	return lostByDay * l.Share
 }
 
 func (f Facts) words() string {
@@ -130,7 +149,7 @@ func (f Facts) words() string {
 func (l Limits) Demand() string {
 	parts := []string{}
 	if l.Share > 0 {
-		parts = append(parts, Percent(l.Share)+" of all volume")
+		parts = append(parts, Percent(l.Share)+" of all volume, "+Percent(l.lost())+" lost")
 	} else {
 		parts = append(parts, "more evidence")
 	}

@@ -70,7 +70,7 @@ func (i Incident) verdict() (impact.Facts, impact.Verdict) {
 // facts adds up what fires. Of a tenant's alerts, and of all that are judged together,
 // the one that concerns most counts: they see the same events.
 func (i Incident) facts() (f impact.Facts) {
-	type part struct{ share, sure, loss float64 }
+	type part struct{ share, sure, loss, lost float64 }
 	parts := map[tenant.ID]part{}
 	touched := map[tenant.ID]bool{}
 	for n := range i.Alerts {
@@ -100,7 +100,7 @@ func (i Incident) facts() (f impact.Facts) {
 		case share <= 0:
 			f.Unknown = true
 		default:
-			p.sure = max(p.sure, share)
+			p.sure, p.lost = max(p.sure, share), max(p.lost, share*lostOf(a))
 			if st.Priority && (f.Priority == "" || string(a.Tenant) < f.Priority) {
 				f.Priority = string(a.Tenant)
 			}
@@ -111,11 +111,19 @@ func (i Incident) facts() (f impact.Facts) {
 	delete(parts, tenant.Product)
 	var own part
 	for _, p := range parts {
-		own = part{own.share + p.share, own.sure + p.sure, own.loss + p.loss}
+		own = part{own.share + p.share, own.sure + p.sure, own.loss + p.loss, own.lost + p.lost}
 	}
 	f.Share, f.Sure = min(1, max(all.share, own.share)), min(1, max(all.sure, own.sure))
-	f.LossPerMinute, f.Tenants = own.loss, len(touched)
+	f.LossPerMinute, f.Tenants, f.Lost = own.loss, len(touched), min(1, max(all.lost, own.lost))
 	return f
+}
+
+// lostOf is the part of what an alert is about that does not go well and usually does.
+func lostOf(a *alert.Alert) float64 {
+	if a.Evidence.RatePerMinute <= 0 {
+		return 0
+	}
+	return min(1, a.LostPerMinute()/a.Evidence.RatePerMinute)
 }
 
 // weakness is evidence that is too little for a call; nil: it is enough.

@@ -77,7 +77,7 @@ func TestACertainFaultOfASmallTenantAtNightIsATicket(t *testing.T) {
 		require.Empty(t, w.mail.carried(), "at one at night nobody gets up for a thousandth of the volume")
 		require.NotEmpty(t, i.Mirror.Ref.ID, "the ticket is there")
 		require.Equal(t, "critical", string(i.Severity))
-		require.Contains(t, i.Stakes.Reason, "certain but small: 0.083% of all volume, 1 tenant; a call at night (22:00-07:00 Europe/Berlin) needs 0.9% of all volume, 5 tenants")
+		require.Contains(t, i.Stakes.Reason, "certain but small: 0.083% of all volume, 1 tenant; a call at night (22:00-07:00 Europe/Berlin) needs 0.9% of all volume, 0.45% lost, 5 tenants")
 
 		for n := 2; n <= 4; n++ {
 			whole(tenant.ID(fmt.Sprintf("small-%d", n)), l, t)
@@ -97,7 +97,7 @@ func TestWhoWakesSomebodyAlone(t *testing.T) {
 		who   tenant.ID
 		zone  string
 		pages bool
-	}{{"vip", night, true}, {"large", night, true}, {"mid", night, false}, {"mid", evening, true}, {"small-7", evening, false}} {
+	}{{"vip", night, true}, {"large", night, true}, {"mid", night, true}, {"small-7", night, false}, {"mid", evening, true}, {"small-7", evening, false}} {
 		t.Run(string(tt.who), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := zoned(t, tt.zone)
