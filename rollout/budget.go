@@ -73,6 +73,16 @@ func (s *Stage) count(team string, p Page, n int) {
 	s.Extra, s.Agreed, s.Gone, s.Tickets = s.Extra+t.Extra-was.Extra, s.Agreed+t.Agreed-was.Agreed, s.Gone+t.Gone-was.Gone, s.Tickets+t.Tickets-was.Tickets
 }
 
+// Read makes of a stored rollout what this release answers: one of an earlier release
+// had less to say.
+func (r Rollout) Read() Rollout {
+	r.Budgets, r.Untried, r.Stages = append([]Budget{}, r.Budgets...), append([]string{}, r.Untried...), slices.Clone(r.Stages)
+	for i := range r.Stages {
+		r.Stages[i].Teams = append([]Tally{}, r.Stages[i].Teams...)
+	}
+	return r
+}
+
 // budgets are the teams' budgets; a rollout of an earlier release has one for all.
 func (r Rollout) budgets() []Budget {
 	if len(r.Budgets) > 0 {

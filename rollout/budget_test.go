@@ -1,6 +1,8 @@
 package rollout_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,7 +114,11 @@ func TestEachTeamHasItsBudget(t *testing.T) {
 func TestARolloutOfAnEarlierRelease(t *testing.T) {
 	ids := tenants(1000)
 	c := begin(t, settled(), rollout.Settings{Stages: []float64{100}, StageFor: time.Hour}, ids)
-	c.Rollout.Budgets, c.Rollout.PagesPerWeek, c.Rollout.Stages[0].Teams = nil, 2, nil
+	c.Rollout.Budgets, c.Rollout.PagesPerWeek, c.Rollout.Stages[0].Teams, c.Rollout.Untried = nil, 2, nil, nil
+	c.Rollout = c.Rollout.Read()
+	raw, err := json.Marshal(c.Rollout)
+	require.NoError(t, err)
+	require.NotContains(t, strings.ReplaceAll(string(raw), `"ended_at":null`, ""), "null", "lists are never null")
 	for range 3 {
 		p := page(ids[0], rollout.Extra, "card", began)
 		p.Team = "payments"

@@ -88,6 +88,7 @@ func policyState(record func(collection, key string) (store.Record, bool, error)
 		return s, err
 	}
 	s.Rollout, err = decodeVersion[rollout.Rollout](r, rollout.RolloutKind, rollout.RolloutVersion)
+	s.Rollout = s.Rollout.Read()
 	return s, err
 }
 
