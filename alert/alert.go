@@ -43,6 +43,9 @@ const (
 	Resolved State = "resolved"
 )
 
+// Change is the test that holds what is counted against the hour before.
+const Change = "change"
+
 // Evidence is why it fired, in counts: of N events since the onset K failed (were
 // declined, took longer than Over), where Usual is the ratio learned for this slice.
 // Of traffic N is what came and Expected what usually comes; of a silent source N is

@@ -77,7 +77,7 @@ func testName(test string) string {
 	switch {
 	case strings.HasPrefix(test, "window"):
 		return "exact"
-	case strings.HasPrefix(test, "burn"), test == "change":
+	case strings.HasPrefix(test, "burn"), test == alert.Change:
 		return test
 	}
 	return "cusum"

@@ -38,7 +38,7 @@ func reason(a alert.Alert) string {
 	case a.Kind == rule.Latency:
 		did = "took longer than each tenant's own limit"
 	}
-	if ev.Test == "change" && ev.N > 0 {
+	if ev.Test == alert.Change && ev.N > 0 {
 		return fmt.Sprintf("%s of %s %s for %s, since %s; %s in the hour before; evidence %.1f of %.1f needed%s", percent(ev.K/ev.N), what, did,
 			alert.Lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
 	}

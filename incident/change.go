@@ -265,6 +265,8 @@ func (b *build) consider() (nobody string) {
 	switch since := i.smallSince(); {
 	case hard:
 		b.want(b.enough("most attempts fail (" + worst.Reason + "): the page does not wait"))
+	case i.lasted():
+		b.want(b.enough("it has lasted for some minutes already: the page does not wait"))
 	case !since.IsZero() && b.now.Sub(since) >= wait:
 		b.want(b.enough(fmt.Sprintf("it fires since %s, and was too small to call for before", since.Format("15:04:05 UTC"))))
 	case i.SettleUntil != nil && !until.Before(*i.SettleUntil):
@@ -278,6 +280,14 @@ func (b *build) consider() (nobody string) {
 		b.Changed = true
 	}
 	return ""
+}
+
+// lasted says whether something critical fires that lasted for minutes before it could be
+// seen: what is held against the last hour. To wait longer would show nothing.
+func (i Incident) lasted() bool {
+	return slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool {
+		return a.State == alert.Firing && !a.Backlog && a.Severity == rule.Critical && a.Evidence.Test == alert.Change
+	})
 }
 
 // settleFor is how long what is no hard fault must last before somebody is called. A

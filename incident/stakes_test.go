@@ -109,6 +109,21 @@ func TestWhatIsAtStake(t *testing.T) {
 	require.Nil(t, c.Page, "what fired when its source was first seen pages nobody, however large")
 }
 
+// What is held against the last hour has lasted for two minutes when it fires.
+func TestAChangeHasLasted(t *testing.T) {
+	a := total("t1")
+	a.Evidence.Hard, a.Evidence.Test = false, "cusum"
+	open := func() incident.Change {
+		return incident.Open(a, weighed("s", day, map[tenant.ID]incident.Stake{"t1": {Share: 0.02}}), at(0))
+	}
+	require.Nil(t, open().Page, "what is no hard fault waits")
+	a.Evidence.Test = alert.Change
+	require.NotNil(t, open().Page)
+	require.Contains(t, open().Page.Reason, "it has lasted for some minutes already")
+	a.Severity = rule.Warning
+	require.Nil(t, open().Page)
+}
+
 // A fault that is no hard one has waited long enough when the night is over.
 func TestTheMorningCallsForWhatTheNightLeft(t *testing.T) {
 	a := fires("t1", nil, noon, 20, 60, 1)

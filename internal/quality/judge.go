@@ -169,7 +169,7 @@ func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
 			r.Shared.count(called)
 			r.calls += len(at.pages)
 			if called {
-				r.shared = append(r.shared, call)
+				r.shared, r.sharedOver = append(r.shared, call), append(r.sharedOver, at.paged.Sub(f.Seen))
 			}
 		}
 	}

@@ -46,6 +46,7 @@ func Breakdown(r Result) string {
 		fmt.Fprintf(&b, " %s %.2f;", k, r.Bands[k])
 	}
 	fmt.Fprintf(&b, "\nPages per incident that called: %.2f. A dead source and its backlog: %d incident of the source; %d alerts, %d pages of its tenants.\n", r.PagesPerIncident, r.SourcePages, r.DeadAlerts, r.DeadPages)
+	fmt.Fprintf(&b, "Faults that 20 and more tenants share: paged within %s min of when a perfect observer had enough (p95 of %d).\n", minutes(r.SharedOverP95), len(r.sharedOver))
 	b.WriteString("\n" + Losses(r))
 	return b.String()
 }

@@ -53,6 +53,7 @@ type Result struct {
 	CriticalP95        time.Duration
 	Shared             Hits          // that 20 and more tenants share: paged
 	SharedP95          time.Duration // to the first page
+	SharedOverP95      time.Duration // the same, from when a perfect observer had enough
 	PagesPerShared     float64
 	PagesPerIncident   float64 // 0: knows no incidents
 	LostPagedIn5       float64 // share of the lost transactions that are in faults paged within 5 min
@@ -78,7 +79,7 @@ type raw struct {
 	wrongInformed, wrongOthers   int
 	falsePages                   float64
 	delays, over                 []time.Duration
-	critical, shared             []time.Duration
+	critical, shared, sharedOver []time.Duration
 	lost, seen, in5, in60        float64
 	calls                        int // for shared faults
 	incidents, incidentCalls     int
@@ -96,7 +97,7 @@ func (r *Result) settle() {
 	}
 	r.DelayP50, r.DelayP95 = quantile(r.delays, 0.5), quantile(r.delays, 0.95)
 	r.OverP50, r.OverP95 = quantile(r.over, 0.5), quantile(r.over, 0.95)
-	r.CriticalP95, r.SharedP95 = quantile(r.critical, 0.95), quantile(r.shared, 0.95)
+	r.CriticalP95, r.SharedP95, r.SharedOverP95 = quantile(r.critical, 0.95), quantile(r.shared, 0.95), quantile(r.sharedOver, 0.95)
 	r.Weighted, r.LostPagedIn5, r.LostSeenIn60 = share(r.seen, r.lost), share(r.in5, r.lost), share(r.in60, r.lost)
 	r.PagesPerShared = share(float64(r.calls), float64(r.Shared.Found))
 	r.PagesPerIncident = share(float64(r.incidentCalls), float64(r.incidents))
@@ -133,7 +134,7 @@ func (r *raw) add(x raw) {
 	}
 	r.wrongInformed, r.wrongOthers, r.falsePages = r.wrongInformed+x.wrongInformed, r.wrongOthers+x.wrongOthers, r.falsePages+x.falsePages
 	r.delays, r.over = append(r.delays, x.delays...), append(r.over, x.over...)
-	r.critical, r.shared = append(r.critical, x.critical...), append(r.shared, x.shared...)
+	r.critical, r.shared, r.sharedOver = append(r.critical, x.critical...), append(r.shared, x.shared...), append(r.sharedOver, x.sharedOver...)
 	r.lost, r.seen, r.in5, r.in60 = r.lost+x.lost, r.seen+x.seen, r.in5+x.in5, r.in60+x.in60
 	r.calls, r.incidents, r.incidentCalls = r.calls+x.calls, r.incidents+x.incidents, r.incidentCalls+x.incidentCalls
 }
