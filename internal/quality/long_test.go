@@ -69,8 +69,12 @@ func one(t *testing.T, p plan) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, rs, err := Run(Config{World: world.Config{Seed: p.seed, Count: p.tenants, Learn: days(p.learn), Score: days(p.scored), Scrape: time.Duration(p.scrape) * time.Second, Shared: shared},
-		Policy: policy, Catalog: catalog.Default(), Teams: teams})
+	c := Config{World: world.Config{Seed: p.seed, Count: p.tenants, Learn: days(p.learn), Score: days(p.scored), Scrape: time.Duration(p.scrape) * time.Second, Shared: shared},
+		Policy: policy, Catalog: catalog.Default(), Teams: teams}
+	if err := alone(&c); err != nil {
+		return nil, err
+	}
+	w, rs, err := Run(c)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +149,21 @@ func TestQualityLong(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(list), 0o600))
 	}
 	report(t, plans, worlds, os.Getenv("TOCSIN_QUALITY_WRITE") != "")
+}
+
+// alone reads TOCSIN_QUALITY_ALONE=busy,informed: for who tunes a detector, the peers are
+// left out, so many times as much happens, and that share of the tenants counts the
+// customers who fail (-1: none).
+func alone(c *Config) error {
+	v := os.Getenv("TOCSIN_QUALITY_ALONE")
+	if v == "" {
+		return nil
+	}
+	c.Alone = true
+	if _, err := fmt.Sscanf(v, "%g,%g", &c.World.Busy, &c.World.Informed); err != nil {
+		return fmt.Errorf("TOCSIN_QUALITY_ALONE=busy,informed: %w", err)
+	}
+	return nil
 }
 
 // report sums up, and writes the figures beside the other ones and the tables into

@@ -22,6 +22,8 @@ type Config struct {
 	// tocsin runs for each. The world may hold fewer: then each of its tenants
 	// stands for several.
 	Teams []int
+	// Alone leaves the peers out.
+	Alone bool
 }
 
 // Run lets a world pass before tocsin and its peers, and scores them. The first
@@ -39,7 +41,11 @@ func Run(c Config) (*world.World, []Result, error) {
 		}
 		ours = append(ours, r)
 	}
-	s, others := world.NewStreams(w), newField(w, peers())
+	var beside []*peer
+	if !c.Alone {
+		beside = peers()
+	}
+	s, others := world.NewStreams(w), newField(w, beside)
 	for w.Pass() {
 		others.pass()
 		if err := s.Deliver(ours); err != nil {

@@ -21,14 +21,14 @@ func (w *World) plan() {
 	own := w.src.IntN(len(Kinds))
 	for _, t := range w.Tenants {
 		left := w.End().Sub(w.earliest(t)).Hours() / 24
-		for range poisson(w.src, left/7) { // a fault of its own a week
+		for range poisson(w.src, w.Busy*left/7) { // a fault of its own a week
 			w.addFault(Kinds[own%len(Kinds)], t)
 			own++
 		}
-		for range poisson(w.src, days/10) { // one customer tries again and again
+		for range poisson(w.src, w.Busy*days/10) { // one customer tries again and again
 			w.add(&Fault{Name: "retries", Tenant: t.ID, cell: t.Cells[w.src.IntN(len(t.Cells))], Retries: 2 + 18*w.src.Float64()}, w.Scored(), w.minutes(3, 40))
 		}
-		for range poisson(w.src, days/5) { // a deployment
+		for range poisson(w.src, w.Busy*days/5) { // a deployment
 			w.add(&Fault{Name: "blip", Tenant: t.ID, Errors: 0.3, Slower: 1.5}, w.Scored(), w.minutes(0.3, 0.7))
 		}
 		for _, c := range t.Cells {

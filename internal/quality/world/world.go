@@ -27,6 +27,9 @@ type Config struct {
 	// Shared is how many faults a day many tenants share; 0 means one in two days. Where
 	// there are more they come one after the other.
 	Shared float64
+	// Busy is how many times as much as usual happens, true and benign, while
+	// tenants are scored; 0 means once.
+	Busy float64
 }
 
 // usualShared is Config.Shared where nothing is said.
@@ -113,6 +116,9 @@ func New(c Config) (*World, error) {
 	}
 	if c.Shared <= 0 {
 		c.Shared = usualShared
+	}
+	if c.Busy <= 0 {
+		c.Busy = 1
 	}
 	if c.Start.IsZero() { // half of the seeds see the clocks change in the scored time, half learn from the days around it
 		scored := summer.Add(-2 * 24 * time.Hour)
