@@ -18,7 +18,7 @@ const (
 	kindChange     = 'C'
 	withAside      = 2 // version of a baseline that keeps something aside
 	codecVersion   = 1
-	ratioVersion   = 2   // of ErrorRatio: 1 knew nothing of the last hours
+	ratioVersion   = 3   // of ErrorRatio: 1 knew nothing of the last hours, 2 nothing of who is held to be one customer
 	mostStep       = 1e9 // events of one step: what is above is no count, and no evidence
 )
 
@@ -45,6 +45,8 @@ func (d *ErrorRatio) MarshalBinary() ([]byte, error) {
 	w.int(l.at)
 	w.int(l.until)
 	w.floats(l.n, l.k, l.olderN, l.olderK)
+	w.int(d.held)
+	w.floats(d.worst)
 	if c := d.calm; c.n > 0 {
 		w.int(c.at)
 		w.floats(c.n, c.k)
@@ -73,10 +75,14 @@ func (d *ErrorRatio) UnmarshalBinary(data []byte) error {
 		a.nats, a.n, a.k = r.float(), r.float(), r.float()
 		a.health = r.cusum()
 	}
-	if version >= ratioVersion {
+	if version >= 2 {
 		l := &out.recent
 		l.at, l.until = r.int(), r.int()
 		l.n, l.k, l.olderN, l.olderK = r.float(), r.float(), r.float(), r.float()
+	}
+	if version >= 3 {
+		out.held = r.int()
+		out.worst = r.float()
 	}
 	if c := &out.calm; len(r.data) > 0 {
 		c.at, c.n, c.k = r.int(), r.float(), r.float()

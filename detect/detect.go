@@ -49,7 +49,8 @@ type Parameters struct {
 	Young         bool    // only hard faults (at least 60% failing) may fire
 	Alternative   float64 // ratio of the small fault, where it is known what that looks like; default three points above the usual
 	Shift         float64 // how much above its usual ratio the step's mix of events makes one expect
-	PerMinute     float64 // events a minute that come at this time, where nobody says how many customers fail; 0: failures count as they come
+	PerMinute     float64 // events a minute that come at this time, where nobody says how many customers fail; 0: failures count as they come, unless there is a Witness
+	Witness       Witness // what else went on then; nil: nobody knows
 	Factor        float64 // what the threshold is multiplied by: how sensitive people want it; default 1
 }
 
@@ -72,11 +73,12 @@ const (
 
 	minCoverage = 0.5 // below, a step is no evidence either way
 
-	slowGuard  = 45_000  // ms that evidence for a fault must span, in true time (guarded)
-	hardGuard  = 20_000  // ms, when at least hardRatio fail
-	clearGuard = 120_000 // ms of healthy evidence before anything clears
-	clearSure  = 75_000  // ms of healthy evidence that end a fault against which all of h speaks
-	clearAfter = 600_000 // ms of healthy evidence that end a fault which can be told from health by less than S < h/3
+	slowGuard   = 45_000  // ms that evidence for a fault must span, in true time (guarded)
+	filledShare = 1.2     // of the guard that failures must fill (ErrorRatio.filled)
+	hardGuard   = 20_000  // ms, when at least hardRatio fail
+	clearGuard  = 120_000 // ms of healthy evidence before anything clears
+	clearSure   = 75_000  // ms of healthy evidence that end a fault against which all of h speaks
+	clearAfter  = 600_000 // ms of healthy evidence that end a fault which can be told from health by less than S < h/3
 )
 
 // Threshold is the evidence in nats at which m streams, looked at looks times in

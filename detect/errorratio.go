@@ -17,6 +17,9 @@ type Decision struct {
 	Expected float64
 	Hard     bool // firing, and at least 60% were failing at some time since Onset
 	Mending  bool // firing, and the newest steps speak for health
+	Held     bool // there is enough for it to fire, but it is held to be one customer's retries
+	// Forgiven: what was held, since Onset, is over, and nothing is to be learned from it.
+	Forgiven bool
 }
 
 type test uint8
@@ -53,6 +56,8 @@ type ErrorRatio struct {
 	recent      recent
 	last        int64 // end of the newest step
 	alarm       alarm
+	worst       float64 // failures a second of the step that had most of them, since slow was last zero
+	held        int64   // onset of what is held to be one customer's retries; 0: nothing is
 
 	memo memo // derived from parameters and baseline, not part of the state
 }
@@ -153,7 +158,7 @@ func (d *ErrorRatio) Next(p *Parameters, b *Baseline, s *Step, out *Decision) {
 		d.memo.face(u.upper, p)
 		d.move(p, s, u, out)
 	}
-	if !out.Changed || out.Firing {
+	if (!out.Changed || out.Firing) && !out.Forgiven {
 		d.describe(u, out)
 	}
 	d.arm(p, b, alone, out)
@@ -172,6 +177,7 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 		d.slow, d.short, d.long = cusum{}, window{}, window{}
 	} else {
 		d.slow.add(s, share*d.memo.slow.evidence(s.N, s.K), d.memo.h+slowCost, guard.slow)
+		d.fill(s)
 	}
 	if d.alarm.by != none {
 		d.ring(p, s, share, u, out)
@@ -181,24 +187,26 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 	if by, nats := d.fires(p, s, share, u); by != none {
 		d.raise(by, nats)
 		out.Changed, out.Firing = true, true
+		return
 	}
+	d.forgive(s, out)
 }
 
 // fires says which test has enough, if any, and how many nats it has.
 func (d *ErrorRatio) fires(p *Parameters, s *Step, share float64, u *usual) (test, float64) {
 	if d.hard.score >= d.memo.h+hardCost {
-		if (d.hard.total() || !p.Young && d.hard.span() >= guarded(s.End-s.Start).slow) && !d.hard.byRetries(p, d.memo.p0, s) {
+		if (d.hard.total() || !p.Young && d.hard.span() >= guarded(s.End-s.Start).slow) && !d.holds(&d.hard, p, s) {
 			return hard, d.hard.score
 		}
 	}
 	switch {
 	case p.Young:
 		return none, 0
-	case d.slow.score >= d.memo.h+slowCost && !d.slow.byRetries(p, d.memo.p0, s):
+	case d.slow.score >= d.memo.h+slowCost && d.lasted(s) && !d.holds(&d.slow, p, s):
 		return slow, d.slow.score
 	}
 	by, nats := d.windows(s, share, u)
-	if by != none && d.slow.byRetries(p, d.memo.p0, s) {
+	if by != none && (!d.lasted(s) || d.holds(&d.slow, p, s)) {
 		return none, 0
 	}
 	return by, nats
@@ -233,6 +241,32 @@ func (d *ErrorRatio) windows(s *Step, share float64, u *usual) (test, float64) {
 	return none, 0
 }
 
+// filled is for how long, in ms, everything failed as much as it did in the worst step
+// since the small test was last zero: of a burst its true length, whatever steps it is
+// blurred over and however long ago a chance failure began the suspicion.
+func (d *ErrorRatio) filled() float64 {
+	if !(d.worst > 0) {
+		return float64(d.slow.span())
+	}
+	return (d.slow.k - d.memo.p0*d.slow.n) / d.worst * 1000
+}
+
+// fill keeps how much the worst step failed, a second. That it has more than the others
+// is partly chance, which is taken off.
+func (d *ErrorRatio) fill(s *Step) {
+	if d.slow.score == 0 || d.slow.onset == s.Start {
+		d.worst = 0
+	}
+	if d.slow.score > 0 && s.K > 0 {
+		d.worst = max(d.worst, (s.K-math.Sqrt(s.K))*1000/float64(s.End-s.Start))
+	}
+}
+
+// lasted says whether what failed fills the guard.
+func (d *ErrorRatio) lasted(s *Step) bool {
+	return d.filled() >= filledShare*float64(max(slowGuard, 2*(s.End-s.Start)))
+}
+
 // total says whether at least hardRatio failed since the test was last zero.
 func (c *cusum) total() bool { return c.n > 0 && c.k/c.n >= hardRatio }
 
@@ -242,6 +276,7 @@ func (d *ErrorRatio) raise(by test, nats float64) {
 		from = &d.hard
 	}
 	d.recent.drop()
+	d.held = 0
 	d.alarm = alarm{by: by, nats: nats, onset: from.onset, n: from.n, k: from.k, hard: d.hard.score > 0 && d.hard.total()}
 	if by == shortWindow || by == longWindow { // the slow test says when a window's alarm is over
 		d.slow.score = d.memo.h + slowCost
@@ -310,7 +345,7 @@ func (d *ErrorRatio) describe(u *usual, out *Decision) {
 	if d.hard.score*slowNeeded > d.slow.score*hardNeeded {
 		lead, by, needed = &d.hard, hard, hardNeeded
 	}
-	out.Needed = needed
+	out.Needed, out.Held = needed, d.held != 0
 	if lead.score > 0 {
 		out.Score, out.Test = lead.score, by.String()
 		out.Onset, out.N, out.K = lead.onset, lead.n, lead.k

@@ -60,13 +60,17 @@ func TestRecordsBeforeTheLastHoursAreRead(t *testing.T) {
 	d := &ErrorRatio{last: testStart, slow: cusum{score: 2, onset: testStart - 5, lastBad: testStart, n: 3, k: 2}}
 	data, err := d.MarshalBinary()
 	require.NoError(t, err)
-	old := append([]byte{data[0], 1}, data[2:len(data)-6]...) // six fields of one byte each, which version 1 lacks
+	for version, lacks := range map[byte]int{1: 8, 2: 2} { // so many fields of one byte each
+		old := append([]byte{data[0], version}, data[2:len(data)-lacks]...)
+		var got ErrorRatio
+		require.NoError(t, got.UnmarshalBinary(old))
+		require.Equal(t, *d, got)
+	}
 	var got ErrorRatio
-	require.NoError(t, got.UnmarshalBinary(old))
-	require.Equal(t, *d, got)
+	d.held, d.worst = testStart-5, 0.3
 	d.recent = recent{at: 5, n: 10, k: 1, olderN: 100, olderK: 3, until: 4}
 	data, err = d.MarshalBinary()
 	require.NoError(t, err)
 	require.NoError(t, got.UnmarshalBinary(data))
-	require.Equal(t, d.recent, got.recent)
+	require.Equal(t, *d, got)
 }

@@ -21,7 +21,9 @@ func TestSuccessesTellAFaultFromRetries(t *testing.T) {
 		{"a machine", 600, 60, 2, 60, 100, 1e4},
 		{"failures of hours", 5, 95, 50, 100, 20, 1e4},
 	} {
-		x := faultOverRetries(c.k, c.successes, c.minutes, c.expected, 0.01)
+		alone := Scene{Parts: []Part{{Successes: c.successes, Failures: c.k, Usual: (c.k + c.successes) * 0.01, Share: 1}}, Slices: []uint32{1}, Among: 1,
+			Minutes: c.minutes, Active: c.minutes, Expected: c.expected * 0.99, Size: aloneSize, Sharing: aloneSharing}
+		x := alone.fault()
 		t.Logf("%s: %.1f nats", c.name, x)
 		require.GreaterOrEqual(t, x, c.low, c.name)
 		require.LessOrEqual(t, x, c.high, c.name)

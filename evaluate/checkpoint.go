@@ -23,11 +23,11 @@ import (
 // long a tenant is silent as usual, version 10 the last hour over all tenants, version
 // 11 the customers that failures name, version 12 of how few a day's failures are,
 // version 13 the last half hour of large tenants, version 14 what spans say
-// of failures that metrics count.
+// of failures that metrics count, version 15 what came to each combination of late.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 14
+	checkpointVersion = 15
 	checkpointOldest  = 1
 )
 
@@ -204,6 +204,9 @@ func (c *coder) meter(m *meter) {
 	if c.version >= 9 {
 		c.int(&m.lulls.at)
 		c.floats(&m.lulls.first, &m.lulls.second)
+	}
+	if c.version >= 15 {
+		optional(c, &m.trail)
 	}
 	if c.reading && c.err == nil {
 		m.reindex(c)
@@ -383,6 +386,9 @@ func (m *meter) reindex(c *coder) {
 			}
 			m.joints[jointKey(cl.joint.cells)] = i
 		}
+	}
+	if t := m.trail; t != nil && slices.ContainsFunc(t.of, func(ci int) bool { return ci >= len(m.cells) || m.cells[ci].joint == nil }) {
+		m.trail = nil // as from before they were kept
 	}
 	for _, d := range m.recent {
 		for _, v := range d.cells {

@@ -63,7 +63,7 @@ func (m *meter) jointFor(cells []int, youngFor int64) (int, bool) {
 			return 0, false
 		}
 		delete(m.joints, jointKey(m.cells[i].joint.cells))
-		m.cells[i] = &cell{joint: j}
+		m.cells[i], m.trail = &cell{joint: j}, nil
 	} else if i = slices.IndexFunc(m.cells, (*cell).vacant); i >= 0 {
 		m.cells[i] = &cell{joint: j}
 	} else {
@@ -84,7 +84,7 @@ func (m *meter) part(ci int) {
 	for i, c := range m.cells {
 		if c.joint != nil && slices.Contains(c.joint.cells, ci) {
 			delete(m.joints, jointKey(c.joint.cells))
-			m.cells[i] = &cell{}
+			m.cells[i], m.trail = &cell{}, nil
 		}
 	}
 }

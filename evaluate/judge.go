@@ -179,6 +179,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 	mixed := false
 	ts.capFailures(m, step.End, k)
 	ts.lend(m, step.Start, step.End, k)
+	m.follow(step, n, k, ts.o.LiveFor.Milliseconds())
 	for ri, r := range m.rules {
 		if ts.held(m, ri) {
 			continue
@@ -223,8 +224,12 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		if p.Shift = 0; !p.Young {
 			p.Shift = c.mix.ratio() - c.base.Usually(p.Prior)
 		}
-		if p.PerMinute = 0; c.who(step.Start, alive) == nil {
+		if p.PerMinute, p.Witness = 0, nil; c.who(step.Start, alive) == nil {
 			p.PerMinute = c.perMinute(r, w)
+			if m.trail != nil {
+				m.witness = witness{m, ci, ts.o.YoungFor.Milliseconds()}
+				p.Witness = &m.witness
+			}
 		}
 		moved := s
 		w.det.Next(&p, c.base, &moved, &d)
@@ -235,6 +240,9 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		w.follow(&d, s.End)
 		if d.Onset == 0 {
 			c.calm()
+		}
+		if d.Forgiven && !w.trial {
+			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
 		}
 		if d.Changed && d.Firing && !w.trial {
 			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })

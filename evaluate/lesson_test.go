@@ -91,7 +91,7 @@ func TestAFalseAlarmDoesNotRingAgain(t *testing.T) {
 			// What is worse rings whatever was said.
 			r.out = Output{}
 			g.fail["alpha"] = .2
-			g.live(r, hour(73), hour(73.1))
+			g.live(r, hour(73), hour(73.25))
 			require.NotEmpty(t, firing(r.out.Alerts))
 		})
 	}
@@ -106,7 +106,7 @@ func TestAWordCanBeTakenBack(t *testing.T) {
 		for _, c := range r.meter().cells {
 			if c.judged {
 				mean, up := c.base.Ratio(r.meter().priorOf(r.meter().rules[0], 0))
-				out = append(out, fmt.Sprintf("%s %.4f %.4f", c.slice.Key(), mean, up))
+				out = append(out, fmt.Sprintf("%s %.3f %.3f", c.slice.Key(), mean, up))
 			}
 		}
 		return out

@@ -51,6 +51,8 @@ type meter struct {
 	kept      kept  // of events that stand for more than themselves
 	recent    []closed
 	tempo     tempo
+	trail     *trail         // of its combinations; nil where somebody says who fails
+	witness   witness        // of the trail
 	day       lastDay        // of the total's events
 	joints    map[string]int // combinations to their cells
 	fades     [2]float64     // of a step as long as fadesOf

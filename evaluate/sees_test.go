@@ -13,7 +13,7 @@ import (
 // TestWhatIsSeenIsSaid: the delay that is told is the one that a fault has.
 func TestWhatIsSeenIsSaid(t *testing.T) {
 	r := newRig(t, Options{})
-	g := newGateway(5, map[string]float64{"alpha": 1}, map[string]float64{"alpha": .01})
+	g := newGateway(5, map[string]float64{"alpha": .5, "beta": .5}, map[string]float64{"alpha": .01, "beta": .01}) // in one of them alone it might be a customer
 	g.live(r, epoch, epoch.Add(30*time.Hour))
 	total := r.e.Status("shop", r.now).SLIs[0].Slices[0]
 	require.NotNil(t, total.FivePointsSeenSeconds)
@@ -22,7 +22,7 @@ func TestWhatIsSeenIsSaid(t *testing.T) {
 	require.Regexp(t, `^five points more failures: after \d+ (minutes|hours); a total failure: after \d+ (seconds|minutes?)$`, total.Sees())
 
 	began := r.now
-	g.fail["alpha"] = total.Upper + .05
+	g.fail["alpha"], g.fail["beta"] = total.Upper+.05, total.Upper+.05
 	for range 24 * 60 {
 		g.live(r, r.now.Add(13*time.Second), r.now.Add(time.Minute))
 		if len(firing(r.out.Alerts)) > 0 {

@@ -69,7 +69,15 @@ func TestAShadowOnlySeesWhatTeachesNobody(t *testing.T) {
 		r := newRig(t, grownUp())
 		r.e.Change(liveShop(), []rule.Rule{failing()}, shadow, epoch, "")
 		g := three()
-		g.live(r, epoch, epoch.Add(12*time.Hour))
+		g.live(r, epoch, epoch.Add(6*time.Hour))
+		for a := range g.fail {
+			g.fail[a] = .06
+		}
+		g.live(r, epoch.Add(6*time.Hour), epoch.Add(6*time.Hour+2*time.Minute))
+		for a := range g.fail {
+			g.fail[a] = .01
+		}
+		g.live(r, epoch.Add(6*time.Hour+2*time.Minute), epoch.Add(12*time.Hour))
 		require.Empty(t, r.out.Alerts)
 		if len(shadow) > 0 {
 			require.NotEmpty(t, r.out.Shadow)

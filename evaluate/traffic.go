@@ -209,7 +209,7 @@ func (ts *tenantState) learnFlow(m *meter, step detect.Step, n []float64) {
 	}
 	zone, minutes := ts.zone, step.Coverage*float64(step.End-step.Start)/60_000
 	now := m.flow.at(zone, step.Start)
-	held := m.cells[0].ringing() || slices.ContainsFunc(m.cells[1:], (*cell).shortens)
+	held := m.cells[0].ringing() || slices.ContainsFunc(m.cells[1:], (*cell).shortens) || slices.ContainsFunc(m.cells, (*cell).doubtful)
 	if held {
 		m.flow.season.Withhold(step.Start, now, n[0], minutes)
 	} else {
@@ -235,6 +235,12 @@ func (ts *tenantState) isAnnounced(m *meter, ms int64) bool {
 	return slices.ContainsFunc(m.rules, func(r *ruleState) bool {
 		return r.Kind == rule.Traffic && r.place != inShadow && ts.tideOf(m, r, ms).announced
 	})
+}
+
+// doubtful says whether what failed in the cell, and with it its volume, is held to be one
+// customer's.
+func (c *cell) doubtful() bool {
+	return slices.ContainsFunc(c.watches, func(w *watch) bool { return w != nil && w.det.HeldSince() > 0 })
 }
 
 func (c *cell) ringing() bool {
