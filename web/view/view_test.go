@@ -249,7 +249,7 @@ func TestHostileText(t *testing.T) {
 		},
 		"policy": func(w io.Writer) error {
 			return v.Policy(w, view.PolicyPage{By: evil, Because: evil, Ledger: "javascript:alert(1)", Revisions: []view.PolicyRow{{By: evil, Because: evil}},
-				Rollout: &view.Rollout{Why: evil, Because: evil, Stages: []view.Stage{{Name: evil, Say: evil}}, Pages: []view.TrialPage{{Tenant: evil, TenantURL: "javascript:alert(1)", Rule: evil, Reason: evil}}}})
+				Rollout: &view.Rollout{Why: evil, Because: evil, Untried: []string{evil}, Stages: []view.Stage{{Name: evil, Say: evil, Teams: []view.StageTeam{{Team: evil}}}}, Pages: []view.TrialPage{{Tenant: evil, TenantURL: "javascript:alert(1)", Rule: evil, Reason: evil}}}})
 		},
 		"calendar": func(w io.Writer) error {
 			return v.Calendar(w, view.CalendarPage{Tenant: evil, All: "javascript:alert(1)", Holding: []view.Announced{{Name: evil, Why: evil, When: evil, Whom: evil, By: evil, Behind: evil, Holds: []string{evil}}}})
