@@ -102,8 +102,9 @@ func (a aside) takeBack(from, to int64, out func(h *held)) {
 	}
 }
 
-// fades are how many days ago an hour was merged, and what its day kept of it since.
-func fades(newest, at int64, waits int64) (day, all float64) {
+// fades are what an hour of the day, and the mean, have kept by now of an hour that was
+// merged when it had waited for waits hours.
+func fades(newest, at, waits int64) (day, all float64) {
 	age := float64(newest - at - waits - 1)
 	return math.Pow(dayKeeps, math.Floor(age/24)), math.Pow(dayKeeps, age/24)
 }

@@ -70,13 +70,12 @@ groups:
 func three() (names []string, values map[string][]float64, every time.Duration) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	values = map[string][]float64{}
-	put := func(name string, i int, v float64) {
+	put := func(name string, v float64) {
 		if values[name] == nil {
 			values[name] = make([]float64, 0, 720)
 			names = append(names, name)
 		}
 		values[name] = append(values[name], v)
-		_ = i
 	}
 	counts := map[string]float64{}
 	for i := range 720 {
@@ -104,7 +103,7 @@ func three() (names []string, values map[string][]float64, every time.Duration) 
 				if gone {
 					v = -1
 				}
-				put(fmt.Sprintf(`payments{tenant=%q,result=%q}`, shop, result), i, v)
+				put(fmt.Sprintf(`payments{tenant=%q,result=%q}`, shop, result), v)
 			}
 			slow := shop == "calm" && minute >= 60 && minute < 75
 			for _, b := range []struct {
@@ -116,7 +115,7 @@ func three() (names []string, values map[string][]float64, every time.Duration) 
 					part = b.slowly
 				}
 				counts[shop+b.le] += n * part
-				put(fmt.Sprintf(`payment_duration_seconds_bucket{tenant=%q,le=%q}`, shop, b.le), i, counts[shop+b.le])
+				put(fmt.Sprintf(`payment_duration_seconds_bucket{tenant=%q,le=%q}`, shop, b.le), counts[shop+b.le])
 			}
 		}
 	}
