@@ -203,6 +203,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 // judgeRatio moves the detectors of a rule about a share of the events.
 func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []float64, live bool) {
 	r, p, alive := m.rules[ri], ts.parameters(m, ri), ts.o.LiveFor.Milliseconds()
+	looks := looksBack(r)
 	var d, lately detect.Decision
 	for _, ci := range m.judging {
 		c := m.cells[ci]
@@ -215,7 +216,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		if r.Kind == rule.Declines {
 			w.late.follow(s.N, s.K, m.lateFade)
 		}
-		turning := ts.turning(m, r, ci, w, s, p, &lately)
+		turning := looks && ts.turning(m, ci, w, &s, &p, &lately)
 		if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
 			c.calm()
 			continue

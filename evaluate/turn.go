@@ -21,15 +21,14 @@ type ownTurn struct {
 
 // turning moves the test of a cell against its last half hour by the step; false: nothing
 // is to be said of it, whatever else the step says.
-func (ts *tenantState) turning(m *meter, r *ruleState, ci int, w *watch, s detect.Step, p detect.Parameters, d *detect.Decision) bool {
+func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, p *detect.Parameters, d *detect.Decision) bool {
 	c := m.cells[ci]
-	*d = detect.Decision{}
 	switch {
-	case !looksBack(r) || c.latency != nil:
+	case c.latency != nil:
 		return false
 	case c.base.Rate() < leastTurning || ts.young(m, c):
 		if w.turn != nil { // what it rings for ends
-			*w.turn = ownTurn{}
+			*w.turn, *d = ownTurn{}, detect.Decision{}
 		}
 		return false
 	case w.turn == nil:
@@ -39,8 +38,9 @@ func (ts *tenantState) turning(m *meter, r *ruleState, ci int, w *watch, s detec
 	usual := c.base.Usually(p.Prior)
 	mean := math.Max(s.N*usual, m.expected(ci, s.N, usual))
 	factor, known := x.level.Factor()
-	p.Budget *= changeShare / (1 - changeShare)
-	x.test.Next(&p, factor*mean, known, &s, d)
+	with, step := *p, *s
+	with.Budget *= changeShare / (1 - changeShare)
+	x.test.Next(&with, factor*mean, known, &step, d)
 	if d.Changed && !d.Firing {
 		x.level = detect.Level{}
 	}
