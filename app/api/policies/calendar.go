@@ -54,6 +54,7 @@ func (s *API) listAnnounced(w http.ResponseWriter, r *http.Request, p web.Princi
 	for _, a := range list {
 		all = append(all, numbered{Announced(a, zone), slices.IndexFunc(entries, func(e calendar.Entry) bool { return e.Name == a.Name })})
 	}
+	slices.SortFunc(all, func(a, b numbered) int { return a.number - b.number })
 	return web.WriteJSON(w, http.StatusOK, web.Cut(all, func(x numbered) string { return fmt.Sprintf("%08d", x.number) }, l))
 }
 
