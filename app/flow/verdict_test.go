@@ -65,7 +65,7 @@ func TestAVerdictTeachesAcrossAStart(t *testing.T) {
 			require.NoError(t, err)
 			return list
 		}
-		require.NotEmpty(t, reports(.06))
+		require.NotEmpty(t, reports(.1))
 		list := l.incidents(t)
 		require.Len(t, list, 1)
 		was := list[0]
@@ -91,13 +91,13 @@ func TestAVerdictTeachesAcrossAStart(t *testing.T) {
 		l = w.begin(t)
 		acme.life = l
 		trade(t, 2*time.Hour, acme)
-		require.Empty(t, reports(.06), "it was learned")
-		require.NotEmpty(t, reports(.2), "what is worse rings")
+		require.Empty(t, reports(.1), "it was learned")
+		require.NotEmpty(t, reports(.3), "what is worse rings")
 
 		require.NoError(t, l.judge(t, was.ID, alert.VerdictReal, ""))
 		require.Contains(t, said(decided(was.ID.Subject()), "incident.verdict")[1], "ann says that it was real, not a false alarm as ann said")
 		trade(t, 2*time.Hour, acme)
-		require.NotEmpty(t, reports(.06), "the word was taken back")
+		require.NotEmpty(t, reports(.1), "the word was taken back")
 
 		require.NoError(t, acme.delete(t, 0))
 		require.Empty(t, readAt[any](t, l.store, store.PartitionOf(subject), "lesson"))
