@@ -33,11 +33,10 @@ type Baseline struct {
 	newest  int64 // hour number (unix ms / hour) of current; 0 before the first step
 	n, k    float64
 	seconds float64
-	version uint64 // another one when what was learned is
-	mean    struct {
-		prior, ratio float64
-		made         bool
-	} // derived
+	version int64    // another one when what was learned is
+	mean    struct { // derived
+		ratio, prior float64 // of no prior: to be made
+	}
 	ring  [keptHours]hourSum // closed hours, by hour number modulo keptHours
 	older olderSum
 	aside *aside // what was not learned; nil: nothing
@@ -146,7 +145,7 @@ func (o *olderSum) add(h hourSum) {
 
 // moved has what is derived made again.
 func (b *Baseline) moved() {
-	b.known.strength, b.summed, b.mean.made = 0, false, false
+	b.known.strength, b.summed, b.mean.prior = 0, false, 0
 	b.version++
 }
 

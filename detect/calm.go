@@ -1,35 +1,85 @@
 package detect
 
-// Nearly every step of nearly every cell finds nothing suspected and brings nothing that
-// could be: no test leaves zero, and the windows are not asked. Calm does what is left to
-// do then, and nothing else; it makes the very same state as Next.
+// Nearly every step of nearly every cell brings nothing that speaks for a fault. Where
+// nothing is suspected, no test leaves zero; where something is, because one event failed
+// a moment ago, the tests fall back towards it. Neither asks the windows. Calm and Wane do
+// what is left to do then, and nothing else, without a logarithm: they make the very same
+// state as Next.
 
-// calm is what a detector remembers so that it can tell such a step without a logarithm.
+// calm is what a detector remembers so that it can tell such a step.
 type calm struct {
-	armed   bool   // nothing is suspected, of a cell that is not young
-	version uint64 // of the baseline that bearable was made with
-	prior   float64
-	asked   float64 // the alternative
+	armed    bool  // nothing rings, of a cell that is not young
+	suspects bool  // some test is above zero
+	version  int64 // of the baseline that the rest was made with
+	prior    float64
+	asked    float64 // the alternative
 	// bearable is the share of failures up to which a step speaks against every fault:
 	// against a large one too, which asks for more failures than a small one. What a mix
 	// adds to the usual ratio makes it larger.
-	bearable float64
+	bearable   float64
+	slow, hard float64 // what one success takes from the tests, where the mix adds nothing
 
 	at   int64   // number of the minute in which
 	n, k float64 // came what the windows were not told yet
 }
 
-// Calm moves a detector by a step that changes nothing but its windows and what is recent, and says whether
-// it did: else nothing was moved, and the step is to be given to Next. Prior and
-// alternative are those of Parameters.
+// fits says whether what is remembered is of this prior, alternative and baseline.
+func (c *calm) fits(prior, alternative float64, b *Baseline) bool {
+	return c.armed && c.version == b.version && c.prior == prior && c.asked == alternative
+}
+
+// Calm moves a detector that suspects nothing by a step without evidence for a fault,
+// which changes nothing but its windows and what is recent, and says whether it did: else
+// nothing was moved, and the step is to be given to Wane or Next. Prior and alternative
+// are those of Parameters.
 func (d *ErrorRatio) Calm(prior, alternative float64, b *Baseline, s *Step) bool {
 	c := &d.calm
-	if !c.armed || !(s.K <= c.bearable*s.N) || c.version != b.version || c.prior != prior || c.asked != alternative {
+	if c.suspects || !(s.K <= c.bearable*s.N) || !c.fits(prior, alternative, b) {
 		return false
 	}
-	if !(s.N > 0) || s.Coverage < minCoverage || s.Start < d.last || s.N > mostStep || s.End <= s.Start || s.Start < 0 {
-		return true // it is no evidence
+	if d.counts(s) {
+		d.pass(s)
 	}
+	return true
+}
+
+// Wane moves a detector that suspects something by a step of which nothing failed. It
+// says what is left of the evidence, of how much is needed, and whether the step was
+// moved by. The step's mix must add nothing to the usual ratio (see Moves).
+func (d *ErrorRatio) Wane(prior, alternative float64, b *Baseline, s *Step) (score, needed float64, ok bool) {
+	c, slowNeeded, hardNeeded := &d.calm, d.memo.h+slowCost, d.memo.h+hardCost
+	if !c.suspects || s.K > 0 || !c.fits(prior, alternative, b) || d.slow.score >= slowNeeded || d.hard.score >= hardNeeded {
+		return 0, 0, false
+	}
+	if d.counts(s) {
+		n := d.pass(s)
+		if d.slow.score > 0 {
+			d.slow.add(s, -n*c.slow, slowNeeded, guarded(s.End-s.Start).slow)
+		}
+		if d.hard.score > 0 {
+			d.hard.add(s, -n*c.hard, hardNeeded, d.hard.sure(s, guarded(s.End-s.Start).hard))
+		}
+		d.fill(s)
+		c.suspects = d.slow.score > 0 || d.hard.score > 0
+	}
+	if d.hard.score*slowNeeded > d.slow.score*hardNeeded {
+		return d.hard.score, hardNeeded, true
+	}
+	return d.slow.score, slowNeeded, true
+}
+
+// Moves is the ratio above which what a mix makes one expect changes what a cell that
+// usually has a ratio is judged by.
+func Moves(usual float64) float64 { return usual * (1 + leastZone/4) * (1 - 1e-12) }
+
+// counts says whether a step without failures that matter is evidence.
+func (d *ErrorRatio) counts(s *Step) bool {
+	return s.N > 0 && s.Coverage >= minCoverage && s.Start >= d.last && s.N <= mostStep && s.End > s.Start && s.Start >= 0
+}
+
+// pass counts a step, and says how many independent events it is worth.
+func (d *ErrorRatio) pass(s *Step) float64 {
+	c := &d.calm
 	d.last = s.End
 	if at := s.Start / shortBlock; at != c.at {
 		d.tellWindows()
@@ -41,7 +91,7 @@ func (d *ErrorRatio) Calm(prior, alternative float64, b *Baseline, s *Step) bool
 		n, k = share*n, share*k
 	}
 	c.n, c.k = c.n+n, c.k+k
-	return true
+	return n
 }
 
 // tellWindows counts what came in calm steps.
@@ -56,28 +106,39 @@ func (d *ErrorRatio) tellWindows() {
 	}
 }
 
-// arm has the next steps tried by Calm when nothing is suspected, once that was said.
+// arm has the next steps tried by Calm or Wane as long as nothing rings.
 func (d *ErrorRatio) arm(p *Parameters, b *Baseline, u *usual, out *Decision) {
 	c := &d.calm
-	if c.armed = b != nil && !out.Changed && !p.Young && d.alarm.by == none && d.slow.score == 0 && d.hard.score == 0; !c.armed {
+	if c.armed = b != nil && !out.Changed && !out.Forgiven && !p.Young && d.alarm.by == none && d.held == 0; !c.armed {
 		return
 	}
+	c.suspects = d.slow.score > 0 || d.hard.score > 0
 	if c.version == b.version && c.prior == p.Prior && c.asked == p.Alternative && c.bearable > 0 {
 		return
 	}
 	w := against(u.upper, slowAlternative(u.upper, p.Alternative))
 	c.version, c.prior, c.asked = b.version, p.Prior, p.Alternative
 	c.bearable = w.success / (w.failure + w.success) * (1 - 1e-12)
+	c.slow, c.hard = w.success, against(u.upper, hardAlternative(u.upper)).success
 }
 
 // Wake has the next step given to Next: what the detector is told is no longer the same.
 func (d *ErrorRatio) Wake() { d.calm.armed = false }
 
+// Add is Observe of n events and k failures, at most n, observed for seconds of an hour,
+// where that is the current one; else it does nothing and says so.
+func (b *Baseline) Add(at int64, n, k, seconds float64) bool {
+	if at != b.newest {
+		return false
+	}
+	b.n, b.k, b.seconds = b.n+n, b.k+k, b.seconds+seconds
+	return true
+}
+
 // Usually is Mean for a prior of the usual weight.
 func (b *Baseline) Usually(prior float64) float64 {
-	if b.mean.made && b.mean.prior == prior {
-		return b.mean.ratio
+	if b.mean.prior != prior || prior == 0 {
+		b.mean.prior, b.mean.ratio = prior, b.Mean(Parameters{Prior: prior})
 	}
-	b.mean.made, b.mean.prior, b.mean.ratio = true, prior, b.Mean(Parameters{Prior: prior})
 	return b.mean.ratio
 }

@@ -11,7 +11,7 @@ import (
 // step: through faults, changing mixes, hours that close and steps that are no evidence.
 func TestCalmIsWhatNextDoes(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	calm, all := 0, 0
+	calm, waned, all := 0, 0, 0
 	for range 40 {
 		fast, slow := &ErrorRatio{}, &ErrorRatio{}
 		b := taught(3, 0.01)
@@ -46,6 +46,12 @@ func TestCalmIsWhatNextDoes(t *testing.T) {
 			if fast.Calm(q.Prior, q.Alternative, b, &f) {
 				calm++
 				require.Equal(t, Decision{Usual: one.Usual, Upper: one.Upper, Needed: one.Needed}, one)
+			} else if score, needed, ok := wane(fast, &q, b, &f); ok {
+				waned++
+				require.InDelta(t, one.Score, score, 1e-9)
+				require.Equal(t, one.Needed, needed)
+				require.Equal(t, one.Onset != 0, score > 0)
+				require.False(t, one.Firing || one.Changed)
 			} else {
 				fast.Next(&q, b, &g, &other)
 				require.InDelta(t, one.Score, other.Score, 1e-4)
@@ -74,7 +80,14 @@ func TestCalmIsWhatNextDoes(t *testing.T) {
 		require.Equal(t, slow.hard, fast.hard)
 		require.Equal(t, slow.last, fast.last)
 	}
-	require.Greater(t, calm, all/10, "else nothing was shown")
+	require.Greater(t, min(calm, waned), all/20, "else nothing was shown")
+}
+
+func wane(d *ErrorRatio, p *Parameters, b *Baseline, s *Step) (score, needed float64, ok bool) {
+	if usual := b.Usually(p.Prior); usual+p.Shift > Moves(usual) {
+		return 0, 0, false
+	}
+	return d.Wane(p.Prior, p.Alternative, b, s)
 }
 
 func poissonOf(r *rand.Rand, mean float64) (n float64) {

@@ -51,10 +51,10 @@ func (t test) String() string {
 // between. The zero value is ready.
 type ErrorRatio struct {
 	calm        calm
+	last        int64 // end of the newest step
 	slow, hard  cusum
 	short, long window
 	recent      recent
-	last        int64 // end of the newest step
 	alarm       alarm
 	worst       float64 // failures a second of the step that had most of them, since slow was last zero
 	held        int64   // onset of what is held to be one customer's retries; 0: nothing is

@@ -151,6 +151,7 @@ func (c *coder) series(ts *tenantState, s *series) {
 }
 
 func (c *coder) meter(m *meter) {
+	m.settle()
 	id := string(m.id)
 	c.text(&m.env)
 	c.text(&id)
@@ -241,7 +242,7 @@ func (c *coder) cell(m *meter, cl *cell) {
 	c.bools(&cl.judged, &cl.sending)
 	c.int(&cl.learned)
 	if c.version >= 5 {
-		c.joint(&cl.joint)
+		c.joint(m, &cl.joint)
 	}
 	if !cl.judged {
 		return

@@ -1,53 +1,77 @@
 package evaluate
 
 import (
-	"math"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
 )
 
+// next makes room for a closed step in recent, and takes the buffer of the one that is
+// forgotten.
+func (m *meter) nextRecent() *closed {
+	if len(m.recent) < recentSteps {
+		m.recent = append(m.recent, closed{})
+		return &m.recent[len(m.recent)-1]
+	}
+	buffer := m.recent[0].cells[:0]
+	if cap(m.recent) == recentSteps { // at the end of what it moves through
+		copy(m.was[:], m.recent[1:])
+		m.recent = m.was[:recentSteps]
+	} else {
+		m.recent = m.recent[1 : recentSteps+1]
+	}
+	d := &m.recent[recentSteps-1]
+	*d = closed{cells: buffer}
+	return d
+}
+
 // contribute remembers what the step says about single dimensions, of slices
 // old enough to have a usual ratio. After events one empty step is told too, so
 // that the pool need not wait for it.
-func (m *meter) contribute(step detect.Step, n, k []float64, live bool, youngFor, alive int64) {
-	done := closed{step: step, live: live, total: n[0], bad: k[0]}
-	if len(m.recent) == recentSteps {
-		done.cells = m.recent[0].cells[:0]
-		m.recent = slices.Delete(m.recent, 0, 1)
+func (ts *tenantState) contribute(m *meter, step detect.Step, n, k []float64, live bool) {
+	youngFor, alive := ts.o.YoungFor.Milliseconds(), ts.o.LiveFor.Milliseconds()
+	done := m.nextRecent()
+	done.step, done.live, done.total, done.bad = step, live, n[0], k[0]
+	if step.Coverage < halfCovered || m.learned < youngFor || len(m.rules) == 0 {
+		return
 	}
-	for ci, c := range m.cells {
-		if step.Coverage < halfCovered || !c.judged || ci == 0 || c.learned < youngFor || m.learned < youngFor || n[ci] == 0 && !c.sending || len(m.rules) == 0 {
+	r, explained := m.rules[0], len(m.mixed) == len(m.cells)
+	for _, ci := range m.judging {
+		c, came := m.cells[ci], n[ci]
+		if ci == 0 || c.learned < youngFor || came == 0 && !c.sending {
 			continue
 		}
 		if c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
 			continue
 		}
-		c.sending = n[ci] > 0
-		usual := c.base.Mean(m.priorOf(m.rules[0], ci))
-		if n[ci] > 0 && len(m.mixed) == len(m.cells) {
-			usual = math.Max(usual, m.expected(ci, n[ci], usual)/n[ci])
+		c.sending = came > 0
+		usual := c.base.Usually(m.prior(r, ci))
+		if came > 0 && explained {
+			usual = max(usual, m.expected(ci, came, usual)/came)
 		}
-		n, k := c.counted(n[ci], k[ci], step.Start, alive)
+		n, k := c.counted(came, k[ci], step.Start, alive)
 		done.cells = append(done.cells, contributed{ci, n, k, usual})
 	}
-	m.recent = append(m.recent, done)
 }
 
-func (ts *tenantState) contributions(m *meter, done closed, out []Contribution) []Contribution {
-	out = slices.Grow(out, len(done.cells)*len(m.rules))
-	for _, r := range m.rules {
+func (ts *tenantState) contributions(m *meter, done *closed, out []Contribution) []Contribution {
+	for ri, r := range m.rules {
 		if !r.Kind.Ratio() || r.place == inShadow || ts.unjudged(m, r) != "" {
 			continue
 		}
-		for _, c := range done.cells {
-			if !r.cuts(m.cells[c.cell].slice) {
+		out = slices.Grow(out, len(done.cells))
+		for i := range done.cells {
+			v := &done.cells[i]
+			c := m.cells[v.cell]
+			if c.judged && c.watches[ri] == nil || !c.judged && !r.cuts(c.slice) {
 				continue
 			}
-			step := done.step
-			step.N, step.K = c.n, c.k
-			out = append(out, Contribution{Environment: m.env, Service: r.Service, Rule: r.Name, Slice: m.cells[c.cell].slice,
-				Tenant: ts.id, Step: step, Usual: c.usual, Over: m.cells[c.cell].latency.edge(), Live: done.live})
+			out = out[:len(out)+1]
+			x := &out[len(out)-1]
+			x.Environment, x.Service, x.Rule, x.Slice, x.Tenant = m.env, r.Service, r.Name, c.slice, ts.id
+			x.Step = done.step
+			x.Step.N, x.Step.K = v.n, v.k
+			x.Usual, x.Over, x.Expected, x.Live = v.usual, c.latency.edge(), 0, done.live
 		}
 	}
 	return out

@@ -267,9 +267,7 @@ func (ts *tenantState) closeEvents(m *meter, now int64, out *Output) {
 			m.next = again / m.base * m.base // nothing was heard in between
 		}
 	}
-	for len(m.marks) > 1 && m.marks[0].t < m.next {
-		m.marks = m.marks[1:]
-	}
+	m.forgetMarks()
 	ts.forgetSteps()
 }
 

@@ -27,9 +27,27 @@ const (
 
 // joint is one combination, kept as a cell that is not judged.
 type joint struct {
-	cells   []int // of the meter: the total and a slice of each dimension
-	base    detect.Baseline
-	learned int64 // ms of observed event time
+	base  detect.Baseline
+	cells []int // of the meter: the total and a slice of each dimension
+	since int64 // what the meter's clock showed when it had learned nothing
+}
+
+// combo is a combination with its place.
+type combo struct {
+	at int
+	*joint
+}
+
+// combinations are those of a meter; derived.
+func (m *meter) combinations() []combo {
+	if len(m.combos) == 0 && len(m.joints) > 0 {
+		for i, c := range m.cells {
+			if c.joint != nil {
+				m.combos = append(m.combos, combo{i, c.joint})
+			}
+		}
+	}
+	return m.combos
 }
 
 func jointKey(cells []int) string {
@@ -47,10 +65,11 @@ func (m *meter) jointFor(cells []int, youngFor int64) (int, bool) {
 	if i, ok := m.joints[key]; ok {
 		return i, true
 	}
-	j := &joint{cells: slices.Clone(cells)}
+	j := &joint{cells: slices.Clone(cells), since: m.clock}
 	if m.resolving && m.learned > 0 {
-		j.learned = youngFor
+		j.since -= youngFor
 	}
+	m.combos = m.combos[:0]
 	i := -1
 	if len(m.joints) >= maxJoints {
 		for at, c := range m.cells {
@@ -84,7 +103,7 @@ func (m *meter) part(ci int) {
 	for i, c := range m.cells {
 		if c.joint != nil && slices.Contains(c.joint.cells, ci) {
 			delete(m.joints, jointKey(c.joint.cells))
-			m.cells[i], m.trail = &cell{}, nil
+			m.cells[i], m.trail, m.combos = &cell{}, nil, m.combos[:0]
 		}
 	}
 }
@@ -101,18 +120,18 @@ func (m *meter) explain(n, k []float64, youngFor int64) {
 	}
 	usual := m.cells[0].base.Usually(m.jointPrior().Prior)
 	most := max(newbornLeast, newbornTimes*usual)
-	for i, c := range m.cells {
-		j := c.joint
-		if j == nil || n[i] <= 0 {
+	for _, j := range m.combos {
+		came := n[j.at]
+		if came <= 0 {
 			continue
 		}
-		expected := min(k[i], n[i]*most)
-		if j.learned >= youngFor {
-			expected = n[i] * j.base.Usually(usual)
+		expected := min(k[j.at], came*most)
+		if m.clock-j.since >= youngFor {
+			expected = came * j.base.Usually(usual)
 		}
 		for _, at := range j.cells {
-			m.mixed[at].volume += n[i]
-			m.mixed[at].expected += expected
+			x := &m.mixed[at]
+			x.volume, x.expected = x.volume+came, x.expected+expected
 		}
 	}
 }
@@ -160,26 +179,31 @@ func (m *meter) learnJoints(step detect.Step, n, k []float64, any bool) (held []
 		m.held = held
 		clear(held)
 	}
-	for i, c := range m.cells {
-		j := c.joint
-		if j == nil {
-			continue
-		}
+	spent := int64(step.Coverage * float64(step.End-step.Start))
+	hour, seconds := step.Start/3_600_000, step.Coverage*float64(step.End-step.Start)/1000
+	if !holds[0] {
+		m.clock += spent
+	}
+	for _, j := range m.combos {
 		if any && slices.ContainsFunc(j.cells, func(at int) bool { return at > 0 && holds[at] }) {
 			for _, at := range j.cells {
-				held[at] += n[i]
+				held[at] += n[j.at]
 			}
-			withheld(j, step, n[i], k[i])
+			if !holds[0] {
+				j.since += spent
+			}
+			withheld(j.joint, step, n[j.at], k[j.at])
 			continue
 		}
 		if holds[0] {
-			withheld(j, step, n[i], k[i])
+			withheld(j.joint, step, n[j.at], k[j.at])
 			continue
 		}
-		s := step
-		s.N, s.K = n[i], k[i]
-		j.base.Observe(s)
-		j.learned += int64(step.Coverage * float64(step.End-step.Start))
+		if n, k := n[j.at], k[j.at]; !j.base.Add(hour, n, min(k, n), seconds) {
+			s := step
+			s.N, s.K = n, k
+			j.base.Observe(s)
+		}
 	}
 	return held
 }
@@ -190,7 +214,7 @@ func withheld(j *joint, step detect.Step, n, k float64) {
 }
 
 // joint codes a combination.
-func (c *coder) joint(j **joint) {
+func (c *coder) joint(m *meter, j **joint) {
 	some := *j != nil
 	if c.bools(&some); !some {
 		return
@@ -199,6 +223,8 @@ func (c *coder) joint(j **joint) {
 		*j = &joint{}
 	}
 	list(c, &(*j).cells, c.small)
-	c.int(&(*j).learned)
+	learned := m.clock - (*j).since
+	c.int(&learned)
+	(*j).since = m.clock - learned
 	c.state(&(*j).base)
 }

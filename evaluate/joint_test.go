@@ -143,7 +143,7 @@ func TestCombinationsSurviveARestart(t *testing.T) {
 	require.NoError(t, again.e.Restore("shop", func() []byte { b, _ := again.e.Checkpoint("shop"); return b }()))
 	for _, c := range again.meter().cells {
 		if c.joint != nil {
-			require.Equal(t, 6*time.Hour.Milliseconds(), c.joint.learned)
+			require.Equal(t, 6*time.Hour.Milliseconds(), again.meter().clock-c.joint.since)
 		}
 	}
 	require.Len(t, again.meter().joints, 3)

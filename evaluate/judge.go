@@ -34,24 +34,25 @@ func (r *ruleState) cuts(s sli.Slice) bool {
 
 // watch is one rule's view of one cell.
 type watch struct {
-	det     detect.ErrorRatio
+	raised *raised // what was said; nil while nothing stands
+	firing bool    // what the detector says
+	trial  bool    // of a rule that is in shadow only
+	late   lately
+	det    detect.ErrorRatio
+
 	vol     *detect.Traffic // instead of det, of a traffic rule
 	burn    *detect.Burn    // instead of det, of a rule of burn rates
-	firing  bool            // what the detector says
 	onset   int64           // of what fires
 	cleared int64           // end of the step that ended it
-	late    lately
-	rest    rest    // of a slice's traffic
-	rate    float64 // events a minute that are usual now; of traffic, derived
-	unseen  bool    // this hour was never seen before; of traffic, derived
-	tide    string  // why another volume than the usual is expected; of traffic, derived
-	trial   bool    // of a rule that is in shadow only
+	rest    rest            // of a slice's traffic
+	rate    float64         // events a minute that are usual now; of traffic, derived
+	unseen  bool            // this hour was never seen before; of traffic, derived
+	tide    string          // why another volume than the usual is expected; of traffic, derived
 	// forgiven says that somebody called what fires a false alarm: what comes is learned.
 	// Derived from what people said.
 	forgiven bool
 	level    *level   // of the last day, while it fires
 	turn     *ownTurn // against the last half hour; nil: the cell is too thin
-	raised   *raised  // what was said; nil while nothing stands
 	score    float64
 	needed   float64
 }
@@ -121,9 +122,9 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 		m.chooseEdges(end)
 	}
 	m.setPriors()
-	for i, c := range m.cells {
-		if !ofEvents(m.spec) { // theirs is what they stand for
-			c.volume += n[i]
+	if !ofEvents(m.spec) { // theirs is what they stand for
+		for i, v := range n {
+			m.came[i] += v
 		}
 	}
 	ts.heed(m, m.lastClose, end)
@@ -137,9 +138,9 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 		}
 		ts.learnFlow(m, step, n)
 	}
-	m.contribute(step, n, k, live, ts.o.YoungFor.Milliseconds(), ts.o.LiveFor.Milliseconds())
+	ts.contribute(m, step, n, k, live)
 	if share >= halfCovered {
-		out.Contributions = ts.contributions(m, m.recent[len(m.recent)-1], out.Contributions)
+		out.Contributions = ts.contributions(m, &m.recent[len(m.recent)-1], out.Contributions)
 		ts.tellFlow(m, step, n, live, out)
 		if live {
 			m.liveSeen = true
@@ -159,12 +160,26 @@ func (m *meter) prepare(length int64) {
 	if m.fadesOf != length {
 		m.fadesOf, m.fades, m.lateFade = length, fades(length), math.Exp(-float64(length)/halvedFades)
 	}
+	for len(m.came) < len(m.cells) {
+		m.came = append(m.came, 0)
+	}
 	m.judgedCells()
+	m.combinations()
+}
+
+// settle counts in the cells' volumes what came since.
+func (m *meter) settle() {
+	for ci, v := range m.came {
+		if v != 0 {
+			m.cells[ci].volume += v
+			m.came[ci] = 0
+		}
+	}
 }
 
 // judgedCells are the places of the cells that are judged.
 func (m *meter) judgedCells() []int {
-	if m.judging == nil {
+	if len(m.judging) == 0 {
 		for ci, c := range m.cells {
 			if c.judged {
 				m.judging = append(m.judging, ci)
@@ -221,6 +236,14 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			c.calm()
 			continue
 		}
+		if w.raised == nil && !turning && s.K == 0 && c.mix.within(detect.Moves(c.base.Usually(p.Prior))) {
+			if score, needed, ok := w.det.Wane(p.Prior, p.Alternative, c.base, &s); ok {
+				if w.score, w.needed = score, needed; score == 0 {
+					c.calm()
+				}
+				continue
+			}
+		}
 		p.Young = ts.young(m, c)
 		if p.Shift = 0; !p.Young {
 			p.Shift = c.mix.ratio() - c.base.Usually(p.Prior)
@@ -275,7 +298,7 @@ func (ts *tenantState) parameters(m *meter, ri int) detect.Parameters {
 
 // recount has what follows from which cells are judged worked out again.
 func (m *meter) recount() {
-	m.judging = nil
+	m.judging = m.judging[:0]
 	for _, r := range m.rules {
 		r.toldAt = 0
 	}

@@ -46,6 +46,7 @@ func (m *meter) rebalance(at int64, maxSlices int) {
 	fade := math.Exp(-float64(at-m.balanced) / volumeFades)
 	m.balanced = at
 	m.recount()
+	m.settle()
 	defer m.chooseEdges(at)
 	for _, c := range m.cells {
 		c.volume *= fade

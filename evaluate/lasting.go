@@ -106,7 +106,7 @@ func (m *meter) acceptRatio(ci int, w *watch, at int64, why string) detect.Decis
 		c.healed = 0
 		for _, o := range m.cells {
 			if o.joint != nil && (ci == 0 || slices.Contains(o.joint.cells, ci)) {
-				o.joint.base, o.joint.learned = detect.Baseline{}, 0
+				o.joint.base, o.joint.since = detect.Baseline{}, m.clock
 			}
 		}
 	}

@@ -45,18 +45,20 @@ func (m *meter) learn(step detect.Step, n, k []float64) {
 		any = any || holds[ci]
 	}
 	m.holds = holds
+	hour, seconds := step.Start/3_600_000, step.Coverage*float64(step.End-step.Start)/1000
 	held := m.learnJoints(step, n, k, any)
 	for _, ci := range m.judging {
 		c := m.cells[ci]
 		if c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
 			continue
 		}
-		s := step
-		s.N, s.K = n[ci], k[ci]
-		if any && (holds[ci] || ci == 0 || held[ci] > heldShare*n[ci]) {
+		n, k, s := n[ci], k[ci], step
+		if any && (holds[ci] || ci == 0 || held[ci] > heldShare*n) {
+			s.N, s.K = n, k
 			c.base.Withhold(s)
-			continue
+		} else if !c.base.Add(hour, n, min(k, n), seconds) {
+			s.N, s.K = n, k
+			c.base.Observe(s)
 		}
-		c.base.Observe(s)
 	}
 }

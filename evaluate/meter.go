@@ -58,34 +58,40 @@ type meter struct {
 	fades     [2]float64     // of a step as long as fadesOf
 	lateFade  float64
 	fadesOf   int64
-	judging   []int       // the judged cells; derived, nil: to be made
-	mixed     []explained // of the newest step, by cell; derived
-	holds     []bool      // cells that do not learn the newest step
-	held      []float64   // how much of it is of combinations that do not
-	resolving bool        // series are resolved anew: what is found then is not newborn
+	judging   []int                   // the judged cells; derived, none: to be made
+	combos    []combo                 // derived, as well
+	clock     int64                   // ms that combinations were observed while nothing rang
+	came      []float64               // by cell: events that its volume lacks
+	was       [2 * recentSteps]closed // what recent moves through
+	mixed     []explained             // of the newest step, by cell; derived
+	holds     []bool                  // cells that do not learn the newest step
+	held      []float64               // how much of it is of combinations that do not
+	resolving bool                    // series are resolved anew: what is found then is not newborn
 	sumN      []float64
 	sumK      []float64
 }
 
-// cell is one slice of a meter; the empty slice is the total.
+// cell is one slice of a meter; the empty slice is the total. What every step touches
+// comes first: at thousands of tenants a step's cost is that of the memory it touches.
 type cell struct {
-	slice   sli.Slice
-	other   string  // for the values of this label beyond knownValues; never judged
-	refs    int     // series that count in it
-	volume  float64 // events, fading
-	judged  bool
-	learned int64 // ms of observed event time while judged
-	sending bool  // its last contribution held events
 	base    *detect.Baseline
 	watches []*watch      // one per rule of the meter; nil where the rule does not cut so
+	learned int64         // ms of observed event time while judged
 	latency *latency      // of a histogram's
 	people  *people       // who fails; nil where nobody says
 	lent    *people       // the same as the spans beside say it, where people does not; derived
 	fails   fading        // failures of late, where spans beside may say whose they are
-	joint   *joint        // it stands for a combination
-	mix     mix           // what its combinations make one expect
 	healed  int64         // end of the newest fault, ms
+	mix     mix           // what its combinations make one expect
 	share   *season.Share // of the total's volume, where traffic is judged; not the total's own
+	judged  bool
+	sending bool // its last contribution held events
+
+	slice  sli.Slice
+	other  string  // for the values of this label beyond knownValues; never judged
+	refs   int     // series that count in it
+	volume float64 // events, fading; the newest are in meter.came
+	joint  *joint  // it stands for a combination
 }
 
 // mark says when sample times first reached t.
@@ -194,6 +200,15 @@ func (m *meter) note(t, received int64) {
 		m.marks = slices.Delete(m.marks, 0, 1)
 	}
 	m.marks = append(m.marks, mark{t, received})
+}
+
+// forgetMarks drops the marks that no open step waits for, and keeps their room.
+func (m *meter) forgetMarks() {
+	old := 0
+	for old < len(m.marks)-1 && m.marks[old].t < m.next {
+		old++
+	}
+	m.marks = slices.Delete(m.marks, 0, old)
 }
 
 // closable says whether the step that ends at end is complete, or has waited

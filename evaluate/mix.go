@@ -69,6 +69,11 @@ func (x *mix) ratio() (most float64) {
 	return most
 }
 
+// within says whether ratio is at most a bound.
+func (x *mix) within(bound float64) bool {
+	return x.newest.expected <= bound*x.newest.volume && x.expected[0] <= bound*x.n[0] && x.expected[1] <= bound*x.n[1]
+}
+
 // leastPace is the part of its usual volume that a cell is expected to have at any
 // hour: by night the last hour may have been still.
 const leastPace = 0.25

@@ -282,7 +282,7 @@ func TestRestoreAnywhere(t *testing.T) {
 					require.NoError(t, fresh.Restore(id, data))
 					for _, m := range cut.tenants[id].meters {
 						for _, c := range m.recent {
-							for _, v := range cut.tenants[id].contributions(m, c, nil) {
+							for _, v := range cut.tenants[id].contributions(m, &c, nil) {
 								sent[fmt.Sprint(v)] = true
 							}
 						}

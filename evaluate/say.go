@@ -134,7 +134,7 @@ func (ts *tenantState) evidence(m *meter, g standing, d detect.Decision) alert.E
 	if g.r.Kind == rule.Latency {
 		ev.Over = g.c.latency.edge()
 	}
-	if len(g.c.slice) > 0 && m.cells[0].volume > 0 {
+	if m.settle(); len(g.c.slice) > 0 && m.cells[0].volume > 0 {
 		ev.Share = math.Min(1, g.c.volume/m.cells[0].volume)
 	}
 	if minutes := float64(m.lastClose-d.Onset) / 60_000; ev.RatePerMinute == 0 && minutes > 0 {

@@ -252,8 +252,8 @@ func (ts *tenantState) advance(now int64, out *Output) {
 	if ts.resend {
 		ts.resend = false
 		for _, m := range ts.meters {
-			for _, c := range m.recent {
-				out.Contributions = ts.contributions(m, c, out.Contributions)
+			for i := range m.recent {
+				out.Contributions = ts.contributions(m, &m.recent[i], out.Contributions)
 			}
 		}
 	}
@@ -323,9 +323,7 @@ func (ts *tenantState) closeSteps(m *meter, now int64, out *Output) {
 			}
 		}
 	}
-	for len(m.marks) > 1 && m.marks[0].t < m.next {
-		m.marks = m.marks[1:]
-	}
+	m.forgetMarks()
 	m.pruneGaps()
 }
 

@@ -131,7 +131,7 @@ func (w *witness) shares(x *detect.Scene, before earlier) (known, born float64) 
 	for i, ci := range t.of {
 		j, p := m.cells[ci].joint, &x.Parts[i]
 		n := p.Successes + p.Failures
-		if p.Share = before.came[i] + t.old[i]; p.Share == 0 && j.learned < w.youngFor {
+		if p.Share = before.came[i] + t.old[i]; p.Share == 0 && m.clock-j.since < w.youngFor {
 			born += n
 			p.Share = n * (before.minutes + t.minutes) / x.Minutes
 		}
@@ -141,7 +141,7 @@ func (w *witness) shares(x *detect.Scene, before earlier) (known, born float64) 
 			p.Share += usualWorth / float64(len(t.of))
 		}
 		known += p.Share
-		if p.Usual = n * j.base.Mean(prior); j.learned < w.youngFor { // it may be as bad as newborn ones are
+		if p.Usual = n * j.base.Mean(prior); m.clock-j.since < w.youngFor { // it may be as bad as newborn ones are
 			p.Usual = math.Min(p.Failures, n*math.Max(newbornLeast, newbornTimes*usual))
 		}
 	}
