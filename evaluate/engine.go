@@ -191,6 +191,9 @@ type SliceStatus struct {
 	// OverSeconds is what a slow event takes longer than; nil where latency is not
 	// judged, or not yet.
 	OverSeconds *float64 `json:"over_seconds"`
+	// HeldSince is when failures began of which there are enough for an alert, but which
+	// look like one customer's retries; nil: there are none.
+	HeldSince *time.Time `json:"held_since"`
 }
 
 // tooFarAhead is how far a sample's time may be ahead of its receipt: one that

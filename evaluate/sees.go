@@ -56,6 +56,9 @@ func (s SliceStatus) Sees() string {
 			out = append(out, v.what+": after "+Lasting(*v.after))
 		}
 	}
+	if s.HeldSince != nil {
+		out = append(out, "held since "+s.HeldSince.UTC().Format("15:04 UTC")+": what fails looks like one customer's retries")
+	}
 	return strings.Join(out, "; ")
 }
 
