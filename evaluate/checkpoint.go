@@ -23,11 +23,12 @@ import (
 // long a tenant is silent as usual, version 10 the last hour over all tenants, version
 // 11 the customers that failures name, version 12 of how few a day's failures are,
 // version 13 the last half hour of large tenants, version 14 what spans say
-// of failures that metrics count, version 15 what came to each combination of late.
+// of failures that metrics count, version 15 what came to each combination of late,
+// version 16 when a backlog came to what is judged over all tenants.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 15
+	checkpointVersion = 16
 	checkpointOldest  = 1
 )
 

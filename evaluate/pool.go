@@ -157,6 +157,9 @@ func (p *Pool) Contribute(c Contribution) {
 	}
 	b := &s.open[i]
 	b.start, b.live = min(b.start, start), b.live || c.Live
+	if !c.Live {
+		s.turn.stale = max(s.turn.stale, s.closed, 1)
+	}
 	if r.Kind == rule.Traffic {
 		b.add(x, part{n: c.Step.N, expected: c.Expected})
 		return

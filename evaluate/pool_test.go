@@ -28,6 +28,7 @@ type tenantry struct {
 	sending []bool
 	alerts  []alert.Alert
 	twice   bool
+	late    bool // it is a backlog that comes
 	sent    []Contribution
 }
 
@@ -55,7 +56,7 @@ func (c *tenantry) run(d time.Duration) *tenantry {
 			}
 			c.sending[i] = n > 0
 			v := Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: tenant.ID(fmt.Sprintf("t%03d", i)),
-				Step: detect.Step{Start: start.UnixMilli(), End: c.now.UnixMilli(), N: n, K: k, Coverage: 1}, Usual: .01, Live: true}
+				Step: detect.Step{Start: start.UnixMilli(), End: c.now.UnixMilli(), N: n, K: k, Coverage: 1}, Usual: .01, Live: !c.late}
 			c.alerts = append(c.alerts, c.p.Advance(c.now.Add(time.Duration(i)*time.Millisecond))...)
 			c.p.Contribute(v)
 			c.sent = append(c.sent, v)

@@ -14,6 +14,7 @@ import (
 // daily batch or a source falls silent, is no change.
 
 const (
+	turnRests    = 1_200_000 // ms after a backlog for which nothing is asked: what came in it is skewed
 	changeShare  = 1.0 / 8   // of a stream's budget
 	changeFades  = 180_000.0 // ms after which failures beyond what is expected count 1/e
 	changeCommon = 2.0       // times what the middle one fails beyond what is expected, of the same events, one tenant's counts
@@ -24,6 +25,7 @@ const (
 type turn struct {
 	test  detect.Change
 	fades [2]float64 // how much is left of an excess after so many ms; derived
+	stale int64      // end of the newest step when something of a backlog came last
 }
 
 // excess is how many failures came of how many events beyond what was expected.
@@ -63,6 +65,13 @@ func (x *excess) counts(common float64) float64 {
 // as most others' do: two tenants' own faults are no fault of what all share.
 func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step) (d detect.Decision) {
 	x, brought := &s.turn, b.list()
+	if x.stale > 0 && b.end < x.stale+turnRests {
+		x.test = detect.Change{}
+		for _, x := range s.seats {
+			x.level, x.lately = detect.Level{}, excess{}
+		}
+		return d
+	}
 	parts := make([]part, len(brought)) // as they count, with what the last hour makes one expect
 	expected, known := 0.0, 0.0
 	for i := range brought {
@@ -142,6 +151,9 @@ func (r *ruleState) usually() float64 {
 
 func (c *coder) turn(s *stream) {
 	c.state(&s.turn.test)
+	if c.version >= 16 {
+		c.int(&s.turn.stale)
+	}
 	column(c, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, c.lastHour)
 	column(c, s, func(x *seat) *excess { return &x.lately }, func(x *seat) bool { return x.lately.at != 0 }, func(e *excess) {
 		c.int(&e.at)

@@ -90,3 +90,16 @@ func TestATenantThatFallsSilentIsNoChange(t *testing.T) {
 	require.Empty(t, c.alerts)
 	require.NotContains(t, c.p.streams[0].active, tenant.ID("t040"))
 }
+
+// TestABacklogIsNoChange: what comes late of a silent source is skewed, and what follows is
+// held against a level of its own.
+func TestABacklogIsNoChange(t *testing.T) {
+	c := newCrowd(7, many(40, 30)...).run(2 * time.Hour)
+	c.late, c.fail = true, func(int) float64 { return .006 }
+	c.run(10 * time.Minute)
+	c.late, c.fail = false, func(int) float64 { return .01 }
+	c.run(15 * time.Minute)
+	c.fail = func(int) float64 { return .012 }
+	c.run(4 * time.Minute)
+	require.Empty(t, c.alerts)
+}

@@ -21,13 +21,13 @@ type ownTurn struct {
 
 // turning moves the test of a cell against its last half hour by the step; false: nothing
 // is to be said of it, whatever else the step says.
-func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, p *detect.Parameters, d *detect.Decision) bool {
+func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, p *detect.Parameters, live bool, d *detect.Decision) bool {
 	c := m.cells[ci]
 	switch {
 	case c.latency != nil:
 		return false
-	case c.base.Rate() < leastTurning || ts.young(m, c):
-		if w.turn != nil { // what it rings for ends
+	case !live || c.base.Rate() < leastTurning || ts.young(m, c):
+		if w.turn != nil { // what it rings for ends; what comes of a backlog is skewed
 			*w.turn, *d = ownTurn{}, detect.Decision{}
 		}
 		return false
