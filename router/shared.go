@@ -117,7 +117,7 @@ func explained(c Candidate, a alert.Alert) bool {
 // incidents of their own before it rang: all become part of one.
 func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision {
 	if a.Tenant != tenant.Product || len(a.Slice) == 0 || c.Source || c.Absent {
-		return join(c, a, why)
+		return bridge(ranked, c, a, why)
 	}
 	k, n := a.Bad()
 	all := []Candidate{c}
@@ -143,6 +143,33 @@ func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision
 	}
 	if slices.Sort(d.Merge); len(d.Merge) > 0 {
 		d.Reason += "; what else began with it is part of that"
+	}
+	return d
+}
+
+// bridge joins a tenant's alert to c. What else of that tenant's same traffic began with it
+// and stands in another incident shows that both are one fault, before it rings over all.
+func bridge(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision {
+	all := []Candidate{c}
+	for _, o := range ranked {
+		if o.Incident == c.Incident || !o.Open || o.Source || o.Absent || c.Source || c.Absent || o.Service != a.Service || a.State != alert.Firing {
+			continue
+		}
+		if slices.ContainsFunc(o.Parts, func(p Part) bool {
+			return a.Tenant != tenant.Product && p.Tenant == a.Tenant && !apart(p.Slice, a.Slice) && a.OnsetAt.Sub(p.OnsetAt).Abs() <= Together && o.OnsetAt.Sub(c.OnsetAt).Abs() <= Together
+		}) {
+			all = append(all, o)
+		}
+	}
+	elder := slices.MinFunc(all, elderly)
+	d := join(elder, a, why)
+	for _, o := range all {
+		if o.Incident != elder.Incident && !o.Taken {
+			d.Merge = append(d.Merge, o.Incident)
+		}
+	}
+	if slices.Sort(d.Merge); len(d.Merge) > 0 {
+		d.Reason += fmt.Sprintf("; what %s has in it began with this, so that they are one", strings.Join(d.Merge, ", "))
 	}
 	return d
 }

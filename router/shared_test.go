@@ -152,6 +152,27 @@ func TestAThinTenantMayBeginEarly(t *testing.T) {
 	require.Empty(t, route())
 }
 
+// TestATenantInTwoIncidentsMakesThemOne: what one tenant saw of a fault in an acquirer and
+// another one in a country opened two incidents; a third tenant has both at once.
+func TestATenantInTwoIncidentsMakesThemOne(t *testing.T) {
+	delta, de := by("acquirer", "delta"), by("country", "DE")
+	open := []router.Candidate{
+		{Incident: "inc_1", Number: 1, Service: "payments", Slice: delta, OnsetAt: noon, Open: true, Tenants: []tenant.ID{"acme", "bolt"},
+			Parts: []router.Part{{Tenant: "acme", Slice: delta, OnsetAt: noon}, {Tenant: "bolt", Slice: delta, OnsetAt: noon}}},
+		{Incident: "inc_2", Number: 2, Service: "payments", Slice: de, OnsetAt: noon, Open: true, Tenants: []tenant.ID{"corp"}, Parts: []router.Part{{Tenant: "corp", Slice: de, OnsetAt: noon}}},
+	}
+	d := router.Route(open, bad("bolt", de, noon.Add(15*time.Second), 40), noon.Add(time.Minute))
+	require.Equal(t, "inc_1", d.Incident, d.Reason)
+	require.Equal(t, []string{"inc_2"}, d.Merge)
+	require.Contains(t, d.Reason, "so that they are one")
+	open[1].Taken = true
+	d = router.Route(open, bad("bolt", de, noon.Add(15*time.Second), 40), noon.Add(time.Minute))
+	require.Equal(t, "inc_2", d.Incident, "whoever has it goes on")
+	open[1].Taken, open[1].OnsetAt = false, noon.Add(-10*time.Minute)
+	require.Empty(t, router.Route(open, bad("bolt", de, noon.Add(15*time.Second), 40), noon.Add(time.Minute)).Merge, "what began before is another fault")
+	require.Empty(t, router.Route(open[:1], bad("dune", delta, noon, 40), noon.Add(time.Minute)).Merge)
+}
+
 func TestWhileAPoolRings(t *testing.T) {
 	alpha := by("acquirer", "alpha")
 	pool := router.Candidate{Incident: "inc_1", Service: "payments", Slice: alpha, OnsetAt: noon, Open: true, Tenants: []tenant.ID{tenant.Product},
