@@ -68,19 +68,20 @@ func (ts *tenantState) resolveCustomers(s *series, spec sli.Spec, env string) {
 	s.uses = append(s.uses, u)
 }
 
-// met takes newly failing customers. What they may fail is theirs from now on: the
-// counter may come before the failures or after.
-func (m *meter) met(u *use, customers float64, at int64) {
+// met takes customers of whom a counter says that they newly failed in (from, to]. What
+// they may fail is theirs from the step on in which the first of them may have: the
+// counter may come before the failures or after, and after a source's silence the
+// counts of many steps come at once.
+func (m *meter) met(u *use, customers float64, from, to int64) {
 	for _, ci := range u.cells {
 		c := m.cells[ci]
 		if c.people == nil {
 			c.people = &people{}
 		}
-		x := c.people
-		x.credit.fadeBy(at, peopleFade)
-		x.credit.v += perCustomer * customers
-		x.heard = max(x.heard, at)
-		x.total += customers
+		c.people.heard = max(c.people.heard, to)
+		if customers > 0 {
+			c.people.comes(from/m.base*m.base, customers, 0)
+		}
 	}
 }
 

@@ -104,3 +104,31 @@ func TestAnOutageSoonAfterTheBeginIsNotTakenForRetries(t *testing.T) {
 	require.NotEmpty(t, fired)
 	require.Less(t, fired[0].StartsAt.Sub(at), 3*time.Minute)
 }
+
+// A source that was silent for 25 minutes sends its counts, the customers' among them, all
+// at once: what failed in each step of that time counts as if it had come in time.
+func TestABacklogsFailuresAreTheirCustomers(t *testing.T) {
+	s := newTill(t)
+	at := s.run(epoch, 1200, 150, 4, 3.2, true)
+	const missed = 100
+	for i := range missed {
+		s.r.advance(at.Add(time.Duration(i) * 15 * time.Second))
+	}
+	s.r.out.Contributions = nil
+	for i := range missed { // nothing comes; then everything does, in the order of time
+		s.ok, s.failed, s.customers = s.ok+150, s.failed+4, s.customers+3.2
+		x := float64(at.Add(time.Duration(i)*15*time.Second).UnixMilli()-epoch.UnixMilli()) / 1000
+		s.r.add(counter("acquirer", "alpha", "result", "success"), x, s.ok)
+		s.r.add(counter("acquirer", "alpha", "result", "error"), x, s.failed)
+		s.r.add(labels.FromStrings("__name__", "payment_failing_customers_total", "job", "gateway", "instance", "gw-1", "acquirer", "alpha"), x, s.customers)
+	}
+	s.run(at.Add(missed*15*time.Second), 20, 150, 4, 3.2, true)
+	n, k := 0., 0.
+	for _, c := range s.r.out.Contributions {
+		if len(c.Slice) == 1 && c.Slice[0].Label == "acquirer" {
+			n, k = n+c.Step.N, k+c.Step.K
+		}
+	}
+	require.Greater(t, n, 150.*missed)
+	require.InEpsilon(t, 4./154, k/n, 0.1)
+}

@@ -231,7 +231,7 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 	if !dated {
 		for i, u := range s.uses {
 			if u.who {
-				u.m.met(u, inc, to)
+				u.m.met(u, inc, to, to)
 				continue
 			}
 			if i == 0 && u.whole() {
@@ -249,7 +249,7 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 	}
 	for i, u := range s.uses {
 		if u.who {
-			u.m.met(u, inc, to)
+			u.m.met(u, inc, from, to)
 			continue
 		}
 		late := u.m.spread(u, inc, from, to)
