@@ -24,11 +24,12 @@ import (
 // 11 the customers that failures name, version 12 of how few a day's failures are,
 // version 13 the last half hour of large tenants, version 14 what spans say
 // of failures that metrics count, version 15 what came to each combination of late,
-// version 16 when a backlog came to what is judged over all tenants.
+// version 16 when a backlog came to what is judged over all tenants, version 17 the
+// successes beside failures that are capped.
 const (
 	kindTenant        = 'T'
 	kindPool          = 'P'
-	checkpointVersion = 16
+	checkpointVersion = 17
 	checkpointOldest  = 1
 )
 

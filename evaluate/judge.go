@@ -192,7 +192,7 @@ func (m *meter) judgedCells() []int {
 // judge moves the detectors of every rule and slice by the step.
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
 	mixed := false
-	ts.capFailures(m, step.End, k)
+	ts.capFailures(m, step, n, k)
 	ts.lend(m, step.Start, step.End, k)
 	m.follow(step, n, k, ts.o.LiveFor.Milliseconds())
 	for ri, r := range m.rules {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
@@ -36,6 +37,7 @@ type people struct {
 	coming          []coming
 	day             daily
 	seen, worth     fading // failures of late, and those of them that may count
+	paying          paying
 }
 
 // coming is what failures of a step that is still open said, from at on.
@@ -198,14 +200,15 @@ func (m *meter) forgetPeople(now int64) {
 }
 
 // capFailures works out how many of a step's failures count.
-func (ts *tenantState) capFailures(m *meter, end int64, k []float64) {
+func (ts *tenantState) capFailures(m *meter, step detect.Step, n, k []float64) {
 	for ci, c := range m.cells {
 		x := c.people
 		if x == nil {
 			continue
 		}
-		x.credit.fadeBy(end, peopleFade)
-		x.came(end)
+		x.credit.fadeBy(step.End, peopleFade)
+		x.came(step.End)
+		x.paying.follow(n[ci]-k[ci], step.End-step.Start)
 		x.k = math.Min(k[ci], x.credit.v)
 		x.credit.v -= x.k
 	}
@@ -215,6 +218,9 @@ func (ts *tenantState) capFailures(m *meter, end int64, k []float64) {
 func (c *cell) counted(n, k float64, start, alive int64) (float64, float64) {
 	switch {
 	case c.people.informs(start, alive):
+		if c.people.paying.missing() {
+			return n, k
+		}
 		return n - (k - c.people.k), c.people.k
 	case c.lent != nil:
 		kept := k * c.lent.counts()
@@ -256,6 +262,11 @@ func (c *coder) people(x **people) {
 	if c.version >= 14 {
 		c.ints(&v.seen.at, &v.worth.at)
 		c.floats(&v.seen.v, &v.worth.v)
+	}
+	if c.version >= 17 {
+		o := &v.paying
+		c.ints(&o.known, &o.gone)
+		c.floats(&o.late, &o.hour)
 	}
 }
 

@@ -132,3 +132,16 @@ func TestABacklogsFailuresAreTheirCustomers(t *testing.T) {
 	require.Greater(t, n, 150.*missed)
 	require.InEpsilon(t, 4./154, k/n, 0.1)
 }
+
+// A counter of customers that stands still while everything fails hides nothing: nobody's
+// retries keep others from paying.
+func TestACounterThatStandsStillHidesNoOutage(t *testing.T) {
+	s := newTill(t)
+	at := s.run(epoch, 1200, 150, 4, 3.2, true)
+	s.run(at, 40, 10, 140, 0, true)
+	fired := firing(s.r.out.Alerts)
+	require.NotEmpty(t, fired)
+	require.WithinDuration(t, at, fired[0].StartsAt, 6*time.Minute)
+	s.run(at.Add(10*time.Minute), 480, 10, 140, 0, true)
+	require.True(t, s.r.meter().cells[0].busy(), "two hours later too")
+}
