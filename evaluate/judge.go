@@ -231,7 +231,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		if r.Kind == rule.Declines {
 			w.late.follow(s.N, s.K, m.lateFade)
 		}
-		turning := looks && ts.turning(m, ci, w, &s, &p, live, &lately)
+		turning := looks && ts.turning(m, ci, w, &s, k[ci], &p, live, &lately)
 		if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
 			c.calm()
 			continue

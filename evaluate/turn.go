@@ -20,8 +20,9 @@ type ownTurn struct {
 }
 
 // turning moves the test of a cell against its last half hour by the step; false: nothing
-// is to be said of it, whatever else the step says.
-func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, p *detect.Parameters, live bool, d *detect.Decision) bool {
+// is to be said of it, whatever else the step says. The level is learned of all failures that
+// came: what counts of them is less while the customers of a gap are not told of.
+func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came float64, p *detect.Parameters, live bool, d *detect.Decision) bool {
 	c := m.cells[ci]
 	switch {
 	case c.latency != nil:
@@ -45,7 +46,7 @@ func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, p *de
 		x.level = detect.Level{}
 	}
 	if !x.test.Suspects() {
-		x.level.Observe(s.End, s.K, mean)
+		x.level.Observe(s.End, came, mean)
 	}
 	return d.Changed || d.Score > 0
 }
