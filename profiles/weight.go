@@ -11,9 +11,8 @@ const (
 	ofTenants = 0.875 // of a budget, by their turnover; rounding takes some of the rest, pooled streams have theirs
 	wide      = 4     // by how much the true weight outgrows one before it is changed
 	// ticketsPerMonth is how many false alerts a tenant's rules may raise a month that
-	// are tickets and call nobody, however small its part of the budget is: a bound, of which
-	// chance alone uses a small part.
-	ticketsPerMonth = 0.8
+	// are tickets and call nobody, however small its part of the budget is.
+	ticketsPerMonth = 0.2
 )
 
 // Weight is a tenant's part of the budget of each of its teams. part is its part of
