@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"math"
+	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
 )
@@ -27,7 +28,7 @@ func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came 
 	switch {
 	case c.latency != nil:
 		return false
-	case !live || c.base.Rate() < leastTurning || ts.young(m, c):
+	case !live || c.base.Rate() < leastTurning || ts.young(m, c) || m.settling(ci, 2*ts.o.YoungFor.Milliseconds()):
 		if w.turn != nil { // what it rings for ends; what comes of a backlog is skewed
 			*w.turn, *d = ownTurn{}, detect.Decision{}
 		}
@@ -49,6 +50,14 @@ func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came 
 		x.level.Observe(s.End, came, mean)
 	}
 	return d.Changed || d.Score > 0
+}
+
+// settling says whether a combination of the cell is younger than that, as after an opt-in:
+// what its mix makes one expect is then explained and not known.
+func (m *meter) settling(ci int, least int64) bool {
+	return slices.ContainsFunc(m.combinations(), func(j combo) bool {
+		return m.clock-j.since < least && slices.Contains(j.cells, ci)
+	})
 }
 
 // turn codes what a watch knows of the last half hour.
