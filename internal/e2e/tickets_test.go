@@ -57,7 +57,7 @@ func TestAcknowledgedHereTheTicketFollows(t *testing.T) {
 	require.Equal(t, "acknowledged", i.State)
 	require.Equal(t, "bo", i.AcknowledgedBy.Person)
 	require.Equal(t, "page", i.AcknowledgedVia)
-	eventually(t, 15*time.Second, "the ticket to follow", func(c *assert.CollectT) {
+	eventually(t, 60*time.Second, "the ticket to follow", func(c *assert.CollectT) {
 		k := readTicket(c, desk, id)
 		require.Equal(c, "open", k.Status)
 		require.Equal(c, "bo", k.Owner.ID)
