@@ -83,9 +83,6 @@ type Change struct {
 	before struct{ k, expected float64 } // the step before
 }
 
-// Firing says whether it fires.
-func (c *Change) Firing() bool { return c.rung != 0 }
-
 // Suspects says that what comes must not move levels: it may be a fault.
 func (c *Change) Suspects() bool {
 	return c.rung != 0 || c.test.score > 0 && c.last-c.test.onset >= changeGuard/2
@@ -103,7 +100,7 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 	}
 	gap := c.last == 0 || s.Start-c.last > levelFull
 	if c.last = s.End; gap {
-		*c = Change{last: s.End, since: s.Start, swing: c.swing, blocks: c.blocks, scatter: c.scatter, steps: c.steps}
+		c.begin(s.Start)
 	}
 	needed := p.H() + slowCost
 	zone, asked := c.asks(expected, known, needed, s)
@@ -111,7 +108,7 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 	switch {
 	case s.End-c.since < levelFull:
 	case c.rung != 0:
-		c.ring(mean, needed, s, out)
+		c.ring(expected, mean, needed, s, out)
 	case asked <= changeMost:
 		c.test.add(s, (s.K*math.Log1p(asked)-mean*asked)/c.scattered(), needed, changeGuard+s.End-s.Start)
 		if c.test.score >= needed {
@@ -134,11 +131,21 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 // as shares of what is expected.
 func (c *Change) asks(expected, known, needed float64, s *Step) (zone, asked float64) {
 	scatter := c.scattered()
-	seen := (c.blocks*c.swing + swingWorth*changeSwing*changeSwing) / (c.blocks + swingWorth)
-	zone = swingZone * math.Sqrt(math.Max(0, seen)+scatter/math.Max(2*known, 1))
+	zone = swingZone * math.Sqrt(c.swings()+scatter/math.Max(2*known, 1))
 	minute := expected * 60_000 / float64(s.End-s.Start)
 	asked = math.Max(changeLeast, math.Max(math.Sqrt(2*scatter*needed/(changeIn*minute)), mostRetries/minute))
 	return zone, asked
+}
+
+// swings is the mean square of the relative difference of five minutes to the hour before,
+// drawn to what is usual while few were seen.
+func (c *Change) swings() float64 {
+	return math.Max(0, (c.blocks*c.swing+swingWorth*changeSwing*changeSwing)/(c.blocks+swingWorth))
+}
+
+// begin starts anew: what levels rest on begins then. What was learned of chance stays.
+func (c *Change) begin(since int64) {
+	*c = Change{last: c.last, since: since, swing: c.swing, blocks: c.blocks, scatter: c.scatter, steps: c.steps}
 }
 
 // scattered is how many times as much as chance the steps' failures scatter.
@@ -161,9 +168,8 @@ func (c *Change) learn(expected float64, s *Step, known float64) {
 	if at := s.Start / swingBlock; at != b.at {
 		if b.expected > 0 && known > 0 {
 			chance := c.scattered() * (1/b.expected + 1/(2*known))
-			seen := (c.blocks*c.swing + swingWorth*changeSwing*changeSwing) / (c.blocks + swingWorth)
 			d := b.k/b.expected - 1
-			x := math.Min(d*d, clipped*(math.Max(seen, 0)+chance)) - chance
+			x := math.Min(d*d, clipped*(c.swings()+chance)) - chance
 			c.swing += (x - c.swing) / math.Min(c.blocks+1, swingBlocks)
 			c.blocks = math.Min(c.blocks+1, swingBlocks)
 		}
@@ -175,7 +181,7 @@ func (c *Change) learn(expected float64, s *Step, known float64) {
 // ring moves a firing test. It is over when enough speaks against half of what was asked
 // for; and what has lasted for two hours is no change any more. What was level before is
 // forgotten then, by the caller as well: it begins to learn anew.
-func (c *Change) ring(mean, needed float64, s *Step, out *Decision) {
+func (c *Change) ring(expected, mean, needed float64, s *Step, out *Decision) {
 	half := c.asked / 2
 	c.test.n, c.test.k = c.test.n+s.N, c.test.k+s.K
 	c.health.add(s, (mean*half-s.K*math.Log1p(half))/c.scattered(), needed, 0)
@@ -183,9 +189,9 @@ func (c *Change) ring(mean, needed float64, s *Step, out *Decision) {
 	if !healthy && s.End-c.rung < changeLasts {
 		return
 	}
-	c.describe(mean, needed, s, out)
+	c.describe(expected, needed, s, out)
 	out.Firing, out.Changed = false, true
-	*c = Change{last: s.End, since: s.End, swing: c.swing, blocks: c.blocks, scatter: c.scatter, steps: c.steps}
+	c.begin(s.End)
 }
 
 func (c *Change) describe(expected, needed float64, s *Step, out *Decision) {

@@ -167,6 +167,6 @@ func TestChangeStateSurvives(t *testing.T) {
 	a.pass(2, steady(0.013))
 	check()
 	a.pass(5, steady(0.02))
-	require.True(t, a.c.Firing())
+	require.NotZero(t, a.c.rung)
 	check()
 }

@@ -27,7 +27,7 @@ func betaUpper(a, c float64) float64 {
 	h := 2 / (s + t)
 	w := -upperNormal*math.Sqrt(h+r)/h - (t-s)*(r+5./6-2/(3*h))
 	x := a / (a + c*math.Exp(2*w))
-	norm := lgamma(a+c) - lgamma(a) - lgamma(c)
+	norm := -logBeta(a, c)
 	for range mostRefined {
 		if !(x > 0 && x < 1) {
 			break
@@ -44,9 +44,4 @@ func betaUpper(a, c float64) float64 {
 		}
 	}
 	return mathext.InvRegIncBeta(a, c, upperShare)
-}
-
-func lgamma(x float64) float64 {
-	v, _ := math.Lgamma(x)
-	return v
 }
