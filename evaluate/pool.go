@@ -183,13 +183,18 @@ func (p *Pool) reuse(b *bucket) { p.spare = append(p.spare, b.parts[:0]) }
 // step before have contributed, or Options.Close has passed since the first did.
 func (p *Pool) Advance(now time.Time) []alert.Alert {
 	p.now = max(p.now, now.UnixMilli())
-	for _, s := range p.streams {
-		for len(s.open) > 0 && (s.complete(s.open[0].end) || p.now >= s.open[0].first+p.o.Close.Milliseconds()) {
+	for more := true; more; { // a step of each at a time: what one says of its share of the volume, the others have closed too
+		more = false
+		for _, s := range p.streams {
+			if len(s.open) == 0 || !s.complete(s.open[0].end) && p.now < s.open[0].first+p.o.Close.Milliseconds() {
+				continue
+			}
 			b := s.open[0]
 			s.open = slices.Delete(s.open, 0, 1)
 			if !p.close(s, &b) {
 				p.reuse(&b)
 			}
+			more = true
 		}
 	}
 	out := ordered(p.alerts)

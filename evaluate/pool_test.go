@@ -125,6 +125,30 @@ func TestPoolKnowsTheVolumeItCannotJudge(t *testing.T) {
 	require.InDelta(t, .5, fired[0].Evidence.Share, .1)
 }
 
+// TestABurstKnowsTheVolumeOfAll: what was held up, a history for one, is closed at once. A
+// slice that rings in it does not take what the others have not closed yet for nothing.
+func TestABurstKnowsTheVolumeOfAll(t *testing.T) {
+	c := newCrowd(5, many(20, 1)...)
+	now, beta := c.now, sli.Slice{{Label: "acquirer", Value: "beta"}}
+	for i := range int64(240) {
+		for n := range 40 {
+			v := Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: tenant.ID(fmt.Sprintf("t%03d", n)), Usual: .01, Live: true,
+				Step: detect.Step{Start: now.UnixMilli() + i*15_000, End: now.UnixMilli() + (i+1)*15_000, N: 15, Coverage: 1}}
+			switch {
+			case n >= 20:
+				v.Slice = beta
+			case i >= 230:
+				v.Step.K = 15
+			}
+			c.p.Contribute(v)
+		}
+	}
+	fired := firing(c.p.Advance(now.Add(2 * time.Hour)))
+	require.NotEmpty(t, fired)
+	require.Equal(t, alpha, fired[0].Slice)
+	require.InDelta(t, .5, fired[0].Evidence.Share, .1)
+}
+
 func TestPoolIsNotOneTenantsFault(t *testing.T) {
 	for name, tps := range map[string][]float64{"one of many": many(20, .2), "a giant": append(many(20, .2), 50), "two tenants": {5, 5}, "one": {5}} {
 		c := newCrowd(2, tps...)
