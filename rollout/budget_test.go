@@ -78,6 +78,27 @@ func TestWhatCallsNobodyIsATicket(t *testing.T) {
 	require.Equal(t, [3]int{1, 1, 1}, [3]int{s.Extra, s.Agreed, s.Gone})
 }
 
+// TestWhatWasCalledRightMayBeOfManyTenants: each of them sees too little of it by itself.
+func TestWhatWasCalledRightMayBeOfManyTenants(t *testing.T) {
+	ids := tenants(4000)
+	c := begin(t, settled(), rollout.Settings{StageFor: time.Hour, Teams: map[string]float64{"payments": 2}}, ids)
+	at := began.Add(time.Minute)
+	ring := func(at time.Time, method string) {
+		for _, id := range inShadow(c, ids)[:10] {
+			c = rollout.Paged(c.State, sided(page(id, "", method, at), share(.001, .01), nil), at)
+		}
+	}
+	ring(at, "card")
+	require.Equal(t, rollout.Halted, c.Rollout.State)
+	var err error
+	c, err = rollout.Resume(c.State, "ada", "that fault was real", ids, at.Add(time.Hour))
+	require.NoError(t, err)
+	ring(at.Add(61*time.Minute), "card")
+	require.Equal(t, rollout.Shadow, c.Rollout.State, "it lasts")
+	ring(at.Add(62*time.Minute), "wallet")
+	require.Equal(t, rollout.Halted, c.Rollout.State, "another one is another one")
+}
+
 // TestEachTeamHasItsBudget: what one team may bear is no room for another's.
 func TestEachTeamHasItsBudget(t *testing.T) {
 	ids := tenants(1000)

@@ -116,13 +116,14 @@ func extras(pages []Page) (out []Page) {
 }
 
 // accepted says whether somebody has called the page right: a fault that lasts is
-// seen again when a halted stage begins anew.
+// seen again when a halted stage begins anew. What of it is too small by itself may be what
+// made the page together with others.
 func (r Rollout) accepted(p Page) bool {
 	began := p.Onset
 	if began.IsZero() {
 		began = p.At
 	}
-	return p.Verdict == Extra && began.Sub(*r.Stages[r.Stage].StartedAt) <= together && slices.ContainsFunc(r.Accepted, func(q Page) bool {
+	return (p.Verdict == Extra || p.Verdict == Small) && began.Sub(*r.Stages[r.Stage].StartedAt) <= together && slices.ContainsFunc(r.Accepted, func(q Page) bool {
 		return p.Service == q.Service && p.Rule == q.Rule && p.Slice.Related(q.Slice)
 	})
 }
@@ -176,8 +177,8 @@ func (r *Rollout) room() {
 // judge halts the rollout when the team of an extra page has more than it may.
 func (r *Rollout) judge(p Page, now time.Time) {
 	stage, team := &r.Stages[r.Stage], r.teamOf(p)
-	t := stage.team(team)
 	r.allow(stage, now)
+	t := stage.team(team)
 	if t.Extra <= t.Allowed {
 		return
 	}
