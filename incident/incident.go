@@ -37,6 +37,14 @@ func NewID(now time.Time, seed string) ID {
 	return ID("inc_" + strings.ToLower(u.String()))
 }
 
+// Before is an id that sorts before those of all incidents that opened at that time or
+// later.
+func Before(at time.Time) ID {
+	var u ulid.ULID
+	_ = u.SetTime(ulid.Timestamp(at)) // as in NewID
+	return ID("inc_" + strings.ToLower(u.String()))
+}
+
 // Subject is how the ledger, timers and inputs name the incident.
 func (id ID) Subject() string { return "incident/" + string(id) }
 

@@ -64,3 +64,11 @@ func TestATeamsRecord(t *testing.T) {
 	require.Equal(t, incident.Record{Called: 7, False: 2, Real: 1, Expected: 1, Duplicate: 2, Unsaid: 1}, r)
 	require.Equal(t, "called 7 time(s) in four weeks: 2 false of 8 borne, 1 real, 1 expected, 2 duplicates; of 1 nobody has said", r.Words(8))
 }
+
+// Whoever reads the incidents of some weeks need not read those before.
+func TestIdsSortByTheTimeOfOpening(t *testing.T) {
+	for _, later := range []time.Duration{0, time.Millisecond, 400 * 24 * time.Hour} {
+		require.Greater(t, incident.NewID(noon.Add(later), "x"), incident.Before(noon))
+	}
+	require.Less(t, incident.NewID(noon.Add(-time.Millisecond), "x"), incident.Before(noon))
+}

@@ -11,8 +11,13 @@ import (
 
 // All reads a whole collection of a partition, page by page.
 func All(ctx context.Context, s store.Store, p store.Partition, collection string) ([]store.Record, error) {
+	return allAfter(ctx, s, p, collection, "")
+}
+
+// allAfter reads what of a collection has a key beyond after.
+func allAfter(ctx context.Context, s store.Store, p store.Partition, collection, after string) ([]store.Record, error) {
 	var out []store.Record
-	for after := ""; ; {
+	for {
 		page, err := s.Records(ctx, p, collection, after, 1000)
 		if err != nil {
 			return nil, err
@@ -35,7 +40,12 @@ func Decode[T any](r store.Record) (v T, err error) {
 
 // AllOf reads the values of a whole collection of a subject's partition.
 func AllOf[T any](ctx context.Context, s store.Store, subject, collection string) ([]T, error) {
-	records, err := All(ctx, s, store.PartitionOf(subject), collection)
+	return AllOfAfter[T](ctx, s, subject, collection, "")
+}
+
+// AllOfAfter is AllOf for what has a key beyond after.
+func AllOfAfter[T any](ctx context.Context, s store.Store, subject, collection, after string) ([]T, error) {
+	records, err := allAfter(ctx, s, store.PartitionOf(subject), collection, after)
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}

@@ -29,8 +29,9 @@ type TeamRecord struct {
 // count; empty: all count.
 func (s *State) TeamRecords(ctx context.Context, of tenant.ID, which func(catalog.TeamID) bool) ([]TeamRecord, error) {
 	var list []incident.Incident
+	since := s.Now().Add(-recordedFor)
 	for _, env := range s.Environments() {
-		all, err := partition.AllOf[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents)
+		all, err := partition.AllOfAfter[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents, string(incident.Before(since)))
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +46,7 @@ func (s *State) TeamRecords(ctx context.Context, of tenant.ID, which func(catalo
 		if !which(t.ID) {
 			continue
 		}
-		r := TeamRecord{Team: string(t.ID), Record: incident.Recorded(list, t.ID, s.Now().Add(-recordedFor)), Budget: t.FalsePagesPerWeek}
+		r := TeamRecord{Team: string(t.ID), Record: incident.Recorded(list, t.ID, since), Budget: t.FalsePagesPerWeek}
 		r.Words = r.Record.Words(r.Budget * recordedFor.Hours() / (7 * 24))
 		out = append(out, r)
 	}
