@@ -12,6 +12,17 @@ const (
 	VerdictDuplicate Verdict = "duplicate" // of another incident
 )
 
+// Words say what it was.
+func (v Verdict) Words() string {
+	switch v {
+	case VerdictFalse:
+		return "a false alarm"
+	case VerdictDuplicate:
+		return "a duplicate"
+	}
+	return string(v)
+}
+
 // Verdicts lists them.
 func Verdicts() []Verdict {
 	return []Verdict{VerdictReal, VerdictFalse, VerdictExpected, VerdictDuplicate}

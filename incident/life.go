@@ -196,22 +196,6 @@ func Settled(i Incident, now time.Time) Change {
 	return b.done()
 }
 
-// SetOwner makes another team the owner, with the reason; the page of the first
-// one is not taken back.
-func SetOwner(i Incident, team catalog.TeamID, reason string, live bool, now time.Time) Change {
-	b := begin(i, now)
-	n := &b.Incident
-	n.Live = live
-	if n.Team == team {
-		return b.done()
-	}
-	b.attribute("team", string(n.Team), string(team), reason)
-	b.log("owner", "tocsin", fmt.Sprintf("owner is team %s, before: %s; %s", team, n.Team, reason))
-	n.Team, n.OwnerReason = team, reason
-	b.Ticket = true
-	return b.done()
-}
-
 func describe(a alert.Alert) string {
 	s := "rule " + a.Rule + " for " + who(a)
 	if len(a.Slice) > 0 {

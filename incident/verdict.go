@@ -19,26 +19,24 @@ type Judgement struct {
 	At      time.Time     `json:"at"`
 }
 
-var verdictWords = map[alert.Verdict]string{alert.VerdictFalse: "a false alarm", alert.VerdictReal: "real", alert.VerdictExpected: "expected", alert.VerdictDuplicate: "a duplicate"}
-
 // Judge takes a person's verdict; reason may be empty. Of what nobody has, whoever calls
 // it anything but real has it: nobody else is called for that. Said again of the same
 // alerts it changes nothing, and said is false.
 func Judge(i Incident, by Actor, via string, v alert.Verdict, reason string, now time.Time) (c Change, said bool) {
-	was := i.Verdict
+	was, reason := i.Verdict, cut(reason, maxNoteRunes)
+	first := begin(i, now).done()
 	if was != nil && was.Verdict == v && (reason == "" || reason == was.Reason) &&
 		!slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.StartsAt.After(was.At) }) {
-		return begin(i, now).done(), false
+		return first, false
 	}
-	first := begin(i, now).done()
 	if i.State == StateOpen && v != alert.VerdictReal {
 		first, _ = Acknowledge(i, by, via, now)
 	}
 	b := begin(first.Incident, now)
-	b.Incident.Verdict = &Judgement{Verdict: v, Reason: cut(reason, maxNoteRunes), By: by, Via: via, At: b.now}
-	why := fmt.Sprintf("%s says that it was %s", by, verdictWords[v])
+	b.Incident.Verdict = &Judgement{Verdict: v, Reason: reason, By: by, Via: via, At: b.now}
+	why := fmt.Sprintf("%s says that it was %s", by, v.Words())
 	if was != nil && was.Verdict != v {
-		why += fmt.Sprintf(", not %s as %s said", verdictWords[was.Verdict], was.By)
+		why += fmt.Sprintf(", not %s as %s said", was.Verdict.Words(), was.By)
 	}
 	if reason != "" {
 		why += ": " + cut(reason, 500)

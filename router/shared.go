@@ -134,6 +134,12 @@ func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision
 		}
 		all = append(all, o)
 	}
+	return unite(all, a, why, func([]string) string { return "what else began with it is part of that" })
+}
+
+// unite joins the alert to the one of all that goes on, and merges the others into it,
+// which merged is about.
+func unite(all []Candidate, a alert.Alert, why string, merged func([]string) string) Decision {
 	elder := slices.MinFunc(all, elderly)
 	d := join(elder, a, why)
 	for _, o := range all {
@@ -142,7 +148,7 @@ func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision
 		}
 	}
 	if slices.Sort(d.Merge); len(d.Merge) > 0 {
-		d.Reason += "; what else began with it is part of that"
+		d.Reason += "; " + merged(d.Merge)
 	}
 	return d
 }
@@ -150,28 +156,23 @@ func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision
 // bridge joins a tenant's alert to c. What else of that tenant's same traffic began with it
 // and stands in another incident shows that both are one fault, before it rings over all.
 func bridge(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision {
+	if a.Tenant == tenant.Product || a.State != alert.Firing || c.Source || c.Absent {
+		return join(c, a, why)
+	}
 	all := []Candidate{c}
 	for _, o := range ranked {
-		if o.Incident == c.Incident || !o.Open || o.Source || o.Absent || c.Source || c.Absent || o.Service != a.Service || a.State != alert.Firing {
+		if o.Incident == c.Incident || !o.Open || o.Source || o.Absent || o.Service != a.Service || o.OnsetAt.Sub(c.OnsetAt).Abs() > Together {
 			continue
 		}
 		if slices.ContainsFunc(o.Parts, func(p Part) bool {
-			return a.Tenant != tenant.Product && p.Tenant == a.Tenant && !apart(p.Slice, a.Slice) && a.OnsetAt.Sub(p.OnsetAt).Abs() <= Together && o.OnsetAt.Sub(c.OnsetAt).Abs() <= Together
+			return p.Tenant == a.Tenant && !apart(p.Slice, a.Slice) && a.OnsetAt.Sub(p.OnsetAt).Abs() <= Together
 		}) {
 			all = append(all, o)
 		}
 	}
-	elder := slices.MinFunc(all, elderly)
-	d := join(elder, a, why)
-	for _, o := range all {
-		if o.Incident != elder.Incident && !o.Taken {
-			d.Merge = append(d.Merge, o.Incident)
-		}
-	}
-	if slices.Sort(d.Merge); len(d.Merge) > 0 {
-		d.Reason += fmt.Sprintf("; what %s has in it began with this, so that they are one", strings.Join(d.Merge, ", "))
-	}
-	return d
+	return unite(all, a, why, func(merged []string) string {
+		return fmt.Sprintf("what %s has in it began with this, so that they are one", strings.Join(merged, ", "))
+	})
 }
 
 // elderly puts the one first that goes on: whoever has one keeps it, nobody is called

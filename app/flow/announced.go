@@ -3,9 +3,9 @@ package flow
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/calendar"
 )
 
@@ -36,7 +36,7 @@ func (s *Shared) Announcements(ctx context.Context, on *calendar.Scope, now time
 			if i.Stakes == nil {
 				continue
 			}
-			if name, ok := heldPagesBy(i.Stakes.Limits.Held); ok {
+			if name, ok := whole.HeldBy(i.Stakes.Limits.Held); ok {
 				holding[name] = append(holding[name], fmt.Sprintf("incident %d calls nobody", i.Number))
 			}
 		}
@@ -52,11 +52,4 @@ func (s *Shared) Announcements(ctx context.Context, on *calendar.Scope, now time
 		out = append(out, a)
 	}
 	return out, nil
-}
-
-// heldPagesBy names the entry in the reason of whole.Held.
-func heldPagesBy(why string) (string, bool) {
-	rest, ok := strings.CutPrefix(why, "the calendar entry ")
-	name, _, holds := strings.Cut(rest, " holds pages")
-	return name, ok && holds
 }

@@ -120,7 +120,7 @@ func HeldTier(t tenant.Tenant, c Course, p *profiles.Policy, environment string,
 	if pin, ok := PinOf(c, p, t.ID, now); ok {
 		return pin.Words()
 	}
-	if e, held := p.Calendar().Active(now, calendar.HoldRevisions, calendar.Scope{Tenant: t.ID, Countries: t.Countries, Environment: environment}); held {
+	if e, held := p.Calendar().Active(now, calendar.HoldRevisions, *calendar.Of(t, environment)); held {
 		return "the calendar entry " + e.Name + " holds revisions: " + e.Why
 	}
 	if !t.Watched() {

@@ -37,11 +37,10 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) *Metrics {
 			Buckets: []float64{.00001, .0001, .001, .01, .1, 1, 10}}),
 		Outbox: outbox.NewMetrics(r, now),
 	}
-	r.MustRegister(m.Alerts, m.Incidents, m.PageSeconds, m.Blind, m.Awaited, m.Thinned, m.Evaluation)
+	r.MustRegister(m.Alerts, m.Incidents, m.Verdicts, m.PageSeconds, m.Blind, m.Awaited, m.Thinned, m.Evaluation)
 	for _, s := range []string{"firing", "resolved"} {
 		m.Alerts.WithLabelValues(s)
 	}
-	r.MustRegister(m.Verdicts)
 	for _, v := range alert.Verdicts() {
 		m.Verdicts.WithLabelValues(string(v))
 	}

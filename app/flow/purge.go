@@ -47,19 +47,11 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 			records++
 		}
 	}
-	gone, err := forgetSaid(tx, id)
+	gone, err := forgetNoted(tx, id)
 	if err != nil {
 		return 0, err
 	}
 	records += gone
-	tried, err := tx.ListPrefix(trials, string(id)+"/")
-	if err != nil {
-		return 0, err
-	}
-	for _, r := range tried {
-		tx.Delete(trials, r.Key)
-		records++
-	}
 	p := directory.Purge{ID: id, At: s.JournalEnd(), Journal: s.Journal, AskedAt: tx.Now().UTC(), By: by}
 	if err := tx.Put(purges, string(id), "purge", 1, p); err != nil {
 		return 0, err

@@ -219,7 +219,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	}
 	tx.Delete(tenants, string(id))
 	tx.Delete(cells, string(id))
-	if _, err := forgetSaid(tx, id); err != nil {
+	if _, err := forgetNoted(tx, id); err != nil {
 		return err
 	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
@@ -233,9 +233,6 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 		return err
 	}
 	h.tellReview(tx, old, c.State, evolution.State{})
-	if err := forgetTrials(tx, id); err != nil {
-		return err
-	}
 	delete(h.at, id)
 	delete(h.trying, id)
 	h.countBlind(id, false)

@@ -322,15 +322,6 @@ func larger(a, b *rollout.Side) *rollout.Side {
 	return &rollout.Side{Facts: a.Facts.Or(b.Facts), Limits: a.Limits}
 }
 
-// forgetTrials drops what was noted of a tenant: its id may become another's.
-func forgetTrials(tx *partition.Tx, id tenant.ID) error {
-	records, err := tx.ListPrefix(trials, string(id)+"/")
-	for _, r := range records {
-		tx.Delete(trials, r.Key)
-	}
-	return err
-}
-
 // paged counts a page at the policy's home.
 func (h *Handler) paged(tx *partition.Tx, in store.Input) error {
 	p, err := payload[policyPage](in)

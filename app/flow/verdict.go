@@ -129,7 +129,7 @@ func (h *Handler) teaches(l evaluate.Lesson, now time.Time) string {
 		to = now
 	}
 	if l.Word != alert.VerdictFalse {
-		return fmt.Sprintf("%s says that it was %s: the time from %s to %s stays out of what is usual", l.By, l.Word, stamp(l.From), stamp(to))
+		return fmt.Sprintf("%s says that it was %s: the time from %s to %s stays out of what is usual", l.By, l.Word.Words(), stamp(l.From), stamp(to))
 	}
 	hours := h.engine.Aside(l.Alert, l.From, to)
 	if hours == 0 {
@@ -163,9 +163,10 @@ func (h *Handler) loadLessons(ctx context.Context, p store.Partition, s store.St
 	return nil
 }
 
-// forgetSaid drops what people said of a tenant's alerts.
-func forgetSaid(tx *partition.Tx, id tenant.ID) (records int, err error) {
-	for _, c := range []string{accepted, lessonRecords} {
+// forgetNoted drops what people said of a tenant's alerts and what was noted of them in
+// shadow: its id may become another's.
+func forgetNoted(tx *partition.Tx, id tenant.ID) (records int, err error) {
+	for _, c := range []string{accepted, lessonRecords, trials} {
 		list, err := tx.ListPrefix(c, string(id)+"/")
 		if err != nil {
 			return records, err

@@ -12,7 +12,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
-	"github.com/tocsin-alerting/tocsin/store"
 )
 
 const modes = "team" // Mode by team, in the partition of Subject
@@ -122,16 +121,12 @@ func (b *Book) loadModes(ctx context.Context) error {
 			return nil
 		}
 		before := b.modes.Load()
-		records, err := partition.All(ctx, b.Store, store.PartitionOf(Subject), modes)
+		list, err := partition.AllOf[Mode](ctx, b.Store, Subject, modes)
 		if err != nil {
 			return err
 		}
 		all := map[catalog.TeamID]Mode{}
-		for _, r := range records {
-			m, err := partition.Decode[Mode](r)
-			if err != nil {
-				return err
-			}
+		for _, m := range list {
 			all[m.Team] = m
 		}
 		if b.modes.CompareAndSwap(before, &all) {

@@ -139,17 +139,9 @@ func (b *Book) Load(ctx context.Context) error {
 			return nil
 		}
 		before := b.overrides.Load()
-		records, err := partition.All(ctx, b.Store, store.PartitionOf(Subject), overrides)
+		list, err := partition.AllOf[rota.Override](ctx, b.Store, Subject, overrides)
 		if err != nil {
 			return err
-		}
-		list := []rota.Override{}
-		for _, r := range records {
-			o, err := partition.Decode[rota.Override](r)
-			if err != nil {
-				return err
-			}
-			list = append(list, o)
 		}
 		sortOverrides(list)
 		read = b.overrides.CompareAndSwap(before, &list)

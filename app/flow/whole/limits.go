@@ -1,6 +1,7 @@
 package whole
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -32,6 +33,13 @@ func Zone(c *catalog.Catalog, team catalog.Team) *time.Location {
 	return zone
 }
 
+// A reason of Held is heldBy, the entry's name, holdsPages and why. It is stored with
+// incidents.
+const (
+	heldBy     = "the calendar entry "
+	holdsPages = " holds pages: "
+)
+
 // Held says which calendar entry lets nobody be called for an incident that the
 // alert (nil: none) is news of; empty: some of its tenants are not concerned.
 func Held(p *profiles.Policy, i incident.Incident, a *alert.Alert, document func(tenant.ID) (tenant.Tenant, bool), now time.Time) (why string) {
@@ -47,7 +55,7 @@ func Held(p *profiles.Policy, i incident.Incident, a *alert.Alert, document func
 		}
 		e, ok := p.Calendar().Active(now, calendar.HoldPages, on)
 		if ok && why == "" {
-			why = "the calendar entry " + e.Name + " holds pages: " + e.Why
+			why = heldBy + e.Name + holdsPages + e.Why
 		}
 		return ok
 	}
@@ -60,4 +68,11 @@ func Held(p *profiles.Policy, i incident.Incident, a *alert.Alert, document func
 		}
 	}
 	return why
+}
+
+// HeldBy names the entry in a reason of Held.
+func HeldBy(why string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(why, heldBy)
+	name, _, holds := strings.Cut(rest, holdsPages)
+	return name, ok && holds
 }
