@@ -32,7 +32,7 @@ func (v *Views) calendar(w http.ResponseWriter, r *http.Request, p web.Principal
 	}
 	list, err := v.api.Flow.Announcements(r.Context(), on, v.api.Now())
 	if err != nil {
-		return err
+		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
 	for _, a := range list {
 		row := announced(policies.Announced(a, zone), a)
@@ -49,7 +49,7 @@ func (v *Views) calendar(w http.ResponseWriter, r *http.Request, p web.Principal
 }
 
 func announced(x policies.CalendarEntry, a flow.Announced) view.Announced {
-	out := view.Announced{Name: x.Name, Follows: view.Sentence(x.Follows), When: x.When, Whom: x.Whom, Tenants: x.Tenants, At: a.ChangesAt, Why: view.Sentence(x.Why), By: x.By, Behind: x.Behind}
+	out := view.Announced{Name: x.Name, Follows: view.Sentence(x.Follows), When: x.When, Whom: x.Whom, Tenants: x.Concerns, At: a.ChangesAt, Why: view.Sentence(x.Why), By: x.By, Behind: x.Behind}
 	for _, h := range x.Holding {
 		out.Holds = append(out.Holds, view.Sentence(h))
 	}

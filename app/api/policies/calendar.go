@@ -22,7 +22,7 @@ type CalendarEntry struct {
 	When      string     `json:"when"`        // in words
 	Follows   string     `json:"follows"`     // what follows while it lasts
 	Whom      string     `json:"whom"`        // it concerns
-	Tenants   int        `json:"tenants_now"` // that it concerns
+	Concerns  int        `json:"tenants_now"` // how many tenants
 	Behind    string     `json:"behind"`      // the entry that counts instead where both hold; empty: none
 	Holding   []string   `json:"holding"`     // what waits or is silent because of it
 }
@@ -60,7 +60,7 @@ func (s *API) listAnnounced(w http.ResponseWriter, r *http.Request, p web.Princi
 
 // Announced is an entry as it is answered; zone is that of what it names by instants.
 func Announced(a flow.Announced, zone *time.Location) CalendarEntry {
-	x := CalendarEntry{Entry: a.Entry, Holds: a.Holds, When: a.When(zone), Follows: a.Follows(), Whom: a.Whom(), Tenants: a.Tenants, Behind: a.Behind, Holding: a.Holding}
+	x := CalendarEntry{Entry: a.Entry, Holds: a.Holds, When: a.When(zone), Follows: a.Follows(), Whom: a.Whom(), Concerns: a.Tenants, Behind: a.Behind, Holding: a.Holding}
 	if !a.ChangesAt.IsZero() {
 		until := a.ChangesAt.UTC()
 		x.ChangesAt = &until

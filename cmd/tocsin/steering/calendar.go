@@ -30,7 +30,7 @@ func (k Calendar) Run(ctx context.Context, c *console.Client) error {
 	}
 	var rows [][]string
 	for _, e := range list {
-		rows = append(rows, []string{e.Name, stands(e), e.Follows, e.When, fmt.Sprintf("%s: %d tenant(s)", e.Whom, e.Tenants), e.Why + " (" + e.By + ")"})
+		rows = append(rows, []string{e.Name, stands(e), e.Follows, e.When, fmt.Sprintf("%s: %d tenant(s)", e.Whom, e.Concerns), e.Why + " (" + e.By + ")"})
 		for _, what := range e.Holding {
 			rows = append(rows, []string{"", "", what, "", "", ""})
 		}
@@ -39,19 +39,22 @@ func (k Calendar) Run(ctx context.Context, c *console.Client) error {
 }
 
 func stands(e policies.CalendarEntry) string {
-	until := ""
+	changes := ""
 	if e.ChangesAt != nil {
-		until = e.ChangesAt.UTC().Format(time.RFC3339)
+		changes = e.ChangesAt.UTC().Format(time.RFC3339)
 	}
 	switch {
-	case e.Holds && e.Behind != "":
-		return "holds until " + until + ", where " + e.Behind + " does not"
-	case e.Holds && until == "":
-		return "holds"
-	case e.Holds:
-		return "holds until " + until
-	case until == "":
+	case !e.Holds && changes == "":
 		return "is over"
+	case !e.Holds:
+		return "from " + changes
 	}
-	return "from " + until
+	out := "holds"
+	if changes != "" {
+		out += " until " + changes
+	}
+	if e.Behind != "" {
+		out += ", where " + e.Behind + " does not"
+	}
+	return out
 }
