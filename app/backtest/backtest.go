@@ -95,8 +95,7 @@ type Replay struct {
 	now       time.Time
 	asking    asking
 	standing  map[tenant.ID]*standing
-	turns     []turn          // of recorded profiles and pins, by time
-	ends      []time.Time     // of the policy's overrides, by time
+	turns     []turn          // of recorded profiles, and of the policy's pins and overrides, by time
 	series    []*known        // by the index of the recorded series
 	heard     []*known        // by run of the stretch that is being read
 	dead      [][]alert.Alert // by window of the cut: what sources said
@@ -143,10 +142,6 @@ func New(o Options, from time.Time) (*Replay, error) {
 		r.senders.clusters = []string{"cluster", "prometheus"}
 	}
 	r.chain.weigh = r.weigh
-	for _, v := range o.Policy.Overrides {
-		r.ends = append(r.ends, v.Until)
-	}
-	slices.SortFunc(r.ends, time.Time.Compare)
 	r.standings(o.Profiles)
 	for _, t := range o.Tenants {
 		if err := r.plan(t, from); err != nil {
@@ -247,7 +242,7 @@ func (r *Replay) known(id tenant.ID) bool { _, ok := r.tenants[id]; return ok }
 // live changes tenants whose time has come. What all profiles share, the number
 // of tenants, is brought up to date for all of them.
 func (r *Replay) live(now time.Time) {
-	if (len(r.life) == 0 || r.life[0].at.After(now)) && (len(r.ends) == 0 || r.ends[0].After(now)) && (len(r.turns) == 0 || r.turns[0].at.After(now)) {
+	if (len(r.life) == 0 || r.life[0].at.After(now)) && (len(r.turns) == 0 || r.turns[0].at.After(now)) {
 		return
 	}
 	before := r.observation()
@@ -258,7 +253,6 @@ func (r *Replay) live(now time.Time) {
 		r.tenants[e.doc.ID] = e.doc
 		changed[e.doc.ID] = true
 	}
-	r.endOverrides(now, changed)
 	r.turned(now, changed)
 	o := r.observation()
 	all := !o.Equal(before)

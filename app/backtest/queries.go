@@ -144,19 +144,3 @@ func (r *Replay) ask(end time.Time) {
 		}
 	}
 }
-
-// endOverrides notes whose overrides in the policy have ended by now.
-func (r *Replay) endOverrides(now time.Time, changed map[tenant.ID]bool) {
-	before := len(r.ends)
-	for len(r.ends) > 0 && !r.ends[0].After(now) {
-		r.ends = r.ends[1:]
-	}
-	if len(r.ends) == before {
-		return
-	}
-	for _, o := range r.o.Policy.Overrides {
-		if id := tenant.ID(o.Tenant); r.known(id) {
-			changed[id] = true
-		}
-	}
-}

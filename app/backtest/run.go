@@ -188,12 +188,6 @@ func (r *Replay) undisturbed(ends []int64) int {
 			break
 		}
 	}
-	for _, at := range r.ends {
-		if at.After(first) {
-			next = earlier(next, at)
-			break
-		}
-	}
 	for _, t := range r.turns {
 		if t.at.After(first) {
 			next = earlier(next, t.at)

@@ -62,7 +62,8 @@ type standing struct {
 	turns []Turn // recorded; nil: the tier follows from the volume, as live
 }
 
-// turn is when a recorded profile changes.
+// turn is when what a profile depends on changes: what was recorded of it, a pin or an
+// override of the policy that ends.
 type turn struct {
 	at time.Time
 	of tenant.ID
@@ -80,6 +81,9 @@ func (r *Replay) standings(records []Record) {
 			}
 		}
 	}
+	for _, v := range r.o.Policy.Overrides {
+		r.turns = append(r.turns, turn{v.Until, tenant.ID(v.Tenant)})
+	}
 	for _, n := range r.o.Policy.Pins {
 		if !n.Until.IsZero() {
 			r.turns = append(r.turns, turn{n.Until, tenant.ID(n.Tenant)})
@@ -88,7 +92,7 @@ func (r *Replay) standings(records []Record) {
 	slices.SortFunc(r.turns, func(a, b turn) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.of, b.of)) })
 }
 
-// turned marks the tenants whose recorded profile has changed by now.
+// turned marks the tenants whose turn has come by now.
 func (r *Replay) turned(now time.Time, changed map[tenant.ID]bool) {
 	for len(r.turns) > 0 && !r.turns[0].at.After(now) {
 		if id := r.turns[0].of; r.known(id) {

@@ -307,7 +307,7 @@ func verdict(w io.Writer, name string, s backtest.Score, all int) {
 	}
 }
 
-// progress draws a bar on a console.Terminal and is silent elsewhere.
+// progress draws a bar on a terminal and is silent elsewhere.
 type progress struct {
 	out   io.Writer
 	began time.Time
