@@ -66,6 +66,18 @@ func TestCustomersAcrossARestart(t *testing.T) {
 	require.NotEqual(t, first, name(noon))
 }
 
+// Around midnight requests overtake each other: one that came before makes no new keys.
+func TestCustomersAtMidnight(t *testing.T) {
+	c, err := private.OpenCustomers(t.TempDir())
+	require.NoError(t, err)
+	midnight := noon.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	before := alias(t, c, "a", midnight.Add(-time.Second))
+	after := alias(t, c, "a", midnight)
+	require.NotEqual(t, before, after)
+	require.Equal(t, after, alias(t, c, "a", midnight.Add(-time.Millisecond)), "overtaken")
+	require.Equal(t, after, alias(t, c, "a", midnight.Add(time.Millisecond)), "who failed is still one customer")
+}
+
 func counting(t *testing.T, o Options) *desk {
 	t.Helper()
 	customers, err := private.OpenCustomers(t.TempDir())

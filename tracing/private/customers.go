@@ -47,13 +47,19 @@ type Customers struct {
 // NewCustomers makes one of a source of keys.
 func NewCustomers(keys Keys) *Customers { return &Customers{keys: keys} }
 
-const secondsOfDay = 86_400
+const (
+	secondsOfDay = 86_400
+	// late is how long (s) before the day's begin a request may have come that is named
+	// under the day's key: one that others overtook at midnight must not have the key of
+	// the day before made anew, and then this day's once more.
+	late = 60
+)
 
 // Alias replaces a customer's id at a time. An error is that of the keys.
 func (c *Customers) Alias(tenant string, id []byte, at time.Time) (a Alias, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := at.Unix() - c.from; c.mac == nil || s < 0 || s >= secondsOfDay {
+	if s := at.Unix() - c.from; c.mac == nil || s < -late || s >= secondsOfDay {
 		if err := c.turn(at.UTC()); err != nil {
 			return a, err
 		}
