@@ -28,18 +28,12 @@ type TeamRecord struct {
 // TeamRecords are those of some teams, sorted. of is the one tenant whose incidents
 // count; empty: all count.
 func (s *State) TeamRecords(ctx context.Context, of tenant.ID, which func(catalog.TeamID) bool) ([]TeamRecord, error) {
-	var list []incident.Incident
 	since := s.Now().Add(-recordedFor)
-	for _, env := range s.Environments() {
-		all, err := partition.AllOfAfter[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents, string(incident.Before(since)))
-		if err != nil {
-			return nil, err
-		}
-		for _, i := range all {
-			if i.Environment == env && (of == "" || slices.ContainsFunc(i.Tenants, func(t incident.Tenant) bool { return t.ID == of })) {
-				list = append(list, i)
-			}
-		}
+	list, err := s.IncidentsThat(ctx, string(incident.Before(since)), func(i incident.Incident) bool {
+		return of == "" || slices.ContainsFunc(i.Tenants, func(t incident.Tenant) bool { return t.ID == of })
+	})
+	if err != nil {
+		return nil, err
 	}
 	out := []TeamRecord{}
 	for _, t := range s.Flow.Rules().Catalog.Teams {
@@ -51,5 +45,23 @@ func (s *State) TeamRecords(ctx context.Context, of tenant.ID, which func(catalo
 		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b TeamRecord) int { return strings.Compare(a.Team, b.Team) })
+	return out, nil
+}
+
+// IncidentsThat reads the incidents of every environment that count, in no order: those
+// whose id is after one, as [incident.Before] gives it for a time; empty: all.
+func (s *State) IncidentsThat(ctx context.Context, after string, counts func(incident.Incident) bool) ([]incident.Incident, error) {
+	var out []incident.Incident
+	for _, env := range s.Environments() {
+		list, err := partition.AllOfAfter[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents, after)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range list {
+			if i.Environment == env && counts(i) {
+				out = append(out, i)
+			}
+		}
+	}
 	return out, nil
 }

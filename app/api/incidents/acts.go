@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -38,10 +39,8 @@ func (s *API) person(in ActRequest, p web.Principal) (incident.Actor, error) {
 	case in.Person == "":
 		return incident.Actor{Name: p.Name}, nil
 	}
-	for _, c := range s.Flow.Rules().Catalog.People {
-		if string(c.ID) == in.Person {
-			return incident.Actor{Person: c.ID, Name: c.Name, ITSMUser: c.ITSMUser}, nil
-		}
+	if c, ok := s.Flow.Rules().Catalog.Person(catalog.PersonID(in.Person)); ok {
+		return incident.Actor{Person: c.ID, Name: c.Name, ITSMUser: c.ITSMUser}, nil
 	}
 	return incident.Actor{}, problem.New(problem.Invalid, "the person is not in the catalog").WithHint("give the id of an entry under people, or leave it out")
 }

@@ -141,17 +141,9 @@ func touched(i incident.Incident) []tenant.ID {
 
 // All reads all that the caller may see, the newest first.
 func (s *API) All(ctx context.Context, p web.Principal) ([]incident.Incident, error) {
-	var out []incident.Incident
-	for _, env := range s.Environments() {
-		list, err := partition.AllOf[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents)
-		if err != nil {
-			return nil, err
-		}
-		for _, i := range list {
-			if i.Environment == env && p.Sees(string(i.ID), touched(i)) {
-				out = append(out, i)
-			}
-		}
+	out, err := s.IncidentsThat(ctx, "", func(i incident.Incident) bool { return p.Sees(string(i.ID), touched(i)) })
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(out, func(a, b incident.Incident) int { return strings.Compare(string(b.ID), string(a.ID)) })
 	return out, nil
