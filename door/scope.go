@@ -45,9 +45,9 @@ func (s Scope) Open() (Admission, error) {
 	case s.Any:
 		return Admission{fallback: org, only: true}, nil
 	case len(s.Tenants) == 0:
-		return Admission{}, problem.New(problem.Forbidden, "this token may not send samples for any tenant")
+		return Admission{}, problem.New(problem.Forbidden, "this token may not send for any tenant")
 	case org != "" && !slices.Contains(s.Tenants, org):
-		return Admission{}, problem.New(problem.Forbidden, "this token may not send samples for the tenant in X-Scope-OrgID").
+		return Admission{}, problem.New(problem.Forbidden, "this token may not send for the tenant in X-Scope-OrgID").
 			WithHint("leave the header out, or use a token that covers the tenant")
 	case org != "":
 		return Admission{fallback: org, only: true}, nil

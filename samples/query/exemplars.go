@@ -48,5 +48,5 @@ func (f Fence) with(ms []*labels.Matcher, label string) []*labels.Matcher {
 	if f.Any {
 		return ms
 	}
-	return append(append(make([]*labels.Matcher, 0, len(ms)+1), ms...), f.matcher(label))
+	return fenced{matcher: f.matcher(label)}.with(ms)
 }

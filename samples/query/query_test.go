@@ -161,17 +161,7 @@ func TestAQueryWaitsForWhatWasAccepted(t *testing.T) {
 
 func TestTheFenceHoldsForInfo(t *testing.T) {
 	s := historytest.Town(t)
-	for _, id := range []tenant.ID{"acme", "bolt"} { // same instance and job: info() would join them
-		for _, name := range []string{"target_info", "up_total"} {
-			b := historytest.Series(id, name, historytest.Noon, 15*time.Second, 1, 1)
-			lb := labels.NewBuilder(b.Series[0].Labels).Set("instance", "i").Set("job", "j")
-			if name == "target_info" {
-				lb.Set("secret", "of "+string(id))
-			}
-			b.Series[0].Labels = lb.Labels()
-			historytest.Put(t, s, b)
-		}
-	}
+	historytest.PutSecrets(t, s)
 	q := New(s.Queryable(), Options{})
 	acme := Fence{Tenants: []tenant.ID{"acme"}}
 

@@ -54,3 +54,19 @@ func Town(t testing.TB) *history.Store {
 	}
 	return s
 }
+
+// PutSecrets gives acme and bolt each a target with the same instance and job, so that
+// info() would join them: up_total, and target_info whose label secret says whose it is.
+func PutSecrets(t testing.TB, s *history.Store) {
+	for _, id := range []tenant.ID{"acme", "bolt"} {
+		for _, name := range []string{"target_info", "up_total"} {
+			b := Series(id, name, Noon, 15*time.Second, 1, 1)
+			lb := labels.NewBuilder(b.Series[0].Labels).Set("instance", "i").Set("job", "j")
+			if name == "target_info" {
+				lb.Set("secret", "of "+string(id))
+			}
+			b.Series[0].Labels = lb.Labels()
+			Put(t, s, b)
+		}
+	}
+}
