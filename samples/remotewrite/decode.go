@@ -247,7 +247,7 @@ func (r *Request) add(s Series, sp span) {
 	r.spans = append(r.spans, sp)
 }
 
-// sample reads a Sample of either version: 1.0 has no field 3.
+// sample reads a Sample of either version: 1.0 has no field 3, one it holds is unknown and skipped.
 func (r *Request) sample(fc *easyproto.FieldContext, lim Limits) error {
 	msg, ok := fc.MessageData()
 	if !ok {
@@ -275,7 +275,9 @@ func (r *Request) sample(fc *easyproto.FieldContext, lim Limits) error {
 		case 2:
 			s.T, ok = f.Int64()
 		case 3:
-			s.Start, ok = f.Int64()
+			if r.version == V2 {
+				s.Start, ok = f.Int64()
+			}
 		}
 		if !ok {
 			return malformed(nil, "a field of a sample has a wrong wire type")
