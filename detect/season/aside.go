@@ -263,11 +263,11 @@ func (s *Share) weigh(h *held, w float64) {
 
 func (a *aside) fields(c *coder) {
 	n := int64(len(*a))
-	if c.hours(&n); n > asideHours {
+	if c.hours(&n); n < 0 || n > asideHours {
 		c.bad = true
 	}
 	if c.reading {
-		*a = make(aside, min(n, asideHours))
+		*a = make(aside, max(0, min(n, asideHours)))
 	}
 	for i := range *a {
 		h := &(*a)[i]
