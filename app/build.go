@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/api/duty"
 	"github.com/tocsin-alerting/tocsin/app/api/health"
@@ -166,7 +167,7 @@ func (a *App) ticketSystems(ctx context.Context, c *config.Config, owners *catal
 			}
 			systems[s.Name] = a.server.Tickets.Register
 		case "rt":
-			r, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(c.Path(s.TokenFile), "token_file"), Queue: s.Queue, Queues: queues(c, owners, s.Name), Logger: a.log, CorrelationField: s.CorrelationField, Now: a.o.Now})
+			r, err := rt.New(rt.Options{Name: s.Name, URL: s.URL, Token: secretFile(c.Path(s.TokenFile), "token_file"), Queue: s.Queue, Queues: queues(c, owners, s.Name), Logger: a.log, CorrelationField: s.CorrelationField, ResolutionField: s.ResolutionField, Now: a.o.Now})
 			if err != nil {
 				return nil, err
 			}
@@ -289,7 +290,7 @@ func (a *App) environments() []string {
 }
 
 // observedID makes the report of a change idempotent.
-func observedID(o itsm.Observed) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s", o.Key, o.State, o.Owner, o.Actor, o.At.UTC().Format(time.RFC3339Nano)))
+func observedID(o itsm.Observed, v alert.Verdict) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%s|%s|%s|%s|%s|%s", o.Key, o.State, o.Owner, o.Actor, o.At.UTC().Format(time.RFC3339Nano), o.Resolution, v))
 	return "observed/" + hex.EncodeToString(sum[:12])
 }

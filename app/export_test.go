@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/links"
+	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -44,7 +45,9 @@ func (a *App) Hold(id tenant.ID) (release func()) {
 
 // PollTickets asks a ticket system what changed there, as is done every few
 // seconds.
-func (a *App) PollTickets(ctx context.Context, system string) error { return a.poll(ctx, system) }
+func (a *App) PollTickets(ctx context.Context, system string) error {
+	return a.poll(ctx, config.System{Name: system})
+}
 
 // Ask asks the queries of rules of kind promql, as is done once a minute.
 func (a *App) Ask(ctx context.Context) { a.ask(ctx, []string{""}) }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/itsm"
@@ -40,7 +41,7 @@ func (a *App) watchSystem(ctx context.Context, c config.System) {
 	defer tick.Stop()
 	failing := false
 	for {
-		err := a.poll(ctx, c.Name)
+		err := a.poll(ctx, c)
 		if err != nil && ctx.Err() == nil && !failing {
 			a.log.Warn("changes made in the ticket system cannot be read; it is tried again", "system", c.Name, "error", err)
 		}
@@ -55,7 +56,8 @@ func (a *App) watchSystem(ctx context.Context, c config.System) {
 
 // poll offers each change to the incident it belongs to; only then the cursor
 // moves, so that a crash reads them again.
-func (a *App) poll(ctx context.Context, name string) error {
+func (a *App) poll(ctx context.Context, c config.System) error {
+	name := c.Name
 	system, ok := a.targets.Load().systems[name]
 	if !ok {
 		return nil // a reload has just taken it out
@@ -81,7 +83,7 @@ func (a *App) poll(ctx context.Context, name string) error {
 		return err
 	}
 	for _, o := range seen {
-		if err := a.offerObserved(ctx, o); err != nil {
+		if err := a.offerObserved(ctx, o, c.Verdict(o.Resolution)); err != nil {
 			return err
 		}
 	}
@@ -91,13 +93,14 @@ func (a *App) poll(ctx context.Context, name string) error {
 	return a.shared.Owner(subject).Call(ctx, func(tx *partition.Tx) error { return tx.Put(cursors, name, "cursor", 1, next) })
 }
 
-func (a *App) offerObserved(ctx context.Context, o itsm.Observed) error {
+// offerObserved offers a change to its incident; v is what it says that it was, if anything.
+func (a *App) offerObserved(ctx context.Context, o itsm.Observed, v alert.Verdict) error {
 	for _, env := range a.environments() {
 		p := store.PartitionOf(flow.IncidentsSubject(env))
 		if _, ok, err := a.store.Record(ctx, p, flow.Incidents, o.Key); err != nil {
 			return err
 		} else if ok {
-			return a.store.Offer(ctx, p, flow.ObservedInput(env, observedID(o), o, a.o.Now()))
+			return a.store.Offer(ctx, p, flow.ObservedInput(env, observedID(o, v), o, v, a.o.Now()))
 		}
 	}
 	return nil // a ticket of ours whose incident is not known here: another installation's

@@ -68,24 +68,6 @@ type Labels struct {
 	TenantAttribute string `yaml:"tenant_attribute"`
 }
 
-// ITSM lists the ticket systems.
-type ITSM struct {
-	Default string   `yaml:"default"` // default register
-	Systems []System `yaml:"systems"`
-}
-
-// System is one ticket system.
-type System struct {
-	Name             string        `yaml:"name"`
-	Kind             string        `yaml:"kind"` // register, rt
-	URL              string        `yaml:"url"`
-	TokenFile        string        `yaml:"token_file"`
-	Queue            string        `yaml:"queue"`
-	CorrelationField string        `yaml:"correlation_field"`
-	Mode             string        `yaml:"mode"` // observe (default), live
-	Poll             time.Duration `yaml:"poll"` // how often changes are asked for; default 5s
-}
-
 // Channel carries pages.
 type Channel struct {
 	Name         string `yaml:"name"`
@@ -258,33 +240,8 @@ func (c *Config) check() (faults []string) {
 	}
 	c.Heartbeat.check(fault)
 	c.Tracing.check(fault)
+	c.ITSM.check(fault)
 	names := map[string]bool{}
-	for i, s := range c.ITSM.Systems {
-		where := fmt.Sprintf("itsm.systems[%d] (%s)", i, s.Name)
-		if s.Name == "" || names[s.Name] {
-			fault("%s: name is missing or used twice", where)
-		}
-		names[s.Name] = true
-		if s.Mode != "observe" && s.Mode != "live" {
-			fault("%s: mode must be observe or live", where)
-		}
-		switch s.Kind {
-		case "register":
-		case "rt":
-			if s.URL == "" || s.TokenFile == "" || s.Queue == "" {
-				fault("%s: an rt system needs url, token_file and queue", where)
-			}
-		default:
-			fault("%s: kind must be register or rt", where)
-		}
-		if s.Poll < time.Second {
-			fault("%s: poll must be at least 1s", where)
-		}
-	}
-	if !names[c.ITSM.Default] {
-		fault("itsm.default names no system under itsm.systems")
-	}
-	names = map[string]bool{}
 	for i, ch := range c.Channels {
 		where := fmt.Sprintf("channels[%d] (%s)", i, ch.Name)
 		if ch.Name == "" || names[ch.Name] {

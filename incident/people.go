@@ -176,8 +176,9 @@ func TicketObserved(i Incident, seen itsm.Observed, by Actor, now time.Time) Cha
 	if n.ReopenedAt != nil && seen.At.Before(n.ReopenedAt.Truncate(time.Second)) {
 		return b.done() // about the life before it was reopened
 	}
-	if by.Zero() {
-		by = Actor{Name: seen.Actor, ITSMUser: seen.Actor}
+	by = observer(seen, by)
+	if seen.State == "" { // only a field was filled in
+		seen.State = n.Mirror.Observed
 	}
 	// Only what changed there counts: a comment on a ticket whose newest
 	// document is still on its way reports the state before it.
@@ -205,6 +206,15 @@ func TicketObserved(i Incident, seen itsm.Observed, by Actor, now time.Time) Cha
 		return after(before, b.Change)
 	}
 	return before
+}
+
+// observer is who did something in the ticket system: a person, or a name that only the
+// ticket system knows.
+func observer(seen itsm.Observed, by Actor) Actor {
+	if by.Zero() {
+		return Actor{Name: seen.Actor, ITSMUser: seen.Actor}
+	}
+	return by
 }
 
 // after joins two changes made one after the other in one decision.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/itsm"
 )
 
 // Judgement is a person's verdict on an incident: the newest counts.
@@ -15,7 +16,7 @@ type Judgement struct {
 	Verdict alert.Verdict `json:"verdict"`
 	Reason  string        `json:"reason"` // may be empty
 	By      Actor         `json:"by"`
-	Via     string        `json:"via"` // view, api
+	Via     string        `json:"via"` // view, api, ticket
 	At      time.Time     `json:"at"`
 }
 
@@ -46,6 +47,27 @@ func Judge(i Incident, by Actor, via string, v alert.Verdict, reason string, now
 	b.Changed = true
 	return after(first, b.done()), true
 }
+
+// TicketJudged takes what the resolution of a ticket says that it was. What a person has
+// said here stands: somebody who answered the question knows better than a field that had
+// to be filled in to close a ticket.
+func TicketJudged(i Incident, seen itsm.Observed, by Actor, v alert.Verdict, now time.Time) (c Change, said bool) {
+	if i.ReopenedAt != nil && seen.At.Before(i.ReopenedAt.Truncate(time.Second)) {
+		return begin(i, now).done(), false // about the life before it was reopened
+	}
+	by = observer(seen, by)
+	if was := i.Verdict; was != nil && was.Via != viaTicket {
+		b := begin(i, now)
+		if was.Verdict != v {
+			b.log("verdict_kept", actorName(by), fmt.Sprintf("the ticket says %q, which means %s; what %s said here stands: %s", cut(seen.Resolution, 100), v.Words(), was.By, was.Verdict.Words()))
+		}
+		return b.done(), false
+	}
+	return Judge(i, by, viaTicket, v, fmt.Sprintf("ticket %s is resolved as %q", seen.Ref.Number, cut(seen.Resolution, 100)), now)
+}
+
+// viaTicket is how a word came that was read from the ticket.
+const viaTicket = "ticket"
 
 func teamSubject(t catalog.TeamID) string { return "team/" + string(t) }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/itsm"
 )
 
 var ann = incident.Actor{Person: "ann", Name: "Ann Ode"}
@@ -71,4 +72,41 @@ func TestIdsSortByTheTimeOfOpening(t *testing.T) {
 		require.Greater(t, incident.NewID(noon.Add(later), "x"), incident.Before(noon))
 	}
 	require.Less(t, incident.NewID(noon.Add(-time.Millisecond), "x"), incident.Before(noon))
+}
+
+// What a ticket's resolution says counts until a person says it here, and not for a life
+// before the incident was reopened.
+func TestATicketsResolutionIsAVerdict(t *testing.T) {
+	open := incident.Open(fires("acme", alpha, noon, 5, 100, 1), opening("1"), at(0)).Incident
+	seen := itsm.Observed{Key: string(open.ID), Ref: itsm.Ref{ID: "7", Number: "#7"}, Resolution: "Nothing found", Actor: "ann.ode", At: at(time.Minute)}
+
+	held := incident.TicketObserved(open, seen, incident.Actor{}, at(time.Minute))
+	require.Equal(t, incident.StateOpen, held.Incident.State, "only a field was filled in")
+
+	c, said := incident.TicketJudged(open, seen, incident.Actor{}, alert.VerdictFalse, at(time.Minute))
+	require.True(t, said)
+	require.Equal(t, incident.StateAcknowledged, c.Incident.State, "nobody else is called for it")
+	require.Equal(t, "ticket", c.Incident.Verdict.Via)
+	require.Equal(t, `ann.ode says that it was a false alarm: ticket #7 is resolved as "Nothing found"`, c.Ledger[len(c.Ledger)-1].Reason)
+
+	_, said = incident.TicketJudged(c.Incident, seen, incident.Actor{}, alert.VerdictFalse, at(2*time.Minute))
+	require.False(t, said, "reported twice")
+
+	seen.Resolution = "Repaired"
+	c, said = incident.TicketJudged(c.Incident, seen, ann, alert.VerdictReal, at(3*time.Minute))
+	require.True(t, said, "chosen anew")
+	require.Equal(t, alert.VerdictReal, c.Incident.Verdict.Verdict)
+
+	c, _ = incident.Judge(c.Incident, ann, "view", alert.VerdictExpected, "the load test", at(4*time.Minute))
+	kept, said := incident.TicketJudged(c.Incident, seen, ann, alert.VerdictReal, at(5*time.Minute))
+	require.False(t, said)
+	require.Equal(t, c.Incident.Verdict, kept.Incident.Verdict)
+	require.Equal(t, []string{"verdict_kept"}, kinds(t, kept))
+	require.Equal(t, `the ticket says "Repaired", which means real; what Ann Ode said here stands: expected`, kept.Ledger[0].Reason)
+
+	again := at(6 * time.Minute)
+	reopened := open
+	reopened.ReopenedAt = &again
+	_, said = incident.TicketJudged(reopened, seen, ann, alert.VerdictReal, at(7*time.Minute))
+	require.False(t, said, "it was about the life before")
 }

@@ -75,12 +75,15 @@ type Result struct {
 
 // Observed is a ticket as the system has it, reported by Changes.
 type Observed struct {
-	Key   string    `json:"key"`
-	Ref   Ref       `json:"ref"`
-	State State     `json:"state"`
-	Owner string    `json:"owner"` // who took it in the ticket system; empty: nobody
-	Actor string    `json:"actor"` // who made the last change; never tocsin's own user
-	At    time.Time `json:"at"`
+	Key   string `json:"key"`
+	Ref   Ref    `json:"ref"`
+	State State  `json:"state"` // empty: nobody changed it
+	Owner string `json:"owner"` // who took it in the ticket system; empty: nobody
+	// Resolution is what they said with it of how it was resolved, in the words of those
+	// who use the system; empty: nothing.
+	Resolution string    `json:"resolution"`
+	Actor      string    `json:"actor"` // who made the last change; never tocsin's own user
+	At         time.Time `json:"at"`
 }
 
 // System is one ticket system. Safe for concurrent use; every call is bounded

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/delivery"
@@ -220,14 +221,20 @@ func (h *Handler) pageOutcome(tx *partition.Tx, o delivery.Outcome) error {
 }
 
 // ObservedInput is how a change made in the ticket system is offered to an
-// environment's incidents.
-func ObservedInput(environment, id string, o itsm.Observed, now time.Time) store.Input {
-	return store.Input{ID: id, Kind: inputObserved, Version: 1, Subject: IncidentsSubject(environment), At: now, Payload: partition.Payload(o)}
+// environment's incidents; v is what its resolution says that it was, if anything.
+func ObservedInput(environment, id string, o itsm.Observed, v alert.Verdict, now time.Time) store.Input {
+	return store.Input{ID: id, Kind: inputObserved, Version: 1, Subject: IncidentsSubject(environment), At: now, Payload: partition.Payload(observation{o, v})}
+}
+
+// observation is what somebody did in the ticket system.
+type observation struct {
+	itsm.Observed
+	Verdict alert.Verdict `json:"verdict,omitempty"`
 }
 
 // observed takes what somebody did in the ticket system.
 func (h *Handler) observed(tx *partition.Tx, in store.Input) error {
-	seen, err := payload[itsm.Observed](in)
+	seen, err := payload[observation](in)
 	if err != nil {
 		return err
 	}
@@ -235,7 +242,15 @@ func (h *Handler) observed(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
-	return h.apply(tx, incident.TicketObserved(i, seen, h.s.personOf(seen.Actor), tx.Now()))
+	by := h.s.personOf(seen.Actor)
+	if err := h.apply(tx, incident.TicketObserved(i, seen.Observed, by, tx.Now())); err != nil || seen.Verdict == "" {
+		return err
+	}
+	if i, err = getIncident(tx, seen.Key); err != nil {
+		return err
+	}
+	c, said := incident.TicketJudged(i, seen.Observed, by, seen.Verdict, tx.Now())
+	return h.judged(tx, c, said)
 }
 
 func (s *Shared) personOf(itsmUser string) incident.Actor {

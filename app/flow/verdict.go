@@ -41,12 +41,18 @@ func (h *Handler) Judge(tx *partition.Tx, id string, by incident.Actor, via stri
 		return err
 	}
 	c, said := incident.Judge(i, by, via, v, reason, tx.Now())
+	return h.judged(tx, c, said)
+}
+
+// judged stores a verdict, and where it was said tells the tenants.
+func (h *Handler) judged(tx *partition.Tx, c incident.Change, said bool) error {
 	if err := h.apply(tx, c); err != nil || !said {
 		return err
 	}
-	tx.After(func() { h.s.Metrics.Verdicts.WithLabelValues(string(v)).Inc() })
-	for n := range i.Alerts {
-		h.sendLesson(tx, c.Incident, &i.Alerts[n], v, by.String())
+	j := c.Incident.Verdict
+	tx.After(func() { h.s.Metrics.Verdicts.WithLabelValues(string(j.Verdict)).Inc() })
+	for n := range c.Incident.Alerts {
+		h.sendLesson(tx, c.Incident, &c.Incident.Alerts[n], j.Verdict, j.By.String())
 	}
 	return nil
 }

@@ -34,7 +34,8 @@ live_teams: [payments]
 itsm:
   default: rt
   systems:
-    - {name: rt, kind: rt, url: %q, token_file: rt.token, queue: Incidents, correlation_field: TocsinKey, mode: live, poll: 1s}
+    - {name: rt, kind: rt, url: %q, token_file: rt.token, queue: Incidents, correlation_field: TocsinKey, mode: live, poll: 1s,
+       resolution_field: Resolution, verdicts: {Repaired: real, Nothing found: false, Planned work: expected}}
 channels:
   - {name: mail, kind: smtp, address: %q, from: tocsin@example.com, tls: none}
 `, rtURL, mail.SMTPAddr),
@@ -80,6 +81,10 @@ type (
 		Tenants          []struct {
 			ID   string
 			K, N float64
+		}
+		Verdict struct {
+			Verdict, Reason, Via string
+			By                   struct{ Person string }
 		}
 		Ticket struct {
 			Ref   struct{ ID, Number, URL string }

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"html"
 	"net/http"
@@ -69,7 +71,32 @@ func TestAcknowledgedHereTheTicketFollows(t *testing.T) {
 	require.Contains(t, open(t, b, link), "You have it", "opening it again is no second acknowledgement")
 	require.Len(t, mail.Messages(t), 1)
 	require.Len(t, list[page](t, d, "/api/v1/pages"), 1)
+
+	resolveAs(t, desk, "ada", id, "Nothing found")
+	eventually(t, 60*time.Second, "the ticket's resolution to be heeded", func(c *assert.CollectT) {
+		i := list[incident](c, d, "/api/v1/incidents")[0]
+		require.Equal(c, "resolved", i.State)
+		require.Equal(c, "false", i.Verdict.Verdict)
+		require.Equal(c, "ada", i.Verdict.By.Person)
+		require.Equal(c, "ticket", i.Verdict.Via)
+	})
+	require.Contains(t, d.run(t, "why", fmt.Sprint(i.Number)), "Ada Lindqvist says that it was a false alarm: ticket #"+fmt.Sprint(id)+` is resolved as "Nothing found"`)
 	d.stop(t)
+}
+
+// resolveAs resolves a ticket as a person does who also says how.
+func resolveAs(t *testing.T, desk peer.RT, user, id, how string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"Status": "resolved", "CustomFields": map[string]string{"Resolution": how}})
+	require.NoError(t, err)
+	req, err := http.NewRequest(http.MethodPut, desk.URL+"/REST/2.0/ticket/"+id, bytes.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "token "+desk.People[user])
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Less(t, res.StatusCode, 300)
 }
 
 // swallower stands before a Request Tracker. While it lies it answers writes

@@ -26,7 +26,8 @@ func RTPackages() []string {
 }
 
 // RT is a running Request Tracker 5. Its queue Incidents has the custom fields
-// TocsinKey, TocsinVersion and Severity (critical, warning, info); the queue
+// TocsinKey, TocsinVersion, Severity (critical, warning, info) and Resolution
+// (Repaired, Nothing found, Planned work, Other); the queue
 // Plain has none. Users: the service user tocsin, the people ada and bo.
 type RT struct {
 	URL       string            // http://127.0.0.1:port

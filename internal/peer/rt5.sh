@@ -58,6 +58,8 @@ our @CustomFields = (
     qw(TocsinKey TocsinVersion)),
   { Name => 'Severity', Type => 'SelectSingle', LookupType => 'RT::Queue-RT::Ticket', Queue => 'Incidents',
     Values => [ map { { Name => $_ } } qw(critical warning info) ] },
+  { Name => 'Resolution', Type => 'SelectSingle', LookupType => 'RT::Queue-RT::Ticket', Queue => 'Incidents',
+    Values => [ map { { Name => $_ } } 'Repaired', 'Nothing found', 'Planned work', 'Other' ] },
 );
 our @ACL = map { my $queue = $_; map {
     { GroupDomain => 'SystemInternal', GroupType => 'Privileged', Queue => $queue, Right => $_ } }

@@ -108,6 +108,17 @@ func (c *Client) handedOut(id int64) {
 	c.mu.Unlock()
 }
 
+// fieldChanged is the type of a transaction that sets a custom field.
+const fieldChanged = "CustomField"
+
+// kinds selects the transactions that Changes reports.
+func (c *Client) kinds() string {
+	if c.opt.ResolutionField == "" {
+		return "Type = 'Status' OR Field = 'Owner'"
+	}
+	return "Type = 'Status' OR Field = 'Owner' OR Type = '" + fieldChanged + "'"
+}
+
 func (c *Client) inQueues() string {
 	var b strings.Builder
 	for i, q := range c.watched() {
@@ -126,7 +137,7 @@ func (c *Client) since(ctx context.Context, at cursor, queues string) (fresh []t
 	newest = at.Max
 	for range pagesPerPoll {
 		list, err := c.transactions(ctx, queues+" AND id > "+strconv.FormatInt(after, 10)+
-			" AND (Type = 'Status' OR Field = 'Owner')", "ASC", partsPerPage)
+			" AND ("+c.kinds()+")", "ASC", partsPerPage)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -164,7 +175,11 @@ func (at cursor) advance(fresh []transaction, newest int64) cursor {
 
 // observe turns other people's transactions into what each ticket came to.
 func (c *Client) observe(ctx context.Context, self string, list []transaction) ([]itsm.Observed, error) {
-	type last struct{ status, any transaction }
+	type last struct {
+		status, any transaction
+		moved       bool     // or taken; not only fields were filled in
+		filled      []string // ids of those fields
+	}
 	var order []word
 	byTicket := map[word]*last{}
 	for _, t := range list {
@@ -180,6 +195,11 @@ func (c *Client) observe(ctx context.Context, self string, list []transaction) (
 		l.any = t
 		if t.Type == "Status" {
 			l.status = t
+		}
+		if t.Type == fieldChanged {
+			l.filled = append(l.filled, t.Field)
+		} else {
+			l.moved = true
 		}
 	}
 	out := []itsm.Observed{}
@@ -199,6 +219,8 @@ func (c *Client) observe(ctx context.Context, self string, list []transaction) (
 		// The state is what they made of it, not what we may have made of it since.
 		state := d.state()
 		switch {
+		case !l.moved:
+			state = ""
 		case l.status.Type != "":
 			state = stateOf(l.status.NewValue)
 			if state == itsm.Open && d.owner() != "" {
@@ -207,8 +229,22 @@ func (c *Client) observe(ctx context.Context, self string, list []transaction) (
 		case d.owner() != "":
 			state = itsm.Acknowledged
 		}
-		out = append(out, itsm.Observed{Key: key, Ref: c.ref(d.ID), State: state, Owner: d.owner(),
+		resolution := c.resolution(d, l.filled, state)
+		if !l.moved && resolution == "" {
+			continue // some other field
+		}
+		out = append(out, itsm.Observed{Key: key, Ref: c.ref(d.ID), State: state, Owner: d.owner(), Resolution: resolution,
 			Actor: string(l.any.Creator.ID), At: l.any.Created.UTC()})
 	}
 	return out, nil
+}
+
+// resolution is what people said of how a ticket was resolved: when they filled the field
+// in, or resolved the ticket. What stands there of an earlier life is not said again.
+func (c *Client) resolution(d document, filled []string, state itsm.State) string {
+	f, ok := d.custom(c.opt.ResolutionField)
+	if !ok || len(f.Values) == 0 || state != itsm.Resolved && !slices.Contains(filled, string(f.ID)) {
+		return ""
+	}
+	return f.Values[0]
 }

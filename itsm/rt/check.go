@@ -58,6 +58,10 @@ func (c *Client) checkQueue(ctx context.Context, name string) ([]*problem.Error,
 	if !info.has(c.opt.CorrelationField) {
 		faults = append(faults, c.noField(name))
 	}
+	if f := c.opt.ResolutionField; f != "" && !info.has(f) {
+		faults = append(faults, problem.New(problem.Invalid, "the queue %s in %s has no custom field %s, by which a resolution is told", name, c.opt.Name, f).
+			WithHint("make the field and let it apply to the queue, let the service user see it, or take resolution_field and verdicts out"))
+	}
 	if !info.has(c.opt.VersionField) {
 		c.log.Warn("queue has no version field: versions are remembered only until restart", "queue", name, "field", c.opt.VersionField)
 	}

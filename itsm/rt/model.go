@@ -53,6 +53,7 @@ func (w word) number() int64 {
 }
 
 type customField struct {
+	ID     word     `json:"id"`
 	Name   string   `json:"name"`
 	Values []string `json:"values"`
 }
@@ -76,15 +77,19 @@ const nobody = "Nobody"
 // field is the custom field's first value; has is false when the ticket's queue
 // does not have it.
 func (d document) field(name string) (value string, has bool) {
-	for _, f := range d.CustomFields {
-		if strings.EqualFold(f.Name, name) {
-			if len(f.Values) == 0 {
-				return "", true
-			}
-			return f.Values[0], true
-		}
+	f, has := d.custom(name)
+	if len(f.Values) == 0 {
+		return "", has
 	}
-	return "", false
+	return f.Values[0], true
+}
+
+func (d document) custom(name string) (customField, bool) {
+	i := slices.IndexFunc(d.CustomFields, func(f customField) bool { return strings.EqualFold(f.Name, name) })
+	if i < 0 {
+		return customField{}, false
+	}
+	return d.CustomFields[i], true
 }
 
 func (d document) owner() string {

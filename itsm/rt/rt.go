@@ -8,7 +8,7 @@
 //
 // A ticket carries three custom fields: the correlation field (required) holds
 // Ticket.Key, the version field and the severity field are used when the queue
-// has them. Notes are comments whose subject starts with a mark made of the
+// has them. A field in which people say how it was resolved is only read. Notes are comments whose subject starts with a mark made of the
 // note's key. What somebody else did to status or owner is not undone before
 // Changes has reported it.
 package rt
@@ -40,6 +40,7 @@ type Options struct {
 	CorrelationField string                 // "TocsinKey" when empty
 	VersionField     string                 // "TocsinVersion" when empty
 	SeverityField    string                 // "Severity" when empty
+	ResolutionField  string                 // where people say how a ticket was resolved; empty: it is not looked at
 	RequestTimeout   time.Duration          // of one request; 15 s when zero
 	HTTPClient       *http.Client           // a new one when nil; its redirect policy is replaced
 	Logger           *slog.Logger           // silent when nil
@@ -91,7 +92,7 @@ func New(opt Options) (*Client, error) {
 	opt.CorrelationField = orElse(opt.CorrelationField, "TocsinKey")
 	opt.VersionField = orElse(opt.VersionField, "TocsinVersion")
 	opt.SeverityField = orElse(opt.SeverityField, "Severity")
-	for _, name := range append([]string{opt.Queue, opt.CorrelationField, opt.VersionField, opt.SeverityField}, opt.Queues...) {
+	for _, name := range append([]string{opt.Queue, opt.CorrelationField, opt.VersionField, opt.SeverityField, orElse(opt.ResolutionField, opt.SeverityField)}, opt.Queues...) {
 		if !namePattern.MatchString(name) {
 			return nil, problem.New(problem.Invalid, "a queue or field name of ticket system %s is not usable", opt.Name).
 				WithHint("1 to 200 characters without quotes, backslashes and braces")

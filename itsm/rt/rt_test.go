@@ -174,9 +174,64 @@ func TestTicket(t *testing.T) {
 		"queue without version":        withoutVersionField,
 		"queue without key":            withoutCorrelationField,
 		"a deleted ticket is replaced": replacesDeleted,
+		"how it was resolved":          readsResolutions,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d) })
 	}
+}
+
+// People say how a ticket was resolved before, while or after they resolve it.
+func readsResolutions(t *testing.T, d desk) {
+	opt := d.options()
+	opt.ResolutionField = "Resolution"
+	c := client(t, opt)
+	require.NoError(t, c.Check(t.Context()))
+	_, cursor, err := c.Changes(t.Context(), "")
+	require.NoError(t, err)
+	want := ticket("inc_resolution")
+	res, err := c.Sync(t.Context(), want, itsm.Ref{})
+	require.NoError(t, err)
+	said := func(user string, fields map[string]any) []itsm.Observed {
+		d.do(t, d.People[user], http.MethodPut, "/ticket/"+res.Ref.ID, fields, nil)
+		var list []itsm.Observed
+		list, cursor, err = c.Changes(t.Context(), cursor)
+		require.NoError(t, err)
+		return list
+	}
+	field := func(value string) map[string]any { return map[string]any{"CustomFields": map[string]any{"Resolution": value}} }
+
+	got := said("ada", field("Nothing found"))
+	require.Len(t, got, 1)
+	require.Equal(t, "inc_resolution", got[0].Key)
+	require.Equal(t, "Nothing found", got[0].Resolution)
+	require.Equal(t, "ada", got[0].Actor)
+	require.Empty(t, got[0].State, "nobody moved it")
+
+	got = said("bo", map[string]any{"Status": "open"})
+	require.Len(t, got, 1)
+	require.Equal(t, itsm.Acknowledged, got[0].State)
+	require.Empty(t, got[0].Resolution, "said before, not with this")
+
+	got = said("bo", map[string]any{"Status": "resolved"})
+	require.Len(t, got, 1)
+	require.Equal(t, itsm.Resolved, got[0].State)
+	require.Equal(t, "Nothing found", got[0].Resolution)
+
+	got = said("ada", field("Repaired"))
+	require.Len(t, got, 1)
+	require.Equal(t, "Repaired", got[0].Resolution, "thought better of")
+	require.Empty(t, got[0].State)
+
+	require.Empty(t, said("ada", map[string]any{"CustomFields": map[string]any{"Severity": "info"}}), "another field says nothing")
+	want.Version, want.State = 2, itsm.Resolved
+	_, err = c.Sync(t.Context(), want, res.Ref)
+	require.NoError(t, err)
+	require.Equal(t, "Repaired", d.ticket(t, res.Ref.ID).field("Resolution"), "only people write it")
+
+	opt.ResolutionField = "Outcome"
+	err = client(t, opt).Check(t.Context())
+	require.True(t, problem.Is(err, problem.Invalid))
+	require.ErrorContains(t, err, "Outcome")
 }
 
 func replacesDeleted(t *testing.T, d desk) {
