@@ -18,6 +18,7 @@ type calm struct {
 	// adds to the usual ratio makes it larger.
 	bearable   float64
 	slow, hard float64 // what one success takes from the tests, where the mix adds nothing
+	upper      float64 // what is above this may be a fault, as well
 
 	at   int64   // number of the minute in which
 	n, k float64 // came what the windows were not told yet
@@ -98,10 +99,7 @@ func (d *ErrorRatio) pass(s *Step) float64 {
 func (d *ErrorRatio) tellWindows() {
 	c := &d.calm
 	if c.n > 0 {
-		s := Step{Start: c.at * shortBlock}
-		d.short.add(&s, c.n, c.k, shortBlock)
-		d.long.add(&s, c.n, c.k, longBlock)
-		d.recent.add(s.Start, c.n, c.k)
+		d.tell(c.at, c.n, c.k)
 		c.n, c.k = 0, 0
 	}
 }
@@ -119,7 +117,7 @@ func (d *ErrorRatio) arm(p *Parameters, b *Baseline, u *usual, out *Decision) {
 	w := against(u.upper, slowAlternative(u.upper, p.Alternative))
 	c.version, c.prior, c.asked = b.version, p.Prior, p.Alternative
 	c.bearable = w.success / (w.failure + w.success) * (1 - 1e-12)
-	c.slow, c.hard = w.success, against(u.upper, hardAlternative(u.upper)).success
+	c.upper, c.slow, c.hard = u.upper, w.success, against(u.upper, hardAlternative(u.upper)).success
 }
 
 // Wake has the next step given to Next: what the detector is told is no longer the same.

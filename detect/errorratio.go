@@ -113,15 +113,26 @@ func (m *memo) face(p0 float64, p *Parameters) {
 	}
 }
 
-// shift is u with what the mix adds, in twentieths of the ratio: rounded up, so that
-// the logarithms of one step often serve the next. Less than what the indifference
-// zone allows is nothing.
+// roundingOff is what a mix that adds twentieths to the part may be off by in them: it is
+// summed in another order after a restart.
+const roundingOff = 1e-9
+
+// grained is what a mix adds to the usual ratio, in twentieths of that: rounded up, so that
+// the logarithms of one step often serve the next. Less than what the indifference zone
+// allows is nothing.
+func grained(usual, by float64) float64 {
+	if !(by > usual*leastZone/4) {
+		return 0
+	}
+	grain := usual / 20
+	return math.Ceil(by/grain-roundingOff) * grain
+}
+
+// shift is u with what the mix adds.
 func (m *memo) shift(u *usual, by float64) *usual {
-	if !(by > u.mean*leastZone/4) {
+	if by = grained(u.mean, by); by == 0 {
 		return u
 	}
-	grain := u.mean / 20
-	by = math.Ceil(by/grain) * grain
 	m.shifted = *u
 	m.shifted.mean = clampRatio(u.mean + by)
 	m.shifted.zoned = clampRatio(u.zoned + by*(1+leastZone))

@@ -9,3 +9,6 @@ func (b *Baseline) Sum() (events, failed float64) {
 	sum := b.learned()
 	return sum.n, sum.k
 }
+
+// Version is another one when what was learned is.
+func (b *Baseline) Version() int64 { return b.version }
