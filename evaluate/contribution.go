@@ -35,22 +35,24 @@ func (ts *tenantState) contribute(m *meter, step detect.Step, n, k []float64, li
 	if step.Coverage < halfCovered || m.learned < youngFor || len(m.rules) == 0 {
 		return
 	}
-	r, explained := m.rules[0], len(m.mixed) == len(m.cells)
+	m.renew(youngFor)
 	for _, ci := range m.judging {
-		c, came := m.cells[ci], n[ci]
-		if ci == 0 || c.learned < youngFor || came == 0 && !c.sending {
+		x, came := &m.pulses[ci], n[ci]
+		if ci == 0 || !x.ripe || came == 0 && !x.sending {
 			continue
 		}
-		if c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
+		if m.spec.Histogram != "" && !m.cells[ci].latency.judges(step.Start) {
 			continue
 		}
-		c.sending = came > 0
-		usual := c.base.Usually(m.prior(r, ci))
-		if came > 0 && explained {
-			usual = max(usual, m.expected(ci, came, usual)/came)
+		x.sending = came > 0
+		v := contributed{ci, came, k[ci], x.usual}
+		if came > 0 {
+			v.usual = max(v.usual, m.expected(ci, came, v.usual)/came)
 		}
-		n, k := c.counted(came, k[ci], step.Start, alive)
-		done.cells = append(done.cells, contributed{ci, n, k, usual})
+		if !m.plain {
+			v.n, v.k = m.cells[ci].counted(came, v.k, step.Start, alive)
+		}
+		done.cells = append(done.cells, v)
 	}
 }
 

@@ -46,7 +46,8 @@ type Options struct {
 	// an instant; nil: nothing is announced.
 	Announced func(at time.Time, on calendar.Scope) (calendar.Entry, bool)
 
-	tides *tides // of an Engine
+	tides    *tides // of an Engine
+	thorough bool   // every step is every cell's: to be compared with
 }
 
 func (o Options) withDefaults() Options {

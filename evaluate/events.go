@@ -277,12 +277,7 @@ func (m *meter) grow(start, most int64) {
 	for i := len(m.recent) - 1; i >= 0; i-- {
 		if d := m.recent[i]; d.step.Coverage >= halfCovered {
 			if idle := start - d.step.End; idle > 0 && idle <= most {
-				m.learned += idle
-				for _, c := range m.cells {
-					if c.judged {
-						c.learned += idle
-					}
-				}
+				m.learned += idle // and with it every cell
 			}
 			return
 		}

@@ -36,6 +36,8 @@ type joint struct {
 type combo struct {
 	at int
 	*joint
+	usual   float64 // its usual ratio; derived
+	newborn bool    // it may have been younger than a day when usual was worked out
 }
 
 // combinations are those of a meter; derived.
@@ -43,7 +45,7 @@ func (m *meter) combinations() []combo {
 	if len(m.combos) == 0 && len(m.joints) > 0 {
 		for i, c := range m.cells {
 			if c.joint != nil {
-				m.combos = append(m.combos, combo{i, c.joint})
+				m.combos = append(m.combos, combo{at: i, joint: c.joint})
 			}
 		}
 	}
@@ -70,6 +72,7 @@ func (m *meter) jointFor(cells []int, youngFor int64) (int, bool) {
 		j.since -= youngFor
 	}
 	m.combos = m.combos[:0]
+	m.disturb()
 	i := -1
 	if len(m.joints) >= maxJoints {
 		for at, c := range m.cells {
@@ -100,6 +103,7 @@ func (c *cell) vacant() bool {
 
 // part forgets the combinations of a cell that gives way to another.
 func (m *meter) part(ci int) {
+	m.disturb()
 	for i, c := range m.cells {
 		if c.joint != nil && slices.Contains(c.joint.cells, ci) {
 			delete(m.joints, jointKey(c.joint.cells))
@@ -113,27 +117,32 @@ type explained struct{ volume, expected float64 }
 
 // explain works out what the step's mix makes one expect of each cell.
 func (m *meter) explain(n, k []float64, youngFor int64) {
-	m.mixed = slices.Grow(m.mixed[:0], len(m.cells))[:len(m.cells)]
+	m.mixed = resized(m.mixed, len(m.cells))
 	clear(m.mixed)
-	if len(m.joints) == 0 {
-		return
-	}
-	usual := m.cells[0].base.Usually(m.jointPrior().Prior)
-	most := max(newbornLeast, newbornTimes*usual)
-	for _, j := range m.combos {
+	for i := range m.combos {
+		j := &m.combos[i]
 		came := n[j.at]
 		if came <= 0 {
 			continue
 		}
-		expected := min(k[j.at], came*most)
-		if m.clock-j.since >= youngFor {
-			expected = came * j.base.Usually(usual)
+		expected := came * j.usual
+		if j.newborn {
+			expected = m.expectedOfNewborn(j, came, k[j.at], youngFor)
 		}
 		for _, at := range j.cells {
 			x := &m.mixed[at]
 			x.volume, x.expected = x.volume+came, x.expected+expected
 		}
 	}
+}
+
+// expectedOfNewborn is how many failures a combination makes one expect that may have
+// learned for less than a day.
+func (m *meter) expectedOfNewborn(j *combo, n, k float64, youngFor int64) float64 {
+	if m.clock-j.since >= youngFor {
+		return n * j.usual
+	}
+	return min(k, n*max(newbornLeast, newbornTimes*m.cells[0].base.Usually(m.jointPrior().Prior)))
 }
 
 func (m *meter) jointPrior() detect.Parameters {
@@ -148,12 +157,13 @@ func (m *meter) jointPrior() detect.Parameters {
 // expected is how many failures of the cell's step its mix makes one expect, where its
 // own usual ratio is usual.
 func (m *meter) expected(ci int, n, usual float64) float64 {
-	x := m.mixed[ci]
+	x := &m.mixed[ci]
 	return x.expected + max(0, n-x.volume)*usual
 }
 
 // touched calls f for what shares combinations with a cell: those, and their cells.
 func (m *meter) touched(ci int, f func(*detect.Baseline)) {
+	m.disturb()
 	f(m.cells[ci].base)
 	f(m.cells[0].base)
 	for _, c := range m.cells {
@@ -180,7 +190,7 @@ func (m *meter) learnJoints(step detect.Step, n, k []float64, any bool) (held []
 		clear(held)
 	}
 	spent := int64(step.Coverage * float64(step.End-step.Start))
-	hour, seconds := step.Start/3_600_000, step.Coverage*float64(step.End-step.Start)/1000
+	hour, seconds := step.Start/hourMs, step.Coverage*float64(step.End-step.Start)/1000
 	if !holds[0] {
 		m.clock += spent
 	}
@@ -191,26 +201,38 @@ func (m *meter) learnJoints(step detect.Step, n, k []float64, any bool) (held []
 			}
 			if !holds[0] {
 				j.since += spent
+				m.settled += spent
 			}
-			withheld(j.joint, step, n[j.at], k[j.at])
+			m.withhold(&j.base, step, n[j.at], k[j.at])
 			continue
 		}
 		if holds[0] {
-			withheld(j.joint, step, n[j.at], k[j.at])
+			m.withhold(&j.base, step, n[j.at], k[j.at])
 			continue
 		}
-		if n, k := n[j.at], k[j.at]; !j.base.Add(hour, n, min(k, n), seconds) {
-			s := step
-			s.N, s.K = n, k
-			j.base.Observe(s)
-		}
+		m.observe(&j.base, step, hour, seconds, n[j.at], k[j.at])
 	}
 	return held
 }
 
-func withheld(j *joint, step detect.Step, n, k float64) {
+// observe has a baseline learn a step that was observed for so many seconds of an hour.
+func (m *meter) observe(b *detect.Baseline, step detect.Step, hour int64, seconds, n, k float64) {
+	if b.Add(hour, n, min(k, n), seconds) {
+		return
+	}
 	step.N, step.K = n, k
-	j.base.Withhold(step)
+	was := b.Version()
+	b.Observe(step)
+	m.stale = m.stale || b.Version() != was
+}
+
+// withhold keeps a step from a baseline. What had been put back of the hour is taken out
+// again.
+func (m *meter) withhold(b *detect.Baseline, step detect.Step, n, k float64) {
+	step.N, step.K = n, k
+	was := b.Version()
+	b.Withhold(step)
+	m.stale = m.stale || b.Version() != was
 }
 
 // joint codes a combination.

@@ -25,6 +25,7 @@ type ruleState struct {
 	tidal   tidal             // of traffic, derived
 	told    detect.Parameters // of each stream, at steps as long as toldAt; derived
 	toldAt  int64
+	views   []view // by cell, of a rule about a share of events; derived
 }
 
 // cuts says whether the rule judges the slice.
@@ -52,7 +53,7 @@ type watch struct {
 	// Derived from what people said.
 	forgiven bool
 	level    *level   // of the last day, while it fires
-	turn     *ownTurn // against the last half hour; nil: the cell is too thin
+	turn     *ownTurn // against the last hour; nil: the cell is too thin
 	score    float64
 	needed   float64
 }
@@ -74,6 +75,9 @@ type contributed struct {
 // setRules replaces the rules of m and keeps the detectors of those that stay.
 // It returns the watches that are gone although an alert of theirs stands.
 func (m *meter) setRules(all []placed) (gone []standing) {
+	m.catch()
+	m.resume()
+	m.disturb()
 	old := m.rules
 	m.rules = nil
 	for _, r := range all {
@@ -116,19 +120,18 @@ func indexRule(rules []*ruleState, r *ruleState) int {
 
 // closeStep teaches and moves what m judges by one step.
 func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen int64, out *Output) {
-	m.prepare(end - start)
-	n, k := m.take(end)
+	youngFor := ts.o.YoungFor.Milliseconds()
+	m.prepare(end-start, youngFor)
+	n, k := m.take(end, youngFor)
 	if m.edgesMoved {
 		m.chooseEdges(end)
 	}
-	m.setPriors()
 	if !ofEvents(m.spec) { // theirs is what they stand for
-		for i, v := range n {
-			m.came[i] += v
-		}
+		m.owe(n)
 	}
 	ts.heed(m, m.lastClose, end)
 	m.lastClose = end
+	m.renew(youngFor)
 	live := end >= seen-ts.o.Backlog.Milliseconds() && end > ts.onboarded
 	step := detect.Step{Start: start, End: end, Coverage: share}
 	if share >= halfCovered {
@@ -148,32 +151,24 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 		spent := int64(share * float64(end-start))
 		m.day.add(start, n[0], float64(spent)/1000)
 		m.learned += spent
-		for _, ci := range m.judging {
-			m.cells[ci].learned += spent
-		}
 	}
 	m.rebalance(end, ts.judged)
 }
 
-// prepare works out what the steps of a length have in common, and which cells are judged.
-func (m *meter) prepare(length int64) {
+// prepare works out what the steps of a length have in common.
+func (m *meter) prepare(length, youngFor int64) {
 	if m.fadesOf != length {
+		m.resume() // what a detector asks of evidence is by a step's length
 		m.fadesOf, m.fades, m.lateFade = length, fades(length), math.Exp(-float64(length)/halvedFades)
 	}
-	for len(m.came) < len(m.cells) {
-		m.came = append(m.came, 0)
-	}
 	m.judgedCells()
-	m.combinations()
+	m.renew(youngFor)
 }
 
-// settle counts in the cells' volumes what came since.
-func (m *meter) settle() {
-	for ci, v := range m.came {
-		if v != 0 {
-			m.cells[ci].volume += v
-			m.came[ci] = 0
-		}
+// renew has made anew what is derived of the cells where it is no longer true.
+func (m *meter) renew(youngFor int64) {
+	if m.stale || m.learned >= m.ripens {
+		m.refresh(youngFor)
 	}
 }
 
@@ -192,6 +187,10 @@ func (m *meter) judgedCells() []int {
 // judge moves the detectors of every rule and slice by the step.
 func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bool) {
 	mixed := false
+	if plain := ts.isPlain(m); plain != m.plain {
+		m.resume()
+		m.plain = plain
+	}
 	ts.capFailures(m, step, n, k)
 	ts.lend(m, step.Start, step.End, k)
 	m.follow(step, n, k, ts.o.LiveFor.Milliseconds())
@@ -200,7 +199,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 			continue
 		}
 		if r.Kind.Ratio() && !mixed {
-			m.followMix(r, n, k, ts.o.YoungFor.Milliseconds())
+			m.followMix(r, n)
 			mixed = true
 		}
 		if r.Kind == rule.Traffic {
@@ -217,65 +216,121 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 
 // judgeRatio moves the detectors of a rule about a share of the events.
 func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []float64, live bool) {
-	r, p, alive := m.rules[ri], ts.parameters(m, ri), ts.o.LiveFor.Milliseconds()
-	looks := looksBack(r)
-	var d, lately detect.Decision
+	r := m.rules[ri]
+	j := judgement{m: m, ri: ri, r: r, step: step, live: live, p: ts.parameters(m, ri), looks: looksBack(r)}
 	for _, ci := range m.judging {
-		c := m.cells[ci]
-		w, s := c.watches[ri], step
-		if w == nil || !c.judgeable(r, step.Start) {
+		v := &r.views[ci]
+		if v.w == nil {
 			continue
 		}
-		s.N, s.K = c.counted(n[ci], k[ci], step.Start, alive)
-		p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
-		if r.Kind == rule.Declines {
-			w.late.follow(s.N, s.K, m.lateFade)
+		if r.Kind == rule.Declines && m.plain {
+			v.w.late.follow(n[ci], k[ci], m.lateFade)
 		}
-		turning := looks && ts.turning(m, ci, w, &s, k[ci], &p, live, &lately)
-		if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
-			c.calm()
+		if !m.stale && v.idle.Passes(n[ci], k[ci]) {
+			if n[ci] > 0 {
+				j.pass(v, ci, n[ci], k[ci])
+			}
 			continue
 		}
-		if w.raised == nil && !turning && s.K == 0 && c.mix.within(detect.Moves(c.base.Usually(p.Prior))) {
-			if score, needed, ok := w.det.Wane(p.Prior, p.Alternative, c.base, &s); ok {
-				if w.score, w.needed = score, needed; score == 0 {
-					c.calm()
-				}
-				continue
+		v.resume()
+		if ts.move(&j, ci, n[ci], k[ci]) && m.plain && !m.thorough && !v.thick && v.w.turn == nil {
+			v.w.det.Rest(&v.idle)
+		}
+	}
+}
+
+// judgement is a step that a rule's streams are judged by.
+type judgement struct {
+	m         *meter
+	ri        int
+	r         *ruleState
+	step      detect.Step
+	live      bool
+	looks     bool
+	p         detect.Parameters
+	d, lately detect.Decision
+}
+
+// pass moves what stands for a stream's detector.
+func (j *judgement) pass(v *view, ci int, n, k float64) {
+	more := 0.
+	if v.idle.Suspects() {
+		x, newest := j.m.mixOf(ci)
+		if !x.within(newest, detect.Moves(v.usual)) {
+			more = v.idle.Takes(v.usual, v.asked, x.ratio(newest)-v.usual)
+		}
+	}
+	v.idle.Pass(&v.w.det, n, k, more, j.step.Start, j.step.End)
+}
+
+// move moves a stream's detector, and says whether nothing stands of it.
+func (ts *tenantState) move(j *judgement, ci int, n, k float64) (quiet bool) {
+	m, r, p, d, step, alive := j.m, j.r, &j.p, &j.d, j.step, ts.o.LiveFor.Milliseconds()
+	c := m.cells[ci]
+	w, s := c.watches[j.ri], step
+	if !c.judgeable(r, step.Start) {
+		return false
+	}
+	s.N, s.K = c.counted(n, k, step.Start, alive)
+	p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
+	if r.Kind == rule.Declines && !m.plain {
+		w.late.follow(s.N, s.K, m.lateFade)
+	}
+	turning := j.looks && ts.turning(m, ci, w, &s, k, p, j.live, &j.lately)
+	if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
+		c.calm()
+		return true
+	}
+	usual := c.base.Usually(p.Prior)
+	x, newest := m.mixOf(ci)
+	if w.raised == nil && !turning && s.K == 0 && x.within(newest, detect.Moves(usual)) {
+		if score, needed, ok := w.det.Wane(p.Prior, p.Alternative, c.base, &s); ok {
+			if w.score, w.needed = score, needed; score == 0 {
+				c.calm()
 			}
+			return true
 		}
-		p.Young = ts.young(m, c)
-		if p.Shift = 0; !p.Young {
-			p.Shift = c.mix.ratio() - c.base.Usually(p.Prior)
+	}
+	p.Young = ts.young(m, c)
+	if p.Shift = 0; !p.Young {
+		p.Shift = x.ratio(newest) - usual
+	}
+	if p.PerMinute, p.Witness = 0, nil; c.who(step.Start, alive) == nil {
+		p.PerMinute = m.perMinute(r, c, w, x.n[1]/m.scale[1])
+		if m.trail != nil {
+			m.witness = witness{m, ci, ts.o.YoungFor.Milliseconds()}
+			p.Witness = &m.witness
 		}
-		if p.PerMinute, p.Witness = 0, nil; c.who(step.Start, alive) == nil {
-			p.PerMinute = c.perMinute(r, w)
-			if m.trail != nil {
-				m.witness = witness{m, ci, ts.o.YoungFor.Milliseconds()}
-				p.Witness = &m.witness
-			}
-		}
-		moved := s
-		w.det.Next(&p, c.base, &moved, &d)
-		m.lasts(r, ci, w, s, &d, ts.acceptedBy(m, standing{r, c, w}, s.End))
-		if w.turn != nil {
-			d = turned(d, lately, w.firing)
-		}
-		w.follow(&d, s.End)
-		if d.Onset == 0 {
-			c.calm()
-		}
-		if d.Forgiven && !w.trial {
-			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
-		}
-		if d.Changed && d.Firing && !w.trial {
-			m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, step.End) })
-		} else if d.Changed && !w.trial && d.Onset > 0 && !w.forgiven {
-			c.healed = step.End
-		}
-		if live && (w.firing || w.raised != nil) {
-			ts.say(m, standing{r, c, w}, d, step)
-		}
+	}
+	moved := s
+	w.det.Next(p, c.base, &moved, d)
+	m.lasts(r, ci, w, s, d, ts.acceptedBy(m, standing{r, c, w}, s.End))
+	if w.turn != nil {
+		*d = turned(*d, j.lately, w.firing)
+	}
+	w.follow(d, s.End)
+	if d.Onset == 0 {
+		c.calm()
+	}
+	m.troubled = m.troubled || d.Changed
+	ts.decided(j, ci, w)
+	return w.raised == nil && !w.firing
+}
+
+// decided follows what a stream's detector has decided.
+func (ts *tenantState) decided(j *judgement, ci int, w *watch) {
+	m, d, end := j.m, &j.d, j.step.End
+	c := m.cells[ci]
+	if d.Forgiven && !w.trial {
+		m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, end) })
+	}
+	if d.Changed && d.Firing && !w.trial {
+		m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, end) })
+	} else if d.Changed && !w.trial && d.Onset > 0 && !w.forgiven {
+		c.healed = end
+	}
+	if j.live && (w.firing || w.raised != nil) {
+		ts.say(m, standing{j.r, c, w}, *d, j.step)
 	}
 }
 
@@ -286,6 +341,9 @@ func (ts *tenantState) parameters(m *meter, ri int) detect.Parameters {
 	if r.toldAt != m.length {
 		was := r.told
 		if r.told, r.toldAt = m.share(ri), m.length; r.told != was {
+			for i := range r.views {
+				r.views[i].resume()
+			}
 			for _, ci := range m.judgedCells() {
 				if w := m.cells[ci].watches[ri]; w != nil {
 					w.det.Wake()
@@ -322,7 +380,7 @@ func (m *meter) share(ri int) detect.Parameters {
 
 func (ts *tenantState) young(m *meter, c *cell) bool {
 	y := ts.o.YoungFor.Milliseconds()
-	return m.learned < y || c.learned < y
+	return m.learned < y || m.seen(c) < y
 }
 
 // follow keeps what the detector said.

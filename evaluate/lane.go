@@ -35,11 +35,13 @@ func (m *meter) laneFor(cells []int) int {
 		i = len(m.lanes)
 		m.lanes = append(m.lanes, lane{})
 	} else {
+		m.settle()
 		for p := range m.open {
 			m.fold(&m.open[p])
 		}
 		delete(m.byLane, jointKey(m.lanes[i].cells))
 	}
+	m.stale = true
 	m.lanes[i] = lane{cells: slices.Clone(cells)}
 	m.byLane[key] = i
 	return i
@@ -151,31 +153,26 @@ func (m *meter) pendingAt(at int64) *pending {
 	return &m.open[i]
 }
 
-// take sums and removes what the open steps up to end hold.
-func (m *meter) take(end int64) (n, k []float64) {
-	m.sumN = slices.Grow(m.sumN[:0], len(m.cells))[:len(m.cells)]
-	m.sumK = slices.Grow(m.sumK[:0], len(m.cells))[:len(m.cells)]
+// take sums and removes what the open steps up to end hold, and works out what the mix of
+// combinations makes one expect of it.
+func (m *meter) take(end, youngFor int64) (n, k []float64) {
+	m.sumN, m.sumK, m.mixed = resized(m.sumN, len(m.cells)), resized(m.sumK, len(m.cells)), resized(m.mixed, len(m.cells))
 	n, k = m.sumN, m.sumK
 	clear(n)
 	clear(k)
-	done := 0
+	done, whole := 0, true
 	for ; done < len(m.open) && m.open[done].at < end; done++ {
-		p := &m.open[done]
-		for c, v := range p.n {
-			n[c], k[c] = n[c]+v, k[c]+p.k[c]
+		whole = whole && len(m.open[done].n) == 0
+	}
+	if m.laned = nil; whole && done <= 1 && !m.thorough {
+		m.laned = m.none[:0]
+		if done == 1 {
+			m.laned = m.open[0].lanes
 		}
-		for i := range p.lanes {
-			if x := &p.lanes[i]; x.n != 0 {
-				for _, c := range m.lanes[i].cells {
-					n[c] += x.n
-				}
-				if x.k != 0 {
-					for _, c := range m.lanes[i].cells {
-						k[c] += x.k
-					}
-				}
-			}
-		}
+		m.spreadOut(n, k, youngFor)
+	} else {
+		m.addUp(m.open[:done], n, k)
+		m.explain(n, k, youngFor)
 	}
 	if done > 0 { // rotate, so that the buffers stay behind the end
 		slices.Reverse(m.open[:done])
@@ -184,6 +181,55 @@ func (m *meter) take(end int64) (n, k []float64) {
 		m.open = m.open[:len(m.open)-done]
 	}
 	return n, k
+}
+
+// addUp sums open steps by cell.
+func (m *meter) addUp(steps []pending, n, k []float64) {
+	for s := range steps {
+		p := &steps[s]
+		for c, v := range p.n {
+			n[c], k[c] = n[c]+v, k[c]+p.k[c]
+		}
+		for i := range p.lanes {
+			x := &p.lanes[i]
+			for _, c := range m.lanes[i].cells {
+				n[c], k[c] = n[c]+x.n, k[c]+x.k
+			}
+		}
+	}
+}
+
+// spreadOut is addUp and explain of one step that is kept by lane only.
+func (m *meter) spreadOut(n, k []float64, youngFor int64) {
+	mixed := m.mixed[:len(n)]
+	clear(mixed)
+	for i := range m.laned {
+		x, p := &m.laned[i], &m.paths[i]
+		if x.n == 0 {
+			continue
+		}
+		places := m.places[p.from:p.to]
+		if x.k != 0 {
+			for _, c := range places {
+				k[c] += x.k
+			}
+		}
+		if p.joint < 0 {
+			for _, c := range places {
+				n[c] += x.n
+			}
+			continue
+		}
+		expected := x.n * p.expects
+		if p.newborn {
+			expected = m.expectedOfNewborn(&m.combos[p.joint], x.n, x.k, youngFor)
+		}
+		for _, c := range places {
+			n[c] += x.n
+			v := &mixed[c]
+			v.volume, v.expected = v.volume+x.n, v.expected+expected
+		}
+	}
 }
 
 // pending codes an open step, by cell.

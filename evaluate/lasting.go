@@ -93,6 +93,7 @@ func (m *meter) lasts(r *ruleState, ci int, w *watch, s detect.Step, d *detect.D
 // acceptRatio takes what the cell did in the last day of its alarm as its usual ratio.
 // Its combinations are learned anew. why has a place for the ratio.
 func (m *meter) acceptRatio(ci int, w *watch, at int64, why string) detect.Decision {
+	m.disturb()
 	n1, k1 := w.level.half(false)
 	n2, k2 := w.level.half(true)
 	seconds := min(levelHours*3600, float64(at-w.onset)/1000)

@@ -105,6 +105,9 @@ func (m *meter) reweigh() {
 	m.edgesMoved = moved
 }
 
+// judges says whether a step that starts at start was counted by the edge.
+func (l *latency) judges(start int64) bool { return l.choice.Le > 0 && start >= l.from }
+
 func (l *latency) edge() float64 {
 	if l == nil {
 		return 0
@@ -216,9 +219,11 @@ func (m *meter) chooseEdges(at int64) {
 			continue
 		}
 		changed = true
+		m.resume()
+		m.disturb()
 		// Open steps were counted by the old edge.
 		l.from = m.newest + m.length
-		minutes := float64(c.learned) / 60_000
+		minutes := float64(m.seen(c)) / 60_000
 		if rate := c.base.Rate(); rate > 0 {
 			minutes = l.choice.N / rate
 		}
@@ -265,7 +270,7 @@ func (m *meter) whole(a, b int64) bool {
 
 // judgeable says whether the cell can be judged by the step that starts at start.
 func (c *cell) judgeable(r *ruleState, start int64) bool {
-	return r.Kind != rule.Latency || c.latency != nil && c.latency.choice.Le > 0 && start >= c.latency.from
+	return r.Kind != rule.Latency || c.latency != nil && c.latency.judges(start)
 }
 
 // alternative is the ratio that a small fault has, where that is known.

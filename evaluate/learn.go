@@ -37,6 +37,11 @@ const holdAfter = 12 * 3_600_000
 // What a slice's fault does to the total, and to the slices it crosses, is not learned
 // by those either. What is not learned is kept aside, until somebody says what it was.
 func (m *meter) learn(step detect.Step, n, k []float64) {
+	hour, seconds := step.Start/hourMs, step.Coverage*float64(step.End-step.Start)/1000
+	if m.defers(hour, seconds, int64(step.Coverage*float64(step.End-step.Start))) {
+		return
+	}
+	m.settle()
 	holds, any := slices.Grow(m.holds[:0], len(m.cells))[:len(m.cells)], false
 	clear(holds)
 	for _, ci := range m.judging {
@@ -44,21 +49,19 @@ func (m *meter) learn(step detect.Step, n, k []float64) {
 		holds[ci] = c.withholds(step.Start)
 		any = any || holds[ci]
 	}
-	m.holds = holds
-	hour, seconds := step.Start/3_600_000, step.Coverage*float64(step.End-step.Start)/1000
+	m.holds, m.troubled = holds, any
+	m.hour, m.uniform = hour, !any
 	held := m.learnJoints(step, n, k, any)
 	for _, ci := range m.judging {
 		c := m.cells[ci]
-		if c.latency != nil && (c.latency.choice.Le == 0 || step.Start < c.latency.from) {
+		if c.latency != nil && !c.latency.judges(step.Start) {
 			continue
 		}
-		n, k, s := n[ci], k[ci], step
+		n, k := n[ci], k[ci]
 		if any && (holds[ci] || ci == 0 || held[ci] > heldShare*n) {
-			s.N, s.K = n, k
-			c.base.Withhold(s)
-		} else if !c.base.Add(hour, n, min(k, n), seconds) {
-			s.N, s.K = n, k
-			c.base.Observe(s)
+			m.withhold(c.base, step, n, k)
+		} else {
+			m.observe(c.base, step, hour, seconds, n, k)
 		}
 	}
 }

@@ -161,6 +161,7 @@ func (ts *tenantState) heed(m *meter, last, end int64) {
 		for i, w := range c.watches {
 			if w.rings() {
 				w.forgiven = ts.forgives(m, standing{m.rules[i], c, w}, end)
+				m.troubled = true
 			}
 		}
 	}
@@ -177,6 +178,7 @@ func (ts *tenantState) forgives(m *meter, g standing, end int64) bool {
 
 // teach has a lesson learned by what the alert was about.
 func (m *meter) teach(r *ruleState, v lesson, end int64) {
+	m.disturb()
 	ci, ok := m.cellOf(v.Alert.Slice)
 	if !ok {
 		return

@@ -61,9 +61,9 @@ type meter struct {
 	judging   []int                   // the judged cells; derived, none: to be made
 	combos    []combo                 // derived, as well
 	clock     int64                   // ms that combinations were observed while nothing rang
-	came      []float64               // by cell: events that its volume lacks
 	was       [2 * recentSteps]closed // what recent moves through
 	mixed     []explained             // of the newest step, by cell; derived
+	still                             // of what cells are left alone of
 	holds     []bool                  // cells that do not learn the newest step
 	held      []float64               // how much of it is of combinations that do not
 	resolving bool                    // series are resolved anew: what is found then is not newborn
@@ -76,7 +76,7 @@ type meter struct {
 type cell struct {
 	base    *detect.Baseline
 	watches []*watch      // one per rule of the meter; nil where the rule does not cut so
-	learned int64         // ms of observed event time while judged
+	since   int64         // what the meter had learned when it began to be judged
 	latency *latency      // of a histogram's
 	people  *people       // who fails; nil where nobody says
 	lent    *people       // the same as the spans beside say it, where people does not; derived
@@ -90,7 +90,7 @@ type cell struct {
 	slice  sli.Slice
 	other  string  // for the values of this label beyond knownValues; never judged
 	refs   int     // series that count in it
-	volume float64 // events, fading; the newest are in meter.came
+	volume float64 // events, fading; the newest are owed: see still
 	joint  *joint  // it stands for a combination
 }
 
@@ -108,12 +108,14 @@ func (m *meter) setSpec(spec sli.Spec, base int64) {
 func newMeter(env string, spec sli.Spec, base int64) *meter {
 	m := &meter{env: env, spec: spec, id: spec.ID(), base: base, length: base,
 		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, joints: map[string]int{}, byLane: map[string]int{}, others: map[string]int{}}
+	m.scale, m.stale, m.troubled = [2]float64{1, 1}, true, true
 	m.setSpec(spec, base)
 	m.addCell(nil)
 	return m
 }
 
 func (m *meter) addCell(s sli.Slice) int {
+	m.stale = true
 	m.cells = append(m.cells, &cell{slice: s, judged: len(s) == 0})
 	i := len(m.cells) - 1
 	if m.cells[i].judged {
@@ -145,6 +147,7 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 	case known < knownValues, free < 0 && m.always(d):
 		i = m.addCell(sli.Slice{d})
 	case free >= 0:
+		m.disturb()
 		delete(m.byDim, m.cells[free].slice[0])
 		for r := range m.recent {
 			m.recent[r].cells = slices.DeleteFunc(m.recent[r].cells, func(c contributed) bool { return c.cell == free })
@@ -155,6 +158,7 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 		if o, ok := m.others[d.Label]; ok {
 			return o
 		}
+		m.stale = true
 		m.cells = append(m.cells, &cell{other: d.Label})
 		m.others[d.Label] = len(m.cells) - 1
 		return len(m.cells) - 1
@@ -169,7 +173,8 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 // judge gives a cell a baseline and detectors.
 func (m *meter) judge(c *cell) {
 	m.recount()
-	c.judged, c.learned = true, 0
+	m.disturb()
+	c.judged, c.since = true, m.learned
 	c.base = &detect.Baseline{}
 	if c.latency = nil; m.spec.Histogram != "" {
 		c.latency = &latency{}

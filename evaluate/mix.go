@@ -37,7 +37,6 @@ func (m *meter) expectedOver(usual float64, n []float64) float64 {
 // that the detector's windows look back on, six minutes and an hour.
 type mix struct {
 	n, expected [2]float64
-	newest      explained // the newest step's events and what is expected of them; derived
 }
 
 // fades are what is left of a mix after a step.
@@ -48,18 +47,37 @@ func fades(length int64) (f [2]float64) {
 	return f
 }
 
-// follow adds a step.
-func (x *mix) follow(n, expected float64, fades *[2]float64) {
-	x.newest = explained{n, expected}
-	x.n[0], x.expected[0] = x.n[0]*fades[0]+n, x.expected[0]*fades[0]+expected
-	x.n[1], x.expected[1] = x.n[1]*fades[1]+n, x.expected[1]*fades[1]+expected
+// follow adds a step where the sums are ahead of now.
+func (x *mix) follow(n, expected float64, ahead *[2]float64) {
+	x.n[0], x.expected[0] = x.n[0]+n*ahead[0], x.expected[0]+expected*ahead[0]
+	x.n[1], x.expected[1] = x.n[1]+n*ahead[1], x.expected[1]+expected*ahead[1]
+}
+
+// now brings a mix to now.
+func (x *mix) now(ahead *[2]float64) {
+	for i, by := range ahead {
+		x.n[i], x.expected[i] = x.n[i]/by, x.expected[i]/by
+	}
+}
+
+// mixOf is the mix of a cell, as much ahead as scale says, and what the newest step brought
+// of it.
+func (m *meter) mixOf(ci int) (x *mix, newest explained) {
+	x = &m.mixes[ci]
+	switch n := m.sumN[ci]; {
+	case m.spec.Histogram == "":
+		newest = explained{n, m.expected(ci, n, m.mixer.views[ci].usual)}
+	case ci == 0:
+		newest = explained{n, m.over}
+	}
+	return x, newest
 }
 
 // ratio is the largest that the mix makes one expect: after a return to a better mix the
 // windows still hold the worse one.
-func (x *mix) ratio() (most float64) {
-	if x.newest.volume > 0 {
-		most = x.newest.expected / x.newest.volume
+func (x *mix) ratio(newest explained) (most float64) {
+	if newest.volume > 0 {
+		most = newest.expected / newest.volume
 	}
 	for i, n := range x.n {
 		if n > 0 {
@@ -70,8 +88,8 @@ func (x *mix) ratio() (most float64) {
 }
 
 // within says whether ratio is at most a bound.
-func (x *mix) within(bound float64) bool {
-	return x.newest.expected <= bound*x.newest.volume && x.expected[0] <= bound*x.n[0] && x.expected[1] <= bound*x.n[1]
+func (x *mix) within(newest explained, bound float64) bool {
+	return newest.expected <= bound*newest.volume && x.expected[0] <= bound*x.n[0] && x.expected[1] <= bound*x.n[1]
 }
 
 // leastPace is the part of its usual volume that a cell is expected to have at any
@@ -80,30 +98,32 @@ const leastPace = 0.25
 
 // perMinute is how many events a minute the cell has of late, without the failures that
 // w suspects; 0 where that says nothing of a customer's retries.
-func (c *cell) perMinute(r *ruleState, w *watch) float64 {
+func (m *meter) perMinute(r *ruleState, c *cell, w *watch, lastHour float64) float64 {
 	if r.Kind == rule.Latency || c.latency != nil {
 		return 0
 	}
-	hour := c.mix.n[1] - w.det.Suspected()
-	if c.learned < 4*3_600_000 { // the hour is not full yet
-		hour /= 1 - math.Exp(-float64(max(c.learned, 60_000))/3_600_000)
+	hour := lastHour - w.det.Suspected()
+	if seen := m.seen(c); seen < 4*hourMs { // the hour is not full yet
+		hour /= 1 - math.Exp(-float64(max(seen, 60_000))/hourMs)
 	}
 	return math.Max(hour/60, leastPace*c.base.Rate())
 }
 
-// followMix works out for each judged cell what its mix makes one expect of the step.
-func (m *meter) followMix(r *ruleState, n, k []float64, youngFor int64) {
-	m.explain(n, k, youngFor)
+// followMix works out for each judged cell what its mix makes one expect of the step, where
+// it is usual what r says.
+func (m *meter) followMix(r *ruleState, n []float64) {
+	m.mixer, m.owing = r, true
+	for i := range m.scale {
+		m.scale[i] /= m.fades[i]
+	}
+	if m.spec.Histogram != "" {
+		m.over = m.expectedOver(r.views[0].usual, n)
+		m.mixes[0].follow(n[0], m.over, &m.scale)
+		return
+	}
 	for _, ci := range m.judging {
-		c := m.cells[ci]
-		if c.latency != nil && ci > 0 {
-			continue
-		}
-		usual := c.base.Usually(m.prior(r, ci))
-		if c.latency != nil {
-			c.mix.follow(n[ci], m.expectedOver(usual, n), &m.fades)
-		} else {
-			c.mix.follow(n[ci], m.expected(ci, n[ci], usual), &m.fades)
+		if came := n[ci]; came != 0 {
+			m.mixes[ci].follow(came, m.expected(ci, came, r.views[ci].usual), &m.scale)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (m *meter) met(u *use, customers float64, from, to int64) {
 	for _, ci := range u.cells {
 		c := m.cells[ci]
 		if c.people == nil {
-			c.people = &people{}
+			c.people, m.named = &people{}, true
 		}
 		c.people.heard = max(c.people.heard, to)
 		if customers > 0 {
@@ -114,7 +114,7 @@ func (ts *tenantState) failed(u *use, n, named float64, whose *crowd.Crowd, at i
 			continue
 		}
 		if c.people == nil {
-			c.people = &people{}
+			c.people, u.m.named = &people{}, true
 		}
 		x := c.people
 		x.named.fadeBy(at, peopleFade)
@@ -201,6 +201,9 @@ func (m *meter) forgetPeople(now int64) {
 
 // capFailures works out how many of a step's failures count.
 func (ts *tenantState) capFailures(m *meter, step detect.Step, n, k []float64) {
+	if !m.named {
+		return
+	}
 	for ci, c := range m.cells {
 		x := c.people
 		if x == nil {

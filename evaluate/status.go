@@ -60,6 +60,7 @@ func (ts *tenantState) sliStatus(m *meter, now time.Time) SLIStatus {
 		st.Source = sli.Metrics
 	}
 	st.RatePerMinute, st.FailureRatio = m.pace()
+	m.catch()
 	m.setPriors()
 	for ri, r := range m.rules {
 		p, list := ts.parameters(m, ri), &st.Slices

@@ -96,8 +96,10 @@ func TestMixRemembersTheWorseOne(t *testing.T) {
 	var x mix
 	fades := fades(15_000)
 	follow := func(n, expected float64) float64 {
-		x.follow(n, expected, &fades)
-		return x.ratio()
+		ahead := [2]float64{1 / fades[0], 1 / fades[1]}
+		x.follow(n, expected, &ahead)
+		x.now(&ahead)
+		return x.ratio(explained{n, expected})
 	}
 	for range 240 {
 		require.InDelta(t, .08, follow(10, .8), 1e-9)

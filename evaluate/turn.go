@@ -7,20 +7,20 @@ import (
 	"github.com/tocsin-alerting/tocsin/detect"
 )
 
-// A tenant's own cells are held against their last half hour too where they have failures
+// A tenant's own cells are held against their last hour too where they have failures
 // enough: see poolchange.go, and detect.Change for how many that is.
 
 // leastTurning is how many events a minute a cell must have usually before it is looked
 // at at all: with fewer not even a few percent of failures are enough.
 const leastTurning = 1000
 
-// ownTurn is what a watch knows of its cell's last half hour.
+// ownTurn is what a watch knows of its cell's last hour.
 type ownTurn struct {
 	test  detect.Change
 	level detect.Level
 }
 
-// turning moves the test of a cell against its last half hour by the step; false: nothing
+// turning moves the test of a cell against its last hour by the step; false: nothing
 // is to be said of it, whatever else the step says. The level is learned of all failures that
 // came: what counts of them is less while the customers of a gap are not told of.
 func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came float64, p *detect.Parameters, live bool, d *detect.Decision) bool {
@@ -55,12 +55,12 @@ func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came 
 // settling says whether a combination of the cell is younger than that, as after an opt-in:
 // what its mix makes one expect is then explained and not known.
 func (m *meter) settling(ci int, least int64) bool {
-	return slices.ContainsFunc(m.combinations(), func(j combo) bool {
+	return m.clock < m.settled && slices.ContainsFunc(m.combos, func(j combo) bool {
 		return m.clock-j.since < least && slices.Contains(j.cells, ci)
 	})
 }
 
-// turn codes what a watch knows of the last half hour.
+// ownTurn codes what a watch knows of the last hour.
 func (c *coder) ownTurn(x **ownTurn) {
 	some := *x != nil
 	if c.bools(&some); !some {

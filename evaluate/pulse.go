@@ -1,0 +1,305 @@
+package evaluate
+
+import (
+	"math"
+
+	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/rule"
+)
+
+// Nearly every step of nearly every cell brings nothing that anybody could see. What such
+// a step touches lies side by side here, by place; the cells behind it, of some kilobytes
+// each, are left alone until somebody asks, or an hour closes. What is kept here is either
+// derived, or what a cell has coming: settle and catch bring the cells up to date.
+
+// pulse is what a step must know of a cell.
+type pulse struct {
+	usual   float64 // by the first rule
+	sending bool    // its last contribution held events
+	ripe    bool    // it was judged for long enough to tell others
+}
+
+// view is what a step must know of one rule's watch of a cell.
+type view struct {
+	idle  detect.Idle
+	usual float64
+	asked float64 // the alternative
+	w     *watch
+	thick bool // it has events enough to be held against its last hour
+}
+
+// catch has the watch catch up with what stands for its detector.
+func (v *view) catch() {
+	if v.idle.On() {
+		v.w.det.Catch(&v.idle)
+		v.w.score = v.idle.Score()
+	}
+}
+
+// resume has the detector go on by itself.
+func (v *view) resume() {
+	if v.catch(); v.idle.On() {
+		v.w.det.Resume(&v.idle)
+	}
+}
+
+// owed is what came in a lane that its cells were not told yet.
+type owed struct {
+	came float64 // to be added to their volume
+	n, k float64 // to be learned
+}
+
+// path is where a lane leads.
+type path struct {
+	from, to int     // of meter.places: its cells
+	joint    int     // its combination's place in meter.combos; below zero: it has none
+	expects  float64 // the combination's usual ratio
+	newborn  bool
+}
+
+// still is what a meter keeps so that its cells can be left alone.
+type still struct {
+	stale    bool // what is derived of cells must be made anew
+	troubled bool // some cell may not learn
+	named    bool // some cell was told who fails
+	plain    bool // nobody says who fails, as of the newest step
+	thorough bool // no cell is left alone
+	uniform  bool // every baseline is at hour
+
+	pulses []pulse
+	paths  []path
+	places []int
+	laned  []counts // the newest step by lane; nil where some of it is kept by cell
+	none   [1]counts
+
+	owed    []owed // by lane
+	owing   bool
+	hour    int64   // number of the hour in which what is owed came
+	seconds float64 // that it was observed
+	pending []owed  // by cell, while it is settled
+
+	mixes   []mix      // by cell, as many times as much as scale says
+	scale   [2]float64 // by which what mixes hold is ahead of now
+	mixer   *ruleState // by what is usual of whose cells
+	over    float64    // slow events that the newest step's mix makes one expect of the total
+	ripens  int64      // what learned must be for a cell to become ripe
+	settled int64      // what clock must be for every combination to be old
+}
+
+// disturb settles, and has made anew what is derived, before something other than a step
+// changes what cells have learned.
+func (m *meter) disturb() {
+	m.settle()
+	m.stale, m.troubled = true, true
+}
+
+// settle tells the cells what came since.
+func (m *meter) settle() {
+	if !m.owing {
+		return
+	}
+	m.owing = false
+	m.pending = resized(m.pending, len(m.cells))
+	clear(m.pending)
+	for i := range m.owed {
+		x := &m.owed[i]
+		if x.came == 0 && x.n == 0 {
+			continue
+		}
+		for _, ci := range m.lanes[i].cells {
+			p := &m.pending[ci]
+			p.came, p.n, p.k = p.came+x.came, p.n+x.n, p.k+x.k
+		}
+		*x = owed{}
+	}
+	for ci, c := range m.cells {
+		p := &m.pending[ci]
+		c.volume += p.came
+		if b := c.baseline(); b != nil && m.seconds > 0 {
+			b.Add(m.hour, p.n, min(p.k, p.n), m.seconds)
+		}
+	}
+	m.seconds = 0
+	for ci := range m.mixes {
+		x := &m.mixes[ci]
+		x.now(&m.scale)
+		if c := m.cells[ci]; c.judged {
+			c.mix = *x
+		}
+	}
+	m.scale = [2]float64{1, 1}
+}
+
+// baseline is what the cell learns; nil where it learns nothing.
+func (c *cell) baseline() *detect.Baseline {
+	switch {
+	case c.judged:
+		return c.base
+	case c.joint != nil:
+		return &c.joint.base
+	}
+	return nil
+}
+
+// catch brings the cells up to date.
+func (m *meter) catch() {
+	m.settle()
+	for ci := range m.pulses {
+		m.cells[ci].sending = m.pulses[ci].sending
+	}
+	for _, r := range m.rules {
+		for i := range r.views {
+			r.views[i].catch()
+		}
+	}
+}
+
+// resume has every detector go on by itself.
+func (m *meter) resume() {
+	for _, r := range m.rules {
+		for i := range r.views {
+			r.views[i].resume()
+		}
+	}
+}
+
+// refresh makes anew what is derived of the cells.
+func (m *meter) refresh(youngFor int64) {
+	m.catch()
+	m.stale, m.uniform = false, false
+	m.setPriors()
+	m.judgedCells()
+	m.combinations()
+	m.pulses, m.mixes, m.owed = resized(m.pulses, len(m.cells)), resized(m.mixes, len(m.cells)), resized(m.owed, len(m.lanes))
+	m.ripens = math.MaxInt64
+	for _, ci := range m.judging {
+		c, x := m.cells[ci], &m.pulses[ci]
+		m.mixes[ci] = c.mix
+		*x = pulse{sending: c.sending, ripe: m.seen(c) >= youngFor}
+		if len(m.rules) > 0 {
+			x.usual = c.base.Usually(m.prior(m.rules[0], ci))
+		}
+		if !x.ripe {
+			m.ripens = min(m.ripens, c.since+youngFor)
+		}
+	}
+	for ri, r := range m.rules {
+		if r.Kind != rule.Traffic && r.Kind != rule.BurnRate {
+			m.see(ri, r)
+		}
+	}
+	m.expect(youngFor)
+	m.trace()
+}
+
+// see makes a rule's views.
+func (m *meter) see(ri int, r *ruleState) {
+	r.views = resized(r.views, len(m.cells))
+	at := 0
+	for _, ci := range m.judging {
+		for ; at < ci; at++ {
+			r.views[at] = view{}
+		}
+		at++
+		c, v := m.cells[ci], &r.views[ci]
+		w := c.watches[ri]
+		if w == nil || v.w != w {
+			*v = view{w: w}
+		}
+		if w == nil {
+			continue
+		}
+		prior := m.prior(r, ci)
+		v.usual = c.base.Usually(prior)
+		if v.thick = looksBack(r) && c.latency == nil && c.base.Rate() >= leastTurning; v.thick {
+			v.resume()
+		}
+		v.asked = c.alternative()
+		w.det.Renew(&v.idle, prior, v.asked, c.base)
+	}
+	clear(r.views[at:])
+}
+
+// expect makes what is usual of the combinations.
+func (m *meter) expect(youngFor int64) {
+	m.settled = math.MinInt64
+	if len(m.combos) == 0 {
+		return
+	}
+	usual := m.cells[0].base.Usually(m.jointPrior().Prior)
+	for i := range m.combos {
+		j := &m.combos[i]
+		j.usual, j.newborn = j.base.Usually(usual), m.clock-j.since < youngFor
+		m.settled = max(m.settled, j.since+2*youngFor)
+	}
+}
+
+// trace makes the paths of the lanes.
+func (m *meter) trace() {
+	m.paths, m.places = m.paths[:0], m.places[:0]
+	for _, l := range m.lanes {
+		p := path{from: len(m.places), joint: -1}
+		for _, ci := range l.cells {
+			m.places = append(m.places, ci)
+			if m.cells[ci].joint == nil {
+				continue
+			}
+			for at := range m.combos {
+				if j := &m.combos[at]; j.at == ci {
+					p.joint, p.expects, p.newborn = at, j.usual, j.newborn
+				}
+			}
+		}
+		p.to = len(m.places)
+		m.paths = append(m.paths, p)
+	}
+}
+
+// resized is a slice of a length, what is new of it zero.
+func resized[T any](s []T, length int) []T {
+	for len(s) < length {
+		var zero T
+		s = append(s, zero)
+	}
+	return s[:length]
+}
+
+// seen is for how much event time a cell was judged, in ms.
+func (m *meter) seen(c *cell) int64 { return m.learned - c.since }
+
+// owe keeps what came in the newest step for the cells' volumes.
+func (m *meter) owe(n []float64) {
+	if m.laned == nil {
+		m.settle()
+		for ci, v := range n {
+			m.cells[ci].volume += v
+		}
+		return
+	}
+	m.owing = true
+	for i := range m.laned {
+		m.owed[i].came += m.laned[i].n
+	}
+}
+
+// defers keeps what a step teaches for later where every cell learns it; false: it must be
+// learned now.
+func (m *meter) defers(hour int64, seconds float64, spent int64) bool {
+	if m.laned == nil || m.troubled || !m.uniform || hour != m.hour || m.spec.Histogram != "" {
+		return false
+	}
+	m.owing = true
+	m.seconds += seconds
+	m.clock += spent
+	for i := range m.laned {
+		if x := &m.laned[i]; x.n != 0 {
+			m.owed[i].n, m.owed[i].k = m.owed[i].n+x.n, m.owed[i].k+x.k
+		}
+	}
+	return true
+}
+
+// isPlain says whether nobody says who fails.
+func (ts *tenantState) isPlain(m *meter) bool {
+	return !m.named && (m.beside == "" || ofEvents(m.spec) || len(ts.sources) == 0)
+}
