@@ -268,28 +268,37 @@ func (c *Change) propose(in Input, at int, now time.Time) {
 }
 
 // byRecord promotes a proposal that made no page of its own and missed none within
-// the time it has to be in shadow, up to now; else it says why not.
+// the time it has to be in shadow, up to now, but for those of which somebody said that it
+// was right; else it says why not.
 func (c *Change) byRecord(set Settings, now time.Time) (waits string) {
 	if set.ByPerson {
 		return "a person promotes it, or refuses it"
 	}
 	p, span := c.State.Proposal, set.ShadowFor
-	extra, missed, tickets := 0, 0, 0
+	extra, missed, tickets, right := 0, 0, 0, 0
 	for _, g := range p.Pages {
 		switch {
-		case now.Sub(g.At) > span:
+		case g.lost():
+			return fmt.Sprintf("it would have called nobody for what %s said was real, at %s: a person decides", g.By, clock(g.At))
+		case now.Sub(g.At) > span || g.Verdict == Agreed:
+		case !g.against():
+			right++
 		case g.Verdict == Extra:
 			extra++
 		case g.Verdict == Missed:
 			missed++
-		case g.Verdict == Ticket, g.Verdict == TicketMissed:
+		default:
 			tickets++
 		}
 	}
 	if extra+missed > 0 || tickets > mostTickets {
 		return fmt.Sprintf("within %s it would have made %d page(s) more than the rules in force and missed %d of theirs, and opened or missed %d ticket(s) of what is too small to call somebody for, of %d allowed: that must be over first, or a person decides", span, extra, missed, tickets, mostTickets)
 	}
-	c.promote("tocsin", fmt.Sprintf("%s; in shadow since %s it would have made the pages that were made, %d, and no other within %s; %d ticket(s) differ", p.Cause, clock(p.At), p.Agreed, span, tickets))
+	why := fmt.Sprintf("%s; in shadow since %s it would have made the pages that were made, %d, and no other within %s; %d ticket(s) differ", p.Cause, clock(p.At), p.Agreed, span, tickets)
+	if right > 0 {
+		why += fmt.Sprintf("; %d more page(s) or ticket(s) differ, and it was right by what was said of them", right)
+	}
+	c.promote("tocsin", why)
 	return ""
 }
 

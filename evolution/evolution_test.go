@@ -3,13 +3,16 @@ package evolution_test
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 var began = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -313,4 +316,48 @@ func TestTheVolumeIsKeptRoughly(t *testing.T) {
 	require.Len(t, seen, 1)
 	l.live(time.Hour, 0)
 	require.Equal(t, 0.125, l.s.TPM)
+}
+
+// TestWhatPeopleSayCountsInTheRecord: what was false is not missed, what was real is no page
+// too many, and what was real and missed is for a person to decide.
+func TestWhatPeopleSayCountsInTheRecord(t *testing.T) {
+	for _, c := range []struct {
+		page   evolution.Verdict
+		said   alert.Verdict
+		tier   string
+		speaks string
+	}{
+		{evolution.Missed, "", "small", ""},
+		{evolution.Missed, alert.VerdictFalse, "medium", "would have called nobody: that speaks for it"},
+		{evolution.Missed, alert.VerdictExpected, "medium", "that speaks for it"},
+		{evolution.Extra, alert.VerdictReal, "medium", "would have called somebody: that speaks for it"},
+		{evolution.Extra, alert.VerdictFalse, "small", "that speaks against it"},
+		{evolution.Agreed, alert.VerdictFalse, "medium", "that says nothing of it"},
+	} {
+		l := begin(t, 4)
+		l.live(26*time.Hour, 80)
+		l.live(20*time.Hour, 80)
+		l.take(evolution.Paged(l.s, 1, evolution.Page{Verdict: c.page, Service: "payments", At: l.now}))
+		word := evolution.Word{Service: "payments", Slice: sli.Slice{{Label: "acquirer", Value: "alpha"}}, From: l.now.Add(-time.Hour), To: l.now, Said: c.said, By: "ann"}
+		other := word
+		other.Service = "payouts"
+		require.False(t, evolution.Judged(l.s, other).Changed)
+		if c.said != "" {
+			l.take(evolution.Judged(l.s, word))
+			require.Contains(t, l.why[len(l.why)-1], c.speaks)
+			require.False(t, evolution.Judged(l.s, word).Changed, "said twice")
+		}
+		l.live(10*time.Hour, 80)
+		require.Equal(t, c.tier, l.s.Tier, "%+v", c)
+	}
+
+	l := begin(t, 4)
+	l.live(26*time.Hour, 80)
+	l.take(evolution.Paged(l.s, 1, evolution.Page{Verdict: evolution.Missed, Service: "payments", At: l.now}))
+	l.take(evolution.Judged(l.s, evolution.Word{Service: "payments", From: l.now, To: l.now, Said: alert.VerdictReal, By: "ann"}))
+	l.live(5*day, 80)
+	require.Equal(t, "small", l.s.Tier, "no time makes it good")
+	require.Contains(t, l.s.Proposal.Held, "it would have called nobody for what ann said was real")
+	require.NotNil(t, l.s.Proposal.WaitsSince)
+	require.Contains(t, strings.Join(l.s.Words(settings(), ""), " "), "right about 0 and wrong about 1")
 }

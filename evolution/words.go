@@ -31,6 +31,9 @@ func (s State) Words(set Settings, held string) (out []string) {
 	if p := s.Proposal; p != nil {
 		say("Proposal %d, from tier %s to %s, is in shadow since %s, until %s at least, because %s.", p.Number, p.From, p.To, clock(p.At), clock(p.Until), p.Cause)
 		say("In shadow it would have made %d page(s) more, missed %d, and made %d that were made. Of what is too small to call somebody for it would have opened %d ticket(s) more and missed %d.", p.Extra, p.Missed, p.Agreed, p.Tickets, p.TicketsMissed)
+		if right, wrong := p.said(); right+wrong > 0 {
+			say("By what people said of those, it was right about %d and wrong about %d.", right, wrong)
+		}
 		if p.Held != "" {
 			say("It waits: %s.", p.Held)
 		}
@@ -51,4 +54,18 @@ func (s State) Words(set Settings, held string) (out []string) {
 		say("Nothing is proposed or promoted now: %s.", held)
 	}
 	return out
+}
+
+// said counts the pages that somebody has said something of, by whether the proposal was right.
+func (p *Proposal) said() (right, wrong int) {
+	for _, g := range p.Pages {
+		switch {
+		case g.Said == "" || g.Verdict == Agreed:
+		case g.against():
+			wrong++
+		default:
+			right++
+		}
+	}
+	return right, wrong
 }

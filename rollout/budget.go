@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
 )
 
 const (
@@ -43,7 +45,9 @@ type Tally struct {
 func (t *Tally) add(p Page, n int) {
 	switch p.Verdict {
 	case Extra:
-		t.Extra += n
+		if p.Said != alert.VerdictReal { // what was real was worth it
+			t.Extra += n
+		}
 	case Agreed:
 		t.Agreed += n
 	case Gone:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/impact"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -45,6 +46,10 @@ type Page struct {
 	Weighed string    `json:"weighed"` // why somebody would be called, or nobody; empty: it was not weighed
 	New     *Side     `json:"new,omitempty"`
 	Old     *Side     `json:"old,omitempty"`
+	// Said is what somebody said since of an incident that the policy in force made of it;
+	// empty: nothing.
+	Said alert.Verdict `json:"said"`
+	By   string        `json:"said_by"`
 	// Of are the tenants whose part is in the sides, at most maxTenants.
 	Of []tenant.ID `json:"of,omitempty"`
 }
@@ -98,6 +103,9 @@ func (p Page) with(q Page) Page {
 		return p
 	}
 	p.Tenants++
+	if p.Said == "" {
+		p.Said, p.By = q.Said, q.By
+	}
 	if q.Weighed == "" || len(p.Of) == maxTenants {
 		return p
 	}
@@ -159,8 +167,8 @@ func Paged(s State, p Page, now time.Time) Change {
 	if p.Verdict == Extra {
 		r.judge(p, now)
 	}
-	if r.State == Halted {
-		c.log("policy.rollout_halted", "", "policy revision %d, stage %d of %d is halted: %s", r.To, r.Stage+1, len(r.Stages), r.Why)
+	if r.miss(p); r.State == Halted {
+		c.halted()
 	}
 	return c.sealed()
 }

@@ -45,6 +45,7 @@ const (
 
 	inputPolicyRead = "policy_read" // 1: PolicyRead, for the policy's home
 	inputPolicyPage = "policy_page" // 1: policyPage, for the policy's home
+	inputPolicyWord = "policy_word" // 1: policyWord, for the policy's home
 	inputReview     = "review"      // 1: waitTold, for the reviews' home
 )
 

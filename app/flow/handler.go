@@ -211,6 +211,8 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.takeCustomerKey(tx, in)
 	case inputPolicyPage:
 		return h.paged(tx, in)
+	case inputPolicyWord:
+		return h.worded(tx, in)
 	case inputReview:
 		return h.reviewTold(tx, in)
 	}

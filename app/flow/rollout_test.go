@@ -402,3 +402,40 @@ func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 		l.end()
 	})
 }
+
+// TestWhatWasRealHaltsARollout: a page that goes away is wanted as long as nobody says that
+// it was real, before both policies are compared or after.
+func TestWhatWasRealHaltsARollout(t *testing.T) {
+	for name, soon := range map[string]bool{"said at once": true, "said later": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				loud := staged(t, "", refundsWarn, strings.Replace(refundsWarn, "warning", "critical", 1))
+				_, l, first, second := newStage(t, loud)
+				refunds := first.line(60, "operation", "refund")
+				trade(t, 10*time.Minute, first, second)
+				_, err := l.edit(t, staged(t, ""), false)
+				require.NoError(t, err)
+				trade(t, 5*time.Minute, first, second)
+				refunds.share = 0.9
+				trade(t, 5*time.Minute, first, second)
+				require.Equal(t, rule.Critical, first.alerts(t)["refund_errors "].Severity)
+				say := func() { require.NoError(t, l.judge(t, l.incidents(t)[0].ID, alert.VerdictReal, "")) }
+				if soon {
+					say()
+				}
+				trade(t, 20*time.Minute, first, second)
+				if !soon {
+					require.Equal(t, rollout.Shadow, l.standing(t).Rollout.State)
+					require.Equal(t, rollout.Gone, l.standing(t).Rollout.Pages[0].Verdict)
+					say()
+					after(5 * time.Second)
+				}
+				s := l.standing(t)
+				require.Equal(t, rollout.Halted, s.Rollout.State)
+				require.Contains(t, s.Rollout.Why, "in shadow it would have called nobody for what ann said was real: refund_errors of "+string(first.id))
+				require.Equal(t, alert.VerdictReal, s.Rollout.Pages[0].Said)
+				l.end()
+			})
+		})
+	}
+}

@@ -257,6 +257,9 @@ func (h *Handler) verdict(tx *partition.Tx, v trial) error {
 	case v.Side == oldSide:
 		p.Verdict, p.New, p.Old = rollout.Gone, nil, mine
 	}
+	if p.Said, p.By, err = spoken(tx, v); err != nil {
+		return err
+	}
 	if v.Proposal != 0 {
 		return h.proposalPage(tx, v, p.Weigh())
 	}
@@ -344,7 +347,7 @@ func (h *Handler) proposalPage(tx *partition.Tx, v trial, p rollout.Page) error 
 	if err != nil {
 		return err
 	}
-	page := evolution.Page{Service: p.Service, Rule: p.Rule, Slice: p.Slice, At: p.At.UTC(), Reason: p.Reason, Weighed: p.Weighed}
+	page := evolution.Page{Service: p.Service, Rule: p.Rule, Slice: p.Slice, At: p.At.UTC(), Reason: p.Reason, Weighed: p.Weighed, Said: p.Said, By: p.By}
 	what := ""
 	switch {
 	case p.Verdict == rollout.Agreed:

@@ -125,7 +125,10 @@ func (h *Handler) learn(tx *partition.Tx, in store.Input) error {
 		return err
 	}
 	tx.After(func() { h.engine.Learn(l) })
-	return nil
+	if of == tenant.Product {
+		return nil
+	}
+	return h.heed(tx, in.ID, l)
 }
 
 // teaches says what a lesson will do.

@@ -78,7 +78,11 @@ func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
 		out.Stages = append(out.Stages, row)
 	}
 	for _, x := range slices.Backward(r.Pages) {
-		out.Pages = append(out.Pages, view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: strings.TrimSpace(view.Sentence(x.Reason) + " " + view.Sentence(x.Weighed))})
+		var why []string
+		for _, s := range x.Sayings() {
+			why = append(why, view.Sentence(s))
+		}
+		out.Pages = append(out.Pages, view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: strings.Join(why, " ")})
 	}
 	return out
 }

@@ -156,11 +156,7 @@ func tell(c *console.Client, a policies.RolloutAnswer) error {
 	}
 	rows = nil
 	for _, p := range r.Pages {
-		why := p.Reason
-		if p.Weighed != "" {
-			why += "; " + p.Weighed
-		}
-		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), string(p.Tenant), fmt.Sprint(p.Tenants), p.Team, p.Rule, p.Slice.Key(), why})
+		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), string(p.Tenant), fmt.Sprint(p.Tenants), p.Team, p.Rule, p.Slice.Key(), strings.Join(p.Sayings(), "; ")})
 	}
 	fmt.Fprintln(c.Out)
 	return c.Print(nil, []string{"PAGE", "AT", "TENANT", "TENANTS", "TEAM", "RULE", "SLICE", "BECAUSE"}, rows)

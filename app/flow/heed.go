@@ -1,0 +1,92 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/evolution"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// What somebody says of an incident is also said of what runs in shadow meanwhile: whether
+// a page that it would not have made, or would have made besides, was worth it. The word
+// may come before the two sides are compared, or after.
+
+// policyWord tells the policy's home what somebody said.
+type policyWord struct {
+	Revision int          `json:"revision"`
+	Word     rollout.Word `json:"word"`
+}
+
+// during is when the fault of a lesson was, and as much around it as two sets of rules may
+// be apart.
+func during(l evaluate.Lesson, now time.Time) (from, to time.Time) {
+	if to = l.To; to.IsZero() {
+		to = now
+	}
+	return l.From.Add(-trialWait), to.Add(trialWait)
+}
+
+// heed tells what a tenant tries in shadow what somebody said; id is the input's.
+func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
+	k := l.Alert
+	from, to := during(l, tx.Now())
+	switch tried := h.trying[k.Tenant].attempt; {
+	case tried.policy != 0:
+		w := rollout.Word{Tenant: k.Tenant, Service: k.Service, Slice: k.Slice, From: from, To: to, Said: l.Word, By: l.By}
+		tx.Send(store.Input{ID: "policy_word/" + id, Kind: inputPolicyWord, Version: 1, Subject: rollout.Subject, Payload: partition.Payload(policyWord{tried.policy, w})})
+	case tried.proposal != 0:
+		c, err := ReadCourse(tx, k.Tenant)
+		if err != nil {
+			return err
+		}
+		change := evolution.Judged(c.State, evolution.Word{Service: k.Service, Slice: k.Slice, From: from, To: to, Said: l.Word, By: l.By})
+		if !change.Changed {
+			return nil
+		}
+		c.State = change.State
+		tx.Log(logged(k.Tenant, change.Ledger)...)
+		return putCourse(tx, k.Tenant, c)
+	}
+	return nil
+}
+
+// spoken is what somebody has said already of the fault of a trial; empty: nothing.
+func spoken(tx *partition.Tx, v trial) (said alert.Verdict, by string, err error) {
+	records, err := tx.ListPrefix(lessonRecords, string(v.Key.Tenant)+"/")
+	if err != nil {
+		return "", "", err
+	}
+	var newest time.Time
+	for _, r := range records {
+		l, err := decode[evaluate.Lesson](r)
+		if err != nil {
+			return "", "", err
+		}
+		from, to := during(l, tx.Now())
+		if l.Alert.Environment == v.Key.Environment && l.Alert.Service == v.Key.Service && l.Alert.Slice.Related(v.Key.Slice) &&
+			!v.StartsAt.Before(from) && !v.StartsAt.After(to) && !l.At.Before(newest) {
+			said, by, newest = l.Word, l.By, l.At
+		}
+	}
+	return said, by, nil
+}
+
+// worded takes what somebody said at the policy's home.
+func (h *Handler) worded(tx *partition.Tx, in store.Input) error {
+	w, err := payload[policyWord](in)
+	if err != nil {
+		return err
+	}
+	s, err := PolicyState(tx)
+	if err != nil || s.Rollout.To != w.Revision {
+		return err
+	}
+	if c := rollout.Judged(s, w.Word); c.Standing.Version != s.Standing.Version {
+		h.s.changePolicy(tx, c)
+	}
+	return nil
+}
