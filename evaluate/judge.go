@@ -131,6 +131,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 	}
 	ts.heed(m, m.lastClose, end)
 	m.lastClose = end
+	m.bound(n, k)
 	m.renew(youngFor)
 	live := end >= seen-ts.o.Backlog.Milliseconds() && end > ts.onboarded
 	step := detect.Step{Start: start, End: end, Coverage: share}

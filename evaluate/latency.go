@@ -268,6 +268,18 @@ func (m *meter) whole(a, b int64) bool {
 	return true
 }
 
+// bound keeps what takes too long between nothing and everything. Buckets may contradict
+// each other, as after one of them was reset alone, and their samples may fall into
+// different steps: what then follows is no count.
+func (m *meter) bound(n, k []float64) {
+	if m.spec.Histogram == "" {
+		return
+	}
+	for i, v := range k {
+		k[i] = min(max(v, 0), n[i])
+	}
+}
+
 // judgeable says whether the cell can be judged by the step that starts at start.
 func (c *cell) judgeable(r *ruleState, start int64) bool {
 	return r.Kind != rule.Latency || c.latency != nil && c.latency.judges(start)

@@ -246,3 +246,34 @@ func TestLatencyPooledOverTenants(t *testing.T) {
 	p.Contribute(other)
 	require.EqualValues(t, differ, p.streams[0].over, "tenants with edges of their own have no common one")
 }
+
+// Whoever may write samples may write buckets that contradict each other: what follows is
+// judged as nothing or all that is slow, and can be kept.
+func TestBucketsThatContradictEachOtherAreNoCounts(t *testing.T) {
+	for name, grow := range map[string]map[string]float64{
+		"fewer than none are slow": {"0.1": 400, "0.5": 900, "1": 990, "+Inf": 30},
+		"more than all":            {"0.1": 400, "0.5": -5, "1": -1, "+Inf": 1000},
+	} {
+		r := newRig(t, grownUp(), slowing())
+		v := map[string]float64{"0.1": 1e6, "0.5": 1e6, "1": 1e6, "+Inf": 1e6}
+		for i := range 400 {
+			r.at(float64(15 * i))
+			for _, le := range []string{"0.1", "0.5", "1", "+Inf"} {
+				by := map[string]float64{"0.1": 400, "0.5": 960, "1": 990, "+Inf": 1000}[le]
+				if i > 200 {
+					by = grow[le]
+				}
+				v[le] += by
+				r.add(labels.FromStrings("__name__", "payment_duration_seconds_bucket", "job", "gateway", "le", le), float64(15*i), v[le])
+			}
+			for _, d := range r.meter().recent {
+				require.GreaterOrEqual(t, d.bad, 0.0, name)
+				require.LessOrEqual(t, d.bad, d.total, name)
+			}
+		}
+		require.NotZero(t, r.meter().cells[0].latency.choice.Le, name)
+		raw, err := r.e.Checkpoint("shop")
+		require.NoError(t, err)
+		require.NoError(t, r.e.Restore("shop", raw), name)
+	}
+}
