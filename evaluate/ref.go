@@ -70,7 +70,7 @@ func (e *Engine) take(ts *tenantState, s *series, received int64, samples []Samp
 	last := s.lastAtOrZero()
 	for _, u := range s.uses {
 		if u.m.tempo.counted && !u.who {
-			u.m.tempo.moved(before, s.t)
+			u.m.tempo.moved(1, before, s.t)
 		}
 		u.m.note(last, received)
 	}

@@ -241,12 +241,7 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 		}
 		return
 	}
-	rate := inc / float64(max(to-from, 1))
-	if s.weight == 0 {
-		s.weight = rate
-	} else {
-		s.weight += (rate - s.weight) / 10
-	}
+	s.brings(inc / float64(max(to-from, 1)))
 	for i, u := range s.uses {
 		if u.who {
 			u.m.met(u, inc, from, to)
@@ -260,6 +255,15 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 			named := inc * float64(len(u.whose.Marks()))
 			ts.failed(u, inc, named, u.whose, to, late >= inc)
 		}
+	}
+}
+
+// brings follows how many events a millisecond it brings.
+func (s *series) brings(rate float64) {
+	if s.weight == 0 {
+		s.weight = rate
+	} else {
+		s.weight += (rate - s.weight) / 10
 	}
 }
 

@@ -24,14 +24,14 @@ type tempo struct {
 // stirred has a meter's tempo made again.
 func (m *meter) stirred() { m.tempo = tempo{} }
 
-// moved says that a series got from one time to another.
-func (x *tempo) moved(from, to int64) {
+// moved says that n series got from one time to another.
+func (x *tempo) moved(n int, from, to int64) {
 	if from < x.end && to >= x.end {
-		x.behind--
+		x.behind -= n
 	}
 	if then := x.end + x.length; to >= then {
 		if from < then {
-			x.next--
+			x.next -= n
 		}
 		if to >= then+x.length {
 			x.counted = false // it is further than is kept up

@@ -77,15 +77,16 @@ func BenchmarkReading(b *testing.B) {
 	samples := 0
 	for range b.N {
 		began, n := spent(), 0
-		var xs []recorded.Sample
+		var xs recorded.Columns
 		q := recorded.Query{From: from, To: to.Add(time.Millisecond), Metrics: []string{"payment_transactions_total"}}
 		require.NoError(b, src.Read(b.Context(), q, func(s recorded.Stretch) error {
 			for at := s.From; at < s.To; at += 300_000 {
 				for _, r := range s.Runs {
-					if xs, err = r.Before(min(at+300_000, s.To), xs[:0]); err != nil {
+					xs.Reset()
+					if err = r.Before(min(at+300_000, s.To), &xs); err != nil {
 						return err
 					}
-					n += len(xs)
+					n += len(xs.T)
 				}
 			}
 			return nil

@@ -46,7 +46,7 @@ func NewCourse(p *profiles.Policy, label string, from, to time.Time) *Course {
 	return c
 }
 
-func (c *Course) take(s *recorded.Series, xs []recorded.Sample) {
+func (c *Course) take(s *recorded.Series, xs *recorded.Columns) {
 	for len(c.series) <= s.Index {
 		c.series = append(c.series, nil)
 	}
@@ -59,16 +59,16 @@ func (c *Course) take(s *recorded.Series, xs []recorded.Sample) {
 	if !k.counts {
 		return
 	}
-	for _, x := range xs {
-		by := x.V - k.last
+	for i, v := range xs.V {
+		by := v - k.last
 		if by < 0 {
-			by = x.V
+			by = v
 		}
 		if !k.known {
 			by = 0
 		}
-		k.last, k.known = x.V, true
-		c.add(k, time.UnixMilli(x.T), by)
+		k.last, k.known = v, true
+		c.add(k, time.UnixMilli(xs.T[i]), by)
 	}
 }
 

@@ -63,24 +63,24 @@ type reading struct {
 	progress func(share float64, samples int64)
 	told     time.Time
 	count    int64
-	owners   [][]int // runs of the stretch, by whom they belong to
-	samples  [][]recorded.Sample
+	owners   []*owner // of the runs of the stretch
+	samples  []recorded.Columns
 }
 
 // cut is some windows of a stretch.
 type cut struct {
-	ends    []int64             // of its windows, ms
-	samples [][]recorded.Sample // by run
+	ends    []int64            // of its windows, ms
+	samples []recorded.Columns // by run
 }
 
 // stretch replays what is read at once.
 func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
 	t.owners = owners(s.Runs, t.replays[0].o.TenantLabel)
 	for len(t.samples) < len(s.Runs) {
-		t.samples = append(t.samples, nil)
+		t.samples = append(t.samples, recorded.Columns{})
 	}
 	for _, r := range t.replays {
-		r.expect(s.Runs)
+		r.expect(s.Runs, t.owners)
 	}
 	var ends []int64
 	for end := s.From; end < s.To; {
@@ -103,21 +103,6 @@ func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
 	return nil
 }
 
-// owners groups runs by their tenant.
-func owners(runs []*recorded.Run, label string) (out [][]int) {
-	of := map[string]int{}
-	for i, r := range runs {
-		id := r.Series.Labels.Get(label)
-		at, ok := of[id]
-		if !ok {
-			at = len(out)
-			of[id], out = at, append(out, nil)
-		}
-		out[at] = append(out[at], i)
-	}
-	return out
-}
-
 // cut decodes some windows and has them replayed.
 func (t *reading) cut(runs []*recorded.Run, c cut) error {
 	for _, r := range t.replays {
@@ -125,19 +110,14 @@ func (t *reading) cut(runs []*recorded.Run, c cut) error {
 		r.requests = r.senders.requests(c.ends, r.requests[:0])
 	}
 	var count atomic.Int64
-	err := parallel(len(t.owners), func(i int) (err error) {
-		n := 0
-		for _, run := range t.owners[i] {
-			if c.samples[run], err = runs[run].Before(c.ends[len(c.ends)-1], c.samples[run][:0]); err != nil {
-				return err
-			}
-			n += len(c.samples[run])
-			for _, r := range t.replays {
-				r.heard[run].part.count(c.ends, r.requests, c.samples[run])
-			}
+	err := parallel(len(t.owners), func(i int) error {
+		o := t.owners[i]
+		n, err := o.decode(runs, c.ends[len(c.ends)-1], c.samples)
+		for _, r := range t.replays {
+			r.count(o, &c)
 		}
 		count.Add(int64(n))
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
@@ -145,7 +125,7 @@ func (t *reading) cut(runs []*recorded.Run, c cut) error {
 	for _, r := range t.replays {
 		if r.o.Course != nil {
 			for i, run := range runs {
-				r.o.Course.take(run.Series, c.samples[i])
+				r.o.Course.take(run.Series, &c.samples[i])
 			}
 		}
 		r.replay(&c)
@@ -158,17 +138,18 @@ func (t *reading) cut(runs []*recorded.Run, c cut) error {
 	return nil
 }
 
-// expect says which runs are read next.
-func (r *Replay) expect(runs []*recorded.Run) {
-	for _, s := range r.subjects {
-		s.runs = s.runs[:0]
-	}
+// expect says which runs are read next, and of whom.
+func (r *Replay) expect(runs []*recorded.Run, owners []*owner) {
 	r.heard = r.heard[:0]
-	for i, run := range runs {
-		k := r.meet(run.Series)
-		r.heard = append(r.heard, k)
-		if k.subject != nil {
-			k.subject.runs = append(k.subject.runs, heardRun{ref: k.ref, run: i})
+	for _, run := range runs {
+		r.heard = append(r.heard, r.meet(run.Series))
+	}
+	for _, s := range r.subjects {
+		s.owner = nil
+	}
+	for _, o := range owners {
+		if s := r.subject(o.id); s != nil {
+			s.owner = o
 		}
 	}
 }
@@ -223,7 +204,7 @@ func (r *Replay) replay(c *cut) {
 	r.chain.take(r.dead[0], first)
 	r.measure(first)
 	_ = parallel(len(r.subjects), func(i int) error {
-		r.subjects[i].watch(c)
+		r.subjects[i].watch(c, r.heard)
 		return nil
 	})
 	for window, end := range c.ends {

@@ -78,14 +78,18 @@ func worldDirectory(t testing.TB, c world.Config) (*world.World, string) {
 // stepwise replays as samples came: all tenants, window by window.
 func stepwise(t testing.TB, src recorded.Source, from, to time.Time, r *backtest.Replay) {
 	require.NoError(t, src.Read(t.Context(), recorded.Query{From: from, To: to, Metrics: r.Metrics()}, func(s recorded.Stretch) error {
+		var c recorded.Columns
 		var xs []recorded.Sample
 		for end := s.From; end < s.To; {
 			end = min(end+5000, s.To)
 			require.NoError(t, r.Window(time.UnixMilli(end).UTC()))
 			for _, run := range s.Runs {
-				var err error
-				xs, err = run.Before(end, xs[:0])
-				require.NoError(t, err)
+				c.Reset()
+				require.NoError(t, run.Before(end, &c))
+				xs = xs[:0]
+				for i, at := range c.T {
+					xs = append(xs, recorded.Sample{T: at, V: c.V[i]})
+				}
 				if len(xs) > 0 {
 					r.Take(run.Series, xs)
 				}

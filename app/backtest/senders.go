@@ -10,7 +10,6 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
-	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -87,24 +86,37 @@ func (s *senders) requests(ends []int64, list []int) []int {
 	return list
 }
 
-// count notes which requests a series' samples of a cut will come with. Parts of different
-// tenants may be counted at the same time.
-func (p *part) count(ends []int64, requests []int, xs []recorded.Sample) {
+// count notes which requests an owner's samples of a cut will come with. Different owners
+// may be counted at the same time.
+func (r *Replay) count(o *owner, c *cut) {
+	for i := range o.sheets {
+		s := &o.sheets[i]
+		for n, run := 0, 0; run < len(s.runs); run += n {
+			p := r.heard[s.runs[run]].part
+			for n = 1; run+n < len(s.runs) && r.heard[s.runs[run+n]].part == p; n++ {
+			}
+			p.count(c.ends, r.requests, s.t, int32(n))
+		}
+	}
+}
+
+// count notes which requests n series' samples of a cut, at these times, will come with.
+func (p *part) count(ends []int64, requests []int, times []int64, n int32) {
 	for len(p.later) <= len(requests) {
 		p.later = append(p.later, sent{})
 	}
 	window, request, counted := 0, 0, -1
-	for i := range xs {
-		for ends[window] <= xs[i].T {
+	for _, t := range times {
+		for ends[window] <= t {
 			window++
 		}
 		for request < len(requests) && requests[request] <= window {
 			request++
 		}
 		x := &p.later[request]
-		if x.samples++; counted != window {
+		if x.samples += n; counted != window {
 			counted = window
-			x.series++
+			x.series += n
 		}
 	}
 }

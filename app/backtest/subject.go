@@ -21,20 +21,19 @@ type subject struct {
 	engine *evaluate.Engine
 	buf    []evaluate.Sample
 
-	// Of the stretch that is being read:
-	runs []heardRun
+	owner *owner // of what is read of it; nil: nothing is
 	// Of the cut:
+	blocks   []block
 	silences []silence
 	said     []said
 	told     []evaluate.Contribution
 	next     int // of said, when it is handed on
 }
 
-// heardRun is a run of one of its series.
-type heardRun struct {
-	ref  *evaluate.Ref
-	run  int               // of the stretch
-	rest []recorded.Sample // of the cut
+// block is what some of its series have at the same times, and how much of it was heard.
+type block struct {
+	evaluate.Block
+	next int
 }
 
 // silence is what its source is known to do in a window.
@@ -83,13 +82,10 @@ func (s *subject) add(now time.Time, ref *evaluate.Ref, xs []recorded.Sample) {
 	s.engine.Append(now, ref, s.buf)
 }
 
-// watch has the tenant live through a cut.
-func (s *subject) watch(c *cut) {
+// watch has the tenant live through a cut. heard is what its runs are.
+func (s *subject) watch(c *cut, heard []*known) {
 	s.said, s.told, s.next = s.said[:0], s.told[:0], 0
-	silences, due := s.silences, int64(math.MinInt64)
-	for i := range s.runs {
-		s.runs[i].rest = c.samples[s.runs[i].run]
-	}
+	silences, due := s.silences, s.lay(heard)
 	for window, end := range c.ends {
 		now := time.UnixMilli(end).UTC()
 		for ; len(silences) > 0 && silences[0].window == window; silences = silences[1:] {
@@ -107,21 +103,39 @@ func (s *subject) watch(c *cut) {
 	s.silences = s.silences[:0]
 }
 
+// lay lays out what was sent in the cut, and says when the first sample was.
+func (s *subject) lay(heard []*known) (first int64) {
+	s.blocks, first = s.blocks[:0], math.MaxInt64
+	if s.owner == nil {
+		return first
+	}
+	for i := range s.owner.sheets {
+		x := &s.owner.sheets[i]
+		if i < cap(s.blocks) { // take the buffers of one that is over
+			s.blocks = s.blocks[:i+1]
+		} else {
+			s.blocks = append(s.blocks, block{})
+		}
+		b := &s.blocks[i]
+		b.T, b.V, b.next, b.Refs = x.t, x.v, 0, b.Refs[:0]
+		for _, run := range x.runs {
+			b.Refs = append(b.Refs, heard[run].ref)
+		}
+		first = min(first, x.t[0])
+	}
+	return first
+}
+
 // hear takes what was sent before end, and says when the next sample was.
 func (s *subject) hear(now time.Time, end int64) (next int64) {
 	next = math.MaxInt64
-	for i := range s.runs {
-		h := &s.runs[i]
-		n := 0
-		for n < len(h.rest) && h.rest[n].T < end {
-			n++
+	for i := range s.blocks {
+		b := &s.blocks[i]
+		for ; b.next < len(b.T) && b.T[b.next] < end; b.next++ {
+			s.engine.AppendBlock(now, &b.Block, b.next)
 		}
-		if n > 0 {
-			s.add(now, h.ref, h.rest[:n])
-			h.rest = h.rest[n:]
-		}
-		if len(h.rest) > 0 {
-			next = min(next, h.rest[0].T)
+		if b.next < len(b.T) {
+			next = min(next, b.T[b.next])
 		}
 	}
 	return next

@@ -29,7 +29,7 @@ func TestBlocksAloneAreRead(t *testing.T) {
 	got := map[string][]bits{}
 	require.NoError(t, src.Read(t.Context(), Query{From: from, To: to.Add(time.Millisecond)}, func(s Stretch) error {
 		for _, r := range s.Runs {
-			xs, err := r.Before(s.To, nil)
+			xs, err := samplesOf(r, s.To, nil)
 			require.NoError(t, err)
 			for _, x := range xs {
 				got[r.Series.Labels.Get("__name__")] = append(got[r.Series.Labels.Get("__name__")], bits{x.T, math.Float64bits(x.V)})

@@ -24,12 +24,13 @@ func (c *chunked) begin(s storage.ChunkSeries, from, to int64) {
 	c.open, c.held, c.from, c.to = false, false, from, to
 }
 
-func (c *chunked) before(end int64, to []Sample) ([]Sample, error) {
+func (c *chunked) before(end int64, to *Columns) error {
 	if c.held {
 		if c.next.T >= end {
-			return to, nil
+			return nil
 		}
-		to, c.held = append(to, c.next), false
+		to.add(c.next.T, c.next.V)
+		c.held = false
 	}
 	for c.open || c.nextChunk() {
 		switch c.it.Next() {
@@ -37,19 +38,19 @@ func (c *chunked) before(end int64, to []Sample) ([]Sample, error) {
 			t, v := c.it.At()
 			if t >= end {
 				c.next, c.held = Sample{t, v}, true
-				return to, nil
+				return nil
 			}
 			if t >= c.from {
-				to = append(to, Sample{t, v})
+				to.add(t, v)
 			}
 		case chunkenc.ValNone:
 			c.open = false
 			if err := c.it.Err(); err != nil {
-				return to, err
+				return err
 			}
 		}
 	}
-	return to, c.chunks.Err()
+	return c.chunks.Err()
 }
 
 // nextChunk opens the next chunk of the stretch, if there is one.
@@ -71,12 +72,13 @@ type listed struct {
 	last int64
 }
 
-func (l *listed) before(end int64, to []Sample) ([]Sample, error) {
+func (l *listed) before(end int64, to *Columns) error {
 	for len(l.rest) > 0 && l.rest[0].T < end {
 		if x := l.rest[0]; x.T != l.last {
-			to, l.last = append(to, x), x.T
+			to.add(x.T, x.V)
+			l.last = x.T
 		}
 		l.rest = l.rest[1:]
 	}
-	return to, nil
+	return nil
 }

@@ -117,7 +117,7 @@ func TestADirectoryIsReadAsPrometheusReadsIt(t *testing.T) {
 			require.NoError(t, src.Read(t.Context(), Query{From: from, To: to.Add(time.Millisecond)}, func(s Stretch) error {
 				for at := s.From; at < s.To; at += 300_000 {
 					for _, r := range s.Runs {
-						xs, err := r.Before(min(at+300_000, s.To), nil)
+						xs, err := samplesOf(r, min(at+300_000, s.To), nil)
 						require.NoError(t, err)
 						for _, x := range xs {
 							require.GreaterOrEqual(t, x.T, at)
@@ -191,14 +191,14 @@ func TestReadingHoldsTwoHoursOfTheSeries(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	before, most, stretches := held(), int64(0), 0
-	var xs []Sample
+	var xs Columns
 	require.NoError(t, src.Read(t.Context(), Query{From: noon, To: noon.Add(hours * time.Hour), Metrics: []string{"a"}}, func(s Stretch) error {
 		require.Len(t, s.Runs, series)
 		for at := s.From; at < s.To; at += 300_000 {
 			for _, r := range s.Runs {
-				xs, err = r.Before(at+300_000, xs[:0])
-				require.NoError(t, err)
-				require.Len(t, xs, 10)
+				xs.Reset()
+				require.NoError(t, r.Before(at+300_000, &xs))
+				require.Len(t, xs.T, 10)
 			}
 		}
 		stretches++

@@ -31,6 +31,17 @@ type Sample struct {
 	V float64
 }
 
+// Columns are samples of one series: V[i] is its value at T[i], in unix milliseconds.
+type Columns struct {
+	T []int64
+	V []float64
+}
+
+func (c *Columns) add(t int64, v float64) { c.T, c.V = append(c.T, t), append(c.V, v) }
+
+// Reset empties the columns and keeps their room.
+func (c *Columns) Reset() { c.T, c.V = c.T[:0], c.V[:0] }
+
 // Query says what is read: samples of the metrics with From <= T < To.
 type Query struct {
 	From, To time.Time
@@ -53,17 +64,16 @@ type Run struct {
 
 // feed reads one series' part of a stretch, in order.
 type feed interface {
-	before(end int64, to []Sample) ([]Sample, error)
+	before(end int64, to *Columns) error
 }
 
 // Before appends the samples with T < end that were not read yet. end does not become
 // smaller.
-func (r *Run) Before(end int64, to []Sample) ([]Sample, error) {
-	to, err := r.feed.before(end, to)
-	if err != nil {
-		return to, problem.Wrap(err, problem.Invalid, "a series of the recorded data cannot be read to its end")
+func (r *Run) Before(end int64, to *Columns) error {
+	if err := r.feed.before(end, to); err != nil {
+		return problem.Wrap(err, problem.Invalid, "a series of the recorded data cannot be read to its end")
 	}
-	return to, nil
+	return nil
 }
 
 // Source is recorded data.

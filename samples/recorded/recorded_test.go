@@ -167,7 +167,7 @@ func (b *book) take(s Stretch) error {
 			name := r.Series.Labels.Get(labels.MetricName)
 			require.Equal(b.t, "acme", r.Series.Labels.Get("tenant"))
 			before := len(b.got[name])
-			got, err := r.Before(end, b.got[name])
+			got, err := samplesOf(r, end, b.got[name])
 			require.NoError(b.t, err)
 			for _, x := range got[before:] {
 				require.Less(b.t, x.T, end)
@@ -258,13 +258,23 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, src.Read(ctx, Query{From: noon, To: noon.Add(time.Hour)}, b.take), context.Canceled)
 }
 
+// samplesOf appends what a run holds before end.
+func samplesOf(r *Run, end int64, to []Sample) ([]Sample, error) {
+	var c Columns
+	err := r.Before(end, &c)
+	for i, t := range c.T {
+		to = append(to, Sample{t, c.V[i]})
+	}
+	return to, err
+}
+
 // reader keeps what it is handed, by name and edge.
 type reader map[string][]Sample
 
 func (r reader) take(s Stretch) (err error) {
 	for _, x := range s.Runs {
 		key := x.Series.Labels.Get("__name__") + x.Series.Labels.Get("le")
-		if r[key], err = x.Before(s.To, r[key]); err != nil {
+		if r[key], err = samplesOf(x, s.To, r[key]); err != nil {
 			return err
 		}
 	}
