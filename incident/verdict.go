@@ -110,8 +110,23 @@ func Recorded(list []Incident, team catalog.TeamID, since time.Time) (r Record) 
 // merged says whether it was closed as part of another.
 func (i Incident) merged() bool { return strings.HasPrefix(i.ResolutionReason, duplicateOf) }
 
-// Words say it in one line, against what the team bears: false pages in that time.
+// Words say it in a sentence, against what the team bears: false pages in that time.
 func (r Record) Words(bears float64) string {
-	return fmt.Sprintf("called %d time(s) in four weeks: %d false of %.3g borne, %d real, %d expected, %d duplicates; of %d nobody has said",
-		r.Called, r.False, bears, r.Real, r.Expected, r.Duplicate, r.Unsaid)
+	if r.Called == 0 {
+		return fmt.Sprintf("nobody was called in four weeks; %.3g false pages would be borne", bears)
+	}
+	was := []string{fmt.Sprintf("%d were false, where %.3g would be borne", r.False, bears), fmt.Sprintf("%d real", r.Real)}
+	for _, more := range []struct {
+		n    int
+		what string
+	}{{r.Expected, "expected"}, {r.Duplicate, "part of another"}} {
+		if more.n > 0 {
+			was = append(was, fmt.Sprintf("%d %s", more.n, more.what))
+		}
+	}
+	out := fmt.Sprintf("called %d time(s) in four weeks: by what people said %s", r.Called, strings.Join(was, ", "))
+	if r.Unsaid > 0 {
+		out += fmt.Sprintf("; of %d nobody has said what it was", r.Unsaid)
+	}
+	return out
 }

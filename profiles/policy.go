@@ -285,6 +285,14 @@ func (p *Policy) MayPage(environment string) bool {
 	return slices.Contains(p.Environments, environment)
 }
 
+// Silent says why nobody may be called for an environment; empty: somebody may.
+func (p *Policy) Silent(environment string) (why string) {
+	if p.MayPage(environment) {
+		return ""
+	}
+	return "the policy does not list environment " + environment + " among those that may page"
+}
+
 func (s SLI) spec() sli.Spec {
 	src := sli.Source(s.Source)
 	if src == "" {

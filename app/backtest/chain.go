@@ -120,11 +120,8 @@ func (c *chain) opening(a alert.Alert, d router.Decision, now time.Time) inciden
 		team, _, why = c.o.Catalog.SourceOwner(a.Evidence.Source)
 	}
 	o := incident.Opening{ID: incident.NewID(now, fmt.Sprintf("%s/%d", a.ID, c.number)), Number: c.number, Team: team.ID, OwnerReason: why, Reason: d.Reason, Live: true,
-		WarningPages: len(team.WorkingHours.Hours) > 0}
+		WarningPages: len(team.WorkingHours.Hours) > 0, NoPage: c.o.Policy.Silent(a.Environment)}
 	o.Weighed = c.weigh(incident.Incident{Environment: a.Environment, Service: a.Service, Team: team.ID}, &a, now).Stakes
-	if !c.o.Policy.MayPage(a.Environment) {
-		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
-	}
 	return o
 }
 

@@ -210,10 +210,7 @@ func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router
 	service, _ := rules.Catalog.Service(catalog.ServiceID(a.Service))
 	o := incident.Opening{ID: incident.NewID(tx.Now(), in.ID), Number: number, Team: team.ID, OwnerReason: why, System: system, Reason: d.Reason,
 		RunbookURL: service.Runbook, SettleFor: h.s.Settings.Settle, Live: h.s.Duty().Live(team.ID),
-		WarningPages: len(team.WorkingHours.Hours) > 0, SilentAfter: team.SilentAfter}
-	if !rules.Policy.MayPage(a.Environment) {
-		o.NoPage = "the policy does not list environment " + a.Environment + " among those that may page"
-	}
+		WarningPages: len(team.WorkingHours.Hours) > 0, SilentAfter: team.SilentAfter, NoPage: rules.Policy.Silent(a.Environment)}
 	o.Weighed = h.s.weigh(incident.Incident{Environment: a.Environment, Service: a.Service, Team: team.ID}, &a, tx.Now()).Stakes
 	if err := tx.Put(environments, a.Environment, "environment", 1, struct{}{}); err != nil {
 		return err

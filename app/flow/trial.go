@@ -177,9 +177,7 @@ func (s *Shared) trialStakes(of side, a alert.Alert, now time.Time) *rollout.Sid
 	team, _ := r.Catalog.Owner(catalog.ServiceID(a.Service))
 	l := whole.Limits(policy, r.Catalog, team, s.directory.Watched(), now)
 	l.Held = whole.Held(policy, incident.Incident{Environment: a.Environment, Service: a.Service}, &a, s.directory.Get, now)
-	if !policy.MayPage(a.Environment) {
-		l.Held = "the policy does not list environment " + a.Environment + " among those that may page"
-	}
+	l.Held = cmp.Or(policy.Silent(a.Environment), l.Held)
 	return &rollout.Side{Facts: incident.AtStake(a, s.scale().Stake(t, now)), Limits: l}
 }
 

@@ -2,6 +2,7 @@ package quality
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -160,8 +161,12 @@ func alone(c *Config) error {
 		return nil
 	}
 	c.Alone = true
-	if _, err := fmt.Sscanf(v, "%g,%g", &c.World.Busy, &c.World.Informed); err != nil {
-		return fmt.Errorf("TOCSIN_QUALITY_ALONE=busy,informed: %w", err)
+	busy, informed, ok := strings.Cut(v, ",")
+	var errs [2]error
+	c.World.Busy, errs[0] = strconv.ParseFloat(busy, 64)
+	c.World.Informed, errs[1] = strconv.ParseFloat(informed, 64)
+	if !ok || errs[0] != nil || errs[1] != nil || !(c.World.Busy > 0) || c.World.Informed == 0 || !(c.World.Informed <= 1) {
+		return errors.New("TOCSIN_QUALITY_ALONE=busy,informed: times that as much happens as usual, more than 0, and the share of the tenants that count customers, up to 1, or -1 for none")
 	}
 	return nil
 }
