@@ -80,11 +80,19 @@ func shares(c Candidate, a alert.Alert) (string, bool) {
 		switch {
 		case len(a.Slice) > 0 && p.Slice.Equal(a.Slice):
 			return fmt.Sprintf("%s is failing for %s too, which is part of the incident", name(a.Slice), who(p.Tenant)), true
-		case p.Tenant == a.Tenant && a.Tenant != tenant.Product && !apart(p.Slice, a.Slice):
+		case p.Tenant == a.Tenant && a.Tenant != tenant.Product && !apart(p.Slice, a.Slice) && !beside(c, a):
 			return fmt.Sprintf("%s and %s share traffic of %s, and began together", name(p.Slice), name(a.Slice), a.Tenant), true
 		}
 	}
 	return "", false
+}
+
+// beside says whether what rings over all tenants cannot explain a tenant's alert: it
+// shares no traffic with any slice that rings, and began later. The tenant's total, which
+// may be part of the incident, is then failing for two reasons.
+func beside(c Candidate, a alert.Alert) bool {
+	return c.pooled() && a.OnsetAt.Sub(c.OnsetAt) > Together &&
+		!slices.ContainsFunc(c.Rings, func(r sli.Slice) bool { return !apart(r, a.Slice) })
 }
 
 // rings says whether an alarm over all tenants that rings in the incident explains the

@@ -197,3 +197,21 @@ func TestWhileAPoolRings(t *testing.T) {
 		require.Empty(t, d.Narrow, name)
 	}
 }
+
+// TestATenantsOwnFaultBesideOneOfAll: alpha is down for all, and ten minutes later beta is
+// for one tenant. Its total is explained by alpha; that beta fails is not.
+func TestATenantsOwnFaultBesideOneOfAll(t *testing.T) {
+	alpha, beta := by("acquirer", "alpha"), by("acquirer", "beta")
+	pool := router.Candidate{Incident: "inc_1", Service: "payments", Slice: alpha, OnsetAt: noon, Open: true, Tenants: []tenant.ID{"acme", tenant.Product},
+		Rings: []sli.Slice{alpha}, Failing: .9, Called: true,
+		Parts: []router.Part{{Tenant: tenant.Product, Slice: alpha, OnsetAt: noon}, {Tenant: "acme", OnsetAt: noon.Add(10 * time.Minute)}}}
+	route := func(onset time.Time) router.Decision {
+		return router.Route([]router.Candidate{pool}, bad("acme", beta, onset, 90), noon.Add(12*time.Minute))
+	}
+	require.Empty(t, route(noon.Add(10*time.Minute)).Incident, "whoever was called knows of alpha")
+	require.Equal(t, "inc_1", route(noon.Add(router.Together)).Incident, "what began with it may be one fault, of a country")
+	pool.Rings = append(pool.Rings, by("country", "DE"))
+	require.Equal(t, "inc_1", route(noon.Add(10*time.Minute)).Incident, "a country that rings explains all acquirers")
+	pool.Rings = nil
+	require.Equal(t, "inc_1", route(noon.Add(10*time.Minute)).Incident, "the tenant's own fault, nothing else")
+}
