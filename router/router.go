@@ -157,7 +157,7 @@ func kin(c Candidate, a alert.Alert) bool {
 func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 	ranked = slices.DeleteFunc(slices.Clone(ranked), func(c Candidate) bool { return !kin(c, a) })
 	for _, c := range ranked {
-		if !c.Open || c.Service != a.Service || !c.Slice.Related(a.Slice) {
+		if !c.Open || c.Service != a.Service || !c.Slice.Related(a.Slice) || elsewhere(ranked, c, a) {
 			continue
 		}
 		if apart, near := together(c, a); near {
@@ -170,6 +170,9 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 		}
 	}
 	for _, c := range ranked {
+		if elsewhere(ranked, c, a) {
+			continue
+		}
 		if why, ok := shares(c, a); ok {
 			return c, why, true
 		}

@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ import (
 // muchWorse is by how much the failure ratio of an alert must be higher than the
 // incident's for the incident to be about that instead, or not to explain it.
 const muchWorse = 0.1
+
+// chance is how many standard deviations of what so few events show are chance.
+const chance = 2
 
 // Together is how far the onsets of a fault over all tenants and of what single tenants
 // saw of it may be apart. Who was called for one tenant's fault must hear of one that
@@ -95,6 +99,18 @@ func beside(c Candidate, a alert.Alert) bool {
 		!slices.ContainsFunc(c.Rings, func(r sli.Slice) bool { return !apart(r, a.Slice) })
 }
 
+// elsewhere says whether an incident is only about other tenants' own faults, while what
+// rings over all tenants explains the alert.
+func elsewhere(ranked []Candidate, c Candidate, a alert.Alert) bool {
+	if a.Tenant == tenant.Product || c.pooled() || slices.Contains(c.Tenants, a.Tenant) {
+		return false
+	}
+	return slices.ContainsFunc(ranked, func(o Candidate) bool {
+		_, ok := rings(o, a)
+		return ok
+	})
+}
+
 // rings says whether an alarm over all tenants that rings in the incident explains the
 // alert: one in its slice whenever it began; one in another dimension when it began not
 // long before and no more of it fails than in the slice that rings.
@@ -115,10 +131,11 @@ func rings(c Candidate, a alert.Alert) (string, bool) {
 }
 
 // explained says whether no more of the alert's events are bad than the incident's
-// fault would make them.
+// fault would make them, by more than chance: of eight payments all may fail where seven
+// in ten do.
 func explained(c Candidate, a alert.Alert) bool {
 	k, n := a.Bad()
-	return n > 0 && c.Failing > 0 && k/n <= c.Failing+muchWorse
+	return n > 0 && c.Failing > 0 && k/n <= c.Failing+muchWorse+chance*math.Sqrt(c.Failing*max(0, 1-c.Failing)/n)
 }
 
 // gather joins the alert to c. An alarm over all tenants also gathers what had opened

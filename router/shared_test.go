@@ -215,3 +215,36 @@ func TestATenantsOwnFaultBesideOneOfAll(t *testing.T) {
 	pool.Rings = nil
 	require.Equal(t, "inc_1", route(noon.Add(10*time.Minute)).Incident, "the tenant's own fault, nothing else")
 }
+
+// TestWhatRingsOverAllExplainsBeforeAnothersOwnFault: one tenant's traffic is lost while an
+// acquirer leaks for all; what others see of the leak in their totals is the leak's.
+func TestWhatRingsOverAllExplainsBeforeAnothersOwnFault(t *testing.T) {
+	alpha, card := by("acquirer", "alpha"), by("method", "card")
+	open := []router.Candidate{
+		{Incident: "inc_1", Number: 1, Service: "payments", Slice: alpha, OnsetAt: noon, Open: true, Tenants: []tenant.ID{tenant.Product}, Rings: []sli.Slice{alpha},
+			Parts: []router.Part{{Tenant: tenant.Product, Slice: alpha, OnsetAt: noon}}, Failing: .05},
+		{Incident: "inc_2", Number: 2, Service: "payments", OnsetAt: noon.Add(time.Hour), Open: true, Tenants: []tenant.ID{"acme"}, Failing: .9,
+			Parts: []router.Part{{Tenant: "acme", OnsetAt: noon.Add(time.Hour)}, {Tenant: "acme", Slice: card, OnsetAt: noon.Add(time.Hour)}}},
+	}
+	for _, s := range []sli.Slice{{}, card} {
+		route := func(id tenant.ID, k float64) string {
+			return router.Route(open, bad(id, s, noon.Add(65*time.Minute), k), noon.Add(70*time.Minute)).Incident
+		}
+		require.Equal(t, "inc_1", route("bolt", 6), s.Key())
+		require.Equal(t, "inc_2", route("acme", 6), "it is the tenant's own: %s", s.Key())
+		require.Equal(t, "inc_2", route("bolt", 60), "far worse than the leak: %s", s.Key())
+	}
+}
+
+// TestOfAFewPaymentsAllMayFail: seven in ten fail for all, of a thin tenant all that there are.
+func TestOfAFewPaymentsAllMayFail(t *testing.T) {
+	alpha := by("acquirer", "alpha")
+	pool := router.Candidate{Incident: "inc_1", Service: "payments", Slice: alpha, OnsetAt: noon, Open: true, Tenants: []tenant.ID{tenant.Product}, Rings: []sli.Slice{alpha}, Failing: .7}
+	route := func(k, n float64) string {
+		a := bad("acme", by("country", "DE"), noon.Add(30*time.Minute), k)
+		a.Evidence.N = n
+		return router.Route([]router.Candidate{pool}, a, noon.Add(time.Hour)).Incident
+	}
+	require.Equal(t, "inc_1", route(8, 8))
+	require.Empty(t, route(800, 800))
+}
