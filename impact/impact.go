@@ -122,11 +122,11 @@ func (l Limits) enough(f Facts) string {
 }
 
 // The parts of the volume that a call needs to be affected which are enough when all of
-// them is lost: who loses everything loses more than who has four times as much and fails
-// for a twentieth of it, and what is no fault hardly ever looks like that.
+// them is lost: who loses everything loses more than who has ten times as much and fails
+// for a twentieth of it, and what is no fault loses a tenth of that at most.
 const (
-	lostByDay   = 0.25
-	lostAtNight = 0.5
+	lostByDay   = 0.1
+	lostAtNight = 0.2
 )
 
 // lost is the part of the volume that is enough when nothing of it goes well.

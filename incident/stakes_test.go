@@ -42,7 +42,7 @@ func TestWhatIsSmallIsATicketUntilItGrows(t *testing.T) {
 	require.Nil(t, c.Page)
 	require.True(t, c.Ticket, "the ticket is there at once")
 	require.Equal(t, []string{"opened", "owner", "no_page"}, kinds(t, c))
-	why := "certain but small: 0.02% of all volume, 1 tenant; a call needs 1% of all volume, 0.25% lost, 3 tenants or a tenant marked priority"
+	why := "certain but small: 0.02% of all volume, 1 tenant; a call needs 1% of all volume, 0.1% lost, 3 tenants or a tenant marked priority"
 	require.Equal(t, "nobody is paged: "+why, c.Ledger[2].Reason)
 	require.Equal(t, rule.Critical, c.Incident.Severity, "it stays what it is to the tenant")
 	require.Equal(t, why, c.Incident.Stakes.Reason)
@@ -83,9 +83,9 @@ func TestWhatIsAtStake(t *testing.T) {
 		reason string
 	}{
 		{"large", total("t1"), day, incident.Stake{Share: 0.02}, true, "2% of all volume is affected, 1% is enough"},
-		{"a part of large", part, day, incident.Stake{Share: 0.02}, false, "certain but small: 0.2% of all volume"},
-		{"a small one that loses all", total("t1"), day, incident.Stake{Share: 0.004}, true, "0.38% of all volume is lost, 0.25% is enough"},
-		{"large by day only", fifth, night, incident.Stake{Share: 0.015}, false, "a call at night (22:00-07:00 UTC) needs 2% of all volume, 1% lost, 5 tenants, 1000 a minute lost or a tenant marked priority"},
+		{"a part of large", part, day, incident.Stake{Share: 0.009}, false, "certain but small: 0.09% of all volume"},
+		{"a small one that loses all", total("t1"), day, incident.Stake{Share: 0.004}, true, "0.38% of all volume is lost, 0.1% is enough"},
+		{"large by day only", fifth, night, incident.Stake{Share: 0.015}, false, "a call at night (22:00-07:00 UTC) needs 2% of all volume, 0.4% lost, 5 tenants, 1000 a minute lost or a tenant marked priority"},
 		{"money", total("t1"), night, incident.Stake{Share: 0.0001, Value: 40}, true, "2296 a minute is lost, 1000 is enough"},
 		{"slow money is not lost", slow, night, incident.Stake{Share: 0.0001, Value: 40}, false, "certain but small: 0.01% of all volume, 1 tenant;"},
 		{"priority", total("t1"), night, incident.Stake{Share: 0.0001, Priority: true}, true, "tenant t1 is marked priority"},

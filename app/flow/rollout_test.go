@@ -233,8 +233,8 @@ func TestATicketInShadowIsNoPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const floor = "impact: {day: {share: 1, tenants: 50}, night: {share: 1, tenants: 50}}\n"
 		_, l, first, second := newStage(t, staged(t, floor))
-		for _, s := range []*shop{first, second} {
-			_, _, err := s.put(t, tenant.Tenant{Features: []string{"refunds"}, ExpectedTPM: 700}, 0)
+		for s, tpm := range map[*shop]float64{first: 100, second: 1300} {
+			_, _, err := s.put(t, tenant.Tenant{Features: []string{"refunds"}, ExpectedTPM: tpm}, 0)
 			require.NoError(t, err)
 		}
 		refunds := first.line(60, "operation", "refund")

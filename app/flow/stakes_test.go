@@ -19,7 +19,7 @@ import (
 )
 
 // gateway onboards two hundred tenants: one does most of everything, one a little more
-// than the part that calls by day, and the others less than a thousandth each.
+// than the part that calls by day, and the others less than half a thousandth each.
 func (l *life) gateway(t *testing.T) {
 	t.Helper()
 	put := func(doc tenant.Tenant) {
@@ -32,7 +32,7 @@ func (l *life) gateway(t *testing.T) {
 	put(tenant.Tenant{ID: "mid", ExpectedTPM: 90})
 	put(tenant.Tenant{ID: "vip", ExpectedTPM: 10, Priority: true})
 	for n := range 197 {
-		put(tenant.Tenant{ID: tenant.ID(fmt.Sprintf("small-%d", n)), ExpectedTPM: 10})
+		put(tenant.Tenant{ID: tenant.ID(fmt.Sprintf("small-%d", n)), ExpectedTPM: 4})
 	}
 	after(2 * time.Minute) // what all of them do is added up once a minute
 }
@@ -74,10 +74,10 @@ func TestACertainFaultOfASmallTenantAtNightIsATicket(t *testing.T) {
 		whole("small-1", l, t)
 		after(time.Minute)
 		i := l.incidents(t)[0]
-		require.Empty(t, w.mail.carried(), "at one at night nobody gets up for a thousandth of the volume")
+		require.Empty(t, w.mail.carried(), "at one at night nobody gets up for half a thousandth of the volume")
 		require.NotEmpty(t, i.Mirror.Ref.ID, "the ticket is there")
 		require.Equal(t, "critical", string(i.Severity))
-		require.Contains(t, i.Stakes.Reason, "certain but small: 0.083% of all volume, 1 tenant; a call at night (22:00-07:00 Europe/Berlin) needs 0.9% of all volume, 0.45% lost, 5 tenants")
+		require.Contains(t, i.Stakes.Reason, "certain but small: 0.037% of all volume, 1 tenant; a call at night (22:00-07:00 Europe/Berlin) needs 0.9% of all volume, 0.18% lost, 5 tenants")
 
 		for n := 2; n <= 4; n++ {
 			whole(tenant.ID(fmt.Sprintf("small-%d", n)), l, t)
