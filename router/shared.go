@@ -92,11 +92,12 @@ func shares(c Candidate, a alert.Alert) (string, bool) {
 }
 
 // beside says whether what rings over all tenants cannot explain a tenant's alert: it
-// shares no traffic with any slice that rings, and began later. The tenant's total, which
-// may be part of the incident, is then failing for two reasons.
+// shares no traffic with what the incident is about, is no slice that rings itself, and
+// began later. The tenant's total, which may be part of the incident, is then failing for
+// another reason. What rings in other dimensions is the incident's fault diluted.
 func beside(c Candidate, a alert.Alert) bool {
-	return c.pooled() && a.OnsetAt.Sub(c.OnsetAt) > Together &&
-		!slices.ContainsFunc(c.Rings, func(r sli.Slice) bool { return !apart(r, a.Slice) })
+	return c.pooled() && a.OnsetAt.Sub(c.OnsetAt) > Together && apart(c.Slice, a.Slice) &&
+		!slices.ContainsFunc(c.Rings, func(r sli.Slice) bool { return len(r) > 0 && r.Covers(a.Slice) })
 }
 
 // elsewhere says whether an incident is only about other tenants' own faults, while what
@@ -115,7 +116,7 @@ func elsewhere(ranked []Candidate, c Candidate, a alert.Alert) bool {
 // alert: one in its slice whenever it began; one in another dimension when it began not
 // long before and no more of it fails than in the slice that rings.
 func rings(c Candidate, a alert.Alert) (string, bool) {
-	if !c.Open || c.Service != a.Service {
+	if !c.Open || c.Service != a.Service || a.Tenant != tenant.Product && beside(c, a) {
 		return "", false
 	}
 	for _, ring := range c.Rings {

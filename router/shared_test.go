@@ -210,9 +210,11 @@ func TestATenantsOwnFaultBesideOneOfAll(t *testing.T) {
 	}
 	require.Empty(t, route(noon.Add(10*time.Minute)).Incident, "whoever was called knows of alpha")
 	require.Equal(t, "inc_1", route(noon.Add(router.Together)).Incident, "what began with it may be one fault, of a country")
-	pool.Rings = append(pool.Rings, by("country", "DE"))
-	require.Equal(t, "inc_1", route(noon.Add(10*time.Minute)).Incident, "a country that rings explains all acquirers")
-	pool.Rings = nil
+	pool.Rings = append(pool.Rings, by("method", "card"))
+	require.Empty(t, route(noon.Add(10*time.Minute)).Incident, "that alpha shows in a method explains nothing of beta")
+	pool.Slice = by("country", "DE")
+	require.Equal(t, "inc_1", route(noon.Add(10*time.Minute)).Incident, "a country that is down explains all acquirers")
+	pool.Slice, pool.Rings = alpha, nil
 	require.Equal(t, "inc_1", route(noon.Add(10*time.Minute)).Incident, "the tenant's own fault, nothing else")
 }
 
