@@ -44,21 +44,25 @@ func (d *ErrorRatio) Calm(prior, alternative float64, b *Baseline, s *Step) bool
 	return true
 }
 
-// Wane moves a detector that suspects something by a step of which nothing failed. It
-// says what is left of the evidence, of how much is needed, and whether the step was
-// moved by. The step's mix must add nothing to the usual ratio (see Moves).
-func (d *ErrorRatio) Wane(prior, alternative float64, b *Baseline, s *Step) (score, needed float64, ok bool) {
+// Wane moves a detector that suspects something by a step of which nothing failed, and
+// whose mix makes one expect so much more than usual. It says what is left of the evidence,
+// of how much is needed, and whether the step was moved by.
+func (d *ErrorRatio) Wane(prior, alternative, shift float64, b *Baseline, s *Step) (score, needed float64, ok bool) {
 	c, slowNeeded, hardNeeded := &d.calm, d.memo.h+slowCost, d.memo.h+hardCost
 	if !c.suspects || s.K > 0 || !c.fits(prior, alternative, b) || d.slow.score >= slowNeeded || d.hard.score >= hardNeeded {
 		return 0, 0, false
 	}
 	if d.counts(s) {
-		n := d.pass(s)
+		n, slow, hard := d.pass(s), c.slow, c.hard
+		if by := grained(b.Usually(prior), shift); by > 0 {
+			p0 := clampRatio(c.upper + by*(1+leastZone))
+			slow, hard = logOfSuccess(p0, slowAlternative(p0, alternative)), logOfSuccess(p0, hardAlternative(p0))
+		}
 		if d.slow.score > 0 {
-			d.slow.add(s, -n*c.slow, slowNeeded, guarded(s.End-s.Start).slow)
+			d.slow.add(s, -n*slow, slowNeeded, guarded(s.End-s.Start).slow)
 		}
 		if d.hard.score > 0 {
-			d.hard.add(s, -n*c.hard, hardNeeded, d.hard.sure(s, guarded(s.End-s.Start).hard))
+			d.hard.add(s, -n*hard, hardNeeded, d.hard.sure(s, guarded(s.End-s.Start).hard))
 		}
 		d.fill(s)
 		c.suspects = d.slow.score > 0 || d.hard.score > 0

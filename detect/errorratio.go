@@ -124,8 +124,7 @@ func grained(usual, by float64) float64 {
 	if !(by > usual*leastZone/4) {
 		return 0
 	}
-	grain := usual / 20
-	return math.Ceil(by/grain-roundingOff) * grain
+	return math.Ceil(20*by/usual-roundingOff) * (usual / 20)
 }
 
 // shift is u with what the mix adds.

@@ -8,7 +8,7 @@ import "math"
 // once a minute. The zero value stands for nothing: every step is the detector's.
 //
 //	if x.Passes(n, k) {
-//		x.Pass(d, n, k, more, start, end)
+//		x.Pass(d, n, k, success, Minute(s.Start), s)
 //	} else {
 //		d.Resume(x)
 //		d.Next(…)
@@ -41,20 +41,19 @@ func (x *Idle) Suspects() bool { return x.score > 0 }
 // Score is what the detector's leading test has, in nats.
 func (x *Idle) Score() float64 { return x.score }
 
-// Pass takes a step of n events and k failures that was observed at least by half. What one
-// success takes from a suspicion is more where the step's mix makes one expect more than
-// usual: see Takes; 0 where it does not.
-func (x *Idle) Pass(d *ErrorRatio, n, k, success float64, start, end int64) {
-	if !(n > 0) || n > mostStep || start < x.last {
+// Minute is the number of the minute of a time (unix ms).
+func Minute(at int64) int64 { return at / shortBlock }
+
+// Pass takes a step of n events and k failures that was observed at least by half and
+// starts in a minute. What one success takes from a suspicion is more where the step's mix
+// makes one expect more than usual: see Takes; 0 where it does not.
+func (x *Idle) Pass(d *ErrorRatio, n, k, success float64, minute int64, s *Step) {
+	if !(n > 0) || n > mostStep || s.Start < x.last {
 		return
 	}
-	x.last = end
-	if at := start / shortBlock; at != x.at {
-		if x.n > 0 {
-			d.tell(x.at, x.n, x.k)
-			x.n, x.k = 0, 0
-		}
-		x.at = at
+	x.last = s.End
+	if minute != x.at {
+		x.turn(d, minute)
 	}
 	came := n
 	if n > 1 {
@@ -63,24 +62,35 @@ func (x *Idle) Pass(d *ErrorRatio, n, k, success float64, start, end int64) {
 	}
 	x.n, x.k = x.n+n, x.k+k
 	if x.score > 0 {
-		if success == 0 {
-			success = x.success
-		}
-		x.came += came
-		if x.score -= n * success; x.score <= 0 {
-			x.score, x.came = 0, 0
-		}
+		x.fall(came, n, success)
+	}
+}
+
+// turn begins another minute.
+func (x *Idle) turn(d *ErrorRatio, minute int64) {
+	if x.n > 0 {
+		d.tell(x.at, x.n, x.k)
+		x.n, x.k = 0, 0
+	}
+	x.at = minute
+}
+
+// fall takes what so many successes, as far as they are independent, speak against what is
+// suspected.
+func (x *Idle) fall(came, n, success float64) {
+	if success == 0 {
+		success = x.success
+	}
+	x.came += came
+	if x.score -= n * success; x.score <= 0 {
+		x.score, x.came = 0, 0
 	}
 }
 
 // Takes is what a success takes from a suspicion, in nats, where the step's mix makes one
-// expect so much more than usual; 0: no more than that.
+// expect so much more than usual.
 func (x *Idle) Takes(usual, alternative, shift float64) float64 {
-	by := grained(usual, shift)
-	if by == 0 {
-		return 0
-	}
-	p0 := clampRatio(x.upper + by*(1+leastZone))
+	p0 := clampRatio(x.upper + grained(usual, shift)*(1+leastZone))
 	return logOfSuccess(p0, slowAlternative(p0, alternative))
 }
 

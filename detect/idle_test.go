@@ -49,7 +49,7 @@ func TestWhatStandsForADetectorDoesWhatItDoes(t *testing.T) {
 					fell++
 					success = x.Takes(b.Usually(q.Prior), 0, more)
 				}
-				x.Pass(other, g.N, g.K, success, g.Start, g.End)
+				x.Pass(other, g.N, g.K, success, Minute(g.Start), &g)
 				require.InDelta(t, said.Score, x.Score(), 1e-9)
 				require.False(t, said.Firing || said.Changed || said.Held)
 			} else {

@@ -217,127 +217,46 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 
 // judgeRatio moves the detectors of a rule about a share of the events.
 func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []float64, live bool) {
-	r := m.rules[ri]
-	j := judgement{m: m, ri: ri, r: r, step: step, live: live, p: ts.parameters(m, ri), looks: looksBack(r)}
+	r, minute := m.rules[ri], detect.Minute(step.Start)
+	p, fades := ts.parameters(m, ri), r.Kind == rule.Declines && m.plain
+	var j *judgement
 	for _, ci := range m.judging {
-		v := &r.views[ci]
+		v, n, k := &r.views[ci], n[ci], k[ci]
 		if v.w == nil {
 			continue
 		}
-		if r.Kind == rule.Declines && m.plain {
-			v.w.late.follow(n[ci], k[ci], m.lateFade)
+		if fades {
+			v.w.late.follow(n, k, m.lateFade)
 		}
-		if !m.stale && v.idle.Passes(n[ci], k[ci]) {
-			if n[ci] > 0 {
-				j.pass(v, ci, n[ci], k[ci])
+		switch {
+		case !m.stale && v.idle.Passes(n, k):
+			success := 0.
+			if n == 0 {
+				continue
 			}
+			if v.idle.Suspects() {
+				if x, newest := m.mixOf(ci); !x.within(newest, detect.Moves(v.usual)) {
+					success = v.idle.Takes(v.usual, v.asked, x.ratio(newest)-v.usual)
+				}
+			}
+			v.idle.Pass(&v.w.det, n, k, success, minute, &step)
 			continue
+		case v.quiet && n == 0 && k == 0 && !m.stale:
+			continue
+		case j == nil:
+			j = ts.o.scratch
+			*j = judgement{m: m, ri: ri, r: r, step: step, live: live, p: *p, looks: looksBack(r)}
 		}
 		v.resume()
-		if ts.move(&j, ci, n[ci], k[ci]) && m.plain && !m.thorough && !v.thick && v.w.turn == nil {
+		if v.quiet = ts.move(j, v, ci, n, k) && m.plain && !m.thorough && !v.thick && v.w.turn == nil; v.quiet {
 			v.w.det.Rest(&v.idle)
 		}
 	}
 }
 
-// judgement is a step that a rule's streams are judged by.
-type judgement struct {
-	m         *meter
-	ri        int
-	r         *ruleState
-	step      detect.Step
-	live      bool
-	looks     bool
-	p         detect.Parameters
-	d, lately detect.Decision
-}
-
-// pass moves what stands for a stream's detector.
-func (j *judgement) pass(v *view, ci int, n, k float64) {
-	more := 0.
-	if v.idle.Suspects() {
-		x, newest := j.m.mixOf(ci)
-		if !x.within(newest, detect.Moves(v.usual)) {
-			more = v.idle.Takes(v.usual, v.asked, x.ratio(newest)-v.usual)
-		}
-	}
-	v.idle.Pass(&v.w.det, n, k, more, j.step.Start, j.step.End)
-}
-
-// move moves a stream's detector, and says whether nothing stands of it.
-func (ts *tenantState) move(j *judgement, ci int, n, k float64) (quiet bool) {
-	m, r, p, d, step, alive := j.m, j.r, &j.p, &j.d, j.step, ts.o.LiveFor.Milliseconds()
-	c := m.cells[ci]
-	w, s := c.watches[j.ri], step
-	if !c.judgeable(r, step.Start) {
-		return false
-	}
-	s.N, s.K = c.counted(n, k, step.Start, alive)
-	p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
-	if r.Kind == rule.Declines && !m.plain {
-		w.late.follow(s.N, s.K, m.lateFade)
-	}
-	turning := j.looks && ts.turning(m, ci, w, &s, k, p, j.live, &j.lately)
-	if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
-		c.calm()
-		return true
-	}
-	usual := c.base.Usually(p.Prior)
-	x, newest := m.mixOf(ci)
-	if w.raised == nil && !turning && s.K == 0 && x.within(newest, detect.Moves(usual)) {
-		if score, needed, ok := w.det.Wane(p.Prior, p.Alternative, c.base, &s); ok {
-			if w.score, w.needed = score, needed; score == 0 {
-				c.calm()
-			}
-			return true
-		}
-	}
-	p.Young = ts.young(m, c)
-	if p.Shift = 0; !p.Young {
-		p.Shift = x.ratio(newest) - usual
-	}
-	if p.PerMinute, p.Witness = 0, nil; c.who(step.Start, alive) == nil {
-		p.PerMinute = m.perMinute(r, c, w, x.n[1]/m.scale[1])
-		if m.trail != nil {
-			m.witness = witness{m, ci, ts.o.YoungFor.Milliseconds()}
-			p.Witness = &m.witness
-		}
-	}
-	moved := s
-	w.det.Next(p, c.base, &moved, d)
-	m.lasts(r, ci, w, s, d, ts.acceptedBy(m, standing{r, c, w}, s.End))
-	if w.turn != nil {
-		*d = turned(*d, j.lately, w.firing)
-	}
-	w.follow(d, s.End)
-	if d.Onset == 0 {
-		c.calm()
-	}
-	m.troubled = m.troubled || d.Changed
-	ts.decided(j, ci, w)
-	return w.raised == nil && !w.firing
-}
-
-// decided follows what a stream's detector has decided.
-func (ts *tenantState) decided(j *judgement, ci int, w *watch) {
-	m, d, end := j.m, &j.d, j.step.End
-	c := m.cells[ci]
-	if d.Forgiven && !w.trial {
-		m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, end) })
-	}
-	if d.Changed && d.Firing && !w.trial {
-		m.touched(ci, func(b *detect.Baseline) { b.Retract(d.Onset, end) })
-	} else if d.Changed && !w.trial && d.Onset > 0 && !w.forgiven {
-		c.healed = end
-	}
-	if j.live && (w.firing || w.raised != nil) {
-		ts.say(m, standing{j.r, c, w}, *d, j.step)
-	}
-}
-
 // parameters of one stream of a rule: its share of the budget of all of them. They are
 // worked out when streams begin or end.
-func (ts *tenantState) parameters(m *meter, ri int) detect.Parameters {
+func (ts *tenantState) parameters(m *meter, ri int) *detect.Parameters {
 	r := m.rules[ri]
 	if r.toldAt != m.length {
 		was := r.told
@@ -352,7 +271,7 @@ func (ts *tenantState) parameters(m *meter, ri int) detect.Parameters {
 			}
 		}
 	}
-	return r.told
+	return &r.told
 }
 
 // recount has what follows from which cells are judged worked out again.

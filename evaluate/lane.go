@@ -203,12 +203,15 @@ func (m *meter) addUp(steps []pending, n, k []float64) {
 func (m *meter) spreadOut(n, k []float64, youngFor int64) {
 	mixed := m.mixed[:len(n)]
 	clear(mixed)
+	var all counts // of the total, which every lane leads to
+	var known explained
 	for i := range m.laned {
 		x, p := &m.laned[i], &m.paths[i]
 		if x.n == 0 {
 			continue
 		}
 		places := m.places[p.from:p.to]
+		all.n, all.k = all.n+x.n, all.k+x.k
 		if x.k != 0 {
 			for _, c := range places {
 				k[c] += x.k
@@ -220,16 +223,19 @@ func (m *meter) spreadOut(n, k []float64, youngFor int64) {
 			}
 			continue
 		}
+		n[p.cell], k[p.cell] = x.n, x.k
 		expected := x.n * p.expects
 		if p.newborn {
 			expected = m.expectedOfNewborn(&m.combos[p.joint], x.n, x.k, youngFor)
 		}
+		known.volume, known.expected = known.volume+x.n, known.expected+expected
 		for _, c := range places {
 			n[c] += x.n
 			v := &mixed[c]
 			v.volume, v.expected = v.volume+x.n, v.expected+expected
 		}
 	}
+	n[0], k[0], mixed[0] = all.n, all.k, known
 }
 
 // pending codes an open step, by cell.

@@ -76,15 +76,16 @@ func (m *meter) mixOf(ci int) (x *mix, newest explained) {
 // ratio is the largest that the mix makes one expect: after a return to a better mix the
 // windows still hold the worse one.
 func (x *mix) ratio(newest explained) (most float64) {
-	if newest.volume > 0 {
-		most = newest.expected / newest.volume
-	}
-	for i, n := range x.n {
-		if n > 0 {
-			most = max(most, x.expected[i]/n)
+	expected, n := newest.expected, newest.volume
+	for i, other := range x.n {
+		if other > 0 && (!(n > 0) || x.expected[i]*n > expected*other) {
+			expected, n = x.expected[i], other
 		}
 	}
-	return most
+	if !(n > 0) {
+		return 0
+	}
+	return expected / n
 }
 
 // within says whether ratio is at most a bound.

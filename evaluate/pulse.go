@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"math"
+	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -26,6 +27,7 @@ type view struct {
 	asked float64 // the alternative
 	w     *watch
 	thick bool // it has events enough to be held against its last hour
+	quiet bool // it rings of nothing, and a step without events changes nothing
 }
 
 // catch has the watch catch up with what stands for its detector.
@@ -38,6 +40,7 @@ func (v *view) catch() {
 
 // resume has the detector go on by itself.
 func (v *view) resume() {
+	v.quiet = false
 	if v.catch(); v.idle.On() {
 		v.w.det.Resume(&v.idle)
 	}
@@ -49,10 +52,11 @@ type owed struct {
 	n, k float64 // to be learned
 }
 
-// path is where a lane leads.
+// path is where a lane leads, beside the total.
 type path struct {
-	from, to int     // of meter.places: its cells
+	from, to int     // of meter.places: the cells of its slices
 	joint    int     // its combination's place in meter.combos; below zero: it has none
+	cell     int     // of that
 	expects  float64 // the combination's usual ratio
 	newborn  bool
 }
@@ -240,14 +244,12 @@ func (m *meter) trace() {
 	for _, l := range m.lanes {
 		p := path{from: len(m.places), joint: -1}
 		for _, ci := range l.cells {
-			m.places = append(m.places, ci)
-			if m.cells[ci].joint == nil {
-				continue
-			}
-			for at := range m.combos {
-				if j := &m.combos[at]; j.at == ci {
-					p.joint, p.expects, p.newborn = at, j.usual, j.newborn
-				}
+			switch at := slices.IndexFunc(m.combos, func(j combo) bool { return j.at == ci }); {
+			case at >= 0:
+				j := &m.combos[at]
+				p.joint, p.cell, p.expects, p.newborn = at, ci, j.usual, j.newborn
+			case ci > 0:
+				m.places = append(m.places, ci)
 			}
 		}
 		p.to = len(m.places)

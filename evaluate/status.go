@@ -63,7 +63,7 @@ func (ts *tenantState) sliStatus(m *meter, now time.Time) SLIStatus {
 	m.catch()
 	m.setPriors()
 	for ri, r := range m.rules {
-		p, list := ts.parameters(m, ri), &st.Slices
+		p, list := *ts.parameters(m, ri), &st.Slices
 		if r.place == inShadow {
 			list = &st.Shadow
 		}

@@ -61,7 +61,7 @@ func (m *meter) wantFlow() {
 
 // judgeTraffic moves a traffic rule's detectors by the step.
 func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []float64, live bool) {
-	r, p := m.rules[ri], ts.parameters(m, ri)
+	r, p := m.rules[ri], *ts.parameters(m, ri)
 	now := m.flow.at(ts.zone, step.Start)
 	minutes := float64(step.End-step.Start) / 60_000
 	p.Young = ts.youngFlow(m)
