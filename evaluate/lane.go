@@ -71,7 +71,7 @@ func (m *meter) spread(u *use, inc float64, from, to int64) (late float64) {
 	if to <= from {
 		from = to - 1
 	}
-	first := from / m.base * m.base
+	first := m.startOf(from)
 	if begin := max(first, m.lastClose); m.next == 0 || begin < m.next {
 		m.next = begin // nothing has closed from here on
 	}
@@ -96,6 +96,17 @@ func (m *meter) spread(u *use, inc float64, from, to int64) (late float64) {
 		m.count(m.pendingAt(at), u, part)
 	}
 	return late
+}
+
+// startOf is the start of the base step that a time is in: nearly always it is one of the
+// two newest.
+func (m *meter) startOf(t int64) int64 {
+	for i := len(m.open) - 1; i >= max(0, len(m.open)-2); i-- {
+		if at := m.open[i].at; t >= at && t < at+m.base {
+			return at
+		}
+	}
+	return t / m.base * m.base
 }
 
 // count adds part of an increment to a step.

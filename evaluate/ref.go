@@ -65,7 +65,9 @@ func (e *Engine) take(ts *tenantState, s *series, received int64, samples []Samp
 			ts.refusedSamples++
 			continue
 		}
-		ts.apply(s, samples[i])
+		if !ts.steady(s, &samples[i]) {
+			ts.apply(s, samples[i])
+		}
 	}
 	last := s.lastAtOrZero()
 	for _, u := range s.uses {

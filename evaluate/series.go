@@ -15,45 +15,45 @@ import (
 // spread over them; what spans more cannot be dated.
 const longestGap = 3
 
-// series is one counter as it was last seen.
+// series is one counter as it was last seen. What every sample touches comes first.
 type series struct {
-	ls     labels.Labels
-	events bool // it came by AddEvents: of what follows only t is used
-	target *target
-	uses   []*use
+	t        int64   // time of the last sample
+	v        float64 // its value
+	weight   float64 // events a millisecond, smoothed: its part in the coverage
+	interval int64   // usual time between samples, ms; 0 not known
+	target   *target
+	uses     []*use
+	known    bool // t and v hold a sample
+	ended    bool // a stale marker came after the last sample
+	gone     bool // waited for in vain: no longer expected
+	arriving bool // its first sample, or the first after an end, is being applied
+	events   bool // it came by AddEvents: only t is used
+	rivalry  rivalry
+	long     int // samples in a row that came much later than interval
 
-	known      bool    // t and v hold a sample
-	t          int64   // time of the last sample
-	v          float64 // its value
-	first      int64   // observed without interruption but for gaps from here to t
-	gaps       []span  // within first..t
-	interval   int64   // usual time between samples, ms; 0 not known
-	long       int     // samples in a row that came much later than interval
-	weight     float64 // events a millisecond, smoothed: its part in the coverage
-	arriving   bool    // its first sample, or the first after an end, is being applied
-	ended      bool    // a stale marker came after the last sample
-	endedAt    int64
-	gone       bool // waited for in vain: no longer expected
-	rivalry    rivalry
 	missedFrom int64 // receive time (ms) of the first step that closed without it; 0 none
+	first      int64 // observed without interruption but for gaps from here to t
+	endedAt    int64
+	gaps       []span // within first..t
+	ls         labels.Labels
 }
 
 // use is what a series counts in one meter.
 type use struct {
 	m     *meter
+	group *group // of a histogram's bucket
+	lane  int    // of its cells; not of a histogram's bucket
 	bad   bool
 	who   bool         // it counts customers who fail, and no events
 	names bool         // its events fail, and say whose they are
 	whose *crowd.Crowd // all of them, where its labels say it
 	cells []int        // total first
-	lane  int          // of these cells; not of a histogram's bucket
 
 	// Of a histogram's bucket:
-	s     *series
-	le    float64
-	key   uint64 // of the group
-	group *group
-	over  []float64 // per cell: what one event adds to those that take too long
+	s    *series
+	le   float64
+	key  uint64    // of the group
+	over []float64 // per cell: what one event adds to those that take too long
 }
 
 // whole says whether an increment is a number of events, and not of those up to an edge.
@@ -70,6 +70,9 @@ type target struct {
 }
 
 func (g *target) see(t int64) {
+	if g.scrapes[0] == t && g.first != 0 {
+		return
+	}
 	if g.first == 0 || t < g.first {
 		g.first = t
 	}
@@ -140,6 +143,32 @@ func (ts *tenantState) apply(s *series, sm Sample) {
 	}
 	s.known, s.t, s.v, s.arriving = true, sm.T, sm.V, false
 	s.ended, s.gone, s.missedFrom = false, false, 0
+}
+
+// steady takes a sample as nearly all are: the next of a counter that is in time and counts
+// in one place. It does what apply does, and nothing where the sample is another; false then.
+func (ts *tenantState) steady(s *series, sm *Sample) bool {
+	d := sm.T - s.t
+	if off := d - s.interval; off >= 4 || off <= -4 || !s.known || s.ended || s.gone || len(s.uses) != 1 { // an interval that is followed by quarters stays
+		return false
+	}
+	u := s.uses[0]
+	if !(sm.V >= s.v) || sm.V > mostValue || sm.Start > s.t || d < 1000 || d > ts.o.LiveFor.Milliseconds() ||
+		s.rivalry.on || s.rivalry.t != 0 || u.who || u.names || u.group != nil || len(s.gaps) > 0 {
+		return false
+	}
+	inc, from := sm.V-s.v, s.t
+	s.target.see(sm.T)
+	s.target.interval, s.long = s.interval, 0
+	ts.newest = max(ts.newest, sm.T)
+	if rate := inc / float64(d); s.weight == 0 {
+		s.weight = rate
+	} else {
+		s.weight += (rate - s.weight) / 10
+	}
+	ts.lateEvents += u.m.spread(u, inc, from, sm.T)
+	s.t, s.v, s.missedFrom = sm.T, sm.V, 0
+	return true
 }
 
 // born counts the first sample of a series from zero when its start timestamp or
