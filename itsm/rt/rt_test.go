@@ -198,7 +198,9 @@ func readsResolutions(t *testing.T, d desk) {
 		require.NoError(t, err)
 		return list
 	}
-	field := func(value string) map[string]any { return map[string]any{"CustomFields": map[string]any{"Resolution": value}} }
+	field := func(value string) map[string]any {
+		return map[string]any{"CustomFields": map[string]any{"Resolution": value}}
+	}
 
 	got := said("ada", field("Nothing found"))
 	require.Len(t, got, 1)
