@@ -75,11 +75,9 @@ type alarm struct {
 // memo holds the logarithms of a step's arithmetic while p0 and the budget stay.
 type memo struct {
 	odds
-	before                odds // those of other steps: a mix goes to and fro
 	budget, looks, factor float64
 	h                     float64
 	alone                 *usual // the prior's, for cells without a baseline
-	shifted               usual  // what is usual, and what the mix adds
 }
 
 func (m *memo) priorAlone(p *Parameters) *usual {
@@ -108,9 +106,7 @@ func (m *memo) face(p0 float64, p *Parameters) {
 	if m.p0 == p0 && m.alternative == p.Alternative {
 		return
 	}
-	if m.odds, m.before = m.before, m.odds; m.p0 != p0 || m.alternative != p.Alternative {
-		m.odds = odds{p0, p.Alternative, against(p0, slowAlternative(p0, p.Alternative)), against(p0, hardAlternative(p0))}
-	}
+	m.odds = odds{p0, p.Alternative, against(p0, slowAlternative(p0, p.Alternative)), against(p0, hardAlternative(p0))}
 }
 
 // roundingOff is what a mix that adds twentieths to the part may be off by in them: it is
@@ -127,16 +123,14 @@ func grained(usual, by float64) float64 {
 	return math.Ceil(20*by/usual-roundingOff) * (usual / 20)
 }
 
-// shift is u with what the mix adds.
-func (m *memo) shift(u *usual, by float64) *usual {
+// shift adds what the mix does.
+func (u *usual) shift(by float64) {
 	if by = grained(u.mean, by); by == 0 {
-		return u
+		return
 	}
-	m.shifted = *u
-	m.shifted.mean = clampRatio(u.mean + by)
-	m.shifted.zoned = clampRatio(u.zoned + by*(1+leastZone))
-	m.shifted.upper = clampRatio(u.upper + by*(1+leastZone))
-	return &m.shifted
+	u.mean = clampRatio(u.mean + by)
+	u.zoned = clampRatio(u.zoned + by*(1+leastZone))
+	u.upper = clampRatio(u.upper + by*(1+leastZone))
 }
 
 // Step moves the detector by one closed step and says what it thinks. Steps come in
@@ -159,8 +153,9 @@ func (d *ErrorRatio) Next(p *Parameters, b *Baseline, s *Step, out *Decision) {
 	} else {
 		u = d.memo.priorAlone(p)
 	}
-	alone := u
-	u = d.memo.shift(u, p.Shift)
+	alone, shifted := u, *u
+	u = &shifted
+	u.shift(p.Shift)
 	d.memo.demand(p)
 	if s.usable() && s.Start >= d.last {
 		d.tellWindows()

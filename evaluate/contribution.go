@@ -52,6 +52,9 @@ func (ts *tenantState) contribute(m *meter, step detect.Step, n, k []float64, li
 		if !m.plain {
 			v.n, v.k = m.cells[ci].counted(came, v.k, step.Start, alive)
 		}
+		if len(done.cells) == cap(done.cells) { // they are kept for long: no more room than is needed
+			done.cells = slices.Grow(done.cells, 4)
+		}
 		done.cells = append(done.cells, v)
 	}
 }

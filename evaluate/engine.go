@@ -48,6 +48,7 @@ type Options struct {
 
 	tides    *tides     // of an Engine
 	scratch  *judgement // as well
+	pending  *[]owed    // as well
 	thorough bool       // every step is every cell's: to be compared with
 }
 
@@ -222,7 +223,7 @@ type Engine struct {
 
 // New makes an engine without tenants.
 func New(o Options) *Engine {
-	o.tides, o.scratch = &tides{factors: map[tideKey][]Factor{}}, &judgement{}
+	o.tides, o.scratch, o.pending = &tides{factors: map[tideKey][]Factor{}}, &judgement{}, &[]owed{}
 	return &Engine{o: o.withDefaults(), tenants: map[tenant.ID]*tenantState{}, due: never, zones: map[string]*time.Location{}}
 }
 

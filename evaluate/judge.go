@@ -236,7 +236,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			}
 			if v.idle.Suspects() {
 				if x, newest := m.mixOf(ci); !x.within(newest, detect.Moves(v.usual)) {
-					success = v.idle.Takes(v.usual, v.asked, x.ratio(newest)-v.usual)
+					success = v.idle.Takes(v.usual, m.asked(ci), x.ratio(newest)-v.usual)
 				}
 			}
 			v.idle.Pass(&v.w.det, n, k, success, minute, &step)

@@ -51,7 +51,7 @@ func (ts *tenantState) move(j *judgement, v *view, ci int, n, k float64) (quiet 
 		p.Shift = 0
 	}
 	if p.PerMinute, p.Witness = 0, nil; c.who(step.Start, alive) == nil {
-		p.PerMinute = m.perMinute(r, c, w, x.n[1]/m.scale[1])
+		p.PerMinute = m.perMinute(r, c, v, x.n[1]/m.scale[1])
 		if m.trail != nil {
 			m.witness = witness{m, ci, ts.o.YoungFor.Milliseconds()}
 			p.Witness = &m.witness

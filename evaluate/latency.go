@@ -285,6 +285,14 @@ func (c *cell) judgeable(r *ruleState, start int64) bool {
 	return r.Kind != rule.Latency || c.latency != nil && c.latency.judges(start)
 }
 
+// asked is alternative without a look at a cell that has none.
+func (m *meter) asked(ci int) float64 {
+	if m.spec.Histogram == "" {
+		return 0
+	}
+	return m.cells[ci].alternative()
+}
+
 // alternative is the ratio that a small fault has, where that is known.
 func (c *cell) alternative() float64 {
 	if c.latency == nil {

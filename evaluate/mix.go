@@ -98,16 +98,16 @@ func (x *mix) within(newest explained, bound float64) bool {
 const leastPace = 0.25
 
 // perMinute is how many events a minute the cell has of late, without the failures that
-// w suspects; 0 where that says nothing of a customer's retries.
-func (m *meter) perMinute(r *ruleState, c *cell, w *watch, lastHour float64) float64 {
+// are suspected; 0 where that says nothing of a customer's retries.
+func (m *meter) perMinute(r *ruleState, c *cell, v *view, lastHour float64) float64 {
 	if r.Kind == rule.Latency || c.latency != nil {
 		return 0
 	}
-	hour := lastHour - w.det.Suspected()
+	hour := lastHour - v.w.det.Suspected()
 	if seen := m.seen(c); seen < 4*hourMs { // the hour is not full yet
 		hour /= 1 - math.Exp(-float64(max(seen, 60_000))/hourMs)
 	}
-	return math.Max(hour/60, leastPace*c.base.Rate())
+	return math.Max(hour/60, leastPace*v.rate)
 }
 
 // followMix works out for each judged cell what its mix makes one expect of the step, where

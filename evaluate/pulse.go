@@ -24,7 +24,7 @@ type pulse struct {
 type view struct {
 	idle  detect.Idle
 	usual float64
-	asked float64 // the alternative
+	rate  float64 // events a minute that are usual
 	w     *watch
 	thick bool // it has events enough to be held against its last hour
 	quiet bool // it rings of nothing, and a step without events changes nothing
@@ -80,7 +80,7 @@ type still struct {
 	owing   bool
 	hour    int64   // number of the hour in which what is owed came
 	seconds float64 // that it was observed
-	pending []owed  // by cell, while it is settled
+	pending *[]owed // by cell, while it is settled: of the engine
 
 	mixes   []mix      // by cell, as many times as much as scale says
 	scale   [2]float64 // by which what mixes hold is ahead of now
@@ -103,21 +103,25 @@ func (m *meter) settle() {
 		return
 	}
 	m.owing = false
-	m.pending = resized(m.pending, len(m.cells))
-	clear(m.pending)
+	if m.pending == nil {
+		m.pending = &[]owed{}
+	}
+	pending := resized((*m.pending)[:0], len(m.cells))
+	clear(pending)
+	*m.pending = pending
 	for i := range m.owed {
 		x := &m.owed[i]
 		if x.came == 0 && x.n == 0 {
 			continue
 		}
 		for _, ci := range m.lanes[i].cells {
-			p := &m.pending[ci]
+			p := &pending[ci]
 			p.came, p.n, p.k = p.came+x.came, p.n+x.n, p.k+x.k
 		}
 		*x = owed{}
 	}
 	for ci, c := range m.cells {
-		p := &m.pending[ci]
+		p := &pending[ci]
 		c.volume += p.came
 		if b := c.baseline(); b != nil && m.seconds > 0 {
 			b.Add(m.hour, p.n, min(p.k, p.n), m.seconds)
@@ -174,6 +178,7 @@ func (m *meter) refresh(youngFor int64) {
 	m.setPriors()
 	m.judgedCells()
 	m.combinations()
+	m.places, m.paths = slices.Grow(m.places[:0], 4*len(m.lanes)), slices.Grow(m.paths[:0], len(m.lanes))
 	m.pulses, m.mixes, m.owed = resized(m.pulses, len(m.cells)), resized(m.mixes, len(m.cells)), resized(m.owed, len(m.lanes))
 	m.ripens = math.MaxInt64
 	for _, ci := range m.judging {
@@ -215,11 +220,11 @@ func (m *meter) see(ri int, r *ruleState) {
 		}
 		prior := m.prior(r, ci)
 		v.usual = c.base.Usually(prior)
-		if v.thick = looksBack(r) && c.latency == nil && c.base.Rate() >= leastTurning; v.thick {
+		v.rate = c.base.Rate()
+		if v.thick = looksBack(r) && c.latency == nil && v.rate >= leastTurning; v.thick {
 			v.resume()
 		}
-		v.asked = c.alternative()
-		w.det.Renew(&v.idle, prior, v.asked, c.base)
+		w.det.Renew(&v.idle, prior, c.alternative(), c.base)
 	}
 	clear(r.views[at:])
 }
@@ -259,9 +264,9 @@ func (m *meter) trace() {
 
 // resized is a slice of a length, what is new of it zero.
 func resized[T any](s []T, length int) []T {
-	for len(s) < length {
-		var zero T
-		s = append(s, zero)
+	if was := len(s); was < length {
+		s = slices.Grow(s, length-was)[:length]
+		clear(s[was:])
 	}
 	return s[:length]
 }
