@@ -28,6 +28,7 @@ type course struct {
 	from, to int64
 	moved    int  // series that got from one to the other, which the meter was not told of
 	begun    bool // the meter knows of the first step
+	first    int64
 	plain    bool // nothing of it is late, and what follows is all of it
 	open     int  // steps that the meter had open when what follows was worked out
 	at       int  // the place of the first of them that it touches
@@ -88,7 +89,8 @@ func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
 	} else {
 		s.learnInterval(d, most)
 	}
-	s.brings(inc / float64(d))
+	rate := inc / float64(d)
+	s.brings(rate)
 	s.t, s.v, s.missedFrom = t, v, 0
 	for i, u := range s.uses {
 		c := b.course(u.m, from, t)
@@ -97,13 +99,16 @@ func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
 			continue
 		}
 		c.moved++
-		if c.begun && inc == 0 || c.spread(u, inc) {
+		if !c.begun {
+			c.begun = true
+			c.first = u.m.begins(from)
+		}
+		if inc == 0 || c.spread(u, inc, rate) {
 			continue
 		}
 		if late := u.m.spread(u, inc, from, t); i == 0 {
 			ts.lateEvents += late
 		}
-		c.begun = true
 	}
 	return true
 }
@@ -115,24 +120,20 @@ func (b *Block) course(m *meter, from, to int64) *course {
 			return c
 		}
 	}
-	b.courses = append(b.courses, course{m: m, from: from, to: to})
+	b.courses = append(b.courses, course{m: m, from: from, to: to, open: -1})
 	return &b.courses[len(b.courses)-1]
 }
 
-// spread is the meter's spread; false when it must do that itself. The first that comes
-// must, so that the steps are there.
-func (c *course) spread(u *use, inc float64) bool {
+// spread is the meter's spread of inc events, which are each a millisecond; false when it
+// must do that itself.
+func (c *course) spread(u *use, inc, each float64) bool {
 	m := c.m
-	if !c.begun {
-		return false
-	}
 	if c.open != len(m.open) {
 		c.divide()
 	}
 	if !c.plain {
 		return false
 	}
-	each := inc / float64(c.to-c.from)
 	if u.group != nil {
 		if u.group.dirty {
 			m.weigh(u.group)
@@ -158,7 +159,7 @@ func (c *course) spread(u *use, inc float64) bool {
 
 // divide works out the parts, and has the meter open the steps.
 func (c *course) divide() {
-	m, first := c.m, c.from/c.m.base*c.m.base
+	m, first := c.m, c.first
 	c.n, c.plain = 0, first >= m.next && (c.to-first-1)/m.base < mostParts
 	if c.plain {
 		for at := first; at < c.to; at += m.base {

@@ -71,10 +71,7 @@ func (m *meter) spread(u *use, inc float64, from, to int64) (late float64) {
 	if to <= from {
 		from = to - 1
 	}
-	first := m.startOf(from)
-	if begin := max(first, m.lastClose); m.next == 0 || begin < m.next {
-		m.next = begin // nothing has closed from here on
-	}
+	first := m.begins(from)
 	if inc == 0 {
 		return 0
 	}
@@ -107,6 +104,16 @@ func (m *meter) startOf(t int64) int64 {
 		}
 	}
 	return t / m.base * m.base
+}
+
+// begins is the base step that holds a time; steps from there on are open, unless they
+// have closed.
+func (m *meter) begins(from int64) (first int64) {
+	first = m.startOf(from)
+	if begin := max(first, m.lastClose); m.next == 0 || begin < m.next {
+		m.next = begin // nothing has closed from here on
+	}
+	return first
 }
 
 // count adds part of an increment to a step.

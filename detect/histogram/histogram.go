@@ -49,29 +49,35 @@ func (s *Shape) Fade(at int64) {
 	s.Edges = slices.DeleteFunc(s.Edges, func(e Edge) bool { return e.N < 1e-3 })
 }
 
-func (s *Shape) edge(le float64) *Edge {
-	i, found := slices.BinarySearchFunc(s.Edges, le, func(e Edge, le float64) int {
-		switch {
-		case e.Le < le:
-			return -1
-		case e.Le > le:
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		s.Edges = slices.Insert(s.Edges, i, Edge{Le: le})
+// edge finds or makes the place of an edge. They are few, and counted in all the time: the
+// first guess is where it was among those of whoever asks.
+func (s *Shape) edge(le float64, guess int) int {
+	if guess < len(s.Edges) && s.Edges[guess].Le == le {
+		return guess
 	}
-	return &s.Edges[i]
+	for i := range s.Edges {
+		if s.Edges[i].Le == le {
+			return i
+		}
+		if s.Edges[i].Le > le {
+			s.Edges = slices.Insert(s.Edges, i, Edge{Le: le})
+			return i
+		}
+	}
+	s.Edges = append(s.Edges, Edge{Le: le})
+	return len(s.Edges) - 1
 }
 
 // Below counts events that took no longer than le.
-func (s *Shape) Below(le, n float64) { s.edge(le).Below += n }
+func (s *Shape) Below(le, n float64) { s.Edges[s.edge(le, 0)].Below += n }
 
-// Seen counts n events of a sender that has these edges.
+// Seen counts n events of a sender that has these edges, which are sorted.
 func (s *Shape) Seen(edges []float64, n float64) {
+	next := 0
 	for _, le := range edges {
-		s.edge(le).N += n
+		i := s.edge(le, next)
+		s.Edges[i].N += n
+		next = i + 1
 	}
 }
 
