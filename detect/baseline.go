@@ -33,17 +33,14 @@ type Baseline struct {
 	newest  int64 // hour number (unix ms / hour) of current; 0 before the first step
 	n, k    float64
 	seconds float64
-	version int64    // another one when what was learned is
-	mean    struct { // derived
-		ratio, prior float64 // of no prior: to be made
-	}
-	ring  [keptHours]hourSum // closed hours, by hour number modulo keptHours
-	older olderSum
-	aside *aside // what was not learned; nil: nothing
+	version int32              // another one when what was learned is
+	summed  bool               // sum, what is at least an hour old, is made
+	ring    [keptHours]hourSum // closed hours, by hour number modulo keptHours
+	older   olderSum
+	aside   *aside // what was not learned; nil: nothing
 
-	known  usual // derived; zero when it must be made again
-	sum    olderSum
-	summed bool // sum, what is at least an hour old, is made
+	known usual // derived; zero when it must be made again
+	sum   olderSum
 }
 
 // usual is what the tests need of a baseline.
@@ -145,7 +142,7 @@ func (o *olderSum) add(h hourSum) {
 
 // moved has what is derived made again.
 func (b *Baseline) moved() {
-	b.known.strength, b.summed, b.mean.prior = 0, false, 0
+	b.known.strength, b.summed = 0, false
 	b.version++
 }
 

@@ -10,7 +10,7 @@ package detect
 type calm struct {
 	armed    bool  // nothing rings, of a cell that is not young
 	suspects bool  // some test is above zero
-	version  int64 // of the baseline that the rest was made with
+	version  int32 // of the baseline that the rest was made with
 	prior    float64
 	asked    float64 // the alternative
 	// bearable is the share of failures up to which a step speaks against every fault:
@@ -139,8 +139,11 @@ func (b *Baseline) Add(at int64, n, k, seconds float64) bool {
 
 // Usually is Mean for a prior of the usual weight.
 func (b *Baseline) Usually(prior float64) float64 {
-	if b.mean.prior != prior || prior == 0 {
-		b.mean.prior, b.mean.ratio = prior, b.Mean(Parameters{Prior: prior})
+	if !(prior > 0) {
+		prior = usualPrior
 	}
-	return b.mean.ratio
+	prior = min(prior, mostRatio)
+	sum := b.learned()
+	a, c := sum.k+prior*usualWeight, sum.n-sum.k+(1-prior)*usualWeight
+	return a / (a + c)
 }

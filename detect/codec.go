@@ -215,7 +215,7 @@ func (w *writer) cusum(c cusum) {
 }
 
 func (w *writer) window(v window) {
-	w.int(v.at)
+	w.int(int64(v.at))
 	for _, b := range v.block {
 		w.floats(float64(b.n), float64(b.k))
 	}
@@ -287,7 +287,7 @@ func (r *reader) cusum() cusum {
 }
 
 func (r *reader) window() window {
-	w := window{at: r.int()}
+	w := window{at: int32(min(max(r.int(), 0), math.MaxInt32))} //nolint:gosec // bounded
 	for i := range w.block {
 		w.block[i] = struct{ n, k float32 }{float32(r.float()), float32(r.float())}
 	}

@@ -94,7 +94,7 @@ func (c *cusum) add(s *Step, x, needed float64, guard int64) {
 // window counts the last six blocks of its time, so that it covers five to six of them.
 type window struct {
 	block [windowBlocks]struct{ n, k float32 }
-	at    int64 // number of the newest block
+	at    int32 // number of the newest block
 }
 
 const (
@@ -104,15 +104,16 @@ const (
 )
 
 func (w *window) add(s *Step, n, k float64, length int64) {
-	at := w.at
+	at, newest := int64(w.at), int64(w.at)
 	if from := at * length; s.Start < from || s.Start >= from+length {
 		at = s.Start / length
-		for i := max(w.at+1, at-windowBlocks+1, 0); i <= at; i++ {
+		for i := max(newest+1, at-windowBlocks+1, 0); i <= at; i++ {
 			w.block[i%windowBlocks] = struct{ n, k float32 }{}
 		}
-		w.at = max(w.at, at)
+		newest = max(newest, at)
+		w.at = int32(min(newest, math.MaxInt32)) //nolint:gosec // minutes since 1970
 	}
-	if w.at-at < windowBlocks {
+	if newest-at < windowBlocks {
 		b := &w.block[uint64(at)%windowBlocks]
 		b.n, b.k = b.n+float32(n), b.k+float32(k)
 	}

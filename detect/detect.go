@@ -71,6 +71,9 @@ const (
 	mostRatio  = 0.98  // nor above this
 	dispersion = 0.001 // correlation of two events of one step (design effect 1 + rho (n-1))
 
+	usualPrior  = 0.01  // usual ratio of cells of which nothing is said
+	usualWeight = 100.0 // events that a prior is worth where nothing is said
+
 	minCoverage = 0.5 // below, a step is no evidence either way
 
 	slowGuard   = 45_000  // ms that evidence for a fault must span, in true time (guarded)
@@ -106,13 +109,13 @@ func (p Parameters) H() float64 {
 // fill puts defaults where nothing sensible was said.
 func (p *Parameters) fill() {
 	if !(p.Prior > 0) {
-		p.Prior = 0.01
+		p.Prior = usualPrior
 	}
 	if p.Prior > mostRatio {
 		p.Prior = mostRatio
 	}
 	if !(p.PriorWeight > 0) {
-		p.PriorWeight = 100
+		p.PriorWeight = usualWeight
 	}
 	if !(p.Budget > 0) {
 		p.Budget = 0.05 / 18

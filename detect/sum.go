@@ -11,4 +11,4 @@ func (b *Baseline) Sum() (events, failed float64) {
 }
 
 // Version is another one when what was learned is.
-func (b *Baseline) Version() int64 { return b.version }
+func (b *Baseline) Version() int32 { return b.version }

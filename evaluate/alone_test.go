@@ -169,8 +169,10 @@ func alike(t testing.TB, all, some *Engine) {
 					}
 					o := some.tenants[id].meters[i]
 					score := o.cells[ci].watches[ri].score
-					if v := o.rules[ri].views; ci < len(v) && v[ci].idle.On() {
-						score = v[ci].idle.Score()
+					for _, v := range o.rules[ri].views {
+						if v.w == o.cells[ci].watches[ri] && v.idle.On() {
+							score = v.idle.Score()
+						}
 					}
 					if math.Abs(w.score-score) > 1e-6 {
 						require.FailNow(t, "other evidence", "%s %s %v: %v and %v", id, o.rules[ri].Name, c.slice, w.score, score)
@@ -186,9 +188,9 @@ func alike(t testing.TB, all, some *Engine) {
 // when the engine is cut off and restored in between. Only the last digits may differ, for
 // sums are made in another order.
 func TestLeavingCellsAloneChangesNothing(t *testing.T) {
-	hours, worlds := 40, uint64(2)
+	hours, worlds := 16, uint64(2)
 	if testing.Short() {
-		hours, worlds = 12, 1
+		hours, worlds = 8, 1
 	}
 	for seed := range worlds {
 		m := newBazaar(seed, .01, .1, .5, 4, 30)

@@ -36,8 +36,8 @@ func (ts *tenantState) contribute(m *meter, step detect.Step, n, k []float64, li
 		return
 	}
 	m.renew(youngFor)
-	for _, ci := range m.judging {
-		x, came := &m.pulses[ci], n[ci]
+	for at, ci := range m.judging {
+		x, came := &m.pulses[at], n[ci]
 		if ci == 0 || !x.ripe || came == 0 && !x.sending {
 			continue
 		}

@@ -35,27 +35,27 @@ func (r *ruleState) cuts(s sli.Slice) bool {
 
 // watch is one rule's view of one cell.
 type watch struct {
+	det    detect.ErrorRatio
 	raised *raised // what was said; nil while nothing stands
 	firing bool    // what the detector says
 	trial  bool    // of a rule that is in shadow only
-	late   lately
-	det    detect.ErrorRatio
-
-	vol     *detect.Traffic // instead of det, of a traffic rule
-	burn    *detect.Burn    // instead of det, of a rule of burn rates
-	onset   int64           // of what fires
-	cleared int64           // end of the step that ended it
-	rest    rest            // of a slice's traffic
-	rate    float64         // events a minute that are usual now; of traffic, derived
-	unseen  bool            // this hour was never seen before; of traffic, derived
-	tide    string          // why another volume than the usual is expected; of traffic, derived
+	unseen bool    // this hour was never seen before; of traffic, derived
 	// forgiven says that somebody called what fires a false alarm: what comes is learned.
 	// Derived from what people said.
 	forgiven bool
-	level    *level   // of the last day, while it fires
-	turn     *ownTurn // against the last hour; nil: the cell is too thin
-	score    float64
-	needed   float64
+
+	vol     *detect.Traffic // instead of det, of a traffic rule
+	burn    *detect.Burn    // instead of det, of a rule of burn rates
+	level   *level          // of the last day, while it fires
+	turn    *ownTurn        // against the last hour; nil: the cell is too thin
+	late    lately
+	onset   int64   // of what fires
+	cleared int64   // end of the step that ended it
+	rest    rest    // of a slice's traffic
+	rate    float64 // events a minute that are usual now; of traffic, derived
+	tide    string  // why another volume than the usual is expected; of traffic, derived
+	score   float64
+	needed  float64
 }
 
 // closed is a closed step with what it contributed.
@@ -220,8 +220,8 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 	r, minute := m.rules[ri], detect.Minute(step.Start)
 	p, fades := ts.parameters(m, ri), r.Kind == rule.Declines && m.plain
 	var j *judgement
-	for _, ci := range m.judging {
-		v, n, k := &r.views[ci], n[ci], k[ci]
+	for at, ci := range m.judging {
+		v, n, k := &r.views[at], n[ci], k[ci]
 		if v.w == nil {
 			continue
 		}
@@ -235,7 +235,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 				continue
 			}
 			if v.idle.Suspects() {
-				if x, newest := m.mixOf(ci); !x.within(newest, detect.Moves(v.usual)) {
+				if x, newest := m.mixOf(at, ci); !x.within(newest, detect.Moves(v.usual)) {
 					success = v.idle.Takes(v.usual, m.asked(ci), x.ratio(newest)-v.usual)
 				}
 			}
@@ -248,7 +248,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			*j = judgement{m: m, ri: ri, r: r, step: step, live: live, p: *p, looks: looksBack(r)}
 		}
 		v.resume()
-		if v.quiet = ts.move(j, v, ci, n, k) && m.plain && !m.thorough && !v.thick && v.w.turn == nil; v.quiet {
+		if v.quiet = ts.move(j, at, ci, n, k) && m.plain && !m.thorough && !v.thick && v.w.turn == nil; v.quiet {
 			v.w.det.Rest(&v.idle)
 		}
 	}
@@ -276,7 +276,8 @@ func (ts *tenantState) parameters(m *meter, ri int) *detect.Parameters {
 
 // recount has what follows from which cells are judged worked out again.
 func (m *meter) recount() {
-	m.judging = m.judging[:0]
+	m.catch()
+	m.stale, m.judging, m.pulses, m.mixes = true, m.judging[:0], m.pulses[:0], m.mixes[:0]
 	for _, r := range m.rules {
 		r.toldAt = 0
 	}

@@ -18,9 +18,10 @@ type judgement struct {
 }
 
 // move moves a stream's detector, and says whether nothing stands of it.
-func (ts *tenantState) move(j *judgement, v *view, ci int, n, k float64) (quiet bool) {
+func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool) {
 	m, r, p, d, step, alive := j.m, j.r, &j.p, &j.d, j.step, ts.o.LiveFor.Milliseconds()
 	c := m.cells[ci]
+	v := &r.views[at]
 	w, s := v.w, step
 	if !c.judgeable(r, step.Start) {
 		return false
@@ -36,7 +37,7 @@ func (ts *tenantState) move(j *judgement, v *view, ci int, n, k float64) (quiet 
 		return true
 	}
 	usual := c.base.Usually(p.Prior)
-	x, newest := m.mixOf(ci)
+	x, newest := m.mixOf(at, ci)
 	shift := x.ratio(newest) - usual
 	if w.raised == nil && !turning && s.K == 0 {
 		if score, needed, ok := w.det.Wane(p.Prior, p.Alternative, shift, c.base, &s); ok {

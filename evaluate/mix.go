@@ -60,13 +60,13 @@ func (x *mix) now(ahead *[2]float64) {
 	}
 }
 
-// mixOf is the mix of a cell, as much ahead as scale says, and what the newest step brought
+// mixOf is the mix of a cell at a place in judging, as much ahead as scale says, and what the newest step brought
 // of it.
-func (m *meter) mixOf(ci int) (x *mix, newest explained) {
-	x = &m.mixes[ci]
+func (m *meter) mixOf(at, ci int) (x *mix, newest explained) {
+	x = &m.mixes[at]
 	switch n := m.sumN[ci]; {
 	case m.spec.Histogram == "":
-		newest = explained{n, m.expected(ci, n, m.mixer.views[ci].usual)}
+		newest = explained{n, m.expected(ci, n, m.mixer.views[at].usual)}
 	case ci == 0:
 		newest = explained{n, m.over}
 	}
@@ -122,9 +122,9 @@ func (m *meter) followMix(r *ruleState, n []float64) {
 		m.mixes[0].follow(n[0], m.over, &m.scale)
 		return
 	}
-	for _, ci := range m.judging {
+	for at, ci := range m.judging {
 		if came := n[ci]; came != 0 {
-			m.mixes[ci].follow(came, m.expected(ci, came, r.views[ci].usual), &m.scale)
+			m.mixes[at].follow(came, m.expected(ci, came, r.views[at].usual), &m.scale)
 		}
 	}
 }

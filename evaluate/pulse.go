@@ -70,7 +70,7 @@ type still struct {
 	thorough bool // no cell is left alone
 	uniform  bool // every baseline is at hour
 
-	pulses []pulse
+	pulses []pulse // by place in judging, as mixes and a rule's views
 	paths  []path
 	places []int
 	laned  []counts // the newest step by lane; nil where some of it is kept by cell
@@ -82,7 +82,7 @@ type still struct {
 	seconds float64 // that it was observed
 	pending *[]owed // by cell, while it is settled: of the engine
 
-	mixes   []mix      // by cell, as many times as much as scale says
+	mixes   []mix      // as many times as much as scale says
 	scale   [2]float64 // by which what mixes hold is ahead of now
 	mixer   *ruleState // by what is usual of whose cells
 	over    float64    // slow events that the newest step's mix makes one expect of the total
@@ -128,12 +128,10 @@ func (m *meter) settle() {
 		}
 	}
 	m.seconds = 0
-	for ci := range m.mixes {
-		x := &m.mixes[ci]
+	for at := range m.mixes {
+		x := &m.mixes[at]
 		x.now(&m.scale)
-		if c := m.cells[ci]; c.judged {
-			c.mix = *x
-		}
+		m.cells[m.judging[at]].mix = *x
 	}
 	m.scale = [2]float64{1, 1}
 }
@@ -152,8 +150,8 @@ func (c *cell) baseline() *detect.Baseline {
 // catch brings the cells up to date.
 func (m *meter) catch() {
 	m.settle()
-	for ci := range m.pulses {
-		m.cells[ci].sending = m.pulses[ci].sending
+	for at := range m.pulses {
+		m.cells[m.judging[at]].sending = m.pulses[at].sending
 	}
 	for _, r := range m.rules {
 		for i := range r.views {
@@ -179,11 +177,11 @@ func (m *meter) refresh(youngFor int64) {
 	m.judgedCells()
 	m.combinations()
 	m.places, m.paths = slices.Grow(m.places[:0], 4*len(m.lanes)), slices.Grow(m.paths[:0], len(m.lanes))
-	m.pulses, m.mixes, m.owed = resized(m.pulses, len(m.cells)), resized(m.mixes, len(m.cells)), resized(m.owed, len(m.lanes))
+	m.pulses, m.mixes, m.owed = resized(m.pulses, len(m.judging)), resized(m.mixes, len(m.judging)), resized(m.owed, len(m.lanes))
 	m.ripens = math.MaxInt64
-	for _, ci := range m.judging {
-		c, x := m.cells[ci], &m.pulses[ci]
-		m.mixes[ci] = c.mix
+	for at, ci := range m.judging {
+		c, x := m.cells[ci], &m.pulses[at]
+		m.mixes[at] = c.mix
 		*x = pulse{sending: c.sending, ripe: m.seen(c) >= youngFor}
 		if len(m.rules) > 0 {
 			x.usual = c.base.Usually(m.prior(m.rules[0], ci))
@@ -203,14 +201,9 @@ func (m *meter) refresh(youngFor int64) {
 
 // see makes a rule's views.
 func (m *meter) see(ri int, r *ruleState) {
-	r.views = resized(r.views, len(m.cells))
-	at := 0
-	for _, ci := range m.judging {
-		for ; at < ci; at++ {
-			r.views[at] = view{}
-		}
-		at++
-		c, v := m.cells[ci], &r.views[ci]
+	r.views = resized(r.views, len(m.judging))
+	for at, ci := range m.judging {
+		c, v := m.cells[ci], &r.views[at]
 		w := c.watches[ri]
 		if w == nil || v.w != w {
 			*v = view{w: w}
@@ -226,7 +219,6 @@ func (m *meter) see(ri int, r *ruleState) {
 		}
 		w.det.Renew(&v.idle, prior, c.alternative(), c.base)
 	}
-	clear(r.views[at:])
 }
 
 // expect makes what is usual of the combinations.

@@ -64,9 +64,7 @@ func (t *trail) note(m *meter, step detect.Step, n, k []float64) {
 	b := &t.blocks[last]
 	b.end, b.failed = step.End, b.failed || failed
 	b.minutes += step.Coverage * float64(step.End-step.Start) / 60_000
-	for len(b.at) < len(t.of) {
-		b.at = append(b.at, tally{})
-	}
+	b.at = resized(b.at, len(t.of))
 	for i, ci := range t.of {
 		b.at[i].n, b.at[i].k = b.at[i].n+float32(n[ci]), b.at[i].k+float32(k[ci])
 	}
