@@ -91,9 +91,9 @@ func (l Limits) Wakes(f Facts) Verdict {
 	if why := l.enough(f); why != "" {
 		return Verdict{Wakes: true, Reason: why}
 	}
-	small := "certain but small: " + f.words()
+	small := "certain but small: " + f.Words()
 	if w := f.Weak; w != nil && f.Share >= l.Share {
-		small = fmt.Sprintf("certain enough for a ticket and not for a call (evidence %.1f of %.1f): %s", w.Evidence, w.Needed, f.words())
+		small = fmt.Sprintf("certain enough for a ticket and not for a call (evidence %.1f of %.1f): %s", w.Evidence, w.Needed, f.Words())
 	}
 	return Verdict{Reason: small + "; " + l.Demand()}
 }
@@ -137,7 +137,8 @@ func (l Limits) lost() float64 {
 	return lostByDay * l.Share
 }
 
-func (f Facts) words() string {
+// Words say how much it is.
+func (f Facts) Words() string {
 	parts := []string{Percent(f.Share) + " of all volume", tenants(f.Tenants)}
 	if f.LossPerMinute > 0 {
 		parts = append(parts, number(f.LossPerMinute)+" a minute lost")

@@ -252,6 +252,9 @@ func (i Incident) wants() (worst *alert.Alert, hard bool, nobody string) {
 // consider decides whether somebody must be paged, and says why when nobody is.
 // It is called whenever an alert arrived.
 func (b *build) consider() (nobody string) {
+	if b.considerAgain() {
+		return ""
+	}
 	i := &b.Incident
 	worst, hard, nobody := i.wants()
 	if nobody == "" {

@@ -179,6 +179,9 @@ type Incident struct {
 	// before others are called; 0: for ever.
 	SilentAfter float64 `json:"silent_after_seconds"`
 	Releases    int     `json:"releases"` // how often it was given back in this opening
+	// Again is how it stands with whoever had it before it came back; nil: it did not, or he
+	// left a trace on it since.
+	Again *Again `json:"again,omitempty"`
 	// Stakes is whether that is enough to call somebody for; nil: it always is.
 	Stakes *Stakes `json:"stakes"`
 	// Verdict is what a person said of it; nil: nobody has.

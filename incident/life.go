@@ -131,8 +131,9 @@ func (b *build) resolve(by Actor, why string) {
 }
 
 // Reopen takes an alert that fires again shortly after the incident was
-// resolved: the same incident is back, and its team is called again. settleFor
-// is as in Opening. An incident that is not resolved takes it as WithAlert does.
+// resolved: the same incident is back. Whoever had it has it again, see Again; else its team
+// is called again. settleFor is as in Opening. An incident that is not resolved takes it as
+// WithAlert does.
 func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFor time.Duration, now time.Time) Change {
 	if i.State != StateResolved {
 		return WithAlert(i, a, narrow, reason, now)
@@ -146,13 +147,20 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 	}
 	n := &b.Incident
 	at := b.now
-	b.attribute("state", string(n.State), string(StateOpen), reason)
-	n.State, n.ReopenedAt = StateOpen, &at
+	held, called, urgent, state := n.heldBefore(), n.Paged, n.PagedUrgent, StateOpen
+	if held {
+		state = StateAcknowledged
+	}
+	b.attribute("state", string(n.State), string(state), reason)
+	n.State, n.ReopenedAt = state, &at
 	n.Mirror.Owner = n.AcknowledgedBy.ITSMUser // still on the ticket: no news when it is read again
-	n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
+	if !held {
+		n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
+	}
 	n.ResolvedAt, n.ResolvedBy, n.ResolutionReason = nil, Actor{}, ""
 	n.Openings, n.Paged, n.PagedUrgent, n.Releases, n.SettleFor = n.Openings+1, false, false, 0, max(0, settleFor.Seconds())
 	b.unsmall()
+	was := n.Severity
 	if worst, _ := n.worst(); worst != nil && worst.Severity != n.Severity {
 		b.attribute("severity", string(n.Severity), string(worst.Severity), "what fires now that it is back")
 		n.Severity = worst.Severity
@@ -161,6 +169,12 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 	b.Dashboard, b.Ticket = a.Kind != rule.Source, true
 	b.log("reopened", "tocsin", "reopened by "+describe(a)+": "+reason, refs(a)...)
 	b.note(fmt.Sprintf("opened/%d", n.Openings), "Reopened: "+describe(a)+".\n"+reason+".", nil)
+	if held {
+		n.Paged, n.PagedUrgent = called, urgent
+		b.holdAgain(was)
+		b.considerAgain()
+		return b.done()
+	}
 	if nobody := b.consider(); nobody != "" {
 		b.log("no_page", "tocsin", "nobody is paged: "+nobody)
 	}

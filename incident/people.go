@@ -41,6 +41,9 @@ func Acknowledge(i Incident, by Actor, via string, now time.Time) (Change, Holde
 			h.Text = fmt.Sprintf("You have %s since %s.", n.label(), clock(h.Since))
 			return b.done(), h
 		}
+		if n.Again != nil { // nobody knows yet whether its holder knows that it is back
+			break
+		}
 		h.Text = fmt.Sprintf("%s has %s since %s.", h.By, n.label(), clock(h.Since))
 		b.log("acknowledged_again", actorName(by), fmt.Sprintf("%s acknowledged too (by %s); %s has it since %s", by, via, h.By, clock(h.Since)))
 		return b.done(), h
@@ -113,7 +116,11 @@ const SilentTimer = "incident.silent"
 // on it for too long, and it goes on. Others are called.
 func Silent(i Incident, now time.Time) Change {
 	b := begin(i, now)
-	if i.State != StateAcknowledged || i.SilentAfter <= 0 {
+	switch {
+	case i.State == StateAcknowledged && i.overdue(b.now):
+		b.unheld(fmt.Sprintf("it fires again since %s, and %s, who had it before, left no trace on it since", clock(*i.ReopenedAt), i.AcknowledgedBy))
+		return b.done()
+	case i.State != StateAcknowledged || i.SilentAfter <= 0 || i.Again != nil && !i.Again.Until.IsZero():
 		return b.done()
 	}
 	limit := time.Duration(i.SilentAfter * float64(time.Second))
@@ -152,6 +159,7 @@ func (b *build) release(by Actor, why string) {
 // listen starts the time anew in which whoever has the incident must leave a
 // trace on it.
 func (b *build) listen() {
+	b.heard()
 	if n := &b.Incident; n.SilentAfter > 0 && n.State == StateAcknowledged {
 		b.Timers = append(b.Timers, store.Timer{ID: n.silentTimer(), At: b.now.Add(time.Duration(n.SilentAfter * float64(time.Second))), Subject: n.ID.Subject(), Kind: SilentTimer})
 	}
@@ -159,7 +167,8 @@ func (b *build) listen() {
 
 // deaf ends it.
 func (b *build) deaf() {
-	if b.Incident.SilentAfter > 0 {
+	if n := &b.Incident; n.SilentAfter > 0 || n.Again != nil {
+		n.Again = nil
 		b.Timers = append(b.Timers, store.Timer{ID: b.Incident.silentTimer(), Subject: b.Incident.ID.Subject(), Kind: SilentTimer})
 	}
 }
@@ -197,7 +206,8 @@ func TicketObserved(i Incident, seen itsm.Observed, by Actor, now time.Time) Cha
 	switch {
 	case seen.State == itsm.Resolved && moved && n.State != StateResolved:
 		return after(before, Resolve(before.Incident, by, "ticket", "", now))
-	case n.State == StateOpen && seen.State != itsm.Resolved && (taken || moved && seen.State == itsm.Acknowledged):
+	case n.State == StateOpen && seen.State != itsm.Resolved && (taken || moved && seen.State == itsm.Acknowledged),
+		n.State == StateAcknowledged && n.Again != nil && seen.State != itsm.Resolved && taken:
 		c, _ := Acknowledge(before.Incident, by, "ticket", now)
 		return after(before, c)
 	case n.State == StateResolved && seen.State != itsm.Resolved && n.Mirror.Delivered >= n.Mirror.Desired && moved:

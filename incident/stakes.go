@@ -23,6 +23,7 @@ type Stakes struct {
 	Limits  impact.Limits       `json:"limits"`
 	Tenants map[tenant.ID]Stake `json:"tenants"` // of those that have alerts of their own
 	Facts   impact.Facts        `json:"facts"`
+	Most    impact.Facts        `json:"most"` // that there ever was of each
 	impact.Verdict
 	// SmallSince is since when somebody would have been called, had more been at
 	// stake; nil: that was never all that it wanted in this opening.
@@ -174,6 +175,7 @@ func (b *build) judged() {
 	}
 	s := *i.Stakes
 	s.Facts, s.Verdict = i.verdict()
+	s.Most = s.Most.Or(s.Facts)
 	i.Stakes = &s
 }
 

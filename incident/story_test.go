@@ -123,16 +123,19 @@ func TestAFaultIsPagedOnceAcknowledgedAndResolved(t *testing.T) {
 	}
 	require.Equal(t, []string{"opened/1", "acknowledged/1", "resolved/1"}, keys)
 
-	// It comes back: same number, a new call.
+	// It comes back: same number, whoever had it has it. It stays: a new call.
 	back := i.Alerts[0]
 	back.State, back.EndsAt, back.AsOf = alert.Firing, nil, at(12*time.Minute)
 	c = incident.Reopen(i, back, nil, "it fires again", 0, at(12*time.Minute))
 	i = c.Incident
-	require.Equal(t, incident.StateOpen, i.State)
+	require.Equal(t, incident.StateAcknowledged, i.State)
 	require.Equal(t, 12, i.Number)
-	require.True(t, c.Dashboard && i.AcknowledgedBy.Zero())
-	c = incident.Settled(i, at(13*time.Minute))
-	require.Equal(t, "opened/2", c.Page.Transition)
+	require.True(t, c.Dashboard && i.AcknowledgedBy.Same(anna) && c.Page == nil)
+	require.Nil(t, incident.Silent(i, at(16*time.Minute)).Page, "not yet")
+	c = incident.Silent(i, at(17*time.Minute))
+	require.Equal(t, incident.StateOpen, c.Incident.State)
+	require.Equal(t, "opened/2/again/1", c.Page.Transition)
+	require.Empty(t, c.Page.Except, "anna is called: she was told that it was over")
 }
 
 func TestWhoIsPagedAndWhen(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -368,6 +369,40 @@ func TestATeamThatIsObservedMeanwhileIsNotCalled(t *testing.T) {
 		after(10 * time.Minute)
 		require.Empty(t, w.called())
 		require.Equal(t, oncall.Observed, l.pages(t)[1].State)
+		l.end()
+	})
+}
+
+// An acquirer flaps through the night: whoever has it is called once, unless it stays.
+func TestWhatFlapsCallsOnceUnlessItStays(t *testing.T) {
+	story(t, "", func(t *testing.T, w *world, l *life) {
+		flap := func(id string, lasting time.Duration) {
+			l.offer(t, id, fault("acme"))
+			after(lasting)
+			l.offer(t, id+"/over", over(fault("acme")))
+			after(6 * time.Minute)
+		}
+		l.offer(t, "1", fault("acme"))
+		after(time.Minute)
+		l.press(t, "ada")
+		l.offer(t, "1/over", over(fault("acme")))
+		after(6 * time.Minute)
+		for _, id := range []string{"2", "3", "4"} {
+			flap(id, 4*time.Minute)
+		}
+		require.Equal(t, []string{"Ada"}, w.called())
+		require.Len(t, l.incidents(t), 1)
+		require.Equal(t, 3, l.kinds(t)["incident.held_again"])
+		require.Equal(t, 4, l.incidents(t)[0].Openings)
+
+		l.offer(t, "5", fault("acme"))
+		after(time.Minute)
+		require.Equal(t, itsm.Acknowledged, l.tickets(t)[0].State, "the ticket says who has it")
+		after(5 * time.Minute)
+		require.Equal(t, []string{"Ada", "Ada"}, w.called(), "she may have gone to sleep")
+		l.press(t, "ada")
+		after(time.Hour)
+		require.Equal(t, []string{"Ada", "Ada"}, w.called())
 		l.end()
 	})
 }
