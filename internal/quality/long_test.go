@@ -75,6 +75,9 @@ func one(t *testing.T, p plan) ([]Result, error) {
 	if err := alone(&c); err != nil {
 		return nil, err
 	}
+	if err := sized(&c); err != nil {
+		return nil, err
+	}
 	w, rs, err := Run(c)
 	if err != nil {
 		return nil, err
@@ -167,6 +170,19 @@ func alone(c *Config) error {
 	c.World.Informed, errs[1] = strconv.ParseFloat(informed, 64)
 	if !ok || errs[0] != nil || errs[1] != nil || !(c.World.Busy > 0) || c.World.Informed == 0 || !(c.World.Informed <= 1) {
 		return errors.New("TOCSIN_QUALITY_ALONE=busy,informed: times that as much happens as usual, more than 0, and the share of the tenants that count customers, up to 1, or -1 for none")
+	}
+	return nil
+}
+
+// sized reads TOCSIN_QUALITY_TPS=least,most: tenants of so many transactions a second only.
+// For development: what concerns quiet ones is rare where there are all kinds.
+func sized(c *Config) error {
+	v := os.Getenv("TOCSIN_QUALITY_TPS")
+	if v == "" {
+		return nil
+	}
+	if _, err := fmt.Sscanf(v, "%g,%g", &c.World.Least, &c.World.Most); err != nil {
+		return fmt.Errorf("TOCSIN_QUALITY_TPS=least,most: %w", err)
 	}
 	return nil
 }

@@ -27,13 +27,19 @@ type Config struct {
 	// Shared is how many faults a day many tenants share; 0 means one in two days. Where
 	// there are more they come one after the other.
 	Shared float64
+	// Least and Most bound the transactions a second of its tenants; 0: usualLeast, usualMost.
+	Least, Most float64
 	// Busy is how many times as much as usual happens, true and benign, while
 	// tenants are scored; 0 means once.
 	Busy float64
 }
 
-// usualShared is Config.Shared where nothing is said.
-const usualShared = 0.5
+// What a Config stands for where nothing is said.
+const (
+	usualShared = 0.5
+	usualLeast  = 0.005
+	usualMost   = 1000
+)
 
 // Step is how finely time passes.
 const Step = 15 * time.Second
@@ -120,6 +126,12 @@ func New(c Config) (*World, error) {
 	if c.Busy <= 0 {
 		c.Busy = 1
 	}
+	if c.Least <= 0 {
+		c.Least = usualLeast
+	}
+	if c.Most <= 0 {
+		c.Most = usualMost
+	}
 	if c.Start.IsZero() { // half of the seeds see the clocks change in the scored time, half learn from the days around it
 		scored := summer.Add(-2 * 24 * time.Hour)
 		if c.Seed%2 == 1 {
@@ -147,7 +159,7 @@ func New(c Config) (*World, error) {
 
 func (w *World) addTenant(i int) error {
 	src := w.src
-	t := &Tenant{ID: fmt.Sprintf("t%04d", i), TPS: math.Exp(math.Log(0.005) + src.Float64()*math.Log(1000/0.005)), index: i,
+	t := &Tenant{ID: fmt.Sprintf("t%04d", i), TPS: math.Exp(math.Log(w.Least) + src.Float64()*math.Log(w.Most/w.Least)), index: i,
 		Country: countries[src.IntN(len(countries))], Born: w.Start, swing: 0.3 + 0.6*src.Float64(), weekend: 0.5 + 0.7*src.Float64(), batch: -1,
 		volume: walk{sd: 0.15, hours: 72}, Informed: src.Float64() < w.Informed}
 	zone, err := time.LoadLocation(zones[t.Country])
