@@ -48,7 +48,7 @@ func (d *ErrorRatio) Calm(prior, alternative float64, b *Baseline, s *Step) bool
 // whose mix makes one expect so much more than usual. It says what is left of the evidence,
 // of how much is needed, and whether the step was moved by.
 func (d *ErrorRatio) Wane(prior, alternative, shift float64, b *Baseline, s *Step) (score, needed float64, ok bool) {
-	c, slowNeeded, hardNeeded := &d.calm, d.memo.h+slowCost, d.memo.h+hardCost
+	c, slowNeeded, hardNeeded := &d.calm, d.memo.need.slow, d.memo.need.hard
 	if !c.suspects || s.K > 0 || !c.fits(prior, alternative, b) || d.slow.score >= slowNeeded || d.hard.score >= hardNeeded {
 		return 0, 0, false
 	}
@@ -67,7 +67,7 @@ func (d *ErrorRatio) Wane(prior, alternative, shift float64, b *Baseline, s *Ste
 		d.fill(s)
 		c.suspects = d.slow.score > 0 || d.hard.score > 0
 	}
-	if d.hard.score*slowNeeded > d.slow.score*hardNeeded {
+	if d.hardLeads() {
 		return d.hard.score, hardNeeded, true
 	}
 	return d.slow.score, slowNeeded, true

@@ -77,6 +77,10 @@ type memo struct {
 	odds
 	budget, looks, factor float64
 	h                     float64
+	upper, asked          float64 // what need was made with
+	version               int32
+	young                 bool
+	need                  needs
 	alone                 *usual // the prior's, for cells without a baseline
 }
 
@@ -94,10 +98,18 @@ type odds struct {
 	slow, hard      weights
 }
 
-// demand works out how much evidence is needed.
-func (m *memo) demand(p *Parameters) {
-	if m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor {
+// demand works out how much evidence is needed of a cell with that baseline.
+func (m *memo) demand(p *Parameters, upper float64, b *Baseline) {
+	changed, version := m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor, int32(-1)
+	if changed {
 		m.budget, m.looks, m.factor, m.h = p.Budget, p.LooksPerMonth, p.Factor, p.H()
+	}
+	if b != nil {
+		version = b.version
+	}
+	if changed || m.upper != upper || m.asked != p.Alternative || m.version != version || m.young != p.Young {
+		m.upper, m.asked, m.version, m.young = upper, p.Alternative, version, p.Young
+		m.need = needed(m.h, p.perStep(p.comes(b)), upper, p.Alternative)
 	}
 }
 
@@ -156,7 +168,7 @@ func (d *ErrorRatio) Next(p *Parameters, b *Baseline, s *Step, out *Decision) {
 	alone, shifted := u, *u
 	u = &shifted
 	u.shift(p.Shift)
-	d.memo.demand(p)
+	d.memo.demand(p, alone.upper, b)
 	if s.usable() && s.Start >= d.last {
 		d.tellWindows()
 		d.last = s.End
@@ -177,11 +189,11 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 		share = 1 / (1 + dispersion*(s.N-1))
 	}
 	guard := guarded(s.End - s.Start)
-	d.hard.add(s, share*d.memo.hard.evidence(s.N, s.K), d.memo.h+hardCost, d.hard.sure(s, guard.hard))
+	d.hard.add(s, share*d.memo.hard.evidence(s.N, s.K), d.memo.need.hard, d.hard.sure(s, guard.hard))
 	if p.Young { // a prior is not known well enough for small faults: they must not wait for the day when they may fire
 		d.slow, d.short, d.long = cusum{}, window{}, window{}
 	} else {
-		d.slow.add(s, share*d.memo.slow.evidence(s.N, s.K), d.memo.h+slowCost, guard.slow)
+		d.slow.add(s, share*d.memo.slow.evidence(s.N, s.K), d.memo.need.slow, guard.slow)
 		d.fill(s)
 	}
 	if d.alarm.by != none {
@@ -199,7 +211,7 @@ func (d *ErrorRatio) move(p *Parameters, s *Step, u *usual, out *Decision) {
 
 // fires says which test has enough, if any, and how many nats it has.
 func (d *ErrorRatio) fires(p *Parameters, s *Step, share float64, u *usual) (test, float64) {
-	if d.hard.score >= d.memo.h+hardCost {
+	if d.hard.score >= d.memo.need.hard {
 		if (d.hard.total() || !p.Young && d.hard.span() >= guarded(s.End-s.Start).slow) && !d.holds(&d.hard, p, s) {
 			return hard, d.hard.score
 		}
@@ -207,7 +219,7 @@ func (d *ErrorRatio) fires(p *Parameters, s *Step, share float64, u *usual) (tes
 	switch {
 	case p.Young:
 		return none, 0
-	case d.slow.score >= d.memo.h+slowCost && d.lasted(s) && !d.holds(&d.slow, p, s):
+	case d.slow.score >= d.memo.need.slow && d.lasted(s) && !d.holds(&d.slow, p, s):
 		return slow, d.slow.score
 	}
 	by, nats := d.windows(s, share, u)
@@ -223,7 +235,7 @@ func (d *ErrorRatio) fires(p *Parameters, s *Step, share float64, u *usual) (tes
 // about bursts. What they ask for is the tail alone, whatever the fault's size.
 func (d *ErrorRatio) windows(s *Step, share float64, u *usual) (test, float64) {
 	n, k := share*s.N, share*s.K
-	needed := d.memo.h + windowCost
+	needed := d.memo.need.window
 	if k > 0 {
 		w := d.memo.slow
 		k = min(k, (needed/3+n*w.success)/(w.failure+w.success))
@@ -284,7 +296,7 @@ func (d *ErrorRatio) raise(by test, nats float64) {
 	d.held = 0
 	d.alarm = alarm{by: by, nats: nats, onset: from.onset, n: from.n, k: from.k, hard: d.hard.score > 0 && d.hard.total()}
 	if by == shortWindow || by == longWindow { // the slow test says when a window's alarm is over
-		d.slow.score = d.memo.h + slowCost
+		d.slow.score = d.memo.need.slow
 	}
 }
 
@@ -300,7 +312,7 @@ func (d *ErrorRatio) raise(by test, nats float64) {
 func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *Decision) {
 	a, m := &d.alarm, &d.memo
 	a.n, a.k = a.n+s.N, a.k+s.K
-	a.hard = a.hard || d.hard.score >= m.h+hardCost && d.hard.total()
+	a.hard = a.hard || d.hard.score >= m.need.hard && d.hard.total()
 	ratio := (a.k - a.health.k) / max(a.n-a.health.n, 1)
 	small := a.by == shortWindow || a.by == longWindow
 	half := (ratio + m.p0) / 2
@@ -314,7 +326,7 @@ func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *
 		a.health.add(s, -share*against(m.p0, half).evidence(s.N, s.K), m.h, 0)
 	}
 
-	quiet := d.slow.score < (m.h+slowCost)/3 && d.hard.score < (m.h+hardCost)/3
+	quiet := d.slow.score < m.need.slow/3 && d.hard.score < m.need.hard/3
 	span := s.End - a.health.onset
 	healthy := a.health.score > 0
 	over := healthy && (quiet && span >= clearGuard && !small && a.health.score >= m.h/3 ||
@@ -330,7 +342,7 @@ func (d *ErrorRatio) ring(p *Parameters, s *Step, share float64, u *usual, out *
 // describe tells the state.
 func (d *ErrorRatio) describe(u *usual, out *Decision) {
 	out.Usual, out.Upper = u.mean, u.upper
-	slowNeeded, hardNeeded := d.memo.h+slowCost, d.memo.h+hardCost
+	slowNeeded, hardNeeded := d.memo.need.slow, d.memo.need.hard
 	if a := &d.alarm; a.by != none {
 		out.Firing, out.Hard, out.Onset, out.N, out.K = true, a.hard, a.onset, a.n, a.k
 		out.Mending = a.health.score > 0
@@ -341,13 +353,13 @@ func (d *ErrorRatio) describe(u *usual, out *Decision) {
 		case hard:
 			out.Score, out.Needed = d.hard.score, hardNeeded
 		default:
-			out.Score, out.Needed = a.nats, d.memo.h+windowCost
+			out.Score, out.Needed = a.nats, d.memo.need.window
 		}
 		return
 	}
 	lead := &d.slow
 	by, needed := slow, slowNeeded
-	if d.hard.score*slowNeeded > d.slow.score*hardNeeded {
+	if d.hardLeads() {
 		lead, by, needed = &d.hard, hard, hardNeeded
 	}
 	out.Needed, out.Held = needed, d.held != 0

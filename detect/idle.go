@@ -106,7 +106,7 @@ func logOfSuccess(p0, p1 float64) float64 {
 // Rest has x stand for the detector from here on, where that is idle.
 func (d *ErrorRatio) Rest(x *Idle) {
 	c := &d.calm
-	if *x = (Idle{}); !c.armed || d.hard.score > 0 || d.slow.score >= d.memo.h+slowCost {
+	if *x = (Idle{}); !c.armed || d.hard.score > 0 || d.slow.score >= d.memo.need.slow {
 		return
 	}
 	*x = Idle{success: c.slow, upper: c.upper, last: d.last, at: c.at, n: c.n, k: c.k, bearable: c.bearable, score: d.slow.score, came: d.slow.n}

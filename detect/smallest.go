@@ -16,7 +16,11 @@ func SmallestFault(p Parameters, ratio, ratePerMinute, delta float64) (time.Dura
 	if !(delta > 0) || !(ratePerMinute > 0) {
 		return 0, math.Inf(1)
 	}
-	h := p.H()
+	perMinute := ratePerMinute
+	if p.Young {
+		perMinute = 0
+	}
+	need := needed(p.H(), p.perStep(perMinute), p0, p.Alternative)
 	step := Month.Minutes() / p.LooksPerMonth // minutes
 	design := 1 + dispersion*math.Max(0, ratePerMinute*step-1)
 	best := math.Inf(1)
@@ -33,12 +37,12 @@ func SmallestFault(p Parameters, ratio, ratePerMinute, delta float64) (time.Dura
 	hardNats := against(p0, hardAlternative(p0)).evidence(1, q)
 	switch {
 	case total:
-		try(h+hardCost, hardNats, guard.hard)
+		try(need.hard, hardNats, guard.hard)
 	case !p.Young:
-		try(h+hardCost, hardNats, guard.slow)
+		try(need.hard, hardNats, guard.slow)
 	}
 	if !p.Young {
-		try(h+slowCost, against(p0, slowAlternative(p0, p.Alternative)).evidence(1, q), guard.slow)
+		try(need.slow, against(p0, slowAlternative(p0, p.Alternative)).evidence(1, q), guard.slow)
 	}
 	if math.IsInf(best, 1) || best*float64(time.Minute) > math.MaxInt64/2 {
 		return 0, math.Inf(1)

@@ -21,9 +21,34 @@ type Volume struct {
 	Expected   float64 // events of a fully observed step
 	Low, High  float64 // the least and the most that can be expected around this hour; 0: Expected
 	Size       float64 // r of the negative binomial that counts follow; the larger the nearer to Poisson
+	Mean       float64 // events of a fully observed step at any time; 0: not known
 	Less, More bool    // which sides are watched
 	// Known says that what is expected of this hour of the week was learned from it.
 	Known bool
+}
+
+// sides is how many nats each side needs.
+type sides struct{ less, more float64 }
+
+// of is what the side needs that is watched, or rings.
+func (x sides) of(surge bool) float64 {
+	if surge {
+		return x.more
+	}
+	return x.less
+}
+
+// needs works out what each side needs. A silence begins with an event.
+func (v *Volume) needs(p *Parameters) sides {
+	h := p.H()
+	if v.Less && v.More {
+		h += sideCost
+	}
+	x := sides{h, h}
+	if !p.Young {
+		x.less = max(h-spared(speaks(v.Mean, 1)), 1)
+	}
+	return x
 }
 
 // allowed is the part of the expectation that is no fault: the less the hours were seen to
@@ -57,10 +82,7 @@ type Traffic struct {
 // expected. Young cells ring only when nothing at all comes.
 func (d *Traffic) Step(p Parameters, v Volume, s Step) (out Decision) {
 	p.fill()
-	needed := p.H()
-	if v.Less && v.More {
-		needed += sideCost
-	}
+	needed := v.needs(&p)
 	mu := v.Expected * s.Coverage
 	if !(v.Low > 0) || v.Low > v.Expected {
 		v.Low = v.Expected
@@ -75,16 +97,16 @@ func (d *Traffic) Step(p Parameters, v Volume, s Step) (out Decision) {
 	return out
 }
 
-func (d *Traffic) move(p *Parameters, v *Volume, s *Step, needed float64, out *Decision) {
+func (d *Traffic) move(p *Parameters, v *Volume, s *Step, needed sides, out *Decision) {
 	bad := math.Inf(-1)
 	if v.Less {
-		x := d.lost(p, v, s, needed)
-		d.less.add(s, x, needed, slowGuard)
+		x := d.lost(p, v, s, needed.less)
+		d.less.add(s, x, needed.less, slowGuard)
 		bad = x
 	}
 	if v.More && !p.Young {
 		x := volumeEvidence(s.N, nullMore*v.High*s.Coverage, v.Size, surgeTo)
-		d.more.add(s, x, needed, slowGuard)
+		d.more.add(s, x, needed.more, slowGuard)
 		if !d.ringing || d.surge {
 			bad = math.Max(bad, x)
 		}
@@ -94,7 +116,7 @@ func (d *Traffic) move(p *Parameters, v *Volume, s *Step, needed float64, out *D
 		return
 	}
 	for _, c := range []*cusum{&d.less, &d.more} {
-		if c.score >= needed {
+		if c.score >= needed.of(c == &d.more) {
 			*d = Traffic{less: d.less, more: d.more, last: d.last, ringing: true, surge: c == &d.more,
 				n: c.n, expected: c.k, onset: c.onset}
 			d.gone = !d.surge && d.n <= goneBelow*d.expected
@@ -126,7 +148,7 @@ func volumeEvidence(n, mu, size, f float64) float64 {
 
 // ring moves a ringing detector: it is over when the evidence has fallen to a third
 // and nothing bad was seen for as long as any fault's end takes.
-func (d *Traffic) ring(s *Step, bad bool, needed float64, out *Decision) {
+func (d *Traffic) ring(s *Step, bad bool, needed sides, out *Decision) {
 	d.n, d.expected = d.n+s.N, d.expected+s.K
 	d.gone = d.gone || !d.surge && d.n <= goneBelow*d.expected
 	if bad {
@@ -140,7 +162,7 @@ func (d *Traffic) ring(s *Step, bad bool, needed float64, out *Decision) {
 	if d.surge {
 		score = d.more.score
 	}
-	if score < needed/3 && s.End-d.healthy >= clearSure {
+	if score < needed.of(d.surge)/3 && s.End-d.healthy >= clearSure {
 		d.describe(needed, out)
 		out.Changed, out.Firing, out.Hard = true, false, false
 		*d = Traffic{last: d.last}
@@ -148,16 +170,15 @@ func (d *Traffic) ring(s *Step, bad bool, needed float64, out *Decision) {
 }
 
 // describe tells the state, unless the end of a fault was told already.
-func (d *Traffic) describe(needed float64, out *Decision) {
+func (d *Traffic) describe(needed sides, out *Decision) {
 	if out.Changed && !d.ringing {
 		return
 	}
-	out.Needed = needed
 	lead, name := &d.less, "lost"
 	if d.ringing && d.surge || !d.ringing && d.more.score > d.less.score {
 		lead, name = &d.more, "surge"
 	}
-	out.Score = lead.score
+	out.Score, out.Needed = lead.score, needed.of(lead == &d.more)
 	if d.ringing {
 		out.Firing, out.Hard, out.Test = true, d.gone, name
 		out.Mending = d.healthy != 0
@@ -169,6 +190,15 @@ func (d *Traffic) describe(needed float64, out *Decision) {
 	}
 }
 
+// Silent is how much a step in which nothing came speaks for lost traffic, in nats.
+func (v Volume) Silent() float64 { return volumeEvidence(0, v.allowed()*v.Low, v.Size, lostTo) }
+
+// Lost is how much must, where only lost traffic is watched.
+func (p Parameters) Lost(v Volume) float64 {
+	p.fill()
+	return v.needs(&p).less
+}
+
 // LostSeen is how many minutes a total loss lasts until it is seen, where v.Expected
 // events a minute are expected; +Inf when it never is.
 func LostSeen(p Parameters, v Volume) float64 {
@@ -177,10 +207,11 @@ func LostSeen(p Parameters, v Volume) float64 {
 		return math.Inf(1)
 	}
 	step := Month.Minutes() / p.LooksPerMonth
+	v.Less, v.More, v.Mean = true, false, v.Expected*step
 	part := v.allowed()
 	if p.Young {
 		part = youngLess
 	}
 	each := volumeEvidence(0, part*v.Expected*step, v.Size, lostTo)
-	return math.Max(math.Max(math.Ceil(p.H()/each), 2)*step, slowGuard/60_000.)
+	return math.Max(math.Max(math.Ceil(v.needs(&p).less/each), 2)*step, slowGuard/60_000.)
 }

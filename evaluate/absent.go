@@ -95,17 +95,20 @@ func (ts *tenantState) lookAbsent(now int64) {
 			if !r.counts(m) {
 				continue
 			}
-			newest := m.received
+			newest, richest := m.received, m
 			for _, o := range ts.meters[i+1:] {
 				if o.env == m.env && r.counts(o) {
 					newest = max(newest, o.received)
+					if richest.flow == nil || o.flow != nil && o.flow.season.Mean() > richest.flow.season.Mean() {
+						richest = o
+					}
 				}
 			}
 			if sent && slices.ContainsFunc(ts.meters[:i], func(o *meter) bool { return o.env == m.env && r.counts(o) }) {
 				continue // it was looked at with the other source
 			}
 			sent = true
-			ts.sayAbsent(r, m.env, ts.silence(r, newest, m.lulls.usual()), newest)
+			ts.sayAbsent(r, m.env, ts.silence(r, richest, newest, m.lulls.usual()), newest)
 		}
 		if !sent {
 			ts.sayAbsent(r, ts.o.Environment, ts.neverSent(r, now), 0)
@@ -140,18 +143,26 @@ func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newes
 	}
 }
 
-// silence says since when the series are missing, of which the newest was received at
-// newest and that are usually silent for a lull (ms); nil: they are not missing, or
+// silence says since when the series of m are missing, of which the newest was received
+// at newest and that are usually silent for a lull (ms); nil: they are not missing, or
 // nobody could know.
-func (ts *tenantState) silence(r *absentRule, newest, lull int64) *finding {
-	after, beyond := absentAfter.Milliseconds(), ""
-	if usual := timesLull * lull; usual > after {
-		after, beyond = usual, "; silences of "+alert.Lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
+func (ts *tenantState) silence(r *absentRule, m *meter, newest, lull int64) *finding {
+	least, beyond := absentAfter.Milliseconds(), ""
+	if usual := timesLull * lull; usual > least {
+		least, beyond = usual, "; silences of "+alert.Lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
+	}
+	lasts := func(from, heard int64) (after int64, enough bool) {
+		if heard < from+least {
+			return least, false
+		}
+		after = max(least, ts.mayBeChance(m, r, from))
+		return after, heard >= from+after
 	}
 	from, source, others := max(newest, ts.heardSince), "", "others of the tenant do"
-	if ts.lastReceived < from+after {
+	after, enough := lasts(from, ts.lastReceived)
+	if !enough {
 		from, source = max(newest, ts.alive.since), ts.alive.source
-		if ts.alive.heard < from+after {
+		if after, enough = lasts(from, ts.alive.heard); !enough {
 			return nil
 		}
 		others = "source " + source + " sends others"

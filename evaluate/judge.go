@@ -284,16 +284,10 @@ func (m *meter) recount() {
 }
 
 func (m *meter) share(ri int) detect.Parameters {
-	streams := 0
-	for _, ci := range m.judgedCells() {
-		if m.cells[ci].watches[ri] != nil {
-			streams++
-		}
-	}
 	r := m.rules[ri]
 	return detect.Parameters{
 		Prior:         r.Prior,
-		Budget:        r.usually() * r.FalseAlarms / float64(max(streams, 1)),
+		Budget:        r.usually() * r.FalseAlarms / float64(max(m.streams(ri), 1)),
 		LooksPerMonth: float64(detect.Month.Milliseconds()) / float64(m.length),
 		Factor:        r.Sensitivity.Factor(),
 	}

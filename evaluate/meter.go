@@ -35,6 +35,7 @@ type meter struct {
 	newest   int64 // newest sample time
 	received int64 // newest receive time, ms
 	lulls    lulls
+	chance   since // derived
 	marks    []mark
 	open     []pending // by at, oldest first; a step without counts has none
 	lanes    []lane    // what series count in; derived
@@ -164,6 +165,7 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 		return len(m.cells) - 1
 	}
 	m.byDim[d] = i
+	m.recount() // a second value makes a slice of the first
 	if judged < maxSlices || m.always(d) {
 		m.judge(m.cells[i])
 	}

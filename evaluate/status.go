@@ -99,6 +99,9 @@ func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate, hou
 		s.OverSeconds = &le
 	}
 	s.Usual, s.Upper = c.base.Ratio(p)
+	if !w.firing && w.turn == nil {
+		s.Needed = w.det.Needs(p, c.base)
+	}
 	at := cmp.Or(hour, s.RatePerMinute)
 	seen := func(delta float64) *float64 {
 		d, n := detect.SmallestFault(p, s.Upper, at, delta)

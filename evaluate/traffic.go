@@ -72,7 +72,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 	v := detect.Volume{Size: m.flow.season.Size(), Less: r.Direction != rule.More, More: r.Direction == rule.More || r.Direction == rule.Both}
 	v.Known = !p.Young && m.flow.season.Seen(now.Slot)
 	tides := ts.tideOf(m, r, step.Start)
-	all := now.Expected * minutes * tides.of(0).factor
+	all, mean := now.Expected*minutes*tides.of(0).factor, m.flow.season.Mean()*minutes
 	for ci, c := range m.cells {
 		if !c.judged || c.watches[ri] == nil || ci > 0 && p.Young {
 			continue
@@ -84,6 +84,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		}
 		t := tides.of(ci)
 		s.N, v.Expected, v.Low, v.High = n[ci], now.Expected*minutes*part*t.factor, now.Low*minutes*part*t.low, now.High*minutes*part*t.high
+		v.Mean = mean * part
 		if ci > 0 && s.N < farBelow*v.Expected && !m.fresh(ci, step.Start, step.End) {
 			continue
 		}

@@ -12,7 +12,7 @@ const (
 	wide      = 4     // by how much the true weight outgrows one before it is changed
 	// ticketsPerMonth is how many false alerts a tenant's rules may raise a month that
 	// are tickets and call nobody, however small its part of the budget is.
-	ticketsPerMonth = 0.2
+	ticketsPerMonth = 0.8
 )
 
 // Weight is a tenant's part of the budget of each of its teams. part is its part of

@@ -73,7 +73,7 @@ func TestWhatMayCallIsItsPartOfTheBudget(t *testing.T) {
 	require.Equal(t, pages, alarms, "what it may call with is what it may raise")
 	alarms, pages = of(Observation{Tenants: Rounded(10_000), Budgets: budget}, "small")
 	require.InDelta(t, month/16384, pages, 1e-9)
-	require.InDelta(t, 0.2, alarms, 1e-9, "a few tickets beyond")
+	require.InDelta(t, ticketsPerMonth, alarms, 1e-9, "a few tickets beyond")
 	alarms, pages = of(Observation{Tenants: Rounded(10_000), Budgets: budget}, tenant.Product)
 	require.Equal(t, pages, alarms)
 
