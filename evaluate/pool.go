@@ -35,7 +35,7 @@ type Pool struct {
 	rules       []*ruleState
 	streams     []*stream             // sorted by rule and slice
 	found       map[streamKey]*stream // of streams, those that were looked for
-	asked       *stream               // the one that was looked for last
+	sat         *seat                 // where a contribution was added last
 	now         int64
 	alerts      []alert.Alert
 	factors     []Factor    // not handed out yet
@@ -60,8 +60,8 @@ type stream struct {
 	rate   float64    // events a minute while nothing is suspected
 	flows  flows
 	turn   turn
-	next   *stream // that was looked for after it; derived
-	over   float64 // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
+	judged *ruleState // its rule; nil: it must be seen whether that still cuts so. Derived
+	over   float64    // seconds that a slow event takes longer than, where all tenants have the same; differ: they do not
 }
 
 // differ says that tenants are judged by different edges.
@@ -98,9 +98,9 @@ func (p *Pool) SetRules(rules []rule.Rule) {
 			p.rules = append(p.rules, &ruleState{Rule: r})
 		}
 	}
-	p.found, p.asked = nil, nil
+	p.found, p.sat = nil, nil
 	p.streams = slices.DeleteFunc(p.streams, func(s *stream) bool {
-		s.next = nil
+		s.judged = nil
 		if p.rule(s.rule) != nil {
 			return false
 		}
@@ -128,13 +128,14 @@ func (p *Pool) rule(name string) *ruleState {
 // tenant's steps come in order; one that came before changes nothing. A step
 // that comes after its time joins the one that is open.
 func (p *Pool) Contribute(c Contribution) {
-	r := p.rule(c.Rule)
-	if r == nil || c.Environment != p.environment || c.Service != p.service || len(c.Slice) != 1 || !r.cuts(c.Slice) ||
-		!(c.Step.N >= 0) || c.Step.End <= c.Step.Start || (r.Kind == rule.Traffic) != (c.Expected > 0) {
+	if c.Environment != p.environment || c.Service != p.service || !(c.Step.N >= 0) || c.Step.End <= c.Step.Start {
 		return
 	}
-	s := p.stream(c.Rule, c.Slice)
-	x := s.seat(c.Tenant)
+	x := p.place(&c)
+	if x == nil {
+		return
+	}
+	s, r := x.of, x.of.judged
 	if x.last >= c.Step.End {
 		return
 	}
@@ -151,7 +152,11 @@ func (p *Pool) Contribute(c Contribution) {
 		}
 		end = s.closed + p.o.Step.Milliseconds()
 	}
-	i, found := slices.BinarySearchFunc(s.open, end, func(b bucket, end int64) int { return cmp.Compare(b.end, end) })
+	i := len(s.open) - 1
+	found := i >= 0 && s.open[i].end == end // nearly always
+	if !found {
+		i, found = slices.BinarySearchFunc(s.open, end, func(b bucket, end int64) int { return cmp.Compare(b.end, end) })
+	}
 	if !found {
 		s.open = slices.Insert(s.open, i, p.bucket(start, end))
 	}

@@ -29,7 +29,7 @@ func (p *Pool) Restore(data []byte) error {
 	if c.err != nil {
 		return c.err
 	}
-	p.found, p.asked = nil, nil
+	p.found, p.sat = nil, nil
 	p.now, p.streams = max(p.now, n.now), slices.DeleteFunc(n.streams, func(s *stream) bool { return p.rule(s.rule) == nil })
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 // a bucket holds it with what the tenant brought.
 type seat struct {
 	id     tenant.ID
+	of     *stream
+	after  *seat        // that was found after it; derived
+	gone   bool         // the stream has forgotten it
 	last   int64        // end of the newest step
 	own    fading       // failures beyond its usual
 	level  detect.Level // of the last hour
@@ -28,13 +31,13 @@ type portion struct {
 func (s *stream) seat(id tenant.ID) *seat {
 	x := s.seats[id]
 	if x == nil {
-		x = &seat{id: id}
+		x = &seat{id: id, of: s}
 		s.seats[id] = x
 	}
 	return x
 }
 
-// forget drops what is older, and says whether that was all.
+// forget drops what is older, and says whether that was all: then it is gone.
 func (x *seat) forget(before int64) bool {
 	if x.own.at < before {
 		x.own = fading{}
@@ -48,7 +51,8 @@ func (x *seat) forget(before int64) bool {
 	if x.last < before {
 		x.last = 0
 	}
-	return *x == seat{id: x.id}
+	x.gone = *x == seat{id: x.id, of: x.of, after: x.after}
+	return x.gone
 }
 
 // add adds what a tenant brought, to what it brought before.

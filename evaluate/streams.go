@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -14,20 +15,35 @@ type streamKey struct {
 	dim  sli.Dim
 }
 
-// stream finds what a contribution adds to, or makes it.
-func (p *Pool) stream(name string, slice sli.Slice) *stream {
-	if s := p.asked; s != nil && s.next != nil { // tenants say the same things in the same order
-		if s = s.next; s.rule == name && s.slice[0] == slice[0] {
-			p.asked = s
-			return s
+// place finds where a contribution is added, or makes it; nil when no rule takes it.
+// Tenants say the same things in the same order: nearly always it is the seat that was
+// found after the last one before.
+func (p *Pool) place(c *Contribution) *seat {
+	if p.sat != nil {
+		if x := p.sat.after; x != nil && x.takes(c) {
+			p.sat = x
+			return x
 		}
 	}
-	s := p.streamOf(streamKey{name, slice[0]}, slice)
-	if p.asked != nil {
-		p.asked.next = s
+	r := p.rule(c.Rule)
+	if r == nil || len(c.Slice) != 1 || !r.cuts(c.Slice) || (r.Kind == rule.Traffic) != (c.Expected > 0) {
+		return nil
 	}
-	p.asked = s
-	return s
+	s := p.streamOf(streamKey{c.Rule, c.Slice[0]}, c.Slice)
+	s.judged = r
+	x := s.seat(c.Tenant)
+	if p.sat != nil {
+		p.sat.after = x
+	}
+	p.sat = x
+	return x
+}
+
+// takes says whether a contribution is added here.
+func (x *seat) takes(c *Contribution) bool {
+	s := x.of
+	return x.id == c.Tenant && !x.gone && s.judged != nil && s.rule == c.Rule && len(c.Slice) == 1 && s.slice[0] == c.Slice[0] &&
+		(s.judged.Kind == rule.Traffic) == (c.Expected > 0)
 }
 
 // streamOf finds a stream, or makes it.
