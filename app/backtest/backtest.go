@@ -89,6 +89,7 @@ type Replay struct {
 	senders   senders
 	life      []event // of tenants, by time
 	tenants   map[tenant.ID]tenant.Tenant
+	number    int // of tenants that are watched
 	scale     whole.Scale
 	weights   map[tenant.ID]float64 // of their teams' budgets; 0: an equal share
 	measureAt time.Time
@@ -250,6 +251,12 @@ func (r *Replay) live(now time.Time) {
 	for len(r.life) > 0 && !r.life[0].at.After(now) {
 		e := r.life[0]
 		r.life = r.life[1:]
+		if r.tenants[e.doc.ID].Watched() {
+			r.number--
+		}
+		if e.doc.Watched() {
+			r.number++
+		}
 		r.tenants[e.doc.ID] = e.doc
 		changed[e.doc.ID] = true
 	}
@@ -271,16 +278,11 @@ func (r *Replay) observation() profiles.Observation {
 }
 
 // watched is how many tenants share the teams' budgets.
-func (r *Replay) watched() (n int) {
+func (r *Replay) watched() int {
 	if r.o.Watched > 0 {
 		return r.o.Watched
 	}
-	for _, t := range r.tenants {
-		if t.Watched() {
-			n++
-		}
-	}
-	return n
+	return r.number
 }
 
 // pass hands on what closing steps brought.

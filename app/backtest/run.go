@@ -31,8 +31,8 @@ const (
 //
 // The recording is cut into some minutes. Each cut is decoded, then lived through by one
 // tenant after the other, on all processors; then what they said is put in the order of
-// time. A cut ends where something may change that concerns more than one tenant, so that
-// the lines are those that Window and Take would give.
+// time, while the next cut is decoded. A cut ends where something may change that concerns
+// more than one tenant, so that the lines are those that Window and Take would give.
 func Run(ctx context.Context, src recorded.Source, from, to time.Time, progress func(share float64, samples int64), replays ...*Replay) error {
 	q := recorded.Query{From: from, To: to}
 	for _, r := range replays {
@@ -69,9 +69,11 @@ type reading struct {
 
 // cut is some windows of a stretch.
 type cut struct {
-	ends    []int64            // of its windows, ms
-	samples []recorded.Columns // by run
+	ends  []int64 // of its windows, ms
+	count atomic.Int64
 }
+
+func (c *cut) end() int64 { return c.ends[len(c.ends)-1] }
 
 // stretch replays what is read at once.
 func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
@@ -87,55 +89,76 @@ func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
 		end = min(end+window.Milliseconds(), s.To)
 		ends = append(ends, end)
 	}
-	for len(ends) > 0 {
+	next := t.plan(ends)
+	err := parallel(len(t.owners), func(i int) error { return t.decode(s.Runs, t.owners[i], next) })
+	for err == nil && next != nil {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := len(ends)
+		c := next
 		for _, r := range t.replays {
-			n = min(n, r.undisturbed(ends))
+			r.begin(time.UnixMilli(c.ends[0]).UTC())
+			if r.o.Course != nil {
+				for i, run := range s.Runs {
+					r.o.Course.take(run.Series, &t.samples[i])
+				}
+			}
+			r.through(c)
 		}
-		if err := t.cut(s.Runs, cut{ends[:n], t.samples}); err != nil {
-			return err
+		ends = ends[len(c.ends):]
+		if next = t.plan(ends); next == nil {
+			err = parallel(len(t.replays), func(i int) error { t.replays[i].order(c); return nil })
+		} else {
+			err = t.both(s.Runs, c, next)
 		}
-		ends = ends[n:]
+		t.tell(c)
 	}
-	return nil
+	return err
 }
 
-// cut decodes some windows and has them replayed.
-func (t *reading) cut(runs []*recorded.Run, c cut) error {
-	for _, r := range t.replays {
-		r.begin(time.UnixMilli(c.ends[0]).UTC())
-		r.requests = r.senders.requests(c.ends, r.requests[:0])
+// plan says what is replayed next of windows that end then; nil: there is nothing more.
+func (t *reading) plan(ends []int64) *cut {
+	if len(ends) == 0 {
+		return nil
 	}
-	var count atomic.Int64
-	err := parallel(len(t.owners), func(i int) error {
-		o := t.owners[i]
-		n, err := o.decode(runs, c.ends[len(c.ends)-1], c.samples)
-		for _, r := range t.replays {
-			r.count(o, &c)
+	n := len(ends)
+	for _, r := range t.replays {
+		n = min(n, r.undisturbed(ends))
+	}
+	for _, r := range t.replays {
+		r.requests = r.senders.requests(ends[:n], r.requests[:0])
+	}
+	return &cut{ends: ends[:n]}
+}
+
+// both orders what was said in a cut, in every replay, and decodes the next one beside it.
+func (t *reading) both(runs []*recorded.Run, c, next *cut) error {
+	return parallel(len(t.replays)+len(t.owners), func(i int) error {
+		if i < len(t.replays) {
+			t.replays[i].order(c)
+			return nil
 		}
-		count.Add(int64(n))
-		return err
+		return t.decode(runs, t.owners[i-len(t.replays)], next)
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// decode reads what an owner sent in a cut.
+func (t *reading) decode(runs []*recorded.Run, o *owner, c *cut) error {
+	n, err := o.decode(runs, c.end(), t.samples)
 	for _, r := range t.replays {
-		if r.o.Course != nil {
-			for i, run := range runs {
-				r.o.Course.take(run.Series, &c.samples[i])
-			}
-		}
-		r.replay(&c)
+		r.count(o, c)
 	}
-	t.count += count.Load()
-	if end := time.UnixMilli(c.ends[len(c.ends)-1]).UTC(); t.progress != nil && end.Sub(t.told) >= 10*time.Minute {
+	c.count.Add(int64(n))
+	return err
+}
+
+// tell says how far it is.
+func (t *reading) tell(c *cut) {
+	t.count += c.count.Load()
+	if end := time.UnixMilli(c.end()).UTC(); t.progress != nil && end.Sub(t.told) >= 10*time.Minute {
 		t.told = end
 		t.progress(float64(end.Sub(t.from))/float64(t.to.Sub(t.from)), t.count)
 	}
-	return nil
 }
 
 // expect says which runs are read next, and of whom.
@@ -190,8 +213,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// replay has a cut happen that has begun and whose samples are counted.
-func (r *Replay) replay(c *cut) {
+// through has each tenant live through a cut that has begun and whose samples are counted.
+func (r *Replay) through(c *cut) {
 	r.dead = append(r.dead[:0], make([][]alert.Alert, len(c.ends))...)
 	for i, window := range r.requests {
 		r.senders.complete(i)
@@ -207,6 +230,10 @@ func (r *Replay) replay(c *cut) {
 		r.subjects[i].watch(c, r.heard)
 		return nil
 	})
+}
+
+// order puts in the order of time what tenants said in a cut, and does what follows of it.
+func (r *Replay) order(c *cut) {
 	for window, end := range c.ends {
 		r.now = time.UnixMilli(end).UTC()
 		if window > 0 {
