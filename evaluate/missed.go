@@ -17,9 +17,12 @@ const (
 	mostMissing = 24 * time.Hour  // of silence that is an absence however little is expected
 )
 
-// since is how long (ms) a silence that began at from lasts until it is an absence, by
-// what was expected to come in it; 0: nobody knows what comes.
-type since struct{ from, lasts int64 }
+// since is how long (ms) a silence that began at from lasts until it is an absence of a
+// rule with a budget, by what was expected to come in it; 0: nobody knows what comes.
+type since struct {
+	from, lasts int64
+	budget      float64
+}
 
 // mayBeChance says for how long (ms) from from on that none of m's events came may be
 // chance.
@@ -27,12 +30,13 @@ func (ts *tenantState) mayBeChance(m *meter, r *absentRule, from int64) int64 {
 	if m.flow == nil || !(m.flow.season.Mean() > 0) || m.flow.season.Minutes() < youngFrom {
 		return 0
 	}
-	if m.chance.from != from {
-		m.chance = since{from, ts.chance(m, r, from)}
+	if m.chance.from != from || m.chance.budget != r.FalseAlarms {
+		m.chance = since{from, ts.chance(m, r, from), r.FalseAlarms}
 	}
 	return m.chance.lasts
 }
 
+// chance adds up what is expected to come, hour by hour.
 func (ts *tenantState) chance(m *meter, r *absentRule, from int64) int64 {
 	step := missedStep.Milliseconds()
 	p := detect.Parameters{Budget: r.FalseAlarms, LooksPerMonth: float64(detect.Month / missedStep), Factor: r.Sensitivity.Factor()}
