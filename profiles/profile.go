@@ -139,7 +139,7 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 		n := of[team(rules[i].Service)]
 		rules[i].FalsePages = share(o, rules[i].Service, n)
 		if rules[i].FalseAlarms = rules[i].FalsePages; t.ID != tenant.Product {
-			rules[i].FalseAlarms = tickets(rules[i].FalsePages, n)
+			rules[i].FalseAlarms = tickets(rules[i].FalsePages, n, p.thin(tier))
 		}
 	}
 	return rules, reasons

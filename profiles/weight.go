@@ -3,6 +3,7 @@ package profiles
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/tocsin-alerting/tocsin/impact"
 )
@@ -11,8 +12,12 @@ const (
 	ofTenants = 0.875 // of a budget, by their turnover; rounding takes some of the rest, pooled streams have theirs
 	wide      = 4     // by how much the true weight outgrows one before it is changed
 	// ticketsPerMonth is how many false alerts a tenant's rules may raise a month that
-	// are tickets and call nobody, however small its part of the budget is.
-	ticketsPerMonth = 0.8
+	// are tickets and call nobody, however small its part of the budget is; thinTickets
+	// those of tenants of tiers that end at thinTo payments a minute at most: their faults
+	// bring little evidence.
+	ticketsPerMonth = 0.2
+	thinTickets     = 0.8
+	thinTo          = 10
 )
 
 // Weight is a tenant's part of the budget of each of its teams. part is its part of
@@ -54,8 +59,18 @@ func (o Observation) weighs(service string) string {
 
 // tickets gives one of a tenant's rules what it may raise falsely a month: the part of
 // the budget that it may call with, or, where that is less, a few tickets.
-func tickets(pages float64, rules int) float64 {
-	return math.Max(pages, ticketsPerMonth/float64(max(rules, 1)))
+func tickets(pages float64, rules int, thin bool) float64 {
+	few := ticketsPerMonth
+	if thin {
+		few = thinTickets
+	}
+	return math.Max(pages, few/float64(max(rules, 1)))
+}
+
+// thin says whether no tenant of a tier has more than thinTo payments a minute.
+func (p *Policy) thin(t Tier) bool {
+	i := slices.IndexFunc(p.Tiers, func(o Tier) bool { return o.Name == t.Name })
+	return i >= 0 && i+1 < len(p.Tiers) && p.Tiers[i+1].FromTPM <= thinTo
 }
 
 // PartWords is how much of a budget the tenant has.

@@ -74,6 +74,12 @@ func TestWhatMayCallIsItsPartOfTheBudget(t *testing.T) {
 	alarms, pages = of(Observation{Tenants: Rounded(10_000), Budgets: budget}, "small")
 	require.InDelta(t, month/16384, pages, 1e-9)
 	require.InDelta(t, ticketsPerMonth, alarms, 1e-9, "a few tickets beyond")
+	for tier, may := range map[string]float64{"micro": thinTickets, "small": thinTickets, "medium": ticketsPerMonth} {
+		alarms, _ = of(Observation{Tenants: Rounded(10_000), Budgets: budget, Tier: tier}, "small")
+		require.InDelta(t, may, alarms, 1e-9, "%s: a thin tenant's faults bring little evidence", tier)
+	}
+	require.False(t, (&Policy{}).thin(Tier{}), "without tiers nobody knows")
+	require.False(t, (&Policy{Tiers: []Tier{{Name: "all"}}}).thin(Tier{Name: "all"}), "all tenants are in it")
 	alarms, pages = of(Observation{Tenants: Rounded(10_000), Budgets: budget}, tenant.Product)
 	require.Equal(t, pages, alarms)
 
