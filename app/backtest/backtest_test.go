@@ -163,6 +163,18 @@ func TestPagesAreComparedByWhatTheyConcern(t *testing.T) {
 	require.Equal(t, backtest.Difference{Both: 2, Added: ours[2:], Gone: theirs[2:]}, backtest.Compare(ours, theirs))
 }
 
+// What lies outside of the time that is replayed cannot be found, and is not missed.
+func TestIncidentsOutsideOfTheTimeDoNotCount(t *testing.T) {
+	at := func(name string, from, to time.Duration) backtest.Incident {
+		return backtest.Incident{Name: name, From: begin.Add(from), To: begin.Add(to)}
+	}
+	all := []backtest.Incident{at("long before", -time.Hour, -30*time.Minute), at("a page may still be about it", -time.Hour, -5*time.Minute), at("it went on", -time.Hour, 2*time.Hour),
+		at("within", time.Hour, 2*time.Hour), at("it goes on", 23*time.Hour, 30*time.Hour), at("after", 25*time.Hour, 26*time.Hour)}
+	require.Equal(t, all[1:5], backtest.Within(all, begin, begin.Add(24*time.Hour)))
+	require.Len(t, all, 6)
+	require.Equal(t, "long before", all[0].Name, "the list stays as it is")
+}
+
 func TestIncidentsFileSaysAllItsFaults(t *testing.T) {
 	list, err := backtest.ReadIncidents(strings.NewReader("start,end,tenant\n2026-03-04T10:00:00Z,2026-03-04T11:00:00+01:00,acme\n2026-03-03T10:00:00Z,2026-03-03T10:30:00Z,\n"))
 	require.NoError(t, err)

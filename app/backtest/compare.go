@@ -91,6 +91,14 @@ type Incident struct {
 	Service  string // empty: all
 }
 
+// Within keeps the incidents that a page between from and to may be about: of what
+// happened before or after nothing can be found.
+func Within(incidents []Incident, from, to time.Time) []Incident {
+	return slices.DeleteFunc(slices.Clone(incidents), func(in Incident) bool {
+		return in.From.After(to) || in.To.Add(countsAfter).Before(from)
+	})
+}
+
 // Score is how pages fared against what really happened.
 type Score struct {
 	Pages, Found int

@@ -68,6 +68,8 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 	if err != nil {
 		return err
 	}
+	known := len(incidents)
+	incidents = backtest.Within(incidents, from, to)
 	o := backtest.Options{Policy: policy, Catalog: cat, Tenants: list, Environment: cfg.Environment, TenantLabel: cfg.Labels.Tenant, EnvironmentLabel: cfg.Labels.Environment,
 		ClusterLabels: cfg.Labels.Cluster, Follow: true}
 	if o.Profiles, err = b.profiles(); err != nil {
@@ -122,6 +124,9 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 		}
 		picture.Others = append(picture.Others, theirs...)
 		against(w, b.Rules, pages, theirs, incidents)
+	}
+	if outside := known - len(incidents); outside > 0 {
+		fmt.Fprintf(w, "faults that lie outside of that time, and do not count: %d of %d\n", outside, known)
 	}
 	if incidents != nil {
 		verdict(w, "this policy", backtest.Judge(pages, incidents), len(incidents))
