@@ -15,8 +15,9 @@ const (
 	levelFull    = 1_200_000 // ms that a level must rest on before anything is held against it
 	levelJump    = 4.0       // standard deviations of a step beyond which failures do not move a level
 	levelPrior   = 20.0      // failures that the usual ratio is worth beside the last hour's
-	changeGuard  = 120_000   // ms that evidence for a change must span: what a deployment breaks is over by then
+	changeGuard  = 120_000   // ms that evidence for a change must span, and what fails must fill slowGuard of it: what a deployment breaks is over by then
 	changeIn     = 3.0       // minutes in which the change that is asked for could just be seen
+	changeDoubt  = 3.0       // nats from which on what comes moves no level
 	changeLeast  = 0.06      // and no smaller one is asked for, as a share of what is expected
 	changeMost   = 0.5       // a stream that is too thin for this is not tested
 	changeSwing  = 0.025     // standard deviation of a five minutes' ratio around the last hour's before any was seen
@@ -69,6 +70,7 @@ type Change struct {
 	last    int64 // end of the newest step
 	since   int64 // start of what the levels rest on
 	test    cusum
+	worst   float64 // failures a second of the step that had most of them, since test was last zero
 	rung    int64   // since when it fires; 0: it does not
 	health  cusum   // evidence that it is over
 	asked   float64 // of the change that fires, as a share
@@ -85,7 +87,7 @@ type Change struct {
 
 // Suspects says that what comes must not move levels: it may be a fault.
 func (c *Change) Suspects() bool {
-	return c.rung != 0 || c.test.score > 0 && c.last-c.test.onset >= changeGuard/2
+	return c.rung != 0 || c.test.score > changeDoubt
 }
 
 // Next moves the test by one step of which expected failures come by the last hour's
@@ -102,7 +104,7 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 	if c.last = s.End; gap {
 		c.begin(s.Start)
 	}
-	needed := p.H() + slowCost
+	needed := p.H()
 	zone, asked := c.asks(expected, known, needed, s)
 	mean := expected * (1 + zone)
 	switch {
@@ -111,7 +113,8 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 		c.ring(expected, mean, needed, s, out)
 	case asked <= changeMost:
 		c.test.add(s, (s.K*math.Log1p(asked)-mean*asked)/c.scattered(), needed, changeGuard+s.End-s.Start)
-		if c.test.score >= needed {
+		c.fill(s)
+		if c.test.score >= needed && c.lasted(s, mean) {
 			c.rung, c.asked, c.health = s.End, asked, cusum{}
 			out.Changed = true
 		}
@@ -125,6 +128,25 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 		return // over: it has told what
 	}
 	c.describe(expected, needed, s, out)
+}
+
+// lasted says whether what failed beyond mean fills the guard: how long it would have
+// lasted had all of it been as bad as the worst step. A chance failure before a burst, and
+// one after it, make the evidence span more than the burst did.
+func (c *Change) lasted(s *Step, mean float64) bool {
+	worst := c.worst - mean*1000/float64(s.End-s.Start)
+	return !(worst > 0) || (c.test.k-c.test.n*mean/s.N)/worst*1000 >= filledShare*float64(max(slowGuard, 2*(s.End-s.Start)))
+}
+
+// fill keeps how much the worst step failed, a second, of those that are evidence. That it
+// has more than the others is partly chance, which is taken off.
+func (c *Change) fill(s *Step) {
+	if c.test.score == 0 || c.test.onset == s.Start {
+		c.worst = 0
+	}
+	if c.test.score > 0 && s.K > 0 {
+		c.worst = max(c.worst, (s.K-math.Sqrt(s.K))*1000/float64(s.End-s.Start))
+	}
 }
 
 // asks is the indifference zone and the change that the volume can show in time, both
@@ -206,7 +228,7 @@ func (c *Change) describe(expected, needed float64, s *Step, out *Decision) {
 
 // MarshalBinary returns the state: kind, version, fields.
 func (c *Change) MarshalBinary() ([]byte, error) {
-	w := writer{kindChange, codecVersion}
+	w := writer{kindChange, changeVersion}
 	w.int(c.last)
 	w.int(c.since)
 	w.cusum(c.test)
@@ -215,12 +237,13 @@ func (c *Change) MarshalBinary() ([]byte, error) {
 	w.floats(c.asked, math.Abs(c.swing), c.blocks, c.scatter, c.steps, c.block.k, c.block.expected, c.before.k, c.before.expected)
 	w.flag(c.swing < 0)
 	w.int(c.block.at)
+	w.floats(c.worst)
 	return w, nil
 }
 
 // UnmarshalBinary takes a state that MarshalBinary gave. On an error the test is as it was.
 func (c *Change) UnmarshalBinary(data []byte) error {
-	r, err := open(data, kindChange)
+	r, version, err := openUpTo(data, kindChange, changeVersion)
 	if err != nil {
 		return err
 	}
@@ -231,7 +254,11 @@ func (c *Change) UnmarshalBinary(data []byte) error {
 	if r.int() != 0 {
 		out.swing = -out.swing
 	}
-	if out.block.at = r.int(); r.err != nil {
+	out.block.at = r.int()
+	if version >= 2 {
+		out.worst = r.float()
+	}
+	if r.err != nil {
 		return r.err
 	}
 	if out.last < 0 || out.since > out.last || out.rung < 0 {

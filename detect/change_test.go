@@ -81,6 +81,24 @@ func TestABlipIsNoChange(t *testing.T) {
 	}
 }
 
+// TestABlipAfterAChanceFailureIsNoChange: what fails by chance a minute before a blip makes the
+// evidence span the guard; but failures must fill it.
+func TestABlipAfterAChanceFailureIsNoChange(t *testing.T) {
+	for seed := range uint64(60) {
+		x := newStretch(1000+seed, 12_000)
+		x.pass(60, steady(0.012))
+		for range 20 {
+			fired, _ := x.pass(30, func(minute float64) float64 {
+				if minute > 5.2 && minute < 5.95 {
+					return 0.3
+				}
+				return 0.012
+			})
+			require.Negative(t, fired, seed)
+		}
+	}
+}
+
 func TestAChangeIsOver(t *testing.T) {
 	x := newStretch(3, 30_000)
 	x.pass(60, steady(0.01))
@@ -159,6 +177,15 @@ func TestChangeStateSurvives(t *testing.T) {
 		var c Change
 		require.NoError(t, c.UnmarshalBinary(raw))
 		require.Equal(t, a.c, c)
+		before := a.c
+		before.worst = 0
+		raw, err = before.MarshalBinary()
+		require.NoError(t, err)
+		raw[1] = 1 // it ended with the block then
+		require.NoError(t, c.UnmarshalBinary(raw[:len(raw)-1]))
+		require.Equal(t, before, c)
+		raw, err = a.c.MarshalBinary()
+		require.NoError(t, err)
 		for n := range raw {
 			require.Error(t, new(Change).UnmarshalBinary(raw[:n]))
 		}

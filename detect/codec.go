@@ -18,6 +18,7 @@ const (
 	kindChange     = 'C'
 	withAside      = 2 // version of a baseline that keeps something aside
 	codecVersion   = 1
+	changeVersion  = 2   // of Change: 1 knew nothing of the worst step
 	ratioVersion   = 3   // of ErrorRatio: 1 knew nothing of the last hours, 2 nothing of who is held to be one customer
 	mostStep       = 1e9 // events of one step: what is above is no count, and no evidence
 )

@@ -15,7 +15,7 @@ import (
 
 const (
 	turnRests    = 1_200_000 // ms after a backlog for which nothing is asked: what came in it is skewed
-	changeShare  = 1.0 / 8   // of a stream's budget
+	changeShare  = 1.0 / 4   // of a stream's budget
 	changeFades  = 180_000.0 // ms after which failures beyond what is expected count 1/e
 	changeCommon = 2.0       // times what the middle one fails beyond what is expected, of the same events, one tenant's counts
 	changeChance = 3.0       // and so many standard deviations, which are chance
