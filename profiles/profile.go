@@ -145,14 +145,14 @@ func Compile(p *Policy, t tenant.Tenant, o Observation) ([]rule.Rule, []string) 
 	return rules, reasons
 }
 
-// pooledPart is what the rules over all tenants have of a team's budget: half of what
+// PooledPart is what the rules over all tenants have of a team's budget: half of what
 // tenants leave of it. What many share is worth more than one tenant's part.
-const pooledPart = (1 - ofTenants) / 2
+const PooledPart = (1 - ofTenants) / 2
 
-// Pooled gives the rules judged over all tenants of a service, with pooledPart of the
+// Pooled gives the rules judged over all tenants of a service, with PooledPart of the
 // budget, or what one tenant has where that is more.
 func Pooled(p *Policy, service string, o Observation) []rule.Rule {
-	o.Weight = max(pooledPart, o.weight())
+	o.Weight = max(PooledPart, o.weight())
 	all, _ := Compile(p, tenant.Tenant{ID: tenant.Product, Features: features(p)}, o)
 	return slices.DeleteFunc(all, func(r rule.Rule) bool { return r.Service != service || len(r.SLI.Slices) == 0 })
 }

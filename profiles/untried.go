@@ -8,21 +8,13 @@ import (
 )
 
 // Untried says what of a changed policy cannot run in shadow before it counts, one
-// sentence each: what is about all tenants at once. A stage has only a part of them, and
-// the part of a stream that is judged over all of them is another stream.
+// sentence each. Over all tenants together only that can be tried which tenants outside
+// the stage count already.
 func Untried(before, after *Policy) []string {
 	out := []string{}
-	d := Compare(pooled(before), pooled(after))
-	var names []string
-	for _, c := range d.Changed {
-		names = append(names, c.After.Name)
-	}
-	for _, r := range slices.Concat(d.Added, d.Removed) {
-		names = append(names, r.Name)
-	}
-	if len(names) > 0 {
+	if _, names := Tried(pooled(before), pooled(after)); len(names) > 0 {
 		slices.Sort(names)
-		out = append(out, "how "+strings.Join(slices.Compact(names), ", ")+" is judged over all tenants together follows the policy in force until the last stage: a stage has only a part of the tenants")
+		out = append(out, "how "+strings.Join(slices.Compact(names), ", ")+" is judged over all tenants together is not tried, and begins with the last stage: it counts what only the tenants of a stage count before")
 	}
 	if !sameSet(before.Environments, after.Environments) {
 		out = append(out, "which environments may page changes with the last stage, for all tenants at once: an incident may be of several")
@@ -30,12 +22,24 @@ func Untried(before, after *Policy) []string {
 	return out
 }
 
+// Tried are those of the rules over all tenants that can run in shadow: what they count is
+// counted by rules in force of the same name. not names the others.
+func Tried(before, after []rule.Rule) (tried []rule.Rule, not []string) {
+	for _, r := range after {
+		if slices.ContainsFunc(before, func(b rule.Rule) bool {
+			return b.Name == r.Name && b.Service == r.Service && b.SLI.ID() == r.SLI.ID() && b.SameTest(r)
+		}) {
+			tried = append(tried, r)
+		} else {
+			not = append(not, r.Name)
+		}
+	}
+	return tried, not
+}
+
 // pooled are the rules of all services that are judged over all tenants too.
 func pooled(p *Policy) []rule.Rule {
 	all := All(p)
-	for i := range all { // words for people are judged by nobody
-		all[i].Summary, all[i].RunbookURL, all[i].DashboardURL = "", "", ""
-	}
 	return slices.DeleteFunc(all, func(r rule.Rule) bool { return len(r.SLI.Slices) == 0 || !r.Kind.Budgeted() })
 }
 

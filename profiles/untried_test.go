@@ -19,8 +19,9 @@ func TestWhatCannotRunInShadowIsSaid(t *testing.T) {
 	}
 	require.Empty(t, Untried(before, before))
 	require.Empty(t, edit("More payments fail than", "Payments fail more than"), "words for people are no judgement")
-	got := edit("  - name: payment_errors\n", "  - name: payment_errors\n    sensitivity: early\n")
+	require.Empty(t, edit("  - name: payment_errors\n", "  - name: payment_errors\n    sensitivity: early\n"), "it is tried over all of them")
+	got := edit("  - name: payment_errors\n", "  - name: payment_failures\n")
 	require.Len(t, got, 1)
-	require.Contains(t, got[0], "how payment_errors is judged over all tenants together")
+	require.Contains(t, got[0], "how payment_failures is judged over all tenants together is not tried")
 	require.Contains(t, strings.Join(edit("environments: [production]", "environments: [staging]"), "\n"), "which environments may page changes with the last stage")
 }

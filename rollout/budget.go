@@ -122,7 +122,7 @@ func (r Rollout) allow(s *Stage, now time.Time) {
 	span := max(r.stageFor(), now.Sub(*s.StartedAt)) // a hold makes it longer
 	for i := range s.Teams {
 		t := &s.Teams[i]
-		t.Allowed = most(r.budget(t.Team)*float64(span)/float64(week)*s.Percent/100, chance/float64(len(s.Teams)))
+		t.Allowed = most(r.budget(t.Team)*float64(span)/float64(week)*min(1, s.Percent/100+r.Pooled), chance/float64(len(s.Teams)))
 		s.Allowed += t.Allowed
 	}
 }

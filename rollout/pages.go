@@ -62,10 +62,14 @@ type Side struct {
 
 func (s *Side) wakes() bool { return s != nil && s.Limits.Wakes(s.Facts).Wakes }
 
-// and adds another tenant's part.
-func (s *Side) and(o *Side) *Side {
+// and adds another tenant's part; all: one of the two is of all tenants together, which has
+// the other's part in it.
+func (s *Side) and(o *Side, all bool) *Side {
 	if s == nil || o == nil {
 		return cmp.Or(s, o)
+	}
+	if all {
+		return &Side{Facts: s.Facts.Or(o.Facts), Limits: o.Limits}
 	}
 	return &Side{Facts: s.Facts.And(o.Facts), Limits: o.Limits}
 }
@@ -109,7 +113,8 @@ func (p Page) with(q Page) Page {
 	if q.Weighed == "" || len(p.Of) == maxTenants {
 		return p
 	}
-	p.New, p.Old = p.New.and(q.New), p.Old.and(q.Old)
+	all := q.Tenant == tenant.Product || slices.Contains(p.Of, tenant.Product)
+	p.New, p.Old = p.New.and(q.New, all), p.Old.and(q.Old, all)
 	p.Of = append(slices.Clone(p.Of), q.Tenant)
 	return p.Weigh()
 }
@@ -142,7 +147,7 @@ func (r Rollout) accepted(p Page) bool {
 func Paged(s State, p Page, now time.Time) Change {
 	c := Change{State: s}
 	r := &c.Rollout
-	if r.State != Shadow || r.Place(p.Tenant) != Beside || p.At.Before(*r.Stages[r.Stage].StartedAt) {
+	if r.State != Shadow || r.Place(p.Tenant) != Beside || p.At.Before(r.counts(p)) {
 		return c // of a stage that is over, or of another rollout
 	}
 	if p = p.Weigh(); p.Weighed != "" {
@@ -171,6 +176,16 @@ func Paged(s State, p Page, now time.Time) Change {
 		c.halted()
 	}
 	return c.sealed()
+}
+
+// counts is from when on a page counts. What is judged over all tenants is in shadow from
+// one stage to the next: what was too late for one counts in the other.
+func (r *Rollout) counts(p Page) time.Time {
+	began := *r.Stages[r.Stage].StartedAt
+	if p.Tenant == tenant.Product {
+		return began.Add(-r.KnownAfter())
+	}
+	return began
 }
 
 // room makes place for one page more. What calls nobody goes first.

@@ -32,6 +32,8 @@ type Settings struct {
 	// Teams are those that can be called, with how many more pages a week than the policy
 	// in force the new one may bring them, over all tenants.
 	Teams map[string]float64
+	// Pooled is the part of those that is for what is judged over all tenants together.
+	Pooled float64
 }
 
 func (s Settings) withDefaults() Settings {
@@ -76,6 +78,7 @@ type Rollout struct {
 	StageFor     float64     `json:"stage_for_seconds"`
 	PagesPerWeek float64     `json:"pages_per_week"` // of all teams
 	Budgets      []Budget    `json:"budgets"`        // by team
+	Pooled       float64     `json:"pooled"`         // the part of a budget that is for all tenants together, 0..1
 	Last         []tenant.ID `json:"last"`           // the largest tenants: they come with the last stage
 	Pages        []Page      `json:"pages"`          // of the stage under way, the oldest first, at most maxPages
 	Untried      []string    `json:"untried"`        // what of the policy runs in no shadow, and why
@@ -124,9 +127,16 @@ const (
 
 // Place says where a tenant stands. It depends on the tenant's id and the
 // revision only, so that it is the same everywhere and after a restart, also for a
-// tenant onboarded meanwhile, and another for the next revision.
+// tenant onboarded meanwhile, and another for the next revision. What is judged over all
+// tenants together runs in shadow in every stage.
 func (r Rollout) Place(id tenant.ID) Place {
 	if !r.Open() {
+		return Old
+	}
+	if id == tenant.Product {
+		if r.State == Shadow {
+			return Beside
+		}
 		return Old
 	}
 	switch s := r.stageOf(id); {
@@ -175,7 +185,7 @@ type Beginning struct {
 func Draft(s State, set Settings, last []tenant.ID) Rollout {
 	set = set.withDefaults()
 	r := Rollout{Number: s.Standing.Rollout + 1, From: s.Standing.InForce, To: s.Standing.Newest + 1, State: Shadow,
-		StageFor: set.StageFor.Seconds(), Budgets: budgetsOf(set.Teams), Last: append([]tenant.ID{}, last...), Pages: []Page{}, Accepted: []Page{}, Untried: []string{}}
+		StageFor: set.StageFor.Seconds(), Budgets: budgetsOf(set.Teams), Pooled: set.Pooled, Last: append([]tenant.ID{}, last...), Pages: []Page{}, Accepted: []Page{}, Untried: []string{}}
 	for _, b := range r.Budgets {
 		r.PagesPerWeek += b.PerWeek
 	}

@@ -25,7 +25,7 @@ type Word struct {
 
 // About says whether a page is of the fault that a word is about.
 func (w Word) About(p Page) bool {
-	return p.Service == w.Service && p.Slice.Related(w.Slice) && (p.Tenant == w.Tenant || slices.Contains(p.Of, w.Tenant)) &&
+	return p.Service == w.Service && p.Slice.Related(w.Slice) && (p.Tenant == w.Tenant || slices.Contains(p.Of, w.Tenant) || p.Tenant == tenant.Product) &&
 		!p.At.Before(w.From) && !p.At.After(w.To)
 }
 
@@ -44,7 +44,7 @@ func Judged(s State, w Word) Change {
 	stage.Teams = slices.Clone(stage.Teams)
 	heard := false
 	for i, p := range r.Pages {
-		if p.Said == w.Said || !w.About(p) || p.At.Before(*stage.StartedAt) {
+		if p.Said == w.Said || !w.About(p) || p.At.Before(r.counts(p)) {
 			continue
 		}
 		heard = true

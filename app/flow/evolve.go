@@ -272,6 +272,7 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 	for subject, pool := range h.pools {
 		_, service, _ := cutPool(subject)
 		pool.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation()))
+		h.tryPool(subject, service, pool)
 	}
 	return nil
 }

@@ -23,7 +23,8 @@ type Handler struct {
 	s       *Shared
 	engine  *evaluate.Engine
 	pools   map[string]*evaluate.Pool
-	senders map[string]*sender // sources of samples, by subject
+	beside  map[string]*evaluate.Pool // the same in shadow, where its rules differ
+	senders map[string]*sender        // sources of samples, by subject
 	// at is where in the journal each tenant's state stands: batches that end at
 	// or before it are in the state already.
 	at map[tenant.ID]journal.Position
@@ -55,7 +56,7 @@ type Handler struct {
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
+	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, beside: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.

@@ -27,11 +27,16 @@ func (h *Handler) pooled(tx *partition.Tx, cs []evaluate.Contribution) error {
 		return nil
 	}
 	p := h.pool(cs[0].Environment, cs[0].Service)
-	h.raisePooled(tx, p) // steps that are due close before anything is added
+	subject := poolSubject(cs[0].Environment, cs[0].Service)
+	h.raisePooled(tx, subject, p) // steps that are due close before anything is added
+	b := h.beside[subject]
 	for _, c := range cs {
 		p.Contribute(c)
+		if b != nil {
+			b.Contribute(c)
+		}
 	}
-	h.raisePooled(tx, p)
+	h.raisePooled(tx, subject, p)
 	return nil
 }
 
@@ -42,18 +47,21 @@ func (h *Handler) pool(environment, service string) *evaluate.Pool {
 		p = evaluate.NewPool(h.s.options(), environment, service)
 		p.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation()))
 		h.pools[subject] = p
+		h.tryPool(subject, service, p)
 	}
 	return p
 }
 
 func (h *Handler) advancePools(tx *partition.Tx) {
-	for _, p := range h.pools {
-		h.raisePooled(tx, p)
+	for subject, p := range h.pools {
+		h.raisePooled(tx, subject, p)
 	}
 }
 
-func (h *Handler) raisePooled(tx *partition.Tx, p *evaluate.Pool) {
-	h.raiseAll(tx, p.Advance(tx.Now()))
+func (h *Handler) raisePooled(tx *partition.Tx, subject string, p *evaluate.Pool) {
+	raised := p.Advance(tx.Now())
+	h.raiseAll(tx, raised)
+	h.tryPooled(tx, subject, raised)
 	for _, f := range p.Factors() {
 		h.tellFactor(tx, f)
 	}
@@ -73,7 +81,7 @@ func (h *Handler) loadPools(ctx context.Context, p store.Partition, s store.Stor
 			return err
 		}
 	}
-	return nil
+	return h.loadBeside(ctx, p, s)
 }
 
 // cutPool takes a pool's subject apart.
@@ -125,5 +133,5 @@ func (h *Handler) CheckpointPools(tx *partition.Tx) error {
 		}
 		tx.PutRaw(store.Record{Collection: poolRecords, Key: subject, Kind: "pool", Version: 1, Value: state})
 	}
-	return nil
+	return h.checkpointBeside(tx)
 }

@@ -103,7 +103,7 @@ func (s *Shared) ResumeRollout(tx *partition.Tx, by, reason string) (rollout.Sta
 // out, so that no edit can shorten its own trial. Teams are those that either of them
 // can call.
 func RolloutSettings(p, next *profiles.Policy, c *catalog.Catalog) rollout.Settings {
-	set := rollout.Settings{Stages: p.Evolution.Stages, StageFor: p.Evolution.StageFor, Teams: map[string]float64{}}
+	set := rollout.Settings{Stages: p.Evolution.Stages, StageFor: p.Evolution.StageFor, Teams: map[string]float64{}, Pooled: profiles.PooledPart}
 	for _, d := range slices.Concat(p.Rules, next.Rules) {
 		team, _ := c.Owner(catalog.ServiceID(d.Service))
 		set.Teams[string(team.ID)] = cmp.Or(p.Evolution.ShadowPagesPerWeek, profiles.Budget{FalsePagesPerWeek: team.FalsePagesPerWeek}.Weekly())

@@ -166,19 +166,23 @@ func (h *Handler) trySide(tx *partition.Tx, of side, a alert.Alert) error {
 // trialStakes is what an alert puts at stake, by the policy that raises it or would.
 func (s *Shared) trialStakes(of side, a alert.Alert, now time.Time) *rollout.Side {
 	t, ok := s.directory.Get(a.Tenant)
-	if !ok {
+	if !ok && a.Tenant != tenant.Product {
 		return nil
 	}
 	r := s.Rules()
-	policy, _ := r.Of(t.ID)
-	if next, _, ok := r.Beside(t.ID); ok && of == newSide {
+	policy, _ := r.Of(a.Tenant)
+	if next, _, ok := r.Beside(a.Tenant); ok && of == newSide {
 		policy = next
+	}
+	stake := incident.Stake{} // all tenants are the whole
+	if ok {
+		stake = s.scale().Stake(t, now)
 	}
 	team, _ := r.Catalog.Owner(catalog.ServiceID(a.Service))
 	l := whole.Limits(policy, r.Catalog, team, s.directory.Watched(), now)
 	l.Held = whole.Held(policy, incident.Incident{Environment: a.Environment, Service: a.Service}, &a, s.directory.Get, now)
 	l.Held = cmp.Or(policy.Silent(a.Environment), l.Held)
-	return &rollout.Side{Facts: incident.AtStake(a, s.scale().Stake(t, now)), Limits: l}
+	return &rollout.Side{Facts: incident.AtStake(a, stake), Limits: l}
 }
 
 // grown takes over what is more at stake than before; false: that is not much.

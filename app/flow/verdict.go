@@ -79,6 +79,8 @@ func (h *Handler) sendLesson(tx *partition.Tx, i incident.Incident, a *alert.Ale
 		for _, t := range h.s.directory.List() {
 			to[store.PartitionOf(TenantSubject(t.ID))] = TenantSubject(t.ID)
 		}
+		pool := poolSubject(a.Environment, a.Service)
+		to[store.PartitionOf(pool)] = pool
 		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{i.ID.Subject()}, Kind: "alert.verdict", Actor: "tocsin", Reason: sharedLesson(v)})
 	}
 	for p, subject := range to {
@@ -125,8 +127,8 @@ func (h *Handler) learn(tx *partition.Tx, in store.Input) error {
 		return err
 	}
 	tx.After(func() { h.engine.Learn(l) })
-	if of == tenant.Product {
-		return nil
+	if of == tenant.Product && in.Subject != poolSubject(l.Alert.Environment, l.Alert.Service) {
+		return nil // told once
 	}
 	return h.heed(tx, in.ID, l)
 }
