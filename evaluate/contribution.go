@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 // next makes room for a closed step in recent, and takes the buffer of the one that is
@@ -59,25 +60,54 @@ func (ts *tenantState) contribute(m *meter, step detect.Step, n, k []float64, li
 	}
 }
 
+// contributions tells what a closed step contributed.
 func (ts *tenantState) contributions(m *meter, done *closed, out []Contribution) []Contribution {
 	for ri, r := range m.rules {
 		if !r.Kind.Ratio() || r.place == inShadow || ts.unjudged(m, r) != "" {
 			continue
 		}
-		out = slices.Grow(out, len(done.cells))
 		for i := range done.cells {
 			v := &done.cells[i]
-			c := m.cells[v.cell]
-			if c.judged && c.watches[ri] == nil || !c.judged && !r.cuts(c.slice) {
-				continue
+			if c := m.cells[v.cell]; c.judged && c.watches[ri] != nil || !c.judged && r.cuts(c.slice) {
+				out = append(out, Contribution{})
+				ts.contribution(&out[len(out)-1], m, r, done, v, c.slice)
 			}
-			out = out[:len(out)+1]
-			x := &out[len(out)-1]
-			x.Environment, x.Service, x.Rule, x.Slice, x.Tenant = m.env, r.Service, r.Name, c.slice, ts.id
-			x.Step = done.step
-			x.Step.N, x.Step.K = v.n, v.k
-			x.Usual, x.Over, x.Expected, x.Live = v.usual, c.latency.edge(), 0, done.live
 		}
 	}
 	return out
+}
+
+// tellNewest is contributions of the step that was kept last, of which it is known where
+// its cells are in judging: no cell is looked at.
+func (ts *tenantState) tellNewest(m *meter, out []Contribution) []Contribution {
+	done := &m.recent[len(m.recent)-1]
+	for _, r := range m.rules {
+		if !r.Kind.Ratio() || r.place == inShadow || ts.unjudged(m, r) != "" {
+			continue
+		}
+		out = slices.Grow(out, len(done.cells))
+		at := 0
+		for i := range done.cells {
+			v := &done.cells[i]
+			for m.judging[at] != v.cell {
+				at++
+			}
+			if r.views[at].w != nil {
+				out = out[:len(out)+1]
+				ts.contribution(&out[len(out)-1], m, r, done, v, m.pulses[at].slice)
+			}
+		}
+	}
+	return out
+}
+
+// contribution is what a rule's slice contributed to a closed step.
+func (ts *tenantState) contribution(x *Contribution, m *meter, r *ruleState, done *closed, v *contributed, slice sli.Slice) {
+	x.Environment, x.Service, x.Rule, x.Slice, x.Tenant = m.env, r.Service, r.Name, slice, ts.id
+	x.Step = done.step
+	x.Step.N, x.Step.K = v.n, v.k
+	x.Usual, x.Over, x.Expected, x.Live = v.usual, 0, 0, done.live
+	if m.spec.Histogram != "" {
+		x.Over = m.cells[v.cell].latency.edge()
+	}
 }

@@ -144,7 +144,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 	}
 	ts.contribute(m, step, n, k, live)
 	if share >= halfCovered {
-		out.Contributions = ts.contributions(m, &m.recent[len(m.recent)-1], out.Contributions)
+		out.Contributions = ts.tellNewest(m, out.Contributions)
 		ts.tellFlow(m, step, n, live, out)
 		if live {
 			m.liveSeen = true
@@ -239,7 +239,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 					success = v.idle.Takes(v.usual, m.asked(ci), x.ratio(newest)-v.usual)
 				}
 			}
-			v.idle.Pass(&v.w.det, n, k, success, minute, &step)
+			v.idle.Pass(v.det, n, k, success, minute, &step)
 			continue
 		case v.quiet && n == 0 && k == 0 && !m.stale:
 			continue
@@ -249,7 +249,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		}
 		v.resume()
 		if v.quiet = ts.move(j, at, ci, n, k) && m.plain && !m.thorough && !v.thick && v.w.turn == nil; v.quiet {
-			v.w.det.Rest(&v.idle)
+			v.det.Rest(&v.idle)
 		}
 	}
 }

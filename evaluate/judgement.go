@@ -36,7 +36,10 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 		c.calm()
 		return true
 	}
-	usual := c.base.Usually(p.Prior)
+	usual := v.usual
+	if m.stale {
+		usual = c.base.Usually(p.Prior)
+	}
 	x, newest := m.mixOf(at, ci)
 	shift := x.ratio(newest) - usual
 	if w.raised == nil && !turning && s.K == 0 {

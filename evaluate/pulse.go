@@ -6,6 +6,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 // Nearly every step of nearly every cell brings nothing that anybody could see. What such
@@ -16,8 +17,9 @@ import (
 // pulse is what a step must know of a cell.
 type pulse struct {
 	usual   float64 // by the first rule
-	sending bool    // its last contribution held events
-	ripe    bool    // it was judged for long enough to tell others
+	slice   sli.Slice
+	sending bool // its last contribution held events
+	ripe    bool // it was judged for long enough to tell others
 }
 
 // view is what a step must know of one rule's watch of a cell.
@@ -26,8 +28,9 @@ type view struct {
 	usual float64
 	rate  float64 // events a minute that are usual
 	w     *watch
-	thick bool // it has events enough to be held against its last hour
-	quiet bool // it rings of nothing, and a step without events changes nothing
+	det   *detect.ErrorRatio // of w, which a step that passes does not touch
+	thick bool               // it has events enough to be held against its last hour
+	quiet bool               // it rings of nothing, and a step without events changes nothing
 }
 
 // catch has the watch catch up with what stands for its detector.
@@ -182,7 +185,7 @@ func (m *meter) refresh(youngFor int64) {
 	for at, ci := range m.judging {
 		c, x := m.cells[ci], &m.pulses[at]
 		m.mixes[at] = c.mix
-		*x = pulse{sending: c.sending, ripe: m.seen(c) >= youngFor}
+		*x = pulse{slice: c.slice, sending: c.sending, ripe: m.seen(c) >= youngFor}
 		if len(m.rules) > 0 {
 			x.usual = c.base.Usually(m.prior(m.rules[0], ci))
 		}
@@ -211,6 +214,7 @@ func (m *meter) see(ri int, r *ruleState) {
 		if w == nil {
 			continue
 		}
+		v.det = &w.det
 		prior := m.prior(r, ci)
 		v.usual = c.base.Usually(prior)
 		v.rate = c.base.Rate()

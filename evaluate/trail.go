@@ -36,7 +36,7 @@ type tally struct{ n, k float32 }
 
 // follow keeps the trail where it is needed.
 func (m *meter) follow(step detect.Step, n, k []float64, alive int64) {
-	if m.spec.Histogram != "" || len(m.joints) == 0 || m.cells[0].who(step.Start, alive) != nil {
+	if m.spec.Histogram != "" || len(m.joints) == 0 || !m.plain && m.cells[0].who(step.Start, alive) != nil {
 		m.trail = nil
 		return
 	}
