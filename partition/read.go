@@ -32,10 +32,23 @@ func allAfter(ctx context.Context, s store.Store, p store.Partition, collection,
 
 // Decode reads a record's value.
 func Decode[T any](r store.Record) (v T, err error) {
-	if err := json.Unmarshal(r.Value, &v); err != nil {
-		return v, problem.Wrap(err, problem.Internal, "record %s/%s (%s version %d) cannot be read", r.Collection, r.Key, r.Kind, r.Version)
+	err = decode(r, &v)
+	return v, err
+}
+
+func decode(r store.Record, v any) error {
+	if err := json.Unmarshal(r.Value, v); err != nil {
+		return problem.Wrap(err, problem.Internal, "record %s/%s (%s version %d) cannot be read", r.Collection, r.Key, r.Kind, r.Version)
 	}
-	return v, nil
+	return nil
+}
+
+// DecodeVersion reads a record of a kind at a version or the one before it.
+func DecodeVersion[T any](r store.Record, kind string, version int) (v T, err error) {
+	if r.Kind != kind || r.Version < version-1 || r.Version > version {
+		return v, problem.New(problem.Internal, "record %s/%s of kind %s version %d cannot be read by this release", r.Collection, r.Key, r.Kind, r.Version)
+	}
+	return Decode[T](r)
 }
 
 // AllOf reads the values of a whole collection of a subject's partition.

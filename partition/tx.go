@@ -47,8 +47,8 @@ func (tx *Tx) Get(collection, key string, v any) (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
-	if err := json.Unmarshal(r.Value, v); err != nil {
-		return false, problem.Wrap(err, problem.Internal, "record %s/%s (%s version %d) cannot be read", collection, key, r.Kind, r.Version)
+	if err := decode(r, v); err != nil {
+		return false, err
 	}
 	return true, nil
 }

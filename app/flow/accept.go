@@ -59,7 +59,7 @@ func (h *Handler) loadAccepted(ctx context.Context, p store.Partition, s store.S
 		return err
 	}
 	for _, r := range records {
-		v, err := decode[evaluate.Acceptance](r)
+		v, err := partition.Decode[evaluate.Acceptance](r)
 		if err != nil {
 			return err
 		}

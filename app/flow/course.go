@@ -41,7 +41,7 @@ func ReadCourse(tx *partition.Tx, id tenant.ID) (c Course, err error) {
 		return c, err
 	}
 	if ok {
-		return decodeVersion[Course](r, "course", courseVersion)
+		return partition.DecodeVersion[Course](r, "course", courseVersion)
 	}
 	records, err := tx.ListPrefix(profileRevisions, string(id)+"/")
 	if err != nil {

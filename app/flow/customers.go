@@ -35,7 +35,7 @@ func CustomerKeys(ctx context.Context, s store.Store, now time.Time, fresh func(
 	known := map[string][]byte{}
 	today, over := now.UTC().Format(time.DateOnly), false
 	for _, r := range records {
-		k, err := decode[customerKey](r)
+		k, err := partition.Decode[customerKey](r)
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 			return err
 		}
 		for _, r := range records {
-			t, err := decode[tenant.Tenant](r)
+			t, err := partition.Decode[tenant.Tenant](r)
 			if err != nil {
 				return err
 			}
@@ -75,7 +75,7 @@ func (s *Shared) Known(ctx context.Context, id tenant.ID) bool {
 	if err != nil || !ok {
 		return false
 	}
-	t, err := decode[tenant.Tenant](r)
+	t, err := partition.Decode[tenant.Tenant](r)
 	if err != nil {
 		return false
 	}

@@ -27,7 +27,7 @@ func (s *Shared) TeamDrills(ctx context.Context, team catalog.TeamID) ([]oncall.
 	}
 	out := []oncall.Drill{}
 	for _, r := range records {
-		d, err := decode[oncall.Drill](r)
+		d, err := partition.Decode[oncall.Drill](r)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +51,7 @@ func (h *Handler) StartDrill(tx *partition.Tx, team catalog.TeamID, by string) (
 		return oncall.Drill{}, err
 	}
 	for _, r := range records {
-		d, err := decode[oncall.Drill](r)
+		d, err := partition.Decode[oncall.Drill](r)
 		if err != nil {
 			return d, err
 		}

@@ -52,7 +52,7 @@ func (h *Handler) followAll(tx *partition.Tx) error {
 		return err
 	}
 	for _, r := range records {
-		t, err := decode[tenant.Tenant](r)
+		t, err := partition.Decode[tenant.Tenant](r)
 		if err != nil {
 			return err
 		}

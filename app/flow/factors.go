@@ -85,7 +85,7 @@ func (h *Handler) loadFactors(ctx context.Context, p store.Partition, s store.St
 		return err
 	}
 	for _, r := range records {
-		list, err := decode[[]evaluate.Factor](r)
+		list, err := partition.Decode[[]evaluate.Factor](r)
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		return err
 	}
 	for _, r := range records {
-		t, err := decode[tenant.Tenant](r)
+		t, err := partition.Decode[tenant.Tenant](r)
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func spoken(tx *partition.Tx, v trial) (said alert.Verdict, by string, err error
 	}
 	var newest time.Time
 	for _, r := range records {
-		l, err := decode[evaluate.Lesson](r)
+		l, err := partition.Decode[evaluate.Lesson](r)
 		if err != nil {
 			return "", "", err
 		}

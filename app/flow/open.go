@@ -24,7 +24,7 @@ func (s *Shared) OpenIncidents(ctx context.Context, environment string) ([]incid
 		if !ok {
 			continue
 		}
-		i, err := decode[incident.Incident](rec)
+		i, err := partition.Decode[incident.Incident](rec)
 		if err != nil {
 			return nil, err
 		}

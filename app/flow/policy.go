@@ -81,28 +81,20 @@ func policyState(record func(collection, key string) (store.Record, bool, error)
 		}
 		return s, err
 	}
-	if s.Standing, err = decodeVersion[rollout.Standing](r, rollout.StandingKind, rollout.StandingVersion); err != nil || s.Standing.Rollout == 0 {
+	if s.Standing, err = partition.DecodeVersion[rollout.Standing](r, rollout.StandingKind, rollout.StandingVersion); err != nil || s.Standing.Rollout == 0 {
 		return s, err
 	}
 	if r, ok, err = record(rollout.Rollouts, revisionKey(s.Standing.Rollout)); err != nil || !ok {
 		return s, err
 	}
-	s.Rollout, err = decodeVersion[rollout.Rollout](r, rollout.RolloutKind, rollout.RolloutVersion)
+	s.Rollout, err = partition.DecodeVersion[rollout.Rollout](r, rollout.RolloutKind, rollout.RolloutVersion)
 	s.Rollout = s.Rollout.Read()
 	return s, err
 }
 
-func decodeVersion[T any](r store.Record, kind string, version int) (T, error) {
-	var zero T
-	if r.Kind != kind || r.Version < version-1 || r.Version > version {
-		return zero, problem.New(problem.Internal, "record %s/%s of kind %s version %d cannot be read by this release", r.Collection, r.Key, r.Kind, r.Version)
-	}
-	return decode[T](r)
-}
-
 // readRevision reads a stored revision; those of version 1 came from files.
 func readRevision(r store.Record) (rollout.Revision, error) {
-	v, err := decodeVersion[rollout.Revision](r, rollout.RevisionKind, rollout.RevisionVersion)
+	v, err := partition.DecodeVersion[rollout.Revision](r, rollout.RevisionKind, rollout.RevisionVersion)
 	if err == nil && r.Version < rollout.RevisionVersion {
 		v.Author, v.Reason, v.Origin = "tocsin", "it was read from the files", rollout.FromFile
 	}

@@ -38,7 +38,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 		return 0, err
 	}
 	for _, r := range all {
-		a, err := decode[alert.Alert](r)
+		a, err := partition.Decode[alert.Alert](r)
 		if err != nil {
 			return 0, err
 		}
@@ -84,7 +84,7 @@ func (h *Handler) EraseIncidents(tx *partition.Tx, id tenant.ID) (pictures []str
 		return nil, 0, 0, err
 	}
 	for _, r := range records {
-		i, err := decode[incident.Incident](r)
+		i, err := partition.Decode[incident.Incident](r)
 		if err != nil {
 			return nil, 0, 0, err
 		}

@@ -73,7 +73,7 @@ func (h *Handler) answer(tx *partition.Tx, collection string, asks map[tenant.ID
 	}
 	stands := map[string]evaluate.Asked{}
 	for _, r := range records {
-		if stands[r.Key], err = decode[evaluate.Asked](r); err != nil {
+		if stands[r.Key], err = partition.Decode[evaluate.Asked](r); err != nil {
 			return nil, err
 		}
 	}
@@ -128,7 +128,7 @@ func (h *Handler) endAsked(tx *partition.Tx, id tenant.ID, why string) error {
 		if !strings.HasPrefix(r.Key, string(id)+"/") {
 			continue
 		}
-		a, err := decode[evaluate.Asked](r)
+		a, err := partition.Decode[evaluate.Asked](r)
 		if err != nil {
 			return err
 		}

@@ -216,7 +216,7 @@ func (h *Handler) reviewOutcome(tx *partition.Tx, o delivery.Outcome) error {
 func waitsOf(records []store.Record, team string) ([]evolution.Wait, error) {
 	out := []evolution.Wait{}
 	for _, r := range records {
-		w, err := decode[evolution.Wait](r)
+		w, err := partition.Decode[evolution.Wait](r)
 		if err != nil {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ func readTriple(r store.Record) (profiles.Triple, error) {
 	if r.Kind != "profile" || r.Version < profileVersion-1 || r.Version > profileVersion {
 		return profiles.Triple{}, problem.New(problem.Internal, "a profile's record of kind %s version %d cannot be read by this release", r.Kind, r.Version)
 	}
-	return decode[profiles.Triple](r)
+	return partition.Decode[profiles.Triple](r)
 }
 
 // Explain makes revisions of triples: with reasons, and how each differs from
@@ -101,7 +101,7 @@ func (s *Shared) storedProfile(ctx context.Context, at store.Partition, t tenant
 		return out, err
 	}
 	if ok {
-		out.course, err = decodeVersion[Course](r, "course", courseVersion)
+		out.course, err = partition.DecodeVersion[Course](r, "course", courseVersion)
 	} else {
 		var records []store.Record
 		if records, err = s.Store.Records(ctx, at, profileRevisions, string(t.ID)+"/", 1000); err == nil {

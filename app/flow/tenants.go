@@ -292,14 +292,6 @@ func readCheckpoint(r store.Record) (m mark, state []byte, err error) {
 	return m, state, nil
 }
 
-func decode[T any](r store.Record) (T, error) {
-	var v T
-	if err := json.Unmarshal(r.Value, &v); err != nil {
-		return v, problem.Wrap(err, problem.Internal, "record %s/%s (%s version %d) cannot be read", r.Collection, r.Key, r.Kind, r.Version)
-	}
-	return v, nil
-}
-
 // Adopt onboards a tenant as it is, because it sends; one that is there stays.
 func (s *Shared) Adopt(tx *partition.Tx, h *Handler, id tenant.ID) (profiles.Profile, tenant.Tenant, bool, error) {
 	var old tenant.Tenant

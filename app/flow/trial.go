@@ -286,7 +286,7 @@ func (h *Handler) sides(tx *partition.Tx, v trial) (mine, other *rollout.Side, e
 		return nil, nil, err
 	}
 	for _, r := range records {
-		o, err := decode[trial](r)
+		o, err := partition.Decode[trial](r)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -304,7 +304,7 @@ func (h *Handler) sides(tx *partition.Tx, v trial) (mine, other *rollout.Side, e
 		return nil, nil, err
 	}
 	for _, r := range records {
-		a, err := decode[alert.Alert](r)
+		a, err := partition.Decode[alert.Alert](r)
 		if err != nil {
 			return nil, nil, err
 		}

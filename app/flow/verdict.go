@@ -119,7 +119,7 @@ func (h *Handler) learn(tx *partition.Tx, in store.Input) error {
 		return err
 	}
 	for _, r := range old {
-		if was, err := decode[evaluate.Lesson](r); err != nil || now.Sub(was.At) > lessonsFor {
+		if was, err := partition.Decode[evaluate.Lesson](r); err != nil || now.Sub(was.At) > lessonsFor {
 			tx.Delete(lessonRecords, r.Key)
 		}
 	}
@@ -165,7 +165,7 @@ func (h *Handler) loadLessons(ctx context.Context, p store.Partition, s store.St
 		if r.Version != 1 {
 			return problem.New(problem.Internal, "a lesson of version %d cannot be read by this release", r.Version)
 		}
-		l, err := decode[evaluate.Lesson](r)
+		l, err := partition.Decode[evaluate.Lesson](r)
 		if err != nil {
 			return err
 		}
