@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -58,7 +59,7 @@ func ReadRecords(in io.Reader) ([]Record, error) {
 
 // standing is where a tenant's profile stands in a replay.
 type standing struct {
-	flow.Course
+	course.Course
 	turns []Turn // recorded; nil: the tier follows from the volume, as live
 }
 
@@ -120,7 +121,7 @@ func (r *Replay) follow(t tenant.Tenant, tpm float64, known bool, now time.Time)
 		return false
 	}
 	in := evolution.Input{Settings: flow.EvolutionOf(r.o.Policy), TPM: tpm, Known: known && t.Watched(), Promised: t.ExpectedTPM,
-		Held: flow.HeldTier(t, s.Course, r.o.Policy, r.o.Environment, now)}
+		Held: course.HeldTier(t, s.Course, r.o.Policy, r.o.Environment, now)}
 	was := s.Tier
 	s.State = evolution.Look(s.State, in, now).State
 	return s.Tier != was
@@ -145,17 +146,13 @@ func (r *Replay) stands(o profiles.Observation, t tenant.Tenant, now time.Time) 
 		}
 		if len(s.turns) > 0 { // before the first it was as it became
 			o.Tier = s.turns[i].Tier
-			for _, v := range s.turns[i].Overrides {
-				if now.Before(v.Until) {
-					o.Overrides = append(slices.Clone(o.Overrides), v)
-				}
-			}
+			o.Overrides = slices.Concat(o.Overrides, course.InForce(s.turns[i].Overrides, now))
 		}
 		if _, has := r.o.Policy.Tier(o.Tier); !has {
 			o.Tier = ""
 		}
 	}
-	if pin, ok := flow.PinOf(s.Course, r.o.Policy, t.ID, now); ok && pin.Tier != "" {
+	if pin, ok := course.PinOf(s.Course, r.o.Policy, t.ID, now); ok && pin.Tier != "" {
 		o.Tier = pin.Tier
 	}
 	return o

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
-	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/logkey"
@@ -66,7 +66,7 @@ func (h *Handler) followAll(tx *partition.Tx) error {
 // follow decides what is due of one tenant's profile. A cause makes a revision in any
 // case, unless the profile is kept as it is.
 func (h *Handler) follow(tx *partition.Tx, t tenant.Tenant, author, cause string) (profiles.Triple, error) {
-	c, err := ReadCourse(tx, t.ID)
+	c, err := course.Read(tx, t.ID)
 	if err != nil {
 		return profiles.Triple{}, err
 	}
@@ -79,19 +79,19 @@ func (h *Handler) follow(tx *partition.Tx, t tenant.Tenant, author, cause string
 	c.State = change.State
 	tx.Log(logged(t.ID, change.Ledger)...)
 	h.tellReview(tx, t, before, c.State)
-	c.endOverrides(tx, t.ID)
+	endOverrides(tx, t.ID, &c)
 	last, err := h.settle(tx, t, &c, author, cmp.Or(cause, change.Assign))
 	if err != nil {
 		return last, err
 	}
 	if !bytes.Equal(was, partition.Payload(c)) {
-		err = putCourse(tx, t.ID, c)
+		err = course.Put(tx, t.ID, c)
 	}
 	return last, err
 }
 
 // volume is what evolution must know of a tenant.
-func (h *Handler) volume(t tenant.Tenant, c Course, now time.Time) evolution.Input {
+func (h *Handler) volume(t tenant.Tenant, c course.Course, now time.Time) evolution.Input {
 	policy, _ := h.s.Rules().Of(t.ID)
 	in := evolution.Input{Settings: EvolutionOf(policy), Promised: t.ExpectedTPM}
 	if spec, ok := policy.VolumeSLI(); ok {
@@ -99,32 +99,17 @@ func (h *Handler) volume(t tenant.Tenant, c Course, now time.Time) evolution.Inp
 		in.TPM, in.Known = perMinute, observed >= KnownAfter && t.Watched()
 	}
 	in.Held = h.s.heldFor(t, c, policy, now)
-	in.Unseen = c.Proposal != nil && h.s.attempt(t, c, fixed(c, policy, t.ID, now)).proposal == 0
+	in.Unseen = c.Proposal != nil && h.s.attempt(t, c, course.Fixed(c, policy, t.ID, now)).proposal == 0
 	return in
 }
 
 // heldFor says why a tenant's tier may not change now, besides what a person set.
-func (s *Shared) heldFor(t tenant.Tenant, c Course, p *profiles.Policy, now time.Time) string {
-	if why := HeldTier(t, c, p, s.Settings.Environment, now); why != "" {
+func (s *Shared) heldFor(t tenant.Tenant, c course.Course, p *profiles.Policy, now time.Time) string {
+	if why := course.HeldTier(t, c, p, s.Settings.Environment, now); why != "" {
 		return why
 	}
 	if _, number, ok := s.Rules().Beside(t.ID); ok {
 		return fmt.Sprintf("policy revision %d runs in shadow for the tenant", number)
-	}
-	return ""
-}
-
-// HeldTier says why a tenant's tier may not change by its document and its policy; empty:
-// it may.
-func HeldTier(t tenant.Tenant, c Course, p *profiles.Policy, environment string, now time.Time) string {
-	if pin, ok := PinOf(c, p, t.ID, now); ok {
-		return pin.Words()
-	}
-	if e, held := p.Calendar().Active(now, calendar.HoldRevisions, *calendar.Of(t, environment)); held {
-		return "the calendar entry " + e.Name + " holds revisions: " + e.Why
-	}
-	if !t.Watched() {
-		return "the tenant is " + string(t.State)
 	}
 	return ""
 }
@@ -140,8 +125,8 @@ func EvolutionOf(p *profiles.Policy) evolution.Settings {
 }
 
 // endOverrides takes out what has ended, and says so.
-func (c *Course) endOverrides(tx *partition.Tx, id tenant.ID) {
-	left := inForce(c.Overrides, tx.Now())
+func endOverrides(tx *partition.Tx, id tenant.ID, c *course.Course) {
+	left := course.InForce(c.Overrides, tx.Now())
 	if len(left) == len(c.Overrides) {
 		return
 	}
@@ -157,18 +142,18 @@ func ruleWords(o profiles.Override) string { return cmp.Or(o.Rule, "every rule")
 
 // settle makes a revision when the basis of the profile is another than that of the
 // last one, and puts it in force.
-func (h *Handler) settle(tx *partition.Tx, t tenant.Tenant, c *Course, author, cause string) (profiles.Triple, error) {
+func (h *Handler) settle(tx *partition.Tx, t tenant.Tenant, c *course.Course, author, cause string) (profiles.Triple, error) {
 	s := h.s
 	basis, err := s.basis(tx, t, *c)
 	if err != nil {
 		return basis, err
 	}
-	last, has, err := revision(tx, t.ID, c.Newest)
+	last, has, err := course.At(tx, t.ID, c.Newest)
 	if err != nil {
 		return last, err
 	}
 	policy, _ := s.Rules().Of(t.ID)
-	still := fixed(*c, policy, t.ID, tx.Now())
+	still := course.Fixed(*c, policy, t.ID, tx.Now())
 	switch {
 	case !has:
 		cause = cmp.Or(cause, fmt.Sprintf("the policy is at revision %d", basis.PolicyRevision))
@@ -189,9 +174,9 @@ func (h *Handler) settle(tx *partition.Tx, t tenant.Tenant, c *Course, author, c
 
 // install puts a revision in force once the decision is committed, with what runs in
 // shadow beside it.
-func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c Course, last profiles.Triple, still bool, why string) error {
+func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c course.Course, last profiles.Triple, still bool, why string) error {
 	tried := h.s.attempt(t, c, still)
-	due := c.due()
+	due := c.Next()
 	tx.After(func() {
 		h.s.directory.Observe(t.ID, last.Observation)
 		if !due.IsZero() && due.Before(h.lookAt) {
@@ -213,21 +198,10 @@ func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c Course, last prof
 	return nil
 }
 
-// due is when something of a course ends or is decided by time.
-func (c Course) due() time.Time {
-	at := c.Due()
-	for _, o := range c.Overrides {
-		if at.IsZero() || o.Until.Before(at) {
-			at = o.Until
-		}
-	}
-	return at
-}
-
 // assign makes the next revision of a tenant's profile.
-func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, c *Course, basis profiles.Triple, author, cause string) (profiles.Triple, error) {
+func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, c *course.Course, basis profiles.Triple, author, cause string) (profiles.Triple, error) {
 	basis.Author, basis.Cause = author, cause
-	triple, err := c.add(tx, t, basis)
+	triple, err := c.Add(tx, t.ID, basis)
 	if err != nil {
 		return triple, err
 	}
@@ -279,12 +253,12 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 
 // Steer lets a person decide about a tenant's profile: f says what becomes of its
 // evolution.
-func (h *Handler) Steer(tx *partition.Tx, id tenant.ID, by string, f func(Course) (evolution.Change, error)) error {
+func (h *Handler) Steer(tx *partition.Tx, id tenant.ID, by string, f func(course.Course) (evolution.Change, error)) error {
 	var t tenant.Tenant
 	if ok, err := tx.Get(tenants, string(id), &t); err != nil || !ok {
 		return cmp.Or(err, noTenant())
 	}
-	c, err := ReadCourse(tx, id)
+	c, err := course.Read(tx, id)
 	if err != nil {
 		return err
 	}
@@ -298,7 +272,7 @@ func (h *Handler) Steer(tx *partition.Tx, id tenant.ID, by string, f func(Course
 	if _, err := h.settle(tx, t, &c, by, change.Assign); err != nil {
 		return err
 	}
-	return putCourse(tx, id, c)
+	return course.Put(tx, id, c)
 }
 
 // CanPin says whether a tenant's profile can be pinned so: the tier is the policy's,
@@ -311,7 +285,7 @@ func (h *Handler) CanPin(tx *partition.Tx, id tenant.ID, p evolution.Pin) error 
 	if p.Revision == 0 {
 		return nil
 	}
-	r, ok, err := revision(tx, id, p.Revision)
+	r, ok, err := course.At(tx, id, p.Revision)
 	if err != nil {
 		return err
 	}
@@ -340,7 +314,7 @@ func (h *Handler) Override(tx *partition.Tx, o profiles.Override) error {
 	if len(faults) > 0 {
 		return problem.New(problem.Invalid, "%s", strings.Join(faults, "; "))
 	}
-	return h.changeOverrides(tx, tenant.ID(o.Tenant), o.By, func(c *Course) (string, error) {
+	return h.changeOverrides(tx, tenant.ID(o.Tenant), o.By, func(c *course.Course) (string, error) {
 		if len(c.Overrides) >= mostOverrides {
 			return "", problem.New(problem.TooMany, "the tenant has %d overrides", len(c.Overrides)).WithHint("end some of them, or change the policy")
 		}
@@ -355,7 +329,7 @@ const mostOverrides = 50
 // EndOverride takes out the overrides of a rule (empty: those of every rule) that
 // were made by API.
 func (h *Handler) EndOverride(tx *partition.Tx, id tenant.ID, rule, by string) error {
-	return h.changeOverrides(tx, id, by, func(c *Course) (string, error) {
+	return h.changeOverrides(tx, id, by, func(c *course.Course) (string, error) {
 		left := filter(c.Overrides, func(o profiles.Override) bool { return o.Rule != rule })
 		if len(left) == len(c.Overrides) {
 			return "", problem.New(problem.NotFound, "there is no such override").WithHint("one of the policy is taken out there")
@@ -365,12 +339,12 @@ func (h *Handler) EndOverride(tx *partition.Tx, id tenant.ID, rule, by string) e
 	})
 }
 
-func (h *Handler) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f func(*Course) (string, error)) error {
+func (h *Handler) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f func(*course.Course) (string, error)) error {
 	var t tenant.Tenant
 	if ok, err := tx.Get(tenants, string(id), &t); err != nil || !ok {
 		return cmp.Or(err, noTenant())
 	}
-	c, err := ReadCourse(tx, id)
+	c, err := course.Read(tx, id)
 	if err != nil {
 		return err
 	}
@@ -382,18 +356,18 @@ func (h *Handler) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f f
 	if _, err := h.settle(tx, t, &c, by, why); err != nil {
 		return err
 	}
-	return putCourse(tx, id, c)
+	return course.Put(tx, id, c)
 }
 
 // Standing says where a tenant's profile stands: its course, and that in sentences.
-func (h *Handler) Standing(tx *partition.Tx, t tenant.Tenant) (Course, []string, error) {
-	c, err := ReadCourse(tx, t.ID)
+func (h *Handler) Standing(tx *partition.Tx, t tenant.Tenant) (course.Course, []string, error) {
+	c, err := course.Read(tx, t.ID)
 	if err != nil {
 		return c, nil, err
 	}
 	policy, _ := h.s.Rules().Of(t.ID)
 	words := c.Words(EvolutionOf(policy), h.s.heldFor(t, c, policy, tx.Now()))
-	for _, o := range append(policy.InForce(t.ID, tx.Now()), inForce(c.Overrides, tx.Now())...) {
+	for _, o := range append(policy.InForce(t.ID, tx.Now()), course.InForce(c.Overrides, tx.Now())...) {
 		words = append(words, fmt.Sprintf("Until %s %s overrides %s (%s): %s.", o.Until.UTC().Format("2006-01-02 15:04 UTC"), o.By, ruleWords(o), o.What(), o.Reason))
 	}
 	return c, words, nil

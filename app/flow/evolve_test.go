@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -54,19 +55,19 @@ rules:
 	return p
 }
 
-func (s *shop) course(t *testing.T) flow.Course {
+func (s *shop) course(t *testing.T) course.Course {
 	t.Helper()
-	all := readAt[flow.Course](t, s.store, store.PartitionOf(flow.TenantSubject(s.id)), "course")
+	all := readAt[course.Course](t, s.store, store.PartitionOf(flow.TenantSubject(s.id)), "course")
 	require.NotEmpty(t, all)
 	return all[0]
 }
 
-func (s *shop) steer(t *testing.T, f func(flow.Course, time.Time) (evolution.Change, error)) error {
+func (s *shop) steer(t *testing.T, f func(course.Course, time.Time) (evolution.Change, error)) error {
 	t.Helper()
 	subject := flow.TenantSubject(s.id)
 	h := s.shared.HandlerOf(subject)
 	err := s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-		return h.Steer(tx, s.id, "eve", func(c flow.Course) (evolution.Change, error) { return f(c, tx.Now()) })
+		return h.Steer(tx, s.id, "eve", func(c course.Course) (evolution.Change, error) { return f(c, tx.Now()) })
 	})
 	synctest.Wait()
 	return err
@@ -101,7 +102,7 @@ func TestAProfileGrowsWithItsTenant(t *testing.T) {
 			require.NotContains(t, names(p.Rules), "many_errors")
 			s.line(7.5)
 		}
-		require.NoError(t, bolt.steer(t, func(c flow.Course, now time.Time) (evolution.Change, error) {
+		require.NoError(t, bolt.steer(t, func(c course.Course, now time.Time) (evolution.Change, error) {
 			return evolution.PinAt(c.State, evolution.Pin{Tier: "few", By: "eve", Reason: "a test account"}, now)
 		}))
 		trade(t, 13*time.Hour, shops...)
@@ -220,7 +221,7 @@ func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
 		acme.life, bolt.life = l, l
 		require.Contains(t, tickets[0].Notes[0].Text, "wait for somebody to decide still, the longest since")
 
-		require.NoError(t, acme.steer(t, func(c flow.Course, now time.Time) (evolution.Change, error) {
+		require.NoError(t, acme.steer(t, func(c course.Course, now time.Time) (evolution.Change, error) {
 			return evolution.Refuse(c.State, "eve", "not yet", now)
 		}))
 		require.NoError(t, bolt.delete(t, 0))
@@ -236,7 +237,7 @@ func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
 // rollBack takes the profile back in the middle of the fault, and lets it follow again.
 func rollBack(t *testing.T, s *shop, newest int) {
 	t.Helper()
-	require.NoError(t, s.steer(t, func(c flow.Course, now time.Time) (evolution.Change, error) {
+	require.NoError(t, s.steer(t, func(c course.Course, now time.Time) (evolution.Change, error) {
 		return evolution.PinAt(c.State, evolution.Pin{Revision: 1, By: "eve", Reason: "too loud"}, now)
 	}))
 	s.trade(t, time.Minute)
@@ -248,7 +249,7 @@ func rollBack(t *testing.T, s *shop, newest int) {
 	s.optIn(t, "refunds", true)
 	require.NotContains(t, s.rules(t), "refund_errors", "a pin goes before an opt-in")
 	require.Len(t, s.revisions(t), newest+1)
-	require.NoError(t, s.steer(t, func(c flow.Course, now time.Time) (evolution.Change, error) {
+	require.NoError(t, s.steer(t, func(c course.Course, now time.Time) (evolution.Change, error) {
 		return evolution.Unpin(c.State, "eve", "it was right", now)
 	}))
 	require.Contains(t, s.rules(t), "many_errors")
@@ -300,10 +301,10 @@ func TestAFrozenProfileFollowsNothing(t *testing.T) {
 		_, _, err := acme.put(t, tenant.Tenant{}, 0)
 		require.NoError(t, err)
 		until := time.Now().Add(90 * time.Minute)
-		require.NoError(t, acme.steer(t, func(c flow.Course, now time.Time) (evolution.Change, error) {
+		require.NoError(t, acme.steer(t, func(c course.Course, now time.Time) (evolution.Change, error) {
 			return evolution.FreezeFor(c.State, evolution.Freeze{Until: &until, By: "eve", Reason: "an audit"}, now)
 		}))
-		require.NoError(t, acme.steer(t, func(c flow.Course, now time.Time) (evolution.Change, error) {
+		require.NoError(t, acme.steer(t, func(c course.Course, now time.Time) (evolution.Change, error) {
 			return evolution.PinAt(c.State, evolution.Pin{Tier: "large", Until: &until, By: "eve", Reason: "a test"}, now)
 		}))
 		require.NotContains(t, names(acme.optIn(t, "refunds", true).Rules), "refund_errors")

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -39,7 +40,7 @@ func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
 		w := rollout.Word{Tenant: k.Tenant, Service: k.Service, Slice: k.Slice, From: from, To: to, Said: l.Word, By: l.By}
 		tx.Send(store.Input{ID: "policy_word/" + id, Kind: inputPolicyWord, Version: 1, Subject: rollout.Subject, Payload: partition.Payload(policyWord{tried.policy, w})})
 	case tried.proposal != 0:
-		c, err := ReadCourse(tx, k.Tenant)
+		c, err := course.Read(tx, k.Tenant)
 		if err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
 		}
 		c.State = change.State
 		tx.Log(logged(k.Tenant, change.Ledger)...)
-		return putCourse(tx, k.Tenant, c)
+		return course.Put(tx, k.Tenant, c)
 	}
 	return nil
 }

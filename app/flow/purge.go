@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -28,7 +29,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 		}
 		records = 2 // document and learned state
 	}
-	revisions, err := forgetProfiles(tx, id)
+	revisions, err := course.Forget(tx, id)
 	if err != nil {
 		return 0, err
 	}

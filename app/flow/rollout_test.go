@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -380,14 +381,14 @@ func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, l, first, second := newStage(t, staged(t, ""))
 		subject := flow.TenantSubject(first.id)
-		steer := func(f func(flow.Course) (evolution.Change, error)) {
+		steer := func(f func(course.Course) (evolution.Change, error)) {
 			t.Helper()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 				return l.shared.HandlerOf(subject).Steer(tx, first.id, "ada", f)
 			}))
 			synctest.Wait()
 		}
-		steer(func(c flow.Course) (evolution.Change, error) {
+		steer(func(c course.Course) (evolution.Change, error) {
 			return evolution.FreezeFor(c.State, evolution.Freeze{By: "ada", Reason: "an audit", At: time.Now()}, time.Now())
 		})
 		_, err := l.edit(t, staged(t, "", "name: payment_errors\n", "name: payment_errors\n    sensitivity: early\n"), false)
@@ -395,7 +396,7 @@ func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 		trade(t, 155*time.Minute, first, second)
 		require.Equal(t, rollout.Done, l.standing(t).Rollout.State)
 		require.Equal(t, [2]int{1, 2}, [2]int{first.policy(t), second.policy(t)})
-		steer(func(c flow.Course) (evolution.Change, error) {
+		steer(func(c course.Course) (evolution.Change, error) {
 			return evolution.Thaw(c.State, "ada", "it is over", time.Now())
 		})
 		require.Equal(t, 2, first.policy(t))

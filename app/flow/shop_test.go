@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -157,7 +158,7 @@ func (s *shop) revisions(t *testing.T) (out []profiles.Revision) {
 	t.Helper()
 	var list []profiles.Triple
 	require.NoError(t, s.shared.Owner(flow.TenantSubject(s.id)).Call(t.Context(), func(tx *partition.Tx) (err error) {
-		list, err = flow.Revisions(tx, s.id)
+		list, err = course.Revisions(tx, s.id)
 		return err
 	}))
 	return s.shared.Explain(t.Context(), list)

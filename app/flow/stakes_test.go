@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -131,7 +132,7 @@ func TestATenantsPartFollowsItsTurnover(t *testing.T) {
 		put(tenant.Tenant{ID: "kiosk", ExpectedTPM: 1})
 		put(tenant.Tenant{ID: "frozen", ExpectedTPM: 1})
 		require.NoError(t, l.shared.Decide(t.Context(), flow.TenantSubject("frozen"), func(tx *partition.Tx, h *flow.Handler) error {
-			return h.Steer(tx, "frozen", "ada", func(c flow.Course) (evolution.Change, error) {
+			return h.Steer(tx, "frozen", "ada", func(c course.Course) (evolution.Change, error) {
 				return evolution.FreezeFor(c.State, evolution.Freeze{By: "ada", Reason: "an audit"}, tx.Now())
 			})
 		}))

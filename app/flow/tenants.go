@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -21,10 +22,9 @@ import (
 
 // Collections of a tenant's partition.
 const (
-	tenants          = "tenant"  // tenant.Tenant by id
-	profileRevisions = "profile" // profiles.Triple by tenant/number
-	cells            = "cell"    // evaluate's checkpoint by tenant, behind the journal position it stands at
-	alerts           = "alert"   // alert.Alert by id
+	tenants = "tenant" // tenant.Tenant by id
+	cells   = "cell"   // evaluate's checkpoint by tenant, behind the journal position it stands at
+	alerts  = "alert"  // alert.Alert by id
 )
 
 // TenantSubject names a tenant as a subject.
@@ -67,7 +67,7 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	kind, why := "tenant.onboarded", "onboarded"
 	if exists {
 		kind, why = "tenant.changed", changes(old, t)
-	} else if _, err := forgetProfiles(tx, t.ID); err != nil { // of somebody who had the id before
+	} else if _, err := course.Forget(tx, t.ID); err != nil { // of somebody who had the id before
 		return p, t, false, err
 	}
 	if cause == "" {
@@ -228,7 +228,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	if err := h.endAsked(tx, id, "the tenant was removed"); err != nil {
 		return err
 	}
-	c, err := ReadCourse(tx, id)
+	c, err := course.Read(tx, id)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -276,7 +277,7 @@ func TestRevisionsOfTheVersionBeforeAreRead(t *testing.T) {
 		_, _, err := s.put(t, tenant.Tenant{}, 0)
 		require.NoError(t, err)
 		require.NoError(t, s.shared.Owner(flow.TenantSubject(s.id)).Call(t.Context(), func(tx *partition.Tx) error {
-			list, err := flow.Revisions(tx, s.id)
+			list, err := course.Revisions(tx, s.id)
 			require.NoError(t, err)
 			list[0].Document = nil
 			return tx.Put("profile", "acme/00000001", "profile", 1, list[0])

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evolution"
@@ -78,7 +79,7 @@ type beside struct {
 }
 
 // attempt says what a tenant is to try; still: its profile is kept as it is.
-func (s *Shared) attempt(t tenant.Tenant, c Course, still bool) (a attempt) {
+func (s *Shared) attempt(t tenant.Tenant, c course.Course, still bool) (a attempt) {
 	if !t.Watched() || still {
 		return a
 	}
@@ -91,7 +92,7 @@ func (s *Shared) attempt(t tenant.Tenant, c Course, still bool) (a attempt) {
 }
 
 // shadow compiles the rules of an attempt; o is what is observed of the tenant.
-func (s *Shared) shadow(t tenant.Tenant, c Course, o profiles.Observation, a attempt, now time.Time) []rule.Rule {
+func (s *Shared) shadow(t tenant.Tenant, c course.Course, o profiles.Observation, a attempt, now time.Time) []rule.Rule {
 	p, _ := s.Rules().Of(t.ID)
 	switch {
 	case a == attempt{}:
@@ -345,7 +346,7 @@ func (h *Handler) paged(tx *partition.Tx, in store.Input) error {
 
 // proposalPage notes a page of a proposal, which is decided about where its tenant is.
 func (h *Handler) proposalPage(tx *partition.Tx, v trial, p rollout.Page) error {
-	c, err := ReadCourse(tx, v.Key.Tenant)
+	c, err := course.Read(tx, v.Key.Tenant)
 	if err != nil {
 		return err
 	}
@@ -376,5 +377,5 @@ func (h *Handler) proposalPage(tx *partition.Tx, v trial, p rollout.Page) error 
 	}
 	tx.Log(ledger.Entry{Subject: TenantSubject(v.Key.Tenant), Refs: []string{"alert/" + string(v.Alert)}, Kind: "profile.shadow_page",
 		Reason: fmt.Sprintf("proposal %d %s: %s", v.Proposal, what, why)})
-	return putCourse(tx, v.Key.Tenant, c)
+	return course.Put(tx, v.Key.Tenant, c)
 }

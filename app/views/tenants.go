@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -86,7 +87,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	var k known
 	err := v.api.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) (err error) {
 		k.status = h.Status(id, tx.Now())
-		if k.revisions, err = flow.Revisions(tx, id); err != nil {
+		if k.revisions, err = course.Revisions(tx, id); err != nil {
 			return err
 		}
 		if _, k.standing, err = h.Standing(tx, t); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -23,7 +24,7 @@ import (
 type ExplainAnswer struct {
 	Tenant    tenant.ID           `json:"tenant"`
 	Standing  []string            `json:"standing"` // where it stands, one sentence each
-	Course    flow.Course         `json:"course"`
+	Course    course.Course       `json:"course"`
 	Profile   ProfileAnswer       `json:"profile"`
 	Sees      []Sight             `json:"sees"`      // at this hour
 	WhoFails  []WhoFails          `json:"who_fails"` // of SLIs of which something says it
@@ -142,7 +143,7 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 			return err
 		}
 		a.Profile, status = profileAnswer(p), h.Status(id, tx.Now())
-		triples, err = flow.Revisions(tx, id)
+		triples, err = course.Revisions(tx, id)
 		return err
 	})
 	if err != nil {
@@ -211,10 +212,10 @@ func (s *API) answerExplained(w http.ResponseWriter, r *http.Request) error {
 }
 
 // decideProfile lets f decide about the tenant's profile.
-func (s *API) decideProfile(w http.ResponseWriter, r *http.Request, p web.Principal, f func(*partition.Tx, *flow.Handler, flow.Course) (evolution.Change, error)) error {
+func (s *API) decideProfile(w http.ResponseWriter, r *http.Request, p web.Principal, f func(*partition.Tx, *flow.Handler, course.Course) (evolution.Change, error)) error {
 	id := tenant.ID(r.PathValue("id"))
 	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
-		return h.Steer(tx, id, p.Name, func(c flow.Course) (evolution.Change, error) { return f(tx, h, c) })
+		return h.Steer(tx, id, p.Name, func(c course.Course) (evolution.Change, error) { return f(tx, h, c) })
 	})
 	if err != nil {
 		return err
@@ -229,7 +230,7 @@ func (s *API) steer(f func(evolution.State, string, string, time.Time) (evolutio
 		if err := web.ReadJSON(r, &in); err != nil {
 			return err
 		}
-		return s.decideProfile(w, r, p, func(tx *partition.Tx, _ *flow.Handler, c flow.Course) (evolution.Change, error) {
+		return s.decideProfile(w, r, p, func(tx *partition.Tx, _ *flow.Handler, c course.Course) (evolution.Change, error) {
 			return f(c.State, p.Name, in.Reason, tx.Now())
 		})
 	}
@@ -244,7 +245,7 @@ func (s *API) pinProfile(w http.ResponseWriter, r *http.Request, p web.Principal
 	if err != nil {
 		return err
 	}
-	return s.pin(w, r, p, func(flow.Course) (evolution.Pin, error) {
+	return s.pin(w, r, p, func(course.Course) (evolution.Pin, error) {
 		return evolution.Pin{Tier: in.Tier, Revision: in.Revision, Until: until, Reason: in.Reason, By: p.Name}, nil
 	})
 }
@@ -256,7 +257,7 @@ func (s *API) rollBackProfile(w http.ResponseWriter, r *http.Request, p web.Prin
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
-	return s.pin(w, r, p, func(c flow.Course) (evolution.Pin, error) {
+	return s.pin(w, r, p, func(c course.Course) (evolution.Pin, error) {
 		to := in.To
 		if to == 0 {
 			to = c.Newest - 1
@@ -268,9 +269,9 @@ func (s *API) rollBackProfile(w http.ResponseWriter, r *http.Request, p web.Prin
 	})
 }
 
-func (s *API) pin(w http.ResponseWriter, r *http.Request, p web.Principal, of func(flow.Course) (evolution.Pin, error)) error {
+func (s *API) pin(w http.ResponseWriter, r *http.Request, p web.Principal, of func(course.Course) (evolution.Pin, error)) error {
 	id := tenant.ID(r.PathValue("id"))
-	return s.decideProfile(w, r, p, func(tx *partition.Tx, h *flow.Handler, c flow.Course) (evolution.Change, error) {
+	return s.decideProfile(w, r, p, func(tx *partition.Tx, h *flow.Handler, c course.Course) (evolution.Change, error) {
 		pin, err := of(c)
 		if err != nil {
 			return evolution.Change{}, err
@@ -291,7 +292,7 @@ func (s *API) freezeProfile(w http.ResponseWriter, r *http.Request, p web.Princi
 	if err != nil {
 		return err
 	}
-	return s.decideProfile(w, r, p, func(tx *partition.Tx, _ *flow.Handler, c flow.Course) (evolution.Change, error) {
+	return s.decideProfile(w, r, p, func(tx *partition.Tx, _ *flow.Handler, c course.Course) (evolution.Change, error) {
 		return evolution.FreezeFor(c.State, evolution.Freeze{Until: until, Reason: in.Reason, By: p.Name}, tx.Now())
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -197,7 +198,7 @@ func (s *API) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Princip
 	}
 	var revisions []profiles.Triple
 	err = s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
-		revisions, err = flow.Revisions(tx, id)
+		revisions, err = course.Revisions(tx, id)
 		return err
 	})
 	if err != nil {
