@@ -86,6 +86,7 @@ func besideKey(revision int, subject string) string { return fmt.Sprintf("%d/%s"
 func (h *Handler) loadBeside(ctx context.Context, p store.Partition, s store.Store) error {
 	for subject, pool := range h.pools {
 		_, service, _ := cutPool(subject)
+		delete(h.beside, subject) // it was made before the pool had its state
 		h.tryPool(subject, service, pool)
 		b := h.beside[subject]
 		if b == nil {

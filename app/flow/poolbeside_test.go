@@ -87,6 +87,7 @@ func TestBothPoliciesPageWhatAllShare(t *testing.T) {
 				_, err := l.edit(t, staged(t, "", "name: payment_errors\n", "name: payment_errors\n    sensitivity: early\n"), false)
 				require.NoError(t, err)
 				l.share(t, .3, 20*time.Minute)
+				require.Len(t, l.mail.carried(), 1, "once, by the policy in force")
 				r := l.standing(t).Rollout
 				require.Equal(t, rollout.Shadow, r.State, r.Why)
 				require.Equal(t, [2]int{1, 0}, [2]int{r.Stages[0].Agreed, r.Stages[0].Extra + r.Stages[0].Gone}, "%+v", r.Pages)
