@@ -113,9 +113,9 @@ func (i Incident) merged() bool { return strings.HasPrefix(i.ResolutionReason, d
 // Words say it in a sentence, against what the team bears: false pages in that time.
 func (r Record) Words(bears float64) string {
 	if r.Called == 0 {
-		return fmt.Sprintf("nobody was called in four weeks; %.3g false pages would be borne", bears)
+		return fmt.Sprintf("nobody was called in four weeks; its budget allows for %.3g false pages in that time", bears)
 	}
-	was := []string{fmt.Sprintf("%d were false, where %.3g would be borne", r.False, bears), fmt.Sprintf("%d real", r.Real)}
+	was := []string{fmt.Sprintf("%d were false, where the budget allows for %.3g", r.False, bears), fmt.Sprintf("%d real", r.Real)}
 	for _, more := range []struct {
 		n    int
 		what string

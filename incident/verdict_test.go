@@ -63,7 +63,7 @@ func TestATeamsRecord(t *testing.T) {
 		{Team: "fraud", OpenedAt: at(0), Paged: true}}
 	r := incident.Recorded(list, "payments", at(0))
 	require.Equal(t, incident.Record{Called: 7, False: 2, Real: 1, Expected: 1, Duplicate: 2, Unsaid: 1}, r)
-	require.Equal(t, "called 7 time(s) in four weeks: by what people said 2 were false, where 8 would be borne, 1 real, 1 expected, 2 part of another; of 1 nobody has said what it was", r.Words(8))
+	require.Equal(t, "called 7 time(s) in four weeks: by what people said 2 were false, where the budget allows for 8, 1 real, 1 expected, 2 part of another; of 1 nobody has said what it was", r.Words(8))
 }
 
 // Whoever reads the incidents of some weeks need not read those before.
