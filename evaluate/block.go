@@ -139,20 +139,9 @@ func (c *course) spread(u *use, inc, each float64) bool {
 			m.weigh(u.group)
 		}
 		m.learnShape(u, inc)
-		for i, ms := range c.ms[:c.n] {
-			m.count(&m.open[c.at+i], u, each*ms)
-		}
-		return true
 	}
 	for i, ms := range c.ms[:c.n] {
-		p := &m.open[c.at+i]
-		for len(p.lanes) <= u.lane {
-			p.lanes = append(p.lanes, counts{})
-		}
-		x, part := &p.lanes[u.lane], each*ms
-		if x.n += part; u.bad {
-			x.k += part
-		}
+		m.count(&m.open[c.at+i], u, each*ms)
 	}
 	return true
 }
