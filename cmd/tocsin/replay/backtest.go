@@ -112,7 +112,7 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 	}
 	w := tabwriter.NewWriter(t.Err, 0, 0, 2, ' ', 0)
 	pages := backtest.Pages(ours.Lines())
-	fmt.Fprintf(w, "from %s to %s: %d alerts, %d pages\n", from.Format(time.RFC3339), to.Format(time.RFC3339), len(ours.Lines()), len(pages))
+	fmt.Fprintf(w, "from %s to %s: %s, %s\n", from.Format(time.RFC3339), to.Format(time.RFC3339), several(len(ours.Lines()), "alert"), several(len(pages), "page"))
 	if b.Against != "" {
 		picture.Others = backtest.Pages(replays[1].Lines())
 		against(w, b.Against, pages, picture.Others, incidents)
@@ -285,12 +285,20 @@ const shown = 20
 
 func against(w io.Writer, name string, ours, theirs []backtest.Page, incidents []backtest.Incident) {
 	d := backtest.Compare(ours, theirs)
-	fmt.Fprintf(w, "against %s: %d pages there, %d in both, %d added, %d gone\n", name, len(theirs), d.Both, len(d.Added), len(d.Gone))
+	fmt.Fprintf(w, "against %s: %s there, %d of which this policy makes too, %d gone; %d added\n", name, several(len(theirs), "page"), len(theirs)-len(d.Gone), len(d.Gone), len(d.Added))
 	list(w, "added", d.Added)
 	list(w, "gone", d.Gone)
 	if incidents != nil {
 		verdict(w, name, backtest.Judge(theirs, incidents), len(incidents))
 	}
+}
+
+// several counts things in words.
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func list(w io.Writer, what string, pages []backtest.Page) {
@@ -304,7 +312,7 @@ func list(w io.Writer, what string, pages []backtest.Page) {
 }
 
 func verdict(w io.Writer, name string, s backtest.Score, all int) {
-	fmt.Fprintf(w, "%s: %d pages, %d of them false; %d of %d faults found, first page after %s (median), %s (95%%)\n", name, s.Pages, len(s.False), s.Found, all,
+	fmt.Fprintf(w, "%s: %s, %d of them false; %d of %d faults found, first page after %s (median), %s (95%%)\n", name, several(s.Pages, "page"), len(s.False), s.Found, all,
 		backtest.Quantile(s.Delays, 0.5).Round(time.Second), backtest.Quantile(s.Delays, 0.95).Round(time.Second))
 	list(w, "false", s.False)
 	for _, m := range s.Missed {
