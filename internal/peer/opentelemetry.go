@@ -1,9 +1,9 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +34,7 @@ func StartCollector(t testing.TB, config string) Collector {
 	cmd := exec.Command(bin, "--config", file)
 	cmd.Env = append(os.Environ(), "OTLP_ADDRESS="+c.Address)
 	p := start(t, cmd, c.Log)
-	if err := p.accepts(c.Address); err != nil {
+	if err := p.says(c.Log, "Everything is ready"); err != nil {
 		t.Fatalf("otelcol: %v", err)
 	}
 	return c
@@ -64,15 +64,24 @@ func built(t testing.TB, p Program) string {
 	return bin
 }
 
-// accepts waits until somebody listens at the address.
-func (p *process) accepts(address string) error {
+// says waits until a process has written something to its log. That somebody listens says
+// less: the receiver does before the pipelines behind it run.
+func (p *process) says(log, what string) error {
+	return p.until(func() bool {
+		b, err := os.ReadFile(log)
+		return err == nil && bytes.Contains(b, []byte(what))
+	})
+}
+
+// until waits until something holds of a process.
+func (p *process) until(holds func() bool) error {
 	deadline := time.NewTimer(startTimeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil {
-			return c.Close()
+		if holds() {
+			return nil
 		}
 		select {
 		case <-p.done:
