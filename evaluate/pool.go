@@ -172,18 +172,6 @@ func (p *Pool) Contribute(c Contribution) {
 	b.add(x, part{c.Step.N, math.Min(c.Step.K, c.Step.N), c.Step.N * c.Usual})
 }
 
-// bucket is an empty one.
-func (p *Pool) bucket(start, end int64) bucket {
-	b := bucket{start: start, end: end, first: p.now, sorted: true}
-	if n := len(p.spare); n > 0 {
-		b.parts, p.spare = p.spare[n-1], p.spare[:n-1]
-	}
-	return b
-}
-
-// reuse keeps the buffer of a bucket that is over.
-func (p *Pool) reuse(b *bucket) { p.spare = append(p.spare, b.parts[:0]) }
-
 // Advance closes the steps that are complete: all tenants with events in the
 // step before have contributed, or Options.Close has passed since the first did.
 func (p *Pool) Advance(now time.Time) []alert.Alert {

@@ -179,7 +179,6 @@ func (m *meter) refresh(youngFor int64) {
 	m.setPriors()
 	m.judgedCells()
 	m.combinations()
-	m.places, m.paths = slices.Grow(m.places[:0], 4*len(m.lanes)), slices.Grow(m.paths[:0], len(m.lanes))
 	m.pulses, m.mixes, m.owed = resized(m.pulses, len(m.judging)), resized(m.mixes, len(m.judging)), resized(m.owed, len(m.lanes))
 	m.ripens = math.MaxInt64
 	for at, ci := range m.judging {
@@ -241,7 +240,7 @@ func (m *meter) expect(youngFor int64) {
 
 // trace makes the paths of the lanes.
 func (m *meter) trace() {
-	m.paths, m.places = m.paths[:0], m.places[:0]
+	m.places, m.paths = slices.Grow(m.places[:0], 4*len(m.lanes)), slices.Grow(m.paths[:0], len(m.lanes))
 	for _, l := range m.lanes {
 		p := path{from: len(m.places), joint: -1}
 		for _, ci := range l.cells {

@@ -90,3 +90,15 @@ func (b *bucket) counted(i int) part {
 	}
 	return v
 }
+
+// bucket is an empty one.
+func (p *Pool) bucket(start, end int64) bucket {
+	b := bucket{start: start, end: end, first: p.now, sorted: true}
+	if n := len(p.spare); n > 0 {
+		b.parts, p.spare = p.spare[n-1], p.spare[:n-1]
+	}
+	return b
+}
+
+// reuse keeps the buffer of a bucket that is over.
+func (p *Pool) reuse(b *bucket) { p.spare = append(p.spare, b.parts[:0]) }

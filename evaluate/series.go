@@ -119,11 +119,7 @@ func (ts *tenantState) steady(s *series, sm *Sample) bool {
 	s.target.see(sm.T)
 	s.target.interval, s.long = s.interval, 0
 	ts.newest = max(ts.newest, sm.T)
-	if rate := inc / float64(d); s.weight == 0 {
-		s.weight = rate
-	} else {
-		s.weight += (rate - s.weight) / 10
-	}
+	s.brings(inc / float64(d))
 	ts.lateEvents += u.m.spread(u, inc, from, sm.T)
 	s.t, s.v, s.missedFrom = sm.T, sm.V, 0
 	return true
