@@ -338,7 +338,7 @@ func TestWhatPeopleSayCountsInTheRecord(t *testing.T) {
 		l.live(26*time.Hour, 80)
 		l.live(20*time.Hour, 80)
 		l.take(evolution.Paged(l.s, 1, evolution.Page{Verdict: c.page, Service: "payments", At: l.now}))
-		word := evolution.Word{Service: "payments", Slice: sli.Slice{{Label: "acquirer", Value: "alpha"}}, From: l.now.Add(-time.Hour), To: l.now, Said: c.said, By: "ann"}
+		word := alert.Word{Service: "payments", Slice: sli.Slice{{Label: "acquirer", Value: "alpha"}}, From: l.now.Add(-time.Hour), To: l.now, Said: c.said, By: "ann"}
 		other := word
 		other.Service = "payouts"
 		require.False(t, evolution.Judged(l.s, other).Changed)
@@ -354,7 +354,7 @@ func TestWhatPeopleSayCountsInTheRecord(t *testing.T) {
 	l := begin(t, 4)
 	l.live(26*time.Hour, 80)
 	l.take(evolution.Paged(l.s, 1, evolution.Page{Verdict: evolution.Missed, Service: "payments", At: l.now}))
-	l.take(evolution.Judged(l.s, evolution.Word{Service: "payments", From: l.now, To: l.now, Said: alert.VerdictReal, By: "ann"}))
+	l.take(evolution.Judged(l.s, alert.Word{Service: "payments", From: l.now, To: l.now, Said: alert.VerdictReal, By: "ann"}))
 	l.live(5*day, 80)
 	require.Equal(t, "small", l.s.Tier, "no time makes it good")
 	require.Contains(t, l.s.Proposal.Held, "it would have called nobody for what ann said was real")

@@ -72,25 +72,9 @@ func Paged(s State, proposal int, p Page) Change {
 	return c
 }
 
-// Word is what somebody said of an alert of the rules in force.
-type Word struct {
-	Service string
-	Slice   sli.Slice
-	// From and To are when what it was about began and ended, with as much before and
-	// after as the two sets of rules may be apart.
-	From, To time.Time
-	Said     alert.Verdict
-	By       string
-}
-
-// about says whether a page is of the fault that a word is about.
-func (w Word) about(p Page) bool {
-	return p.Service == w.Service && p.Slice.Related(w.Slice) && !p.At.Before(w.From) && !p.At.After(w.To)
-}
-
 // Judged notes a word on what the rules in force raised while a proposal was in shadow: it
 // counts when the proposal is promoted by its record.
-func Judged(s State, w Word) Change {
+func Judged(s State, w alert.Word) Change {
 	c := Change{State: s}
 	if s.Proposal == nil {
 		return c
@@ -98,7 +82,7 @@ func Judged(s State, w Word) Change {
 	next := *s.Proposal
 	next.Pages = slices.Clone(next.Pages)
 	for i, p := range next.Pages {
-		if !w.about(p) || p.Said == w.Said {
+		if !w.About(p.Service, p.Slice, p.At) || p.Said == w.Said {
 			continue
 		}
 		next.Pages[i].Said, next.Pages[i].By = w.Said, w.By

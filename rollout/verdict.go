@@ -6,27 +6,18 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Word is what somebody said of an alert of the policy in force.
 type Word struct {
-	Tenant  tenant.ID `json:"tenant"`
-	Service string    `json:"service"`
-	Slice   sli.Slice `json:"slice"`
-	// From and To are when what it was about began and ended, with as much before and
-	// after as the two policies may be apart.
-	From time.Time     `json:"from"`
-	To   time.Time     `json:"to"`
-	Said alert.Verdict `json:"said"`
-	By   string        `json:"by"`
+	Tenant tenant.ID `json:"tenant"`
+	alert.Word
 }
 
 // About says whether a page is of the fault that a word is about.
 func (w Word) About(p Page) bool {
-	return p.Service == w.Service && p.Slice.Related(w.Slice) && (p.Tenant == w.Tenant || slices.Contains(p.Of, w.Tenant) || p.Tenant == tenant.Product) &&
-		!p.At.Before(w.From) && !p.At.After(w.To)
+	return (p.Tenant == w.Tenant || slices.Contains(p.Of, w.Tenant) || p.Tenant == tenant.Product) && w.Word.About(p.Service, p.Slice, p.At)
 }
 
 // Judged notes a word on what the policy in force raised for a tenant in shadow. A fault that
@@ -76,13 +67,21 @@ func (p Page) Sayings() []string {
 	return out
 }
 
+// Whose says of whom it is.
+func (p Page) Whose() string {
+	if p.Tenant == tenant.Product {
+		return "all tenants together"
+	}
+	return string(p.Tenant)
+}
+
 // miss halts the rollout when the new policy would have called nobody for what was real.
 func (r *Rollout) miss(p Page) {
 	if p.Verdict != Gone || p.Said != alert.VerdictReal || r.State != Shadow {
 		return
 	}
 	r.State, r.NextAt, r.Held = Halted, time.Time{}, ""
-	r.Why = fmt.Sprintf("in shadow it would have called nobody for what %s said was real: %s of %s at %s", p.By, p.Rule, p.Tenant, clock(p.At))
+	r.Why = fmt.Sprintf("in shadow it would have called nobody for what %s said was real: %s of %s at %s", p.By, p.Rule, p.Whose(), clock(p.At))
 }
 
 func (c *Change) halted() {

@@ -20,7 +20,7 @@ func TestAWordOnAPage(t *testing.T) {
 		c := begin(t, settled(), rollout.Settings{StageFor: time.Hour, Teams: map[string]float64{"payments": 100}}, ids)
 		p.Tenant = inShadow(c, ids)[0]
 		c = rollout.Paged(c.State, p, at)
-		w := rollout.Word{Tenant: p.Tenant, Service: p.Service, Slice: p.Slice, From: at.Add(-time.Minute), To: at.Add(time.Minute), Said: v, By: "ann"}
+		w := rollout.Word{Tenant: p.Tenant, Word: alert.Word{Service: p.Service, Slice: p.Slice, From: at.Add(-time.Minute), To: at.Add(time.Minute), Said: v, By: "ann"}}
 		for _, other := range []func(*rollout.Word){
 			func(w *rollout.Word) { w.Tenant = "somebody-else" },
 			func(w *rollout.Word) { w.Service = "other" },

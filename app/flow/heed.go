@@ -22,29 +22,28 @@ type policyWord struct {
 	Word     rollout.Word `json:"word"`
 }
 
-// during is when the fault of a lesson was, and as much around it as two sets of rules may
-// be apart.
-func during(l evaluate.Lesson, now time.Time) (from, to time.Time) {
-	if to = l.To; to.IsZero() {
+// wordOf is what a lesson says.
+func wordOf(l evaluate.Lesson, now time.Time) alert.Word {
+	to := l.To
+	if to.IsZero() {
 		to = now
 	}
-	return l.From.Add(-trialWait), to.Add(trialWait)
+	return alert.Word{Service: l.Alert.Service, Slice: l.Alert.Slice, From: l.From.Add(-trialWait), To: to.Add(trialWait), Said: l.Word, By: l.By}
 }
 
 // heed tells what a tenant tries in shadow what somebody said; id is the input's.
 func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
 	k := l.Alert
-	from, to := during(l, tx.Now())
+	w := wordOf(l, tx.Now())
 	switch tried := h.trying[k.Tenant].attempt; {
 	case tried.policy != 0:
-		w := rollout.Word{Tenant: k.Tenant, Service: k.Service, Slice: k.Slice, From: from, To: to, Said: l.Word, By: l.By}
-		tx.Send(store.Input{ID: "policy_word/" + id, Kind: inputPolicyWord, Version: 1, Subject: rollout.Subject, Payload: partition.Payload(policyWord{tried.policy, w})})
+		tx.Send(store.Input{ID: "policy_word/" + id, Kind: inputPolicyWord, Version: 1, Subject: rollout.Subject, Payload: partition.Payload(policyWord{tried.policy, rollout.Word{Tenant: k.Tenant, Word: w}})})
 	case tried.proposal != 0:
 		c, err := course.Read(tx, k.Tenant)
 		if err != nil {
 			return err
 		}
-		change := evolution.Judged(c.State, evolution.Word{Service: k.Service, Slice: k.Slice, From: from, To: to, Said: l.Word, By: l.By})
+		change := evolution.Judged(c.State, w)
 		if !change.Changed {
 			return nil
 		}
@@ -67,9 +66,7 @@ func spoken(tx *partition.Tx, v trial) (said alert.Verdict, by string, err error
 		if err != nil {
 			return "", "", err
 		}
-		from, to := during(l, tx.Now())
-		if l.Alert.Environment == v.Key.Environment && l.Alert.Service == v.Key.Service && l.Alert.Slice.Related(v.Key.Slice) &&
-			!v.StartsAt.Before(from) && !v.StartsAt.After(to) && !l.At.Before(newest) {
+		if l.Alert.Environment == v.Key.Environment && wordOf(l, tx.Now()).About(v.Key.Service, v.Key.Slice, v.StartsAt) && !l.At.Before(newest) {
 			said, by, newest = l.Word, l.By, l.At
 		}
 	}

@@ -83,9 +83,9 @@ func (v *Views) rollout(p web.Principal, r rollout.Rollout) *view.Rollout {
 		for _, s := range x.Sayings() {
 			why = append(why, view.Sentence(s))
 		}
-		row := view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: string(x.Tenant), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: strings.Join(why, " ")}
+		row := view.TrialPage{Verdict: trialWords[x.Verdict], At: x.At, Tenant: x.Whose(), TenantURL: v.tenantURL(p, string(x.Tenant)), More: x.Tenants - 1, Rule: x.Rule, Slice: dims(x.Slice), Reason: strings.Join(why, " ")}
 		if x.Tenant == tenant.Product {
-			row.Tenant, row.TenantURL, row.More = "all tenants together", "", 0
+			row.TenantURL, row.More = "", 0
 		}
 		out.Pages = append(out.Pages, row)
 	}

@@ -156,7 +156,7 @@ func tell(c *console.Client, a policies.RolloutAnswer) error {
 	}
 	rows = nil
 	for _, p := range r.Pages {
-		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), string(p.Tenant), fmt.Sprint(p.Tenants), p.Team, p.Rule, p.Slice.Key(), strings.Join(p.Sayings(), "; ")})
+		rows = append(rows, []string{string(p.Verdict), p.At.UTC().Format(time.RFC3339), p.Whose(), fmt.Sprint(p.Tenants), p.Team, p.Rule, p.Slice.Key(), strings.Join(p.Sayings(), "; ")})
 	}
 	fmt.Fprintln(c.Out)
 	return c.Print(nil, []string{"PAGE", "AT", "TENANT", "TENANTS", "TEAM", "RULE", "SLICE", "BECAUSE"}, rows)
