@@ -45,7 +45,7 @@ func (b *build) holdAgain(worst rule.Severity) {
 	if i.Paged {
 		i.Again.Until = b.now.Add(againFor)
 		b.Timers = append(b.Timers, store.Timer{ID: i.silentTimer(), At: i.Again.Until, Subject: i.ID.Subject(), Kind: SilentTimer})
-		what = fmt.Sprintf("nobody is called unless it still fires at %s without a trace of theirs on it, or more is at stake than before", i.Again.Until.Format("15:04:05 UTC"))
+		what = fmt.Sprintf("nobody is called unless it still fires at %s and they have done nothing on it by then, or more is at stake than before", i.Again.Until.Format("15:04:05 UTC"))
 	} else if i.SilentAfter > 0 {
 		b.Timers = append(b.Timers, store.Timer{ID: i.silentTimer(), At: b.now.Add(time.Duration(i.SilentAfter * float64(time.Second))), Subject: i.ID.Subject(), Kind: SilentTimer})
 	}
@@ -110,5 +110,5 @@ func (b *build) heard() {
 	}
 	i.Again, b.Changed = nil, true
 	b.Timers = append(b.Timers, store.Timer{ID: i.silentTimer(), Subject: i.ID.Subject(), Kind: SilentTimer})
-	b.log("heard", "tocsin", "a trace was left on it since it is back: nobody is called for that")
+	b.log("heard", "tocsin", "whoever has it has done something on it since it is back: nobody is called for that")
 }

@@ -31,7 +31,7 @@ func TestWhatFlapsIsTheirsWhoHadIt(t *testing.T) {
 	i := c.Incident
 	require.Nil(t, c.Page)
 	require.Equal(t, []string{"reopened", "held_again"}, kinds(t, c))
-	require.Equal(t, "Anna Berg had it and has it again: nobody is called unless it still fires at 12:15:00 UTC without a trace of theirs on it, or more is at stake than before", c.Ledger[1].Reason)
+	require.Equal(t, "Anna Berg had it and has it again: nobody is called unless it still fires at 12:15:00 UTC and they have done nothing on it by then, or more is at stake than before", c.Ledger[1].Reason)
 	require.Equal(t, incident.StateAcknowledged, i.State)
 	require.Equal(t, itsm.Acknowledged, i.Ticket(incident.Links{}).State)
 	require.Contains(t, i.Notes[len(i.Notes)-1].Text, "had it and has it again", "the ticket tells them")
