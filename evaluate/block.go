@@ -75,8 +75,7 @@ func (e *Engine) AppendBlock(receivedAt time.Time, b *Block, i int) {
 func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
 	from, most := s.t, ts.o.LiveFor.Milliseconds()
 	d, inc := t-from, v-s.v
-	if !s.known || s.ended || s.gone || d <= 0 || d > longestGap*s.interval || d > most ||
-		!(inc >= 0) || v > mostValue || s.rivalry.on || s.rivalry.t != 0 {
+	if !s.goesOn() || d <= 0 || d > longestGap*s.interval || d > most || !(inc >= 0) || v > mostValue {
 		return false
 	}
 	for _, u := range s.uses {

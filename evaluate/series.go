@@ -107,12 +107,11 @@ func (ts *tenantState) apply(s *series, sm Sample) {
 // in one place. It does what apply does, and nothing where the sample is another; false then.
 func (ts *tenantState) steady(s *series, sm *Sample) bool {
 	d := sm.T - s.t
-	if off := d - s.interval; off >= 4 || off <= -4 || !s.known || s.ended || s.gone || len(s.uses) != 1 { // an interval that is followed by quarters stays
+	if off := d - s.interval; off >= 4 || off <= -4 || d < 1000 || d > ts.o.LiveFor.Milliseconds() || !s.goesOn() || len(s.uses) != 1 { // an interval that is followed by quarters stays
 		return false
 	}
 	u := s.uses[0]
-	if !(sm.V >= s.v) || sm.V > mostValue || sm.Start > s.t || d < 1000 || d > ts.o.LiveFor.Milliseconds() ||
-		s.rivalry.on || s.rivalry.t != 0 || u.who || u.names || u.group != nil || len(s.gaps) > 0 {
+	if !(sm.V >= s.v) || sm.V > mostValue || sm.Start > s.t || u.who || u.names || u.group != nil || len(s.gaps) > 0 {
 		return false
 	}
 	inc, from := sm.V-s.v, s.t
@@ -239,6 +238,11 @@ func (ts *tenantState) count(s *series, inc float64, from, to int64, fresh bool)
 			ts.failed(u, inc, named, u.whose, to, late >= inc)
 		}
 	}
+}
+
+// goesOn says whether the next sample goes on from the last, and from one sender.
+func (s *series) goesOn() bool {
+	return s.known && !s.ended && !s.gone && !s.rivalry.on && s.rivalry.t == 0
 }
 
 // brings follows how many events a millisecond it brings.
