@@ -9,6 +9,7 @@ package detect
 // calm is what a detector remembers so that it can tell such a step.
 type calm struct {
 	armed    bool  // nothing rings, of a cell that is not young
+	young    bool  // nothing rings, of one that is: only the test of a large fault is asked
 	suspects bool  // some test is above zero
 	version  int32 // of the baseline that the rest was made with
 	prior    float64
@@ -111,21 +112,27 @@ func (d *ErrorRatio) tellWindows() {
 // arm has the next steps tried by Calm or Wane as long as nothing rings.
 func (d *ErrorRatio) arm(p *Parameters, b *Baseline, u *usual, out *Decision) {
 	c := &d.calm
-	if c.armed = b != nil && !out.Changed && !out.Forgiven && !p.Young && d.alarm.by == none && d.held == 0; !c.armed {
+	still := b != nil && !out.Changed && !out.Forgiven && d.alarm.by == none && d.held == 0
+	c.armed, c.young = still && !p.Young, still && p.Young
+	if !still {
 		return
 	}
 	c.suspects = d.slow.score > 0 || d.hard.score > 0
+	if c.young {
+		c.upper, c.bearable = u.upper, 0
+		return
+	}
 	if c.version == b.version && c.prior == p.Prior && c.asked == p.Alternative && c.bearable > 0 {
 		return
 	}
 	w := against(u.upper, slowAlternative(u.upper, p.Alternative))
 	c.version, c.prior, c.asked = b.version, p.Prior, p.Alternative
-	c.bearable = w.success / (w.failure + w.success) * (1 - 1e-12)
+	c.bearable = w.bears()
 	c.upper, c.slow, c.hard = u.upper, w.success, against(u.upper, hardAlternative(u.upper)).success
 }
 
 // Wake has the next step given to Next: what the detector is told is no longer the same.
-func (d *ErrorRatio) Wake() { d.calm.armed = false }
+func (d *ErrorRatio) Wake() { d.calm.armed, d.calm.young = false, false }
 
 // Add is Observe of n events and k failures, at most n, observed for seconds of an hour,
 // where that is the current one; else it does nothing and says so.

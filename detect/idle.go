@@ -106,16 +106,37 @@ func logOfSuccess(p0, p1 float64) float64 {
 // Rest has x stand for the detector from here on, where that is idle.
 func (d *ErrorRatio) Rest(x *Idle) {
 	c := &d.calm
-	if *x = (Idle{}); !c.armed || d.hard.score > 0 || d.slow.score >= d.memo.need.slow {
+	*x = Idle{}
+	switch {
+	case d.hard.score > 0:
+		return
+	case c.young && d.slow.score == 0:
+		*x = Idle{success: 1, upper: c.upper, last: d.last, at: c.at, n: c.n, k: c.k, bearable: hardlyBears(c.upper)}
+		return
+	case !c.armed || d.slow.score >= d.memo.need.slow:
 		return
 	}
 	*x = Idle{success: c.slow, upper: c.upper, last: d.last, at: c.at, n: c.n, k: c.k, bearable: c.bearable, score: d.slow.score, came: d.slow.n}
 }
 
+// hardlyBears is the share of failures up to which a step speaks against a large fault.
+func hardlyBears(p0 float64) float64 { return against(p0, hardAlternative(p0)).bears() }
+
+// bears is the share of failures up to which a step is no evidence; a little less, so that
+// rounding makes it none.
+func (w weights) bears() float64 { return w.success / (w.failure + w.success) * (1 - 1e-12) }
+
+// Young says whether the detector was young when it was moved last: what stands for it
+// does no longer when it is not.
+func (d *ErrorRatio) Young() bool { return d.calm.young }
+
 // Catch has the detector catch up with x, which goes on standing for it.
 func (d *ErrorRatio) Catch(x *Idle) {
 	if !x.On() {
 		return
+	}
+	if d.calm.young {
+		x.turn(d, x.at) // a checkpoint does not say that it was young
 	}
 	d.last, d.calm.at, d.calm.n, d.calm.k = x.last, x.at, x.n, x.k
 	if d.slow.score > 0 {
@@ -138,23 +159,34 @@ func (d *ErrorRatio) Renew(x *Idle, prior, alternative float64, b *Baseline) {
 	switch c := &d.calm; {
 	case !x.On() || c.fits(prior, alternative, b):
 		return
+	case c.young:
+		p := Parameters{Prior: prior}
+		p.fill()
+		x.bearable = hardlyBears(leastUpper(&p, b))
+		return
 	case x.score > 0 || b.aside != nil:
 		d.Resume(x)
 		return
 	}
 	p := Parameters{Prior: prior}
 	p.fill()
+	least := leastUpper(&p, b)
+	x.bearable = against(least, slowAlternative(least, alternative)).bears()
+}
+
+// leastUpper is what the upper bound is at least, without the quantile in it.
+func leastUpper(p *Parameters, b *Baseline) float64 {
 	sum := b.learned()
-	mean := sum.mean(&p)
-	least := clampRatio(max(leastZone*mean, swingSigma*sum.likelySwing(mean)))
-	w := against(least, slowAlternative(least, alternative))
-	x.bearable = w.success / (w.failure + w.success) * (1 - 1e-12)
+	mean := sum.mean(p)
+	return clampRatio(max(leastZone*mean, swingSigma*sum.likelySwing(mean)))
 }
 
 // tell counts in the windows what came in a minute of calm steps.
 func (d *ErrorRatio) tell(at int64, n, k float64) {
 	s := Step{Start: at * shortBlock}
-	d.short.add(&s, n, k, shortBlock)
-	d.long.add(&s, n, k, longBlock)
+	if !d.calm.young { // whose windows are empty
+		d.short.add(&s, n, k, shortBlock)
+		d.long.add(&s, n, k, longBlock)
+	}
 	d.recent.add(s.Start, n, k)
 }

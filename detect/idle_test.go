@@ -8,10 +8,11 @@ import (
 )
 
 // What stands for a detector comes to the same as the detector for every step: through
-// faults, changing mixes, hours that close, other priors, and catching up at any time.
+// faults, changing mixes, hours that close, other priors, and catching up at any time, while it
+// is young and after.
 func TestWhatStandsForADetectorDoesWhatItDoes(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	passed, fell, all, resumed := 0, 0, 0, 0
+	passed, fell, all, resumed, young, alone := 0, 0, 0, 0, 0, 0
 	for round := range 60 {
 		one, other, x := &ErrorRatio{}, &ErrorRatio{}, &Idle{}
 		b := taught(3, 0.01)
@@ -36,7 +37,12 @@ func TestWhatStandsForADetectorDoesWhatItDoes(t *testing.T) {
 			if r.IntN(4) == 0 {
 				more = r.Float64() * 0.05
 			}
-			p.Shift = more
+			if p.Shift = more; round%2 == 1 && i < 700 {
+				p.Young, p.Shift, more = true, 0, 0
+				young++
+			} else if other.Young() {
+				other.Resume(x)
+			}
 			q, f, g := p, s, s
 			var said, says Decision
 			one.Next(&p, b, &f, &said)
@@ -44,6 +50,9 @@ func TestWhatStandsForADetectorDoesWhatItDoes(t *testing.T) {
 			all++
 			if other.Renew(x, q.Prior, 0, b); x.Passes(g.N, g.K) {
 				passed++
+				if p.Young {
+					alone++
+				}
 				success := 0.
 				if x.Suspects() {
 					fell++
@@ -86,5 +95,6 @@ func TestWhatStandsForADetectorDoesWhatItDoes(t *testing.T) {
 		require.InEpsilon(t, 1+one.recent.n+one.recent.olderN, 1+other.recent.n+other.recent.olderN, 1e-6)
 		require.InEpsilon(t, 1+one.recent.k+one.recent.olderK, 1+other.recent.k+other.recent.olderK, 1e-6)
 	}
+	require.Greater(t, alone, young/2)
 	require.Greater(t, min(passed, 10*fell, 100*resumed), all/20, "else nothing was shown")
 }

@@ -13,17 +13,21 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // bazaar is a random but reproducible life of some tenants: thin, usual and large ones with
 // combinations, hours, leaks, outages, one customer's retries, restarts, missed scrapes,
-// silences, split records, other rules, and people who say what it was.
+// silences, split records, other rules, and people who say what it was. Of every other one a
+// counter says who fails.
 type bazaar struct {
 	rng   *rand.Rand
 	shops []*merchant
 	now   time.Time
 }
+
+const failingCustomers = "payment_failing_customers_total"
 
 type merchant struct {
 	id     tenant.ID
@@ -32,6 +36,7 @@ type merchant struct {
 	counts []float64
 	joint  []int // by series: its combination
 	bad    []bool
+	share  []float64 // by series: how many of its events it counts
 	weight []float64 // by combination
 	usual  []float64
 	worse  []float64
@@ -48,7 +53,11 @@ func newBazaar(seed uint64, tps ...float64) *bazaar {
 			s.weight, s.usual, s.worse = append(s.weight, m.rng.ExpFloat64()/float64(joints)), append(s.usual, .002+.03*m.rng.Float64()), append(s.worse, 0)
 			for _, result := range []string{"success", "error"} {
 				s.series = append(s.series, counter("result", result, "method", fmt.Sprint("m", j%3), "acquirer", fmt.Sprint("a", j%4), "country", fmt.Sprint("c", j%11), "instance", fmt.Sprint("i", i)))
-				s.counts, s.joint, s.bad = append(s.counts, 0), append(s.joint, j), append(s.bad, result == "error")
+				s.counts, s.joint, s.bad, s.share = append(s.counts, 0), append(s.joint, j), append(s.bad, result == "error"), append(s.share, 1)
+			}
+			if i%2 == 1 { // who fails is told as well
+				ls := labels.NewBuilder(s.series[len(s.series)-1]).Set("__name__", failingCustomers).Del("result").Labels()
+				s.series, s.counts, s.joint, s.bad, s.share = append(s.series, ls), append(s.counts, 0), append(s.joint, j), append(s.bad, true), append(s.share, .35)
 			}
 		}
 		m.shops = append(m.shops, s)
@@ -87,7 +96,7 @@ func (m *bazaar) step() []func(e *Engine) Output {
 			if !s.bad[i] {
 				fails = 1 - fails
 			}
-			s.counts[i] += poisson(m.rng, s.tps*s.weight[j]*swing*fails*15)
+			s.counts[i] += poisson(m.rng, s.tps*s.weight[j]*swing*fails*15*s.share[i])
 		}
 		switch m.rng.IntN(2000) {
 		case 0:
@@ -120,7 +129,7 @@ func (m *bazaar) step() []func(e *Engine) Output {
 // sold are rules of several kinds about the same events.
 func sold(more bool) []rule.Rule {
 	r := failing()
-	r.SLI.Slices = []string{"acquirer", "country", "method"}
+	r.SLI.Slices, r.SLI.Customers = []string{"acquirer", "country", "method"}, &sli.Customers{Metric: failingCustomers}
 	declined, lost, burnt := r, r, r
 	declined.Name, declined.Kind, declined.Severity, declined.Prior = "declines", rule.Declines, rule.Warning, .05
 	lost.Name, lost.Kind = "traffic", rule.Traffic

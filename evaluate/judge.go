@@ -229,17 +229,10 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			v.w.late.follow(n, k, m.lateFade)
 		}
 		switch {
-		case !m.stale && v.idle.Passes(n, k):
-			success := 0.
-			if n == 0 {
-				continue
-			}
-			if v.idle.Suspects() {
-				if x, newest := m.mixOf(at, ci); !x.within(newest, detect.Moves(v.usual)) {
-					success = v.idle.Takes(v.usual, m.asked(ci), x.ratio(newest)-v.usual)
-				}
-			}
-			v.idle.Pass(v.det, n, k, success, minute, &step)
+		case !m.stale && m.plain && v.idle.Passes(n, k):
+			m.passBy(v, at, ci, n, k, minute, &step)
+			continue
+		case !m.stale && !m.plain && v.idle.On() && ts.passTold(m, r, v, at, ci, n, k, minute, &step):
 			continue
 		case v.quiet && n == 0 && k == 0 && !m.stale:
 			continue
@@ -248,10 +241,43 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			*j = judgement{m: m, ri: ri, r: r, step: step, live: live, p: *p, looks: looksBack(r)}
 		}
 		v.resume()
-		if v.quiet = ts.move(j, at, ci, n, k) && m.plain && !m.thorough && !v.thick && v.w.turn == nil; v.quiet {
+		still := ts.move(j, at, ci, n, k) && !m.thorough && v.w.turn == nil && (!v.thick || v.det.Young())
+		if v.quiet = still && m.plain; still {
 			v.det.Rest(&v.idle)
 		}
 	}
+}
+
+// passBy takes a step that a cell's detector need not see.
+func (m *meter) passBy(v *view, at, ci int, n, k float64, minute int64, step *detect.Step) {
+	success := 0.
+	if n == 0 {
+		return
+	}
+	if v.idle.Suspects() {
+		if x, newest := m.mixOf(at, ci); !x.within(newest, detect.Moves(v.usual)) {
+			success = v.idle.Takes(v.usual, m.asked(ci), x.ratio(newest)-v.usual)
+		}
+	}
+	v.idle.Pass(v.det, n, k, success, minute, step)
+}
+
+// passTold does so of a cell of which somebody may say who fails, and says whether it did:
+// what counts of a step is known by now.
+func (ts *tenantState) passTold(m *meter, r *ruleState, v *view, at, ci int, n, k float64, minute int64, step *detect.Step) bool {
+	c := m.cells[ci]
+	n, k = c.counted(n, k, step.Start, ts.o.LiveFor.Milliseconds())
+	if !v.idle.Passes(n, k) {
+		return false
+	}
+	if r.Kind == rule.Declines {
+		v.w.late.follow(n, k, m.lateFade)
+	}
+	m.passBy(v, at, ci, n, k, minute, step)
+	if !v.idle.Suspects() {
+		c.calm()
+	}
+	return true
 }
 
 // parameters of one stream of a rule: its share of the budget of all of them. They are

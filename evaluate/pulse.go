@@ -217,6 +217,9 @@ func (m *meter) see(ri int, r *ruleState) {
 		prior := m.prior(r, ci)
 		v.usual = c.base.Usually(prior)
 		v.rate = c.base.Rate()
+		if v.det.Young() && m.pulses[at].ripe {
+			v.resume()
+		}
 		if v.thick = looksBack(r) && c.latency == nil && v.rate >= leastTurning; v.thick {
 			v.resume()
 		}
