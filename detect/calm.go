@@ -10,6 +10,7 @@ package detect
 type calm struct {
 	armed    bool  // nothing rings, of a cell that is not young
 	young    bool  // nothing rings, of one that is: only the test of a large fault is asked
+	alone    bool  // nothing rings, of one without a baseline
 	suspects bool  // some test is above zero
 	version  int32 // of the baseline that the rest was made with
 	prior    float64
@@ -42,6 +43,27 @@ func (d *ErrorRatio) Calm(prior, alternative float64, b *Baseline, s *Step) bool
 	if d.counts(s) {
 		d.pass(s)
 	}
+	return true
+}
+
+// CalmAlone is Calm of a stream without a baseline, whose prior is another one with every
+// step. What is above it may be a fault takes a quantile to be known, which is far from cheap:
+// it is asked for only of a step that is evidence whatever that is.
+func (d *ErrorRatio) CalmAlone(p *Parameters, s *Step, out *Decision) bool {
+	c, m := &d.calm, &d.memo
+	if p.fill(); !c.alone || c.suspects || p.Young || m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor || m.asked != p.Alternative {
+		return false
+	}
+	if s.K > 0 {
+		least := clampRatio(p.Prior * (1 + swingSigma*priorSwing)) // the quantile is above the prior
+		if !(s.K <= against(least, slowAlternative(least, p.Alternative)).bears()*s.N) {
+			return false
+		}
+	}
+	if d.counts(s) {
+		d.pass(s)
+	}
+	*out = Decision{Usual: p.Prior, Upper: p.Prior, Needed: m.need.slow}
 	return true
 }
 
@@ -112,12 +134,14 @@ func (d *ErrorRatio) tellWindows() {
 // arm has the next steps tried by Calm or Wane as long as nothing rings.
 func (d *ErrorRatio) arm(p *Parameters, b *Baseline, u *usual, out *Decision) {
 	c := &d.calm
-	still := b != nil && !out.Changed && !out.Forgiven && d.alarm.by == none && d.held == 0
-	c.armed, c.young = still && !p.Young, still && p.Young
+	still := !out.Changed && !out.Forgiven && d.alarm.by == none && d.held == 0
+	c.armed, c.young, c.alone = still && b != nil && !p.Young, still && b != nil && p.Young, still && b == nil && !p.Young
 	if !still {
 		return
 	}
-	c.suspects = d.slow.score > 0 || d.hard.score > 0
+	if c.suspects = d.slow.score > 0 || d.hard.score > 0; b == nil {
+		return
+	}
 	if c.young {
 		c.upper, c.bearable = u.upper, 0
 		return
@@ -132,7 +156,7 @@ func (d *ErrorRatio) arm(p *Parameters, b *Baseline, u *usual, out *Decision) {
 }
 
 // Wake has the next step given to Next: what the detector is told is no longer the same.
-func (d *ErrorRatio) Wake() { d.calm.armed, d.calm.young = false, false }
+func (d *ErrorRatio) Wake() { d.calm.armed, d.calm.young, d.calm.alone = false, false, false }
 
 // Add is Observe of n events and k failures, at most n, observed for seconds of an hour,
 // where that is the current one; else it does nothing and says so.

@@ -40,6 +40,7 @@ type Pool struct {
 	alerts      []alert.Alert
 	factors     []Factor    // not handed out yet
 	spare       [][]portion // of buckets that are closed
+	amid        amid
 }
 
 // stream is one rule's view of one slice over all tenants.
@@ -213,6 +214,7 @@ func (p *Pool) close(s *stream, b *bucket) (kept bool) {
 	// The volume counts whether or not there are tenants enough to judge: it is what
 	// the share of other slices is measured by.
 	s.volume *= math.Exp(-float64(max(0, b.end-s.closed)) / volumeFades)
+	p.amid.order(b)
 	for _, v := range b.list() {
 		if v.n > 0 || flowing && v.expected > 0 {
 			s.active = append(s.active, v.seat)
@@ -338,10 +340,13 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 		Prior: math.Max(b.expected/step.N, 1e-6), PriorWeight: expectedHeft, Budget: r.usually() * r.FalseAlarms / float64(p.streamsOf(s.rule)),
 		LooksPerMonth: float64(detect.Month / p.o.Step), Factor: r.Sensitivity.Factor(),
 	}
-	d := s.w.det.Step(with, nil, step)
+	var d detect.Decision
+	if s.w.firing || s.w.raised != nil || !s.w.det.CalmAlone(&with, &step, &d) {
+		d = s.w.det.Step(with, nil, step)
+	}
 	if looksBack(r) {
 		with.Budget *= changeShare / (1 - changeShare)
-		d = turned(d, s.lately(with, b, step), s.w.firing)
+		d = turned(d, s.lately(with, b, step, &p.amid), s.w.firing)
 	}
 	s.w.follow(&d, step.End)
 	if r.Kind == rule.Declines {

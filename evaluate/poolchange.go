@@ -1,7 +1,6 @@
 package evaluate
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -63,7 +62,7 @@ func (x *excess) counts(common float64) float64 {
 // lately moves the test by a step, which the pool judges otherwise too. The largest tenant's
 // events count as they do there. What a tenant fails beyond what is expected counts as far
 // as most others' do: two tenants' own faults are no fault of what all share.
-func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step) (d detect.Decision) {
+func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step, with *amid) (d detect.Decision) {
 	x, brought := &s.turn, b.list()
 	if x.stale > 0 && b.end < x.stale+turnRests {
 		x.test = detect.Change{}
@@ -72,7 +71,8 @@ func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step) (d dete
 		}
 		return d
 	}
-	parts := make([]part, len(brought)) // as they count, with what the last hour makes one expect
+	parts := slices.Grow(with.parts[:0], len(brought))[:len(brought)] // as they count, with what the last hour makes one expect
+	with.parts = parts
 	expected, known := 0.0, 0.0
 	for i := range brought {
 		v := b.counted(i)
@@ -82,7 +82,7 @@ func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step) (d dete
 		expected, known = expected+v.expected, known+failures
 		brought[i].lately.add(b.end, v.n, v.k, v.expected, x.left)
 	}
-	common := common(brought)
+	common := with.common(brought)
 	step.K = 0
 	for i, v := range parts {
 		if by := v.k - v.expected; by > 0 {
@@ -104,23 +104,6 @@ func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step) (d dete
 		v.level.Observe(b.end, v.k, v.expected)
 	}
 	return d
-}
-
-// common is the share of the events that fails and usually does not, in the middle one
-// of them: half of all events are of tenants with less.
-func common(brought []portion) float64 {
-	all, half := make([]excess, len(brought)), 0.0
-	for i := range brought {
-		all[i] = brought[i].lately
-		half += all[i].n / 2
-	}
-	slices.SortFunc(all, func(a, b excess) int { return cmp.Compare(a.v*b.n, b.v*a.n) })
-	for _, e := range all {
-		if half -= e.n; half <= 0 && e.n > 0 {
-			return math.Max(0, e.v/e.n)
-		}
-	}
-	return 0
 }
 
 // turned is what both tests of a stream say together: what fires, else what is nearer to it.

@@ -68,6 +68,12 @@ func (b *bucket) list() []portion {
 		return b.parts
 	}
 	slices.SortStableFunc(b.parts, func(a, b portion) int { return cmp.Compare(a.id, b.id) })
+	b.unite()
+	return b.parts
+}
+
+// unite adds up what each tenant brought, where parts are in order.
+func (b *bucket) unite() {
 	all := b.parts[:0]
 	for _, v := range b.parts {
 		if n := len(all); n > 0 && all[n-1].seat == v.seat {
@@ -78,7 +84,6 @@ func (b *bucket) list() []portion {
 		all = append(all, v)
 	}
 	b.parts, b.sorted = all, true
-	return all
 }
 
 // counted is what counts of the part at i: the largest tenant counts at most as much as all
