@@ -91,6 +91,10 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		if w.vol == nil {
 			w.vol = &detect.Traffic{}
 		}
+		if !m.thorough && !w.firing && w.raised == nil && w.vol.Passes(&p, &v, &s) {
+			w.flows(v.Expected/minutes, t.why, !p.Young && !v.Known)
+			continue
+		}
 		d := w.vol.Step(p, v, s)
 		if lasts, by := step.End-w.onset, ts.acceptedBy(m, standing{r, c, w}, step.End); w.firing && !d.Changed && by != "" {
 			d = m.accept(ci, w, by+" accepted its new volume as the usual one")
@@ -114,6 +118,11 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			ts.say(m, standing{r, c, w}, d, step)
 		}
 	}
+}
+
+// flows keeps what is usual of a volume of which nothing is suspected.
+func (w *watch) flows(rate float64, tide string, unseen bool) {
+	w.score, w.rest, w.unseen, w.rate, w.tide = 0, rest{}, unseen, rate, tide
 }
 
 // accepts is after how many ms a change that fires is the usual.
@@ -159,6 +168,14 @@ func (c *cell) part(slot int) float64 {
 		return 0
 	}
 	return c.share.At(slot)
+}
+
+// partOf is part of any judged cell, at the newest step's hour.
+func (m *meter) partOf(c *cell) float64 {
+	if c == m.cells[0] {
+		return 1
+	}
+	return c.part(m.flow.rate.Slot)
 }
 
 // fresh says whether a counter of the cell was observed in a..b: without one its
@@ -293,6 +310,10 @@ func (ts *tenantState) flowStatus(m *meter, r *ruleState, c *cell, w *watch, p d
 	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: w.rate, Young: p.Young, Firing: w.firing, Score: w.score, Needed: w.needed}
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}
+	}
+	if w.vol != nil && !w.firing && w.score == 0 { // it is not worked out while nothing is suspected
+		s.Needed = p.Lost(detect.Volume{Less: r.Direction != rule.More, More: r.Direction == rule.More || r.Direction == rule.Both,
+			Mean: m.flow.season.Mean() * float64(m.length) / 60_000 * m.partOf(c)})
 	}
 	if minutes := detect.LostSeen(p, detect.Volume{Expected: w.rate, Size: m.flow.season.Size(), Known: !w.unseen}); !math.IsInf(minutes, 1) && r.Direction != rule.More {
 		seconds := minutes * 60
