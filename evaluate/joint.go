@@ -142,7 +142,7 @@ func (m *meter) expectedOfNewborn(j *combo, n, k float64, youngFor int64) float6
 	if m.clock-j.since >= youngFor {
 		return n * j.usual
 	}
-	return min(k, n*max(newbornLeast, newbornTimes*m.cells[0].base.Usually(m.jointPrior().Prior)))
+	return min(k, n*m.newborn)
 }
 
 func (m *meter) jointPrior() detect.Parameters {

@@ -213,6 +213,7 @@ func (ts *tenantState) judge(m *meter, step detect.Step, n, k []float64, live bo
 		}
 		ts.judgeRatio(m, ri, step, n, k, live)
 	}
+	m.astir = m.astir && slices.ContainsFunc(m.cells, func(c *cell) bool { return c.busy() || c.doubtful() })
 }
 
 // judgeRatio moves the detectors of a rule about a share of the events.

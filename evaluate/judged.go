@@ -45,7 +45,6 @@ func (m *meter) rebalance(at int64, maxSlices int) {
 	}
 	fade := math.Exp(-float64(at-m.balanced) / volumeFades)
 	m.balanced = at
-	m.recount()
 	m.settle()
 	defer m.chooseEdges(at)
 	for _, c := range m.cells {
@@ -88,7 +87,7 @@ func (m *meter) rebalanceLabel(label string, maxSlices int) {
 		if i < 0 || c.volume < challenge*in[i].volume {
 			return
 		}
-		in[i].giveUp()
+		m.giveUp(in[i])
 		m.judge(c)
 		in = append(slices.Delete(in, i, i+1), c)
 		slices.SortFunc(in, most)
@@ -103,7 +102,7 @@ func (m *meter) atMost(in []*cell, most int) (kept []*cell, room int) {
 	room = most - len(free)
 	for i := len(free) - 1; i >= 0 && room < 0; i-- {
 		if !free[i].busy() {
-			free[i].giveUp()
+			m.giveUp(free[i])
 			room++
 		}
 	}
@@ -111,7 +110,8 @@ func (m *meter) atMost(in []*cell, most int) (kept []*cell, room int) {
 }
 
 // giveUp ends that a cell is judged.
-func (c *cell) giveUp() {
+func (m *meter) giveUp(c *cell) {
+	m.recount()
 	c.judged, c.base, c.watches, c.latency, c.share, c.mix, c.healed, c.people, c.lent = false, nil, nil, nil, nil, mix{}, 0, nil, nil
 }
 

@@ -71,7 +71,7 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 	if d.Onset == 0 {
 		c.calm()
 	}
-	m.troubled = m.troubled || d.Changed
+	m.troubled, m.astir = m.troubled || d.Changed, m.astir || w.firing || w.det.HeldSince() > 0
 	ts.decided(j, ci, w)
 	return w.raised == nil && !w.firing && !d.Changed && !d.Forgiven
 }

@@ -159,13 +159,13 @@ func adds(le float64, edges []float64, edge float64) float64 {
 func (m *meter) learnShape(u *use, inc float64) {
 	for _, c := range u.cells {
 		cl := m.cells[c]
-		if cl.latency == nil || cl.busy() {
+		if cl.latency == nil || m.astir && cl.busy() {
 			continue
 		}
 		if math.IsInf(u.le, 1) {
 			cl.latency.shape.Seen(u.group.edges, inc)
 		} else {
-			cl.latency.shape.Below(u.le, inc)
+			u.at = cl.latency.shape.Below(u.le, u.at, inc)
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (m *meter) setSpec(spec sli.Spec, base int64) {
 func newMeter(env string, spec sli.Spec, base int64) *meter {
 	m := &meter{env: env, spec: spec, id: spec.ID(), base: base, length: base,
 		byDim: map[sli.Dim]int{}, groups: map[uint64]*group{}, joints: map[string]int{}, byLane: map[string]int{}, others: map[string]int{}}
-	m.scale, m.stale, m.troubled = [2]float64{1, 1}, true, true
+	m.scale, m.stale, m.troubled, m.astir = [2]float64{1, 1}, true, true, true
 	m.setSpec(spec, base)
 	m.addCell(nil)
 	return m
@@ -159,8 +159,8 @@ func (m *meter) cellFor(d sli.Dim, maxSlices int) int {
 		if o, ok := m.others[d.Label]; ok {
 			return o
 		}
-		m.stale = true
 		m.cells = append(m.cells, &cell{other: d.Label})
+		m.recount()
 		m.others[d.Label] = len(m.cells) - 1
 		return len(m.cells) - 1
 	}

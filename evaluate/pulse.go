@@ -90,6 +90,8 @@ type still struct {
 	mixer   *ruleState // by what is usual of whose cells
 	over    float64    // slow events that the newest step's mix makes one expect of the total
 	ripens  int64      // what learned must be for a cell to become ripe
+	newborn float64    // what a combination may fail that was born today, without being a fault
+	astir   bool       // something may ring, stand, or be held to be one customer's
 	settled int64      // what clock must be for every combination to be old
 }
 
@@ -97,7 +99,7 @@ type still struct {
 // changes what cells have learned.
 func (m *meter) disturb() {
 	m.settle()
-	m.stale, m.troubled = true, true
+	m.stale, m.troubled, m.astir = true, true, true
 }
 
 // settle tells the cells what came since.
@@ -175,7 +177,7 @@ func (m *meter) resume() {
 // refresh makes anew what is derived of the cells.
 func (m *meter) refresh(youngFor int64) {
 	m.catch()
-	m.stale, m.uniform = false, false
+	m.stale, m.uniform, m.astir = false, false, true
 	m.setPriors()
 	m.judgedCells()
 	m.combinations()
@@ -234,6 +236,7 @@ func (m *meter) expect(youngFor int64) {
 		return
 	}
 	usual := m.cells[0].base.Usually(m.jointPrior().Prior)
+	m.newborn = max(newbornLeast, newbornTimes*usual)
 	for i := range m.combos {
 		j := &m.combos[i]
 		j.usual, j.newborn = j.base.Usually(usual), m.clock-j.since < youngFor

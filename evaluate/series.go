@@ -54,6 +54,7 @@ type use struct {
 	le   float64
 	key  uint64    // of the group
 	over []float64 // per cell: what one event adds to those that take too long
+	at   int       // where its edge is among those of its cells' distributions, most likely
 }
 
 // whole says whether an increment is a number of events, and not of those up to an edge.

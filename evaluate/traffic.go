@@ -104,7 +104,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			w.raised.why = "it has lasted for a day: this may be the new normal; somebody may accept it, and after " + days(r.accepts()) + " it is taken as that"
 		}
 		w.follow(&d, s.End)
-		m.troubled = m.troubled || d.Changed
+		m.troubled, m.astir = m.troubled || d.Changed, m.astir || w.firing
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !v.Known
 		w.rate, w.tide = v.Expected/minutes, t.why
@@ -228,7 +228,7 @@ func (ts *tenantState) learnFlow(m *meter, step detect.Step, n []float64) {
 	}
 	zone, minutes := ts.zone, step.Coverage*float64(step.End-step.Start)/60_000
 	now := m.flow.at(zone, step.Start)
-	held := m.cells[0].ringing() || slices.ContainsFunc(m.cells[1:], (*cell).shortens) || slices.ContainsFunc(m.cells, (*cell).doubtful)
+	held := m.astir && (m.cells[0].ringing() || slices.ContainsFunc(m.cells[1:], (*cell).shortens) || slices.ContainsFunc(m.cells, (*cell).doubtful))
 	if held {
 		m.flow.season.Withhold(step.Start, now, n[0], minutes)
 	} else {
@@ -241,7 +241,7 @@ func (ts *tenantState) learnFlow(m *meter, step detect.Step, n []float64) {
 		if c.share == nil {
 			c.share = &season.Share{}
 		}
-		if held || c.ringing() {
+		if held || m.astir && c.ringing() {
 			c.share.Withhold(step.Start, now.Slot, n[ci], n[0])
 			continue
 		}

@@ -68,8 +68,13 @@ func (s *Shape) edge(le float64, guess int) int {
 	return len(s.Edges) - 1
 }
 
-// Below counts events that took no longer than le.
-func (s *Shape) Below(le, n float64) { s.Edges[s.edge(le, 0)].Below += n }
+// Below counts events that took no longer than le, and says where that edge is: a guess for
+// the next time.
+func (s *Shape) Below(le float64, guess int, n float64) (at int) {
+	at = s.edge(le, guess)
+	s.Edges[at].Below += n
+	return at
+}
 
 // Seen counts n events of a sender that has these edges, which are sorted.
 func (s *Shape) Seen(edges []float64, n float64) {

@@ -10,7 +10,7 @@ func learned(n float64, over map[float64]float64) *Shape {
 	s := &Shape{}
 	for le, share := range over {
 		s.Seen([]float64{le}, n)
-		s.Below(le, n*(1-share))
+		s.Below(le, 0, n*(1-share))
 	}
 	return s
 }
