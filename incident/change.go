@@ -75,6 +75,7 @@ func begin(i Incident, now time.Time) *build {
 // done closes the change: versions grow, lists are never nil.
 func (b *build) done() Change {
 	i := &b.Incident
+	i.Likely = nil
 	if b.Changed || b.Ticket {
 		b.Changed = true
 		if i.Severity == rule.Info && i.Mirror.Ref.ID == "" {
@@ -266,16 +267,18 @@ func (b *build) consider() (nobody string) {
 	wait := i.settleFor(worst.Severity)
 	until := b.now.Add(wait)
 	switch since := i.smallSince(); {
+	case i.LikelyUntil != nil && b.now.Before(*i.LikelyUntil):
+		return fmt.Sprintf("a page waits until %s to see whether this is part of another incident", i.LikelyUntil.Format("15:04:05 UTC"))
 	case hard:
-		b.want(b.enough("most attempts fail (" + worst.Reason + "): the page does not wait"))
+		return b.call(b.enough("most attempts fail (" + worst.Reason + "): the page does not wait"))
 	case i.lasted():
-		b.want(b.enough("it has lasted for some minutes already: the page does not wait"))
+		return b.call(b.enough("it has lasted for some minutes already: the page does not wait"))
 	case !since.IsZero() && b.now.Sub(since) >= wait:
-		b.want(b.enough(fmt.Sprintf("it fires since %s, and was too small to call for before", since.Format("15:04:05 UTC"))))
+		return b.call(b.enough(fmt.Sprintf("it fires since %s, and was too small to call for before", since.Format("15:04:05 UTC"))))
 	case i.SettleUntil != nil && !until.Before(*i.SettleUntil):
 		return fmt.Sprintf("a page waits until %s to see whether it lasts", i.SettleUntil.Format("15:04:05 UTC"))
 	case wait <= 0:
-		b.want(b.enough(string(worst.Severity) + ", and no settling time is set"))
+		return b.call(b.enough(string(worst.Severity) + ", and no settling time is set"))
 	default:
 		i.SettleUntil = &until
 		b.Timers = append(b.Timers, store.Timer{ID: i.settleTimer(), At: until, Subject: i.ID.Subject(), Kind: SettleTimer})

@@ -169,8 +169,13 @@ type Incident struct {
 	NoPage      string     `json:"no_page"`        // why this incident may page nobody; empty: it may
 	SettleFor   float64    `json:"settle_seconds"` // how long a fault that is not hard must last
 	SettleUntil *time.Time `json:"settle_until"`   // waiting to page; nil: not
-	Paged       bool       `json:"paged"`          // a page was wanted for this opening
-	PagedUrgent bool       `json:"paged_urgent"`   // and that for something critical
+	// Likely is what called the same team just now and is likely the same fault, at the
+	// moment of a decision; nil: nothing did. LikelyUntil is until when the page of this
+	// opening waited, or waits, to see whether it is; nil: it did not have to.
+	Likely      *Likely    `json:"-"`
+	LikelyUntil *time.Time `json:"likely_until,omitempty"`
+	Paged       bool       `json:"paged"`        // a page was wanted for this opening
+	PagedUrgent bool       `json:"paged_urgent"` // and that for something critical
 	// CalledAt is when a page was wanted last; nil: never.
 	CalledAt *time.Time `json:"called_at,omitempty"`
 	// WarningPages says that a warning calls somebody too, in the working hours.

@@ -30,6 +30,8 @@ type Opening struct {
 	NoPage       string        // why nobody may be paged at all, e.g. an environment the policy does not list
 	// Weighed is as Weigh makes it; nil: whatever is at stake, somebody is called.
 	Weighed *Stakes
+	// Likely is what called the same team just now and is likely the same fault; nil: nothing did.
+	Likely *Likely
 }
 
 // Open opens an incident with its first alert, which fires.
@@ -40,7 +42,7 @@ func Open(a alert.Alert, o Opening, now time.Time) Change {
 	}
 	b := begin(Incident{ID: o.ID, Number: o.Number, Environment: a.Environment, Service: a.Service, Slice: a.Slice,
 		State: StateOpen, Team: o.Team, OwnerReason: o.OwnerReason, OpenedAt: now.UTC(), Openings: 1, Live: o.Live, NoPage: o.NoPage,
-		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}, Stakes: o.Weighed}, now)
+		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}, Stakes: o.Weighed, Likely: o.Likely}, now)
 	b.put(a)
 	if b.Incident.RunbookURL == "" {
 		b.Incident.RunbookURL = o.RunbookURL
@@ -158,7 +160,7 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 		n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
 	}
 	n.ResolvedAt, n.ResolvedBy, n.ResolutionReason = nil, Actor{}, ""
-	n.Openings, n.Paged, n.PagedUrgent, n.Releases, n.SettleFor = n.Openings+1, false, false, 0, max(0, settleFor.Seconds())
+	n.Openings, n.Paged, n.PagedUrgent, n.Releases, n.SettleFor, n.LikelyUntil = n.Openings+1, false, false, 0, max(0, settleFor.Seconds()), nil
 	b.unsmall()
 	was := n.Severity
 	if worst, _ := n.worst(); worst != nil && worst.Severity != n.Severity {
@@ -205,7 +207,7 @@ func Settled(i Incident, now time.Time) Change {
 	case nobody != "":
 		b.log("no_page", "tocsin", "no page after the settling time: "+nobody)
 	default:
-		b.want(b.enough(fmt.Sprintf("it still fires after the settling time of %g s", n.settleFor(worst.Severity).Seconds())))
+		b.call(b.enough(fmt.Sprintf("it still fires after the settling time of %g s", n.settleFor(worst.Severity).Seconds())))
 	}
 	return b.done()
 }

@@ -1,7 +1,6 @@
 package backtest
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -18,7 +17,8 @@ import (
 )
 
 // chain takes alerts through router and incident, with the environment's
-// incidents in memory and everybody live.
+// incidents in memory and everybody live. Who is called, and what they do then, stands
+// in calls.go.
 type chain struct {
 	o         Options
 	number    int
@@ -27,14 +27,9 @@ type chain struct {
 	firing    map[alert.ID]*Line
 	lines     []*Line
 	weigh     func(i incident.Incident, a *alert.Alert, now time.Time) incident.Incident
-	held      []hold // warnings that call when the team's working hours begin
-}
-
-// hold is an incident whose team is called later, if it is still open then.
-type hold struct {
-	at          time.Time
-	number      int
-	environment string
+	held      []hold    // warnings that call when the team's working hours begin
+	calling   []calling // calls that are not made yet
+	taking    []taking  // what those who were called will take
 }
 
 type waiting struct {
@@ -48,6 +43,7 @@ func newChain(o Options) *chain {
 
 // take routes alerts in their order.
 func (c *chain) take(as []alert.Alert, now time.Time) {
+	c.made(now)
 	for _, a := range as {
 		c.record(a)
 		c.route(a, now)
@@ -90,9 +86,9 @@ func (c *chain) route(a alert.Alert, now time.Time) {
 	case i < 0:
 		c.apply(incident.Open(a, c.opening(a, d, now), now), a.ID, now)
 	case d.Reopen:
-		c.apply(incident.Reopen(c.weigh(list[i], &a, now), a, d.Narrow, d.Reason, 0, now), a.ID, now)
+		c.apply(incident.Reopen(c.weighed(list[i], &a, now), a, d.Narrow, d.Reason, 0, now), a.ID, now)
 	default:
-		c.apply(incident.WithAlert(c.weigh(list[i], &a, now), a, d.Narrow, d.Reason, now), a.ID, now)
+		c.apply(incident.WithAlert(c.weighed(list[i], &a, now), a, d.Narrow, d.Reason, now), a.ID, now)
 		c.merge(a, d, now)
 	}
 }
@@ -121,7 +117,8 @@ func (c *chain) opening(a alert.Alert, d router.Decision, now time.Time) inciden
 	}
 	o := incident.Opening{ID: incident.NewID(now, fmt.Sprintf("%s/%d", a.ID, c.number)), Number: c.number, Team: team.ID, OwnerReason: why, Reason: d.Reason, Live: true,
 		WarningPages: len(team.WorkingHours.Hours) > 0, NoPage: c.o.Policy.Silent(a.Environment)}
-	o.Weighed = c.weigh(incident.Incident{Environment: a.Environment, Service: a.Service, Team: team.ID}, &a, now).Stakes
+	first := c.weighed(incident.Incident{Environment: a.Environment, Service: a.Service, Slice: a.Slice, Team: team.ID}, &a, now)
+	o.Weighed, o.Likely = first.Stakes, first.Likely
 	return o
 }
 
@@ -148,6 +145,9 @@ func (c *chain) apply(ch incident.Change, cause alert.ID, now time.Time) {
 			l.Incident, l.Unheard = n.Number, n.Unheard()
 		}
 	}
+	if ch.Withdraw {
+		c.withdraw(n)
+	}
 	if ch.Page == nil {
 		return
 	}
@@ -162,67 +162,6 @@ func (c *chain) apply(ch incident.Change, cause alert.ID, now time.Time) {
 		}
 	}
 	c.call(n, cause, now)
-}
-
-// call says that somebody is called for the incident.
-func (c *chain) call(n incident.Incident, cause alert.ID, now time.Time) {
-	if cause == "" {
-		cause = worst(n)
-	}
-	if l := c.firing[cause]; l != nil && !l.Pages {
-		l.Pages, l.PagedAt = true, now.UTC()
-	}
-}
-
-// begin calls for what waited for working hours: of an incident that is over, or that
-// became urgent and has called since, nobody hears again.
-func (c *chain) begin(now time.Time) {
-	c.held = slices.DeleteFunc(c.held, func(h hold) bool {
-		if h.at.After(now) {
-			return false
-		}
-		for _, i := range c.incidents[h.environment] {
-			if i.Number == h.number && i.State == incident.StateOpen && !i.PagedUrgent {
-				c.call(i, "", now)
-			}
-		}
-		return true
-	})
-}
-
-// worst is the alert that a page after the settling time is about.
-func worst(i incident.Incident) (id alert.ID) {
-	rank, score := -1, 0.0
-	for _, a := range i.Alerts {
-		if a.State == alert.Firing && (a.Severity.Rank() > rank || a.Severity.Rank() == rank && a.Evidence.Score > score) {
-			id, rank, score = a.ID, a.Severity.Rank(), a.Evidence.Score
-		}
-	}
-	return id
-}
-
-// due fires timers, the earliest first.
-func (c *chain) due(now time.Time) {
-	c.begin(now)
-	var list []waiting
-	for _, t := range c.timers {
-		if !t.At.After(now) {
-			list = append(list, t)
-		}
-	}
-	slices.SortFunc(list, func(a, b waiting) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
-	for _, t := range list {
-		delete(c.timers, t.ID)
-		if t.Kind != incident.SettleTimer {
-			continue
-		}
-		for _, i := range c.incidents[t.environment] {
-			if i.ID.Subject() == t.Subject {
-				c.apply(incident.Settled(c.weigh(i, nil, now), now), "", now)
-				break
-			}
-		}
-	}
 }
 
 // all lists the lines by the time they fired.

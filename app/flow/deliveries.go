@@ -11,9 +11,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/store"
 )
 
-// gather is how long a page waits for the other tenants' alerts of the same
+// Gather is how long a page waits for the other tenants' alerts of the same
 // step, so that its first line says for whom.
-const gather = 2 * time.Second
+const Gather = 2 * time.Second
 
 // askTicket asks for the incident's mirror in its ticket system.
 func (h *Handler) askTicket(tx *partition.Tx, i incident.Incident) {
@@ -35,13 +35,13 @@ func (h *Handler) askTicket(tx *partition.Tx, i incident.Incident) {
 // askPicture asks for the dashboard's picture at the firing time.
 func (h *Handler) askPicture(tx *partition.Tx, i incident.Incident) {
 	outbox.Ask(tx, "pictures", delivery.Delivery{Key: string(i.ID) + "/picture/" + i.Transition(), Kind: delivery.Call, Verb: outbox.Picture,
-		Subject: IncidentsSubject(i.Environment), Ref: string(i.ID), Incident: i.Number, NotBefore: tx.Now().Add(gather / 2), NotAfter: tx.Now().Add(time.Hour),
+		Subject: IncidentsSubject(i.Environment), Ref: string(i.ID), Incident: i.Number, NotBefore: tx.Now().Add(Gather / 2), NotAfter: tx.Now().Add(time.Hour),
 		Payload: partition.Payload(outbox.PictureJob{Environment: i.Environment, Incident: string(i.ID), Transition: i.Transition()})})
 }
 
 func (h *Handler) askCall(tx *partition.Tx, c oncall.Call, p oncall.Page) {
 	outbox.Ask(tx, c.Destination(), delivery.Delivery{Key: c.Key, Kind: delivery.Call, Verb: outbox.Page, Subject: IncidentsSubject(p.Environment),
-		Ref: string(p.ID), Incident: p.Number, NotBefore: tx.Now().Add(gather), NotAfter: c.NotAfter, Payload: partition.Payload(outbox.PageJob{Environment: p.Environment, Call: c})})
+		Ref: string(p.ID), Incident: p.Number, NotBefore: tx.Now().Add(Gather), NotAfter: c.NotAfter, Payload: partition.Payload(outbox.PageJob{Environment: p.Environment, Call: c})})
 }
 
 // outbox makes a partition's.

@@ -185,18 +185,18 @@ func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
 	case d.Ignore:
 		return nil
 	case i < 0:
-		return h.open(tx, in, a, d)
+		return h.open(tx, in, a, d, open)
 	case d.Reopen:
-		return h.apply(tx, incident.Reopen(h.s.weigh(open[i], &a, tx.Now()), a, d.Narrow, d.Reason, h.s.Settings.Settle, tx.Now()))
+		return h.apply(tx, incident.Reopen(h.weigh(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, h.s.Settings.Settle, tx.Now()))
 	}
-	if err := h.apply(tx, incident.WithAlert(h.s.weigh(open[i], &a, tx.Now()), a, d.Narrow, d.Reason, tx.Now())); err != nil {
+	if err := h.apply(tx, incident.WithAlert(h.weigh(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, tx.Now())); err != nil {
 		return err
 	}
 	return h.merge(tx, d)
 }
 
-// open gives a new incident its number and its owner.
-func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router.Decision) error {
+// open gives a new incident its number and its owner. others are those that there are.
+func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router.Decision, others []incident.Incident) error {
 	number, err := nextNumber(tx)
 	if err != nil {
 		return err
@@ -211,7 +211,8 @@ func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router
 	o := incident.Opening{ID: incident.NewID(tx.Now(), in.ID), Number: number, Team: team.ID, OwnerReason: why, System: system, Reason: d.Reason,
 		RunbookURL: service.Runbook, SettleFor: h.s.Settings.Settle, Live: h.s.Duty().Live(team.ID),
 		WarningPages: len(team.WorkingHours.Hours) > 0, SilentAfter: team.SilentAfter, NoPage: rules.Policy.Silent(a.Environment)}
-	o.Weighed = h.s.weigh(incident.Incident{Environment: a.Environment, Service: a.Service, Team: team.ID}, &a, tx.Now()).Stakes
+	first := h.weigh(others, incident.Incident{Environment: a.Environment, Service: a.Service, Slice: a.Slice, Team: team.ID}, &a, tx.Now())
+	o.Weighed, o.Likely = first.Stakes, first.Likely
 	if err := tx.Put(environments, a.Environment, "environment", 1, struct{}{}); err != nil {
 		return err
 	}

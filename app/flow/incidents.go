@@ -101,7 +101,11 @@ func (h *Handler) incidentTimer(tx *partition.Tx, t store.Timer) error {
 	if t.Kind == incident.SilentTimer {
 		return h.apply(tx, incident.Silent(h.s.weigh(i, nil, tx.Now()), tx.Now()))
 	}
-	return h.apply(tx, incident.Settled(h.s.weigh(i, nil, tx.Now()), tx.Now()))
+	open, err := activeIncidents(tx)
+	if err != nil {
+		return err
+	}
+	return h.apply(tx, incident.Settled(h.weigh(open, i, nil, tx.Now()), tx.Now()))
 }
 
 func incidentID(subject string) string {

@@ -1,0 +1,42 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/store"
+)
+
+// Two large tenants' incidents are each worth a call some seconds before the alarm over
+// all tenants makes them one. Whoever has a page that is seconds old is not called again
+// for what is likely the same: the second page waits that long.
+
+// likelyFor is how long a page waits to see whether the incident is part of another one.
+const likelyFor = 20 * time.Second
+
+// Likely is another incident that called the same team just now and is likely the same
+// fault.
+type Likely struct {
+	Number   int
+	CalledAt time.Time
+}
+
+// call asks for the page of this opening, unless it waits to see whether the incident is
+// part of another one; it says so then.
+func (b *build) call(reason string) (waits string) {
+	i := &b.Incident
+	worst, _ := i.worst()
+	switch {
+	case i.Likely == nil || i.LikelyUntil != nil || i.Paged || worst == nil || worst.Severity != rule.Critical:
+		b.want(reason)
+		return ""
+	}
+	until := b.now.Add(likelyFor)
+	i.LikelyUntil, i.SettleUntil = &until, &until
+	b.Timers = append(b.Timers, store.Timer{ID: i.settleTimer(), At: until, Subject: i.ID.Subject(), Kind: SettleTimer})
+	b.log("likely", "tocsin", fmt.Sprintf("incident %d called the team at %s for another tenant, and both began together: the page waits %g s for the alarm over all tenants, and is sent if this is no part of that by then (%s)",
+		i.Likely.Number, i.Likely.CalledAt.UTC().Format("15:04:05 UTC"), likelyFor.Seconds(), reason))
+	b.Changed = true
+	return fmt.Sprintf("the page waits until %s, for it is likely part of incident %d", until.Format("15:04:05 UTC"), i.Likely.Number)
+}
