@@ -127,12 +127,12 @@ func (p *Pool) rule(name string) *ruleState {
 
 // Contribute takes one tenant's step, at the time of the last Advance. A
 // tenant's steps come in order; one that came before changes nothing. A step
-// that comes after its time joins the one that is open.
-func (p *Pool) Contribute(c Contribution) {
+// that comes after its time joins the one that is open. c is not kept.
+func (p *Pool) Contribute(c *Contribution) {
 	if c.Environment != p.environment || c.Service != p.service || !(c.Step.N >= 0) || c.Step.End <= c.Step.Start {
 		return
 	}
-	x := p.place(&c)
+	x := p.place(c)
 	if x == nil {
 		return
 	}

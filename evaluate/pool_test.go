@@ -58,10 +58,10 @@ func (c *tenantry) run(d time.Duration) *tenantry {
 			v := Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: tenant.ID(fmt.Sprintf("t%03d", i)),
 				Step: detect.Step{Start: start.UnixMilli(), End: c.now.UnixMilli(), N: n, K: k, Coverage: 1}, Usual: .01, Live: !c.late}
 			c.alerts = append(c.alerts, c.p.Advance(c.now.Add(time.Duration(i)*time.Millisecond))...)
-			c.p.Contribute(v)
+			c.p.Contribute(&v)
 			c.sent = append(c.sent, v)
 			if c.twice {
-				c.p.Contribute(v)
+				c.p.Contribute(&v)
 			}
 		}
 	}
@@ -106,7 +106,7 @@ func TestPoolKnowsTheVolumeItCannotJudge(t *testing.T) {
 	c := newCrowd(5, many(20, 1)...)
 	beta := func() {
 		for _, id := range []tenant.ID{"big", "other"} {
-			c.p.Contribute(Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: sli.Slice{{Label: "acquirer", Value: "beta"}}, Tenant: id,
+			c.p.Contribute(&Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: sli.Slice{{Label: "acquirer", Value: "beta"}}, Tenant: id,
 				Step: detect.Step{Start: c.now.Add(-15 * time.Second).UnixMilli(), End: c.now.UnixMilli(), N: 150, K: 1, Coverage: 1}, Usual: .01, Live: true})
 		}
 	}
@@ -140,7 +140,7 @@ func TestABurstKnowsTheVolumeOfAll(t *testing.T) {
 			case i >= 230:
 				v.Step.K = 15
 			}
-			c.p.Contribute(v)
+			c.p.Contribute(&v)
 		}
 	}
 	fired := firing(c.p.Advance(now.Add(2 * time.Hour)))
@@ -189,7 +189,7 @@ func TestPoolCountsTheLargestLikeAllOthers(t *testing.T) {
 func TestPoolClosing(t *testing.T) {
 	p := newPool()
 	send := func(id tenant.ID, n float64, end int) {
-		p.Contribute(Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: id, Live: true, Usual: .01,
+		p.Contribute(&Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: id, Live: true, Usual: .01,
 			Step: detect.Step{Start: epoch.UnixMilli() + int64(end-15)*1000, End: epoch.UnixMilli() + int64(end)*1000, N: n, K: 0, Coverage: 1}})
 	}
 	at := func(s float64) int64 {
@@ -219,7 +219,7 @@ func TestPoolClosing(t *testing.T) {
 	send("c", 4, 45)
 	require.Len(t, p.streams[0].open[0].parts, 1)
 	require.Equal(t, portion{p.streams[0].seats["c"], part{n: 4, expected: p.streams[0].open[0].parts[0].expected}}, p.streams[0].open[0].parts[0], "once")
-	p.Contribute(Contribution{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: "x", Step: detect.Step{End: 1, N: 1}})
+	p.Contribute(&Contribution{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: "x", Step: detect.Step{End: 1, N: 1}})
 	require.Len(t, p.streams[0].open, 1)
 }
 
@@ -244,7 +244,7 @@ func TestPoolRestore(t *testing.T) {
 			fresh := newPool()
 			require.NoError(t, fresh.Restore(data))
 			for _, v := range cut.sent[max(0, len(cut.sent)-200):] { // tenants send again after a restart
-				fresh.Contribute(v)
+				fresh.Contribute(&v)
 			}
 			cut.p = fresh
 		}

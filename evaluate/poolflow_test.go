@@ -44,7 +44,7 @@ func (m *market) run(d time.Duration) *market {
 		m.now = m.now.Add(time.Minute)
 		for i, size := range m.size {
 			for _, country := range []string{"DE", "FR"} {
-				m.p.Contribute(Contribution{Environment: "production", Service: "payments", Rule: "payment_traffic", Tenant: tenant.ID(fmt.Sprintf("t%03d", i)),
+				m.p.Contribute(&Contribution{Environment: "production", Service: "payments", Rule: "payment_traffic", Tenant: tenant.ID(fmt.Sprintf("t%03d", i)),
 					Slice: sli.Slice{{Label: countryLabel, Value: country}}, Live: true, Expected: size,
 					Step: detect.Step{Start: start.UnixMilli(), End: m.now.UnixMilli(), N: poisson(m.rng, size*m.comes(i, country)), Coverage: 1}})
 			}
@@ -221,7 +221,7 @@ func TestAHolidayIsNotAThousandAlerts(t *testing.T) {
 					f.send(r, tenant.ID(fmt.Sprintf("t%02d", i)), at, at.Add(time.Minute), time.Second)
 				}
 				for _, c := range r.out.Contributions {
-					p.Contribute(c)
+					p.Contribute(&c)
 				}
 				r.out.Contributions = nil
 				pool = append(pool, p.Advance(at.Add(5*time.Second))...)

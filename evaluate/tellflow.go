@@ -37,8 +37,9 @@ func (ts *tenantState) tellFlow(m *meter, step detect.Step, n []float64, live bo
 		x.cells = append(x.cells, cellSum{})
 	}
 	minutes := step.Coverage * float64(step.End-step.Start) / 60_000
-	for ci, c := range m.cells {
-		if ci == 0 || !c.judged || c.share == nil {
+	for _, ci := range m.judging {
+		c := m.cells[ci]
+		if ci == 0 || c.share == nil {
 			continue
 		}
 		expected := now.Expected * minutes * c.part(now.Slot)

@@ -73,8 +73,9 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 	v.Known = !p.Young && m.flow.season.Seen(now.Slot)
 	tides := ts.tideOf(m, r, step.Start)
 	all, mean := now.Expected*minutes*tides.of(0).factor, m.flow.season.Mean()*minutes
-	for ci, c := range m.cells {
-		if !c.judged || c.watches[ri] == nil || ci > 0 && p.Young {
+	for _, ci := range m.judging {
+		c := m.cells[ci]
+		if c.watches[ri] == nil || ci > 0 && p.Young {
 			continue
 		}
 		w, s := c.watches[ri], step
@@ -234,10 +235,11 @@ func (ts *tenantState) learnFlow(m *meter, step detect.Step, n []float64) {
 	} else {
 		m.flow.season.Observe(step.Start, now, n[0], minutes)
 	}
-	for ci, c := range m.cells {
-		if ci == 0 || !c.judged {
+	for _, ci := range m.judging {
+		if ci == 0 {
 			continue
 		}
+		c := m.cells[ci]
 		if c.share == nil {
 			c.share = &season.Share{}
 		}

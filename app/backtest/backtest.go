@@ -89,7 +89,8 @@ type Replay struct {
 	senders   senders
 	life      []event // of tenants, by time
 	tenants   map[tenant.ID]tenant.Tenant
-	number    int // of tenants that are watched
+	listed    []tenant.Tenant // those, by id; nil: to be made
+	number    int             // of tenants that are watched
 	scale     whole.Scale
 	weights   map[tenant.ID]float64 // of their teams' budgets; 0: an equal share
 	measureAt time.Time
@@ -158,6 +159,9 @@ func New(o Options, from time.Time) (*Replay, error) {
 // expected.
 func (o Options) evaluate() evaluate.Options {
 	c := o.Policy.Calendar()
+	if !slices.ContainsFunc(c.Entries(), func(e calendar.Entry) bool { return e.Effect == calendar.Widen }) {
+		return evaluate.Options{Environment: o.Environment}
+	}
 	return evaluate.Options{Environment: o.Environment, Announced: func(at time.Time, on calendar.Scope) (calendar.Entry, bool) {
 		return c.Active(at, calendar.Widen, on)
 	}}
@@ -257,7 +261,7 @@ func (r *Replay) live(now time.Time) {
 		if e.doc.Watched() {
 			r.number++
 		}
-		r.tenants[e.doc.ID] = e.doc
+		r.tenants[e.doc.ID], r.listed = e.doc, nil
 		changed[e.doc.ID] = true
 	}
 	r.turned(now, changed)
@@ -289,7 +293,7 @@ func (r *Replay) watched() int {
 func (r *Replay) pass(alerts []alert.Alert, told []evaluate.Contribution) {
 	r.chain.take(alerts, r.now)
 	for i := range told {
-		r.pool(&told[i]).Contribute(told[i])
+		r.pool(&told[i]).Contribute(&told[i])
 	}
 }
 

@@ -23,6 +23,7 @@ type sender struct {
 	parts       []*part // of the request that is being put together
 	of          map[tenant.ID]*part
 	samples     int
+	heard       []sources.Part // room for those of a request
 }
 
 // part is what a source sends of one tenant.
@@ -143,14 +144,14 @@ func (s *senders) hear(now time.Time, c *catalog.Catalog, known func(tenant.ID) 
 	s.next = following(now)
 	for _, x := range s.list {
 		if x.samples > 0 {
-			h := sources.Heard{At: now, Samples: x.samples}
+			h := sources.Heard{At: now, Samples: x.samples, Parts: x.heard[:0]}
 			for _, p := range x.parts {
 				if p.Samples > 0 && known(p.Tenant) {
 					h.Parts = append(h.Parts, p.Part)
 				}
 				p.Samples, p.Series = 0, 0
 			}
-			x.samples = 0
+			x.samples, x.heard = 0, h.Parts
 			if over := x.source.Hear(h); over != nil {
 				out = append(out, *over)
 			}

@@ -58,7 +58,10 @@ func (r *Replay) assign(t tenant.Tenant, o profiles.Observation, now time.Time) 
 // documents lists the tenants that there are at this moment, always in the same order:
 // sums of what they do must not differ.
 func (r *Replay) documents() []tenant.Tenant {
-	return slices.SortedFunc(maps.Values(r.tenants), func(a, b tenant.Tenant) int { return cmp.Compare(a.ID, b.ID) })
+	if r.listed == nil {
+		r.listed = slices.SortedFunc(maps.Values(r.tenants), func(a, b tenant.Tenant) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	return r.listed
 }
 
 // weigh says what counts at this moment, as live does.

@@ -30,10 +30,10 @@ func (h *Handler) pooled(tx *partition.Tx, cs []evaluate.Contribution) error {
 	subject := poolSubject(cs[0].Environment, cs[0].Service)
 	h.raisePooled(tx, subject, p) // steps that are due close before anything is added
 	b := h.beside[subject]
-	for _, c := range cs {
-		p.Contribute(c)
+	for i := range cs {
+		p.Contribute(&cs[i])
 		if b != nil {
-			b.Contribute(c)
+			b.Contribute(&cs[i])
 		}
 	}
 	h.raisePooled(tx, subject, p)

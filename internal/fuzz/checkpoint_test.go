@@ -87,7 +87,7 @@ func FuzzPoolCheckpoint(f *testing.F) {
 	}
 	x := pool()
 	for _, c := range trade(engine(f), noon) {
-		x.Contribute(c)
+		x.Contribute(&c)
 		x.Advance(noon.Add(time.Minute))
 	}
 	state, err := x.Checkpoint()
