@@ -103,7 +103,7 @@ func (c *coder) tenant(ts *tenantState) {
 	list(c, &ts.meters, func(m **meter) {
 		if c.reading {
 			*m = newMeter("", sli.Spec{}, ts.o.Step.Milliseconds())
-			(*m).thorough, (*m).pending = ts.o.thorough, ts.o.pending
+			(*m).thorough, (*m).desk = ts.o.thorough, ts.o.desk
 		}
 		c.meter(*m)
 	})

@@ -46,10 +46,9 @@ type Options struct {
 	// an instant; nil: nothing is announced.
 	Announced func(at time.Time, on calendar.Scope) (calendar.Entry, bool)
 
-	tides    *tides     // of an Engine
-	scratch  *judgement // as well
-	pending  *[]owed    // as well
-	thorough bool       // every step is every cell's: to be compared with
+	tides    *tides // of an Engine
+	desk     *desk  // as well
+	thorough bool   // every step is every cell's: to be compared with
 }
 
 func (o Options) withDefaults() Options {
@@ -223,7 +222,7 @@ type Engine struct {
 
 // New makes an engine without tenants.
 func New(o Options) *Engine {
-	o.tides, o.scratch, o.pending = &tides{factors: map[tideKey][]Factor{}}, &judgement{}, &[]owed{}
+	o.tides, o.desk = &tides{factors: map[tideKey][]Factor{}}, &desk{}
 	return &Engine{o: o.withDefaults(), tenants: map[tenant.ID]*tenantState{}, due: never, zones: map[string]*time.Location{}}
 }
 

@@ -117,8 +117,7 @@ type explained struct{ volume, expected float64 }
 
 // explain works out what the step's mix makes one expect of each cell.
 func (m *meter) explain(n, k []float64, youngFor int64) {
-	m.mixed = resized(m.mixed, len(m.cells))
-	clear(m.mixed)
+	clear(m.desk.mixed)
 	for i := range m.combos {
 		j := &m.combos[i]
 		came := n[j.at]
@@ -130,7 +129,7 @@ func (m *meter) explain(n, k []float64, youngFor int64) {
 			expected = m.expectedOfNewborn(j, came, k[j.at], youngFor)
 		}
 		for _, at := range j.cells {
-			x := &m.mixed[at]
+			x := &m.desk.mixed[at]
 			x.volume, x.expected = x.volume+came, x.expected+expected
 		}
 	}
@@ -157,7 +156,7 @@ func (m *meter) jointPrior() detect.Parameters {
 // expected is how many failures of the cell's step its mix makes one expect, where its
 // own usual ratio is usual.
 func (m *meter) expected(ci int, n, usual float64) float64 {
-	x := &m.mixed[ci]
+	x := &m.desk.mixed[ci]
 	return x.expected + max(0, n-x.volume)*usual
 }
 

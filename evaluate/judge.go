@@ -238,10 +238,11 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		case v.quiet && n == 0 && k == 0 && !m.stale:
 			continue
 		case j == nil:
-			j = ts.o.scratch
+			j = &m.desk.judgement
 			*j = judgement{m: m, ri: ri, r: r, step: step, live: live, p: *p, looks: looksBack(r)}
 		}
 		v.resume()
+		m.desk.moved++
 		still := ts.move(j, at, ci, n, k) && !m.thorough && v.w.turn == nil && (!v.thick || v.det.Young())
 		if v.quiet = still && m.plain; still {
 			v.det.Rest(&v.idle)

@@ -174,8 +174,9 @@ func (m *meter) pendingAt(at int64) *pending {
 // take sums and removes what the open steps up to end hold, and works out what the mix of
 // combinations makes one expect of it.
 func (m *meter) take(end, youngFor int64) (n, k []float64) {
-	m.sumN, m.sumK, m.mixed = resized(m.sumN, len(m.cells)), resized(m.sumK, len(m.cells)), resized(m.mixed, len(m.cells))
-	n, k = m.sumN, m.sumK
+	d := m.desk
+	d.n, d.k, d.mixed = resized(d.n, len(m.cells)), resized(d.k, len(m.cells)), resized(d.mixed, len(m.cells))
+	n, k = d.n, d.k
 	clear(n)
 	clear(k)
 	done, whole := 0, true
@@ -219,7 +220,7 @@ func (m *meter) addUp(steps []pending, n, k []float64) {
 
 // spreadOut is addUp and explain of one step that is kept by lane only.
 func (m *meter) spreadOut(n, k []float64, youngFor int64) {
-	mixed := m.mixed[:len(n)]
+	mixed := m.desk.mixed[:len(n)]
 	clear(mixed)
 	var all counts // of the total, which every lane leads to
 	var known explained

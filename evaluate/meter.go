@@ -63,13 +63,10 @@ type meter struct {
 	combos    []combo                 // derived, as well
 	clock     int64                   // ms that combinations were observed while nothing rang
 	was       [2 * recentSteps]closed // what recent moves through
-	mixed     []explained             // of the newest step, by cell; derived
 	still                             // of what cells are left alone of
 	holds     []bool                  // cells that do not learn the newest step
 	held      []float64               // how much of it is of combinations that do not
 	resolving bool                    // series are resolved anew: what is found then is not newborn
-	sumN      []float64
-	sumK      []float64
 }
 
 // cell is one slice of a meter; the empty slice is the total. What every step touches

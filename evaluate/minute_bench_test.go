@@ -112,6 +112,7 @@ func benchMinute(b *testing.B, tenants int, tps float64) {
 	}
 	bytes := float64(held()-before) / float64(tenants)
 	adding, deciding, adds, decides = 0, 0, nil, nil
+	moved := e.o.desk.moved
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 4 {
@@ -124,6 +125,7 @@ func benchMinute(b *testing.B, tenants int, tps float64) {
 	b.ReportMetric(float64(adding.Nanoseconds())/minutes, "ns-adding/tenant-minute")
 	b.ReportMetric(float64(deciding.Nanoseconds())/minutes, "ns-deciding/tenant-minute")
 	b.ReportMetric(float64((adding+deciding).Nanoseconds())/minutes, "ns/tenant-minute")
+	b.ReportMetric(float64(e.o.desk.moved-moved)/minutes, "judgements/tenant-minute")
 	slices.Sort(adds)
 	slices.Sort(decides)
 	b.ReportMetric(4*float64(adds[len(adds)/2].Nanoseconds())/float64(tenants), "ns-adding-median/tenant-minute")

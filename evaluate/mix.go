@@ -64,7 +64,7 @@ func (x *mix) now(ahead *[2]float64) {
 // of it.
 func (m *meter) mixOf(at, ci int) (x *mix, newest explained) {
 	x = &m.mixes[at]
-	switch n := m.sumN[ci]; {
+	switch n := m.desk.n[ci]; {
 	case m.spec.Histogram == "":
 		newest = explained{n, m.expected(ci, n, m.mixer.views[at].usual)}
 	case ci == 0:

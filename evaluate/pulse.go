@@ -57,10 +57,10 @@ type owed struct {
 
 // path is where a lane leads, beside the total.
 type path struct {
-	from, to int     // of meter.places: the cells of its slices
-	joint    int     // its combination's place in meter.combos; below zero: it has none
-	cell     int     // of that
 	expects  float64 // the combination's usual ratio
+	from, to int32   // of meter.places: the cells of its slices
+	joint    int32   // its combination's place in meter.combos; below zero: it has none
+	cell     int32   // of that
 	newborn  bool
 }
 
@@ -75,7 +75,7 @@ type still struct {
 
 	pulses []pulse // by place in judging, as mixes and a rule's views
 	paths  []path
-	places []int
+	places []int32
 	laned  []counts // the newest step by lane; nil where some of it is kept by cell
 	none   [1]counts
 
@@ -83,7 +83,7 @@ type still struct {
 	owing   bool
 	hour    int64   // number of the hour in which what is owed came
 	seconds float64 // that it was observed
-	pending *[]owed // by cell, while it is settled: of the engine
+	desk    *desk
 
 	mixes   []mix      // as many times as much as scale says
 	scale   [2]float64 // by which what mixes hold is ahead of now
@@ -108,12 +108,9 @@ func (m *meter) settle() {
 		return
 	}
 	m.owing = false
-	if m.pending == nil {
-		m.pending = &[]owed{}
-	}
-	pending := resized((*m.pending)[:0], len(m.cells))
+	pending := resized(m.desk.pending[:0], len(m.cells))
 	clear(pending)
-	*m.pending = pending
+	m.desk.pending = pending
 	for i := range m.owed {
 		x := &m.owed[i]
 		if x.came == 0 && x.n == 0 {
@@ -247,21 +244,24 @@ func (m *meter) expect(youngFor int64) {
 // trace makes the paths of the lanes.
 func (m *meter) trace() {
 	m.places, m.paths = slices.Grow(m.places[:0], 4*len(m.lanes)), slices.Grow(m.paths[:0], len(m.lanes))
-	for _, l := range m.lanes {
-		p := path{from: len(m.places), joint: -1}
-		for _, ci := range l.cells {
+	for i := range m.lanes {
+		p := path{from: short(len(m.places)), joint: -1}
+		for _, ci := range m.lanes[i].cells {
 			switch at := slices.IndexFunc(m.combos, func(j combo) bool { return j.at == ci }); {
 			case at >= 0:
 				j := &m.combos[at]
-				p.joint, p.cell, p.expects, p.newborn = at, ci, j.usual, j.newborn
+				p.joint, p.cell, p.expects, p.newborn = short(at), short(ci), j.usual, j.newborn
 			case ci > 0:
-				m.places = append(m.places, ci)
+				m.places = append(m.places, short(ci))
 			}
 		}
-		p.to = len(m.places)
+		p.to = short(len(m.places))
 		m.paths = append(m.paths, p)
 	}
 }
+
+// short is an index in half the room.
+func short(i int) int32 { return int32(i) } //nolint:gosec // there are some hundred cells
 
 // resized is a slice of a length, what is new of it zero.
 func resized[T any](s []T, length int) []T {

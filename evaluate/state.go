@@ -203,7 +203,7 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 		return nil
 	}
 	m := newMeter(env, spec, ts.o.baseOf(spec))
-	m.thorough, m.pending = ts.o.thorough, ts.o.pending
+	m.thorough, m.desk = ts.o.thorough, ts.o.desk
 	m.setRules(ts.rules)
 	ts.meters = append(ts.meters, m)
 	slices.SortFunc(ts.meters, func(a, b *meter) int { return cmp.Or(cmp.Compare(a.env, b.env), cmp.Compare(a.id, b.id)) })
