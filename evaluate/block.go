@@ -73,8 +73,13 @@ func (e *Engine) AppendBlock(receivedAt time.Time, b *Block, i int) {
 // goOn is apply of the next sample of a series that is sending, of which there is nothing
 // to be said but by how much it grew. It does nothing, and says so, where there is more.
 func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
-	from, most := s.t, ts.o.LiveFor.Milliseconds()
+	from := s.t
 	d, inc := t-from, v-s.v
+	if s.one != nil && d == s.interval && d > 0 && inc >= 0 && v <= mostValue && s.goesOn() {
+		b.next(ts, s, t, v, inc)
+		return true
+	}
+	most := ts.o.LiveFor.Milliseconds()
 	if !s.goesOn() || d <= 0 || d > longestGap*s.interval || d > most || !(inc >= 0) || v > mostValue {
 		return false
 	}
@@ -112,6 +117,26 @@ func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
 	return true
 }
 
+// next is goOn of a series that counts in one place, at its usual interval: as nearly all
+// samples do.
+func (b *Block) next(ts *tenantState, s *series, t int64, v, inc float64) {
+	u, from, d := s.one, s.t, s.interval
+	s.long, s.target.interval = 0, d
+	rate := inc / float64(d)
+	s.brings(rate)
+	s.t, s.v, s.missedFrom = t, v, 0
+	c := b.course(u.m, from, t)
+	c.moved++
+	if !c.begun {
+		c.begun = true
+		c.first = u.m.begins(from)
+	}
+	if inc == 0 || c.spread(u, inc, rate) {
+		return
+	}
+	ts.lateEvents += u.m.spread(u, inc, from, t)
+}
+
 // course finds or makes what is common in a meter.
 func (b *Block) course(m *meter, from, to int64) *course {
 	for i := range b.courses {
@@ -133,14 +158,26 @@ func (c *course) spread(u *use, inc, each float64) bool {
 	if !c.plain {
 		return false
 	}
+	steps := m.open[c.at : c.at+c.n]
 	if u.group != nil {
 		if u.group.dirty {
 			m.weigh(u.group)
 		}
 		m.learnShape(u, inc)
+		for i := range steps {
+			m.count(&steps[i], u, each*c.ms[i])
+		}
+		return true
 	}
-	for i, ms := range c.ms[:c.n] {
-		m.count(&m.open[c.at+i], u, each*ms)
+	for i := range steps {
+		if u.lane >= len(steps[i].lanes) {
+			m.count(&steps[i], u, each*c.ms[i])
+			continue
+		}
+		x, part := &steps[i].lanes[u.lane], each*c.ms[i]
+		if x.n += part; u.bad {
+			x.k += part
+		}
 	}
 	return true
 }

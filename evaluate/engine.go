@@ -100,6 +100,10 @@ type Output struct {
 	Thinned int
 }
 
+func (o *Output) empty() bool {
+	return len(o.Alerts)+len(o.Shadow)+len(o.Contributions)+len(o.Blind)+o.Thinned == 0
+}
+
 // Contribution is what one tenant's closed step says about one slice of a
 // service: the input of the service's Pool. Sending it again is harmless.
 type Contribution struct {
@@ -315,6 +319,9 @@ func (e *Engine) Add(receivedAt time.Time, id tenant.ID, ls labels.Labels, sampl
 // are valid until the next call.
 func (e *Engine) Advance(now time.Time) Output {
 	ms := now.UnixMilli()
+	if len(e.dirty) == 0 && ms < e.due && e.queued.empty() {
+		return Output{}
+	}
 	out := e.queued
 	e.queued = Output{}
 	if out.Contributions == nil {

@@ -300,7 +300,9 @@ func (ts *tenantState) forgetSteps() {
 
 func (f *fading) fadeBy(at int64, over float64) {
 	if at > f.at {
-		f.v *= math.Exp(-float64(at-f.at) / over)
+		if f.v != 0 {
+			f.v *= math.Exp(-float64(at-f.at) / over)
+		}
 		f.at = at
 	}
 }

@@ -21,13 +21,17 @@ type paying struct {
 	late, hour float64
 }
 
+// payingFades are what is left of late successes, and of an hour's, after so many ms.
+func payingFades(length int64) [2]float64 {
+	return [2]float64{math.Exp(-float64(length) / payingLate), math.Exp(-float64(length) / payingHour)}
+}
+
 // follow adds the successes of a step of so many ms. While they are missing, what was
 // usual before stays what they are compared with.
-func (o *paying) follow(successes float64, length int64) {
-	ms := float64(length)
-	o.late = o.late*math.Exp(-ms/payingLate) + math.Max(successes, 0)
+func (o *paying) follow(successes float64, length int64, fades *[2]float64) {
+	o.late = o.late*fades[0] + math.Max(successes, 0)
 	if o.gone == 0 {
-		o.hour = o.hour*math.Exp(-ms/payingHour) + math.Max(successes, 0)
+		o.hour = o.hour*fades[1] + math.Max(successes, 0)
 		o.known = min(o.known+length, int64(payingHour))
 	}
 	expected := o.hour * payingLate / payingHour

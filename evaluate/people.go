@@ -204,6 +204,8 @@ func (ts *tenantState) capFailures(m *meter, step detect.Step, n, k []float64) {
 	if !m.named {
 		return
 	}
+	length := step.End - step.Start
+	fades := payingFades(length)
 	for ci, c := range m.cells {
 		x := c.people
 		if x == nil {
@@ -211,7 +213,7 @@ func (ts *tenantState) capFailures(m *meter, step detect.Step, n, k []float64) {
 		}
 		x.credit.fadeBy(step.End, peopleFade)
 		x.came(step.End)
-		x.paying.follow(n[ci]-k[ci], step.End-step.Start)
+		x.paying.follow(n[ci]-k[ci], length, &fades)
 		x.k = math.Min(k[ci], x.credit.v)
 		x.credit.v -= x.k
 	}

@@ -22,6 +22,7 @@ type series struct {
 	weight   float64 // events a millisecond, smoothed: its part in the coverage
 	interval int64   // usual time between samples, ms; 0 not known
 	target   *target
+	one      *use // what it counts in, where that is one place and says nothing of who fails; derived
 	uses     []*use
 	known    bool // t and v hold a sample
 	ended    bool // a stale marker came after the last sample

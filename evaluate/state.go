@@ -187,6 +187,9 @@ func (ts *tenantState) resolve(s *series) {
 		m.stirred()
 		s.uses = append(s.uses, u)
 	}
+	if s.one = nil; len(s.uses) == 1 && !s.uses[0].who && !s.uses[0].names {
+		s.one = s.uses[0]
+	}
 }
 
 // meter finds or makes the meter; nil when the tenant has too many environments.
