@@ -55,7 +55,25 @@ func (m *meter) rebalance(at int64, maxSlices int) {
 	}
 }
 
+// mayChange says whether the judged slices of a label may be others: there are more, or too
+// many of them.
+func (m *meter) mayChange(label string, most int) bool {
+	values := 0
+	for _, c := range m.cells {
+		if len(c.slice) != 1 || c.slice[0].Label != label {
+			continue
+		}
+		if values++; !c.judged && c.volume > 0 {
+			return true
+		}
+	}
+	return values > most
+}
+
 func (m *meter) rebalanceLabel(label string, maxSlices int) {
+	if !m.mayChange(label, maxSlices) {
+		return
+	}
 	var in, out []*cell
 	for _, c := range m.cells {
 		if len(c.slice) == 1 && c.slice[0].Label == label {

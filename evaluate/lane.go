@@ -128,7 +128,9 @@ func (m *meter) count(p *pending, u *use, part float64) {
 		}
 		return
 	}
-	m.widen(p)
+	if m.widen(p); !u.tells {
+		return
+	}
 	for i, c := range u.cells {
 		p.k[c] += part * u.over[i]
 		if u.whole() {

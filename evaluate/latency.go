@@ -90,8 +90,10 @@ func (m *meter) weigh(g *group) {
 	g.edges = slices.Compact(g.edges)
 	m.edgesMoved = true
 	for _, u := range g.buckets {
+		u.tells = u.whole()
 		for i, c := range u.cells {
 			u.over[i] = adds(u.le, g.edges, m.cells[c].latency.edge())
+			u.tells = u.tells || u.over[i] != 0
 		}
 	}
 }

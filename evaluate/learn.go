@@ -41,7 +41,9 @@ func (m *meter) learn(step detect.Step, n, k []float64) {
 	if m.defers(hour, seconds, int64(step.Coverage*float64(step.End-step.Start))) {
 		return
 	}
-	m.settle()
+	if m.seconds > 0 { // some of it is to be learned first
+		m.settle()
+	}
 	holds, any := slices.Grow(m.holds[:0], len(m.cells))[:len(m.cells)], false
 	clear(holds)
 	for _, ci := range m.judging {

@@ -51,11 +51,12 @@ type use struct {
 	cells []int        // total first
 
 	// Of a histogram's bucket:
-	s    *series
-	le   float64
-	key  uint64    // of the group
-	over []float64 // per cell: what one event adds to those that take too long
-	at   int       // where its edge is among those of its cells' distributions, most likely
+	s     *series
+	le    float64
+	key   uint64    // of the group
+	over  []float64 // per cell: what one event adds to those that take too long
+	tells bool      // one of them is not zero, or it holds all events
+	at    int       // where its edge is among those of its cells' distributions, most likely
 }
 
 // whole says whether an increment is a number of events, and not of those up to an edge.
@@ -252,7 +253,7 @@ func (s *series) brings(rate float64) {
 	if s.weight == 0 {
 		s.weight = rate
 	} else {
-		s.weight += (rate - s.weight) / 10
+		s.weight += 0.1 * (rate - s.weight)
 	}
 }
 
