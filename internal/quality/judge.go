@@ -14,11 +14,29 @@ type found struct {
 	pages        []Alert // that called for it
 }
 
+// notice keeps the first alert.
+func (x *found) notice(a Alert) {
+	if x.first.IsZero() || a.At.Before(x.first) {
+		x.first, x.alert = a.At, a
+	}
+}
+
+// notice takes the beginning of an alert, while others of its tenant may ring, for the
+// notice of the tenant's own fault that shows so.
+func (c *court) notice(said map[*world.Fault]*found, a Alert) {
+	for _, f := range c.about(a) {
+		if f.Tenant == a.Tenant && a.shows(f) {
+			said[f].notice(a)
+		}
+	}
+}
+
 // judge scores alerts by the world's truth, for a team that has so many tenants.
 func (c *court) judge(name string, all []Alert, team int) Result {
 	all = slices.DeleteFunc(slices.Clone(all), func(a Alert) bool { return a.At.Before(c.w.Scored()) })
 	r := newResult(name)
 	r.incidents, r.incidentCalls = perIncident(all)
+	begun := apart(all)
 	all = merged(all)
 	r.Alerts = len(all)
 	said := map[*world.Fault]*found{}
@@ -46,14 +64,15 @@ func (c *court) judge(name string, all []Alert, team int) Result {
 			continue
 		}
 		for _, f := range about {
-			if x := said[f]; x.first.IsZero() || a.At.Before(x.first) {
-				x.first, x.alert = a.At, a
-			}
+			said[f].notice(a)
 		}
 		if f := said[about[0]]; !a.Paged.IsZero() { // a page is about the tenant's own fault, if it has one
 			f.paged = earlier(f.paged, a.Paged)
 			f.pages = append(f.pages, a)
 		}
+	}
+	for _, a := range begun {
+		c.notice(said, a)
 	}
 	c.wrong(&r, team)
 	c.recall(&r, said, all)
@@ -175,15 +194,20 @@ func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
 	}
 }
 
+// most is the most nats that a perfect observer had of one tenant, and that tenant's rate.
+func (c *court) most(f *world.Fault) (tps, nats float64) {
+	for id, x := range f.Evidence {
+		if t := c.tenants[id]; t != nil && x > nats {
+			tps, nats = t.TPS, x
+		}
+	}
+	return tps, nats
+}
+
 // missed tells a fault that nobody noticed, and whether something else rang there when it began.
 func (c *court) missed(f *world.Fault, all []Alert) Miss {
 	m := Miss{Fault: f}
-	for id, nats := range f.Evidence {
-		if nats > m.Nats {
-			m.Nats = nats
-			m.TPS = c.tenants[id].TPS
-		}
-	}
+	m.TPS, m.Nats = c.most(f)
 	m.Rang = slices.ContainsFunc(all, func(a Alert) bool {
 		return a.Tenant == f.Tenant && a.At.Before(f.From) && a.End.Add(again).After(f.From)
 	})

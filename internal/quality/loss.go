@@ -28,6 +28,7 @@ const (
 type Told struct {
 	Fault       *world.Fault
 	TPS         float64 // of the tenant that lost most
+	Nats        float64 // the most that a perfect observer had of one tenant
 	First       Alert   // the first alert about it; zero: none was
 	Paged       time.Time
 	Calls       []Alert // that called somebody for it
@@ -45,6 +46,7 @@ func (c *court) told(f *world.Fault, at *found) Told {
 			most, t.TPS = lost, c.tenants[id].TPS
 		}
 	}
+	_, t.Nats = c.most(f)
 	t.LargestPart = share(most, f.Transacts)
 	switch {
 	case !at.paged.IsZero() && at.paged.Sub(f.From) <= soon:
@@ -111,7 +113,7 @@ var outcomes = []string{inTime, pagedLate, seenSmall, seenLate, unseen}
 // below each that many tenants share the calls that it brought.
 func toldList(r Result) string {
 	var b strings.Builder
-	b.WriteString("fault\tfrom\tminutes\twhose\ttouched\ttps\tacquirer\tcountry\tlost\tof all\toracle\tfirst\tpaged\tcalls\toutcome\tfirst by\twhy\tunheard\n")
+	b.WriteString("fault\tfrom\tminutes\twhose\ttouched\ttps\tacquirer\tcountry\tlost\tof all\toracle\tfirst\tpaged\tcalls\toutcome\tfirst by\twhy\tunheard\tnats\n")
 	all := slices.SortedFunc(slices.Values(r.Told), func(x, y Told) int { return cmp.Compare(y.Fault.Transacts, x.Fault.Transacts) })
 	sum := 0.0
 	for _, t := range all {
@@ -128,8 +130,8 @@ func toldList(r Result) string {
 			}
 			return minutes(at.Sub(f.From))
 		}
-		fmt.Fprintf(&b, "%s\t%s\t%.0f\t%s\t%d\t%.3f\t%s\t%s\t%.0f\t%.2f%%\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", f.Name, f.From.UTC().Format(time.RFC3339), f.To.Sub(f.From).Minutes(), whose, f.Touched(), t.TPS,
-			f.Acquirer, f.Country, f.Transacts, 100*share(f.Transacts, sum), after(f.Seen), after(t.First.At), after(t.Paged), len(t.Calls), t.Outcome, by(t.First), t.First.Reason, t.First.Unheard)
+		fmt.Fprintf(&b, "%s\t%s\t%.0f\t%s\t%d\t%.3f\t%s\t%s\t%.0f\t%.2f%%\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%.0f\n", f.Name, f.From.UTC().Format(time.RFC3339), f.To.Sub(f.From).Minutes(), whose, f.Touched(), t.TPS,
+			f.Acquirer, f.Country, f.Transacts, 100*share(f.Transacts, sum), after(f.Seen), after(t.First.At), after(t.Paged), len(t.Calls), t.Outcome, by(t.First), t.First.Reason, t.First.Unheard, t.Nats)
 		if !f.Shared() || f.Touched() < manyTenants {
 			continue
 		}

@@ -93,6 +93,27 @@ func TestReFiringIsTheSameAlert(t *testing.T) {
 	require.Equal(t, []Alert{{Tenant: "a", At: at(0), End: at(21), Paged: at(0)}, {Tenant: "b", At: at(0), End: at(1)}, {Tenant: "a", At: at(60), End: at(61), Critical: true}}, got)
 }
 
+// TestARuleThatBeginsWhileAnotherRingsIsANotice of a fault that it can only be about: what
+// a tenant's rules raise is one alert where they are false, not where they are right.
+func TestARuleThatBeginsWhileAnotherRingsIsANotice(t *testing.T) {
+	w, err := world.New(world.Config{Seed: 4, Count: 2, Start: start, Learn: days(1), Score: days(1)})
+	require.NoError(t, err)
+	at := func(m int) time.Time { return w.Scored().Add(time.Duration(m) * time.Minute) }
+	id := w.Tenants[0].ID
+	lost := &world.Fault{Name: "traffic_lost", Truth: true, Tenant: id, Country: "ES", Lost: 0.98, From: at(60), To: at(100), Seen: at(62)}
+	w.Faults, w.Benign = []*world.Fault{lost}, nil
+	ringing := Alert{Tenant: id, Rule: "payment_errors", At: at(10), End: at(80)}
+	hits := func(more Alert) Hits {
+		more.Tenant, more.At, more.End = id, at(65), at(100)
+		r := newCourt(w).judge("mine", []Alert{ringing, more}, 2)
+		require.Len(t, r.Wrong, 1, "what rang before is false, once")
+		return r.Faults
+	}
+	require.Equal(t, Hits{Found: 1, All: 1}, hits(Alert{Rule: "payment_traffic", Slice: map[string]string{"country": "ES"}}))
+	require.Equal(t, Hits{All: 1}, hits(Alert{Rule: "payment_errors", Slice: map[string]string{"method": "card"}}), "of another kind")
+	require.Equal(t, Hits{All: 1}, hits(Alert{Rule: "payment_traffic", Slice: map[string]string{"country": "DE"}}), "of another country")
+}
+
 // TestPeersRingWhenTheyShould gives every peer a week of calm and then a total
 // failure of everything, which none of them may miss; and then, to those that look at
 // durations, payments that all take more than two seconds.

@@ -3,6 +3,7 @@ package quality
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/internal/quality/world"
@@ -44,12 +45,22 @@ const (
 // merged makes one alert of those of one tenant that follow each other, whatever
 // their rules. Over all tenants it is the slice that keeps them apart.
 func merged(all []Alert) []Alert {
-	group := func(a Alert) string {
+	return mergedBy(all, func(a Alert) string {
 		if a.product() {
 			return a.Tenant + "\xff" + key(a.Slice)
 		}
 		return a.Tenant
-	}
+	})
+}
+
+// apart makes one alert of those of one rule and slice that follow each other.
+func apart(all []Alert) []Alert {
+	return mergedBy(all, func(a Alert) string { return a.Tenant + "\xff" + a.Rule + "\xff" + key(a.Slice) })
+}
+
+// mergedBy makes one alert of those of a group that follow each other.
+func mergedBy(all []Alert, group func(Alert) string) []Alert {
+	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b Alert) int { return cmp.Or(cmp.Compare(group(a), group(b)), a.At.Compare(b.At)) })
 	var out []Alert
 	for _, a := range all {
@@ -69,6 +80,15 @@ func merged(all []Alert) []Alert {
 	}
 	slices.SortStableFunc(out, func(a, b Alert) int { return a.At.Compare(b.At) })
 	return out
+}
+
+// shows says whether an alert that begins while others of its tenant ring can only be about
+// that fault: its rule is of what the fault does, and its slice is what the fault touches.
+func (a Alert) shows(f *world.Fault) bool {
+	of := func(kinds ...string) bool {
+		return slices.ContainsFunc(kinds, func(k string) bool { return strings.HasSuffix(a.Rule, k) })
+	}
+	return agrees(f, a.Slice) && (f.Errors > 0 && of("_errors", "_declines") || f.Slower > 0 && of("_latency") || f.Lost > 0 && of("_traffic", "_absent"))
 }
 
 func key(slice map[string]string) string {
