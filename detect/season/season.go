@@ -33,6 +33,9 @@ const (
 	firstSpread = 0.1
 	spreadKeeps = 0.985 // of what was known of the spread an hour ago
 	spreadFrom  = 8.0   // events that an hour must promise to tell of the spread
+	mostTimes   = 3.0   // an hour is learned as so many times what was usual at most,
+	mostBeyond  = 10.0  // and so many events,
+	plainFrom   = 150.0 // where so many minutes of that hour of the day were learned: three days
 	mostStep    = 1e9   // events of one step: what is above is no count
 )
 
@@ -140,10 +143,21 @@ func (s *Season) advance(at int64, slot int) {
 		p := &s.ring[i%kept]
 		s.merge(*p)
 		if *p = (past{}); i == s.newest {
-			*p = s.now.over()
+			*p = s.plain(s.now.over())
 		}
 	}
 	s.newest, s.now, s.level = at, present{slot: slot}, 0
+}
+
+// plain is an hour as it is learned: what is far beyond the usual, as a customer's retries
+// are of a tenant with a payment a minute, is not to be expected of the same hour
+// tomorrow. What lasts raises the usual day by day.
+func (s *Season) plain(p past) past {
+	if d := s.day[p.slot%24]; d.minutes >= plainFrom {
+		usual := math.Max(float64(p.expected), float64(d.n/d.minutes*p.minutes))
+		p.n = min(p.n, float32(mostTimes*usual+mostBeyond))
+	}
+	return p
 }
 
 // merge learns an hour for good.

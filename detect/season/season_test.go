@@ -96,6 +96,36 @@ func TestWhatWasAFaultIsTakenBack(t *testing.T) {
 	require.InDelta(t, 100, s.At(after).Expected, 10)
 }
 
+// TestAnHourUnlikeTheOthersIsNotExpectedTomorrow: a customer's retries are ten times the
+// usual hour of a thin tenant. What lasts is expected all the same.
+func TestAnHourUnlikeTheOthersIsNotExpectedTomorrow(t *testing.T) {
+	half := func(time.Time) float64 { return 0.5 }
+	odd, usual := monday.Add(8*24*time.Hour+13*time.Hour), Season{}
+	teach(&usual, time.UTC, monday, odd, half)
+	retried := usual
+	teach(&retried, time.UTC, odd, odd.Add(time.Hour), func(time.Time) float64 { return 8 })
+	tomorrow := odd.Add(24*time.Hour + 30*time.Minute)
+	teach(&retried, time.UTC, odd.Add(time.Hour), tomorrow, half)
+	require.Less(t, retried.At(tomorrow).Expected, 0.75, "480 events in that hour, 30 in every other")
+
+	grown := usual
+	teach(&grown, time.UTC, odd, odd.Add(4*24*time.Hour), func(time.Time) float64 { return 5 })
+	require.InDelta(t, 5, grown.At(odd.Add(4*24*time.Hour+30*time.Minute)).Expected, 1, "ten times as much for four days")
+}
+
+// TestAnHourUnlikeTheOthersSaysLittleOfShares: all that was retried came by one slice.
+func TestAnHourUnlikeTheOthersSaysLittleOfShares(t *testing.T) {
+	var s Share
+	for h := range int64(10 * 24) {
+		n, of := 6.0, 30.0
+		if h == 9*24+12 {
+			n, of = 456, 480
+		}
+		s.Observe(h*hour, int(h%Slots), n, of)
+	}
+	require.InDelta(t, 0.2, s.At(12), 0.1, "learned as it came it would be 0.65")
+}
+
 func TestSwingsAreLearned(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var calm, wild Season

@@ -3,6 +3,7 @@ package season
 const (
 	shareEvents = 200.0 // of all events that the part's overall share is worth in one hour of the day
 	days        = 24
+	mostWeight  = 1.5 // hours of the usual volume that an hour with more counts for at most
 )
 
 // Share is which part of a season one slice has, by the hour of the day. It takes far
@@ -41,6 +42,9 @@ func (s *Share) merge(p part, slot int) {
 		return
 	}
 	d := &s.day[slot%24]
+	if most := mostWeight*(1-dayKeeps)*float64(d.of) + mostBeyond; d.of > 0 && p.of > most {
+		p = part{p.n * most / p.of, most} // an hour unlike the others says no more than they do
+	}
 	d.n, d.of = d.n*dayKeeps+float32(p.n), d.of*dayKeeps+float32(p.of)
 	const hourly = 0.9932 // dayKeeps to the power 1/24
 	s.all = part{s.all.n*hourly + p.n, s.all.of*hourly + p.of}
