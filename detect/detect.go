@@ -51,6 +51,7 @@ type Parameters struct {
 	Shift         float64 // how much above its usual ratio the step's mix of events makes one expect
 	PerMinute     float64 // events a minute that come at this time, where nobody says how many customers fail; 0: failures count as they come, unless there is a Witness
 	Witness       Witness // what else went on then; nil: nobody knows
+	Loose         float64 // nats less that a thin stream needs at most (looser)
 	Factor        float64 // what the threshold is multiplied by: how sensitive people want it; default 1
 }
 

@@ -75,13 +75,14 @@ type alarm struct {
 // memo holds the logarithms of a step's arithmetic while p0 and the budget stay.
 type memo struct {
 	odds
-	budget, looks, factor float64
-	h                     float64
-	upper, asked          float64 // what need was made with
-	version               int32
-	young                 bool
-	need                  needs
-	alone                 *usual // the prior's, for cells without a baseline
+	budget, loose float64
+	looks, factor float64
+	h             float64
+	upper, asked  float64 // what need was made with
+	version       int32
+	young         bool
+	need          needs
+	alone         *usual // the prior's, for cells without a baseline
 }
 
 func (m *memo) priorAlone(p *Parameters) *usual {
@@ -100,16 +101,16 @@ type odds struct {
 
 // demand works out how much evidence is needed of a cell with that baseline.
 func (m *memo) demand(p *Parameters, upper float64, b *Baseline) {
-	changed, version := m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor, int32(-1)
+	changed, version := m.budget != p.Budget || m.loose != p.Loose || m.looks != p.LooksPerMonth || m.factor != p.Factor, int32(-1)
 	if changed {
-		m.budget, m.looks, m.factor, m.h = p.Budget, p.LooksPerMonth, p.Factor, p.H()
+		m.budget, m.loose, m.looks, m.factor, m.h = p.Budget, p.Loose, p.LooksPerMonth, p.Factor, p.H()
 	}
 	if b != nil {
 		version = b.version
 	}
 	if changed || m.upper != upper || m.asked != p.Alternative || m.version != version || m.young != p.Young {
 		m.upper, m.asked, m.version, m.young = upper, p.Alternative, version, p.Young
-		m.need = needed(m.h, p.perStep(p.comes(b)), upper, p.Alternative)
+		m.need = needed(m.h, p.Loose, p.perStep(p.comes(b)), upper, p.Alternative)
 	}
 }
 

@@ -20,7 +20,7 @@ func SmallestFault(p Parameters, ratio, ratePerMinute, delta float64) (time.Dura
 	if p.Young {
 		perMinute = 0
 	}
-	need := needed(p.H(), p.perStep(perMinute), p0, p.Alternative)
+	need := needed(p.H(), p.Loose, p.perStep(perMinute), p0, p.Alternative)
 	step := Month.Minutes() / p.LooksPerMonth // minutes
 	design := 1 + dispersion*math.Max(0, ratePerMinute*step-1)
 	best := math.Inf(1)

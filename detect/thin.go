@@ -10,7 +10,21 @@ import "math"
 
 // mostSpared is by how many nats at most a thin stream needs less: failures that are few
 // are less independent than is reckoned with here.
-const mostSpared = 4.0
+const (
+	mostSpared = 4.0
+	leastSure  = 8.5 // nats below which nothing is loose
+)
+
+// looser is how many nats less, in all, a thin stream needs: the bound is loose for it. Its
+// evidence comes in lumps of some four nats, and what is needed is passed by half of one;
+// what is usual is judged by its upper bound, which chance seldom reaches and never stays
+// at; and slices of so few events share them, while the budget is split as if they did not.
+func looser(most, perStep, h float64) float64 {
+	if !(perStep > 0) {
+		return 0 // nothing is known
+	}
+	return max(min(most*math.Exp(-perStep/2), h-leastSure), 0)
+}
 
 // spared is how many nats less a test needs of which a step speaks for the alternative in
 // that share of all steps at most.
@@ -38,7 +52,7 @@ func (d *ErrorRatio) hardLeads() bool { return d.hard.score-hardCost > d.slow.sc
 func (d *ErrorRatio) Needs(p Parameters, b *Baseline) float64 {
 	p.fill()
 	_, upper := b.Ratio(p)
-	x := needed(p.H(), p.perStep(p.comes(b)), upper, p.Alternative)
+	x := needed(p.H(), p.Loose, p.perStep(p.comes(b)), upper, p.Alternative)
 	if d.hardLeads() {
 		return x.hard
 	}
@@ -59,11 +73,12 @@ func (p *Parameters) comes(b *Baseline) float64 {
 type needs struct{ slow, hard, window float64 }
 
 // needed works out what each test needs of h where so many events come in a step.
-func needed(h, perStep, p0, alternative float64) needs {
+func needed(h, loose, perStep, p0, alternative float64) needs {
 	hard := spared(speaks(perStep, hardAlternative(p0)))
+	of := func(h float64) float64 { return max(h-looser(loose, perStep, h), 1) }
 	return needs{
-		slow:   max(h+slowCost-spared(speaks(perStep, slowAlternative(p0, alternative))), 1),
-		hard:   max(h+hardCost-hard, 1),
-		window: max(h+windowCost-hard, 1), // what fails in a window that is bad is less
+		slow:   of(h + slowCost - spared(speaks(perStep, slowAlternative(p0, alternative)))),
+		hard:   of(h + hardCost - hard),
+		window: of(h + windowCost - hard), // what fails in a window that is bad is less
 	}
 }

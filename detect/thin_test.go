@@ -12,10 +12,10 @@ func TestAThinStreamNeedsLess(t *testing.T) {
 	t.Parallel()
 	const h, p0 = 17.0, 0.01
 	usual := needs{slow: h + slowCost, hard: h + hardCost, window: h + windowCost}
-	require.Equal(t, usual, needed(h, 0, p0, 0), "of what nobody knows how much comes all looks count")
+	require.Equal(t, usual, needed(h, 0, 0, p0, 0), "of what nobody knows how much comes all looks count")
 	last := needs{}
 	for _, perStep := range []float64{1e-9, 0.01, 0.1, 1, 10} {
-		x := needed(h, perStep, p0, 0)
+		x := needed(h, 0, perStep, p0, 0)
 		require.Less(t, x.slow-slowCost, x.hard-hardCost+1e-9, "a small fault speaks in fewer steps than a large one")
 		require.GreaterOrEqual(t, x.slow, usual.slow-mostSpared)
 		require.GreaterOrEqual(t, x.hard, usual.hard-mostSpared)
@@ -23,7 +23,7 @@ func TestAThinStreamNeedsLess(t *testing.T) {
 		require.Less(t, x.slow, usual.slow)
 		last = x
 	}
-	busy := needed(h, 1000, p0, 0)
+	busy := needed(h, 0, 1000, p0, 0)
 	require.InDelta(t, usual.slow, busy.slow, 1e-6)
 	require.InDelta(t, usual.hard, busy.hard, 1e-6)
 
@@ -36,7 +36,7 @@ func TestAThinStreamNeedsLess(t *testing.T) {
 	s := Step{Start: testStart, End: testStart + stepMillis, N: 1, K: 1, Coverage: 1}
 	knows := d.Step(p, b, s)
 	_, upper := b.Ratio(p)
-	want := needed(p.H(), 1.0/4, upper, 0) // 0.6 a minute
+	want := needed(p.H(), 0, 1.0/4, upper, 0) // 0.6 a minute
 	require.Contains(t, []float64{want.slow, want.hard}, knows.Needed)
 	p.Young = true
 	d = &ErrorRatio{}

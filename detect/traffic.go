@@ -46,7 +46,8 @@ func (v *Volume) needs(p *Parameters) sides {
 	}
 	x := sides{h, h}
 	if !p.Young {
-		x.less = max(h-spared(speaks(v.Mean, 1)), 1)
+		x.less = h - spared(speaks(v.Mean, 1))
+		x.less = max(x.less-looser(p.Loose, v.Mean, x.less), 1)
 	}
 	return x
 }

@@ -317,6 +317,7 @@ func (m *meter) share(ri int) detect.Parameters {
 		Prior:         r.Prior,
 		Budget:        r.usually() * r.FalseAlarms / float64(max(m.streams(ri), 1)),
 		LooksPerMonth: float64(detect.Month.Milliseconds()) / float64(m.length),
+		Loose:         r.loose(),
 		Factor:        r.Sensitivity.Factor(),
 	}
 }
