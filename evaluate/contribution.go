@@ -66,11 +66,12 @@ func (ts *tenantState) contributions(m *meter, done *closed, out []Contribution)
 		if !r.Kind.Ratio() || r.place == inShadow || ts.unjudged(m, r) != "" {
 			continue
 		}
+		origin := ts.origin(m, r)
 		for i := range done.cells {
 			v := &done.cells[i]
 			if c := m.cells[v.cell]; c.judged && c.watches[ri] != nil || !c.judged && r.cuts(c.slice) {
 				out = append(out, Contribution{})
-				ts.contribution(&out[len(out)-1], m, r, done, v, c.slice)
+				m.contribution(&out[len(out)-1], origin, done, v, c.slice)
 			}
 		}
 	}
@@ -86,7 +87,7 @@ func (ts *tenantState) tellNewest(m *meter, out []Contribution) []Contribution {
 			continue
 		}
 		out = slices.Grow(out, len(done.cells))
-		at := 0
+		at, origin := 0, ts.origin(m, r)
 		for i := range done.cells {
 			v := &done.cells[i]
 			for m.judging[at] != v.cell {
@@ -94,7 +95,7 @@ func (ts *tenantState) tellNewest(m *meter, out []Contribution) []Contribution {
 			}
 			if r.views[at].w != nil {
 				out = out[:len(out)+1]
-				ts.contribution(&out[len(out)-1], m, r, done, v, m.pulses[at].slice)
+				m.contribution(&out[len(out)-1], origin, done, v, m.pulses[at].slice)
 			}
 		}
 	}
@@ -102,12 +103,19 @@ func (ts *tenantState) tellNewest(m *meter, out []Contribution) []Contribution {
 }
 
 // contribution is what a rule's slice contributed to a closed step.
-func (ts *tenantState) contribution(x *Contribution, m *meter, r *ruleState, done *closed, v *contributed, slice sli.Slice) {
-	x.Environment, x.Service, x.Rule, x.Slice, x.Tenant = m.env, r.Service, r.Name, slice, ts.id
-	x.Step = done.step
+func (m *meter) contribution(x *Contribution, of *Origin, done *closed, v *contributed, slice sli.Slice) {
+	x.Origin, x.Slice, x.Step = of, slice, done.step
 	x.Step.N, x.Step.K = v.n, v.k
 	x.Usual, x.Over, x.Expected, x.Live = v.usual, 0, 0, done.live
 	if m.spec.Histogram != "" {
 		x.Over = m.cells[v.cell].latency.edge()
 	}
+}
+
+// origin is what all contributions of a rule have in common.
+func (ts *tenantState) origin(m *meter, r *ruleState) *Origin {
+	if r.origin == nil {
+		r.origin = &Origin{Environment: m.env, Service: r.Service, Rule: r.Name, Tenant: ts.id}
+	}
+	return r.origin
 }

@@ -107,17 +107,23 @@ func (o *Output) empty() bool {
 // Contribution is what one tenant's closed step says about one slice of a
 // service: the input of the service's Pool. Sending it again is harmless.
 type Contribution struct {
-	Environment string      `json:"environment"`
-	Service     string      `json:"service"`
-	Rule        string      `json:"rule"`
-	Slice       sli.Slice   `json:"slice"` // one dimension
-	Tenant      tenant.ID   `json:"tenant"`
-	Step        detect.Step `json:"step"`
-	Usual       float64     `json:"usual"`          // the failure ratio this tenant's slice usually has
-	Over        float64     `json:"over,omitempty"` // seconds that a slow event takes longer than
+	*Origin             // never nil; of many
+	Slice   sli.Slice   `json:"slice"` // one dimension
+	Step    detect.Step `json:"step"`
+	Usual   float64     `json:"usual"`          // the failure ratio this tenant's slice usually has
+	Over    float64     `json:"over,omitempty"` // seconds that a slow event takes longer than
 	// Expected is, of traffic, how many events the slice usually brings in that time.
 	Expected float64 `json:"expected,omitempty"`
 	Live     bool    `json:"live"` // false for a replayed step, which raises nothing
+}
+
+// Origin is what all contributions have in common that a rule makes of one tenant. It is
+// shared, and never changed.
+type Origin struct {
+	Environment string    `json:"environment"`
+	Service     string    `json:"service"`
+	Rule        string    `json:"rule"`
+	Tenant      tenant.ID `json:"tenant"`
 }
 
 // BlindChange says that a tenant's samples stopped arriving or came back. While

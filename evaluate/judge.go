@@ -25,7 +25,8 @@ type ruleState struct {
 	tidal   tidal             // of traffic, derived
 	told    detect.Parameters // of each stream, at steps as long as toldAt; derived
 	toldAt  int64
-	views   []view // by cell, of a rule about a share of events; derived
+	views   []view  // by cell, of a rule about a share of events; derived
+	origin  *Origin // of what it contributes; nil: nothing yet
 }
 
 // cuts says whether the rule judges the slice.

@@ -232,7 +232,7 @@ func TestLatencyPooledOverTenants(t *testing.T) {
 		out = append(out, p.Advance(end.Add(2*time.Second))...)
 		for i := range 20 {
 			n := poisson(rng, .3)
-			c := Contribution{Environment: "production", Service: "payments", Rule: "payment_latency", Slice: slice, Usual: .03, Over: 1, Live: true}
+			c := Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "payment_latency"}, Slice: slice, Usual: .03, Over: 1, Live: true}
 			c.Tenant, c.Step.Start, c.Step.End, c.Step.Coverage = tenant.ID("t"+strconv.Itoa(i)), end.Add(-15*time.Second).UnixMilli(), end.UnixMilli(), 1
 			c.Step.N, c.Step.K = n, math.Min(n, poisson(rng, n*usual))
 			p.Contribute(&c)
@@ -241,7 +241,7 @@ func TestLatencyPooledOverTenants(t *testing.T) {
 	require.NotEmpty(t, out)
 	require.Equal(t, 1.0, out[0].Evidence.Over)
 	require.Contains(t, out[0].Reason, "took longer than 1 s")
-	other := Contribution{Environment: "production", Service: "payments", Rule: "payment_latency", Slice: slice, Over: 2, Tenant: "other"}
+	other := Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "payment_latency", Tenant: "other"}, Slice: slice, Over: 2}
 	other.Step.Start, other.Step.End = p.now, p.now+15_000
 	p.Contribute(&other)
 	require.EqualValues(t, differ, p.streams[0].over, "tenants with edges of their own have no common one")

@@ -55,7 +55,7 @@ func (c *tenantry) run(d time.Duration) *tenantry {
 				continue
 			}
 			c.sending[i] = n > 0
-			v := Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: tenant.ID(fmt.Sprintf("t%03d", i)),
+			v := Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprintf("t%03d", i))}, Slice: alpha,
 				Step: detect.Step{Start: start.UnixMilli(), End: c.now.UnixMilli(), N: n, K: k, Coverage: 1}, Usual: .01, Live: !c.late}
 			c.alerts = append(c.alerts, c.p.Advance(c.now.Add(time.Duration(i)*time.Millisecond))...)
 			c.p.Contribute(&v)
@@ -106,7 +106,7 @@ func TestPoolKnowsTheVolumeItCannotJudge(t *testing.T) {
 	c := newCrowd(5, many(20, 1)...)
 	beta := func() {
 		for _, id := range []tenant.ID{"big", "other"} {
-			c.p.Contribute(&Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: sli.Slice{{Label: "acquirer", Value: "beta"}}, Tenant: id,
+			c.p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: id}, Slice: sli.Slice{{Label: "acquirer", Value: "beta"}},
 				Step: detect.Step{Start: c.now.Add(-15 * time.Second).UnixMilli(), End: c.now.UnixMilli(), N: 150, K: 1, Coverage: 1}, Usual: .01, Live: true})
 		}
 	}
@@ -132,7 +132,7 @@ func TestABurstKnowsTheVolumeOfAll(t *testing.T) {
 	now, beta := c.now, sli.Slice{{Label: "acquirer", Value: "beta"}}
 	for i := range int64(240) {
 		for n := range 40 {
-			v := Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: tenant.ID(fmt.Sprintf("t%03d", n)), Usual: .01, Live: true,
+			v := Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprintf("t%03d", n))}, Slice: alpha, Usual: .01, Live: true,
 				Step: detect.Step{Start: now.UnixMilli() + i*15_000, End: now.UnixMilli() + (i+1)*15_000, N: 15, Coverage: 1}}
 			switch {
 			case n >= 20:
@@ -189,7 +189,7 @@ func TestPoolCountsTheLargestLikeAllOthers(t *testing.T) {
 func TestPoolClosing(t *testing.T) {
 	p := newPool()
 	send := func(id tenant.ID, n float64, end int) {
-		p.Contribute(&Contribution{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: id, Live: true, Usual: .01,
+		p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: id}, Slice: alpha, Live: true, Usual: .01,
 			Step: detect.Step{Start: epoch.UnixMilli() + int64(end-15)*1000, End: epoch.UnixMilli() + int64(end)*1000, N: n, K: 0, Coverage: 1}})
 	}
 	at := func(s float64) int64 {
@@ -219,7 +219,7 @@ func TestPoolClosing(t *testing.T) {
 	send("c", 4, 45)
 	require.Len(t, p.streams[0].open[0].parts, 1)
 	require.Equal(t, portion{p.streams[0].seats["c"], part{n: 4, expected: p.streams[0].open[0].parts[0].expected}}, p.streams[0].open[0].parts[0], "once")
-	p.Contribute(&Contribution{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Slice: alpha, Tenant: "x", Step: detect.Step{End: 1, N: 1}})
+	p.Contribute(&Contribution{Origin: &Origin{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Tenant: "x"}, Slice: alpha, Step: detect.Step{End: 1, N: 1}})
 	require.Len(t, p.streams[0].open, 1)
 }
 

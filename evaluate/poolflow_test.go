@@ -44,7 +44,7 @@ func (m *market) run(d time.Duration) *market {
 		m.now = m.now.Add(time.Minute)
 		for i, size := range m.size {
 			for _, country := range []string{"DE", "FR"} {
-				m.p.Contribute(&Contribution{Environment: "production", Service: "payments", Rule: "payment_traffic", Tenant: tenant.ID(fmt.Sprintf("t%03d", i)),
+				m.p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "payment_traffic", Tenant: tenant.ID(fmt.Sprintf("t%03d", i))},
 					Slice: sli.Slice{{Label: countryLabel, Value: country}}, Live: true, Expected: size,
 					Step: detect.Step{Start: start.UnixMilli(), End: m.now.UnixMilli(), N: poisson(m.rng, size*m.comes(i, country)), Coverage: 1}})
 			}

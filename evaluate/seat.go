@@ -14,6 +14,7 @@ type seat struct {
 	id     tenant.ID
 	of     *stream
 	after  *seat        // that was found after it; derived
+	from   *Origin      // of what was added last; derived
 	gone   bool         // the stream has forgotten it
 	last   int64        // end of the newest step
 	own    fading       // failures beyond its usual
@@ -51,7 +52,7 @@ func (x *seat) forget(before int64) bool {
 	if x.last < before {
 		x.last = 0
 	}
-	x.gone = *x == seat{id: x.id, of: x.of, after: x.after}
+	x.gone = *x == seat{id: x.id, of: x.of, after: x.after, from: x.from}
 	return x.gone
 }
 

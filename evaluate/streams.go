@@ -32,6 +32,7 @@ func (p *Pool) place(c *Contribution) *seat {
 	s := p.streamOf(streamKey{c.Rule, c.Slice[0]}, c.Slice)
 	s.judged = r
 	x := s.seat(c.Tenant)
+	x.from = c.Origin
 	if p.sat != nil {
 		p.sat.after = x
 	}
@@ -42,7 +43,7 @@ func (p *Pool) place(c *Contribution) *seat {
 // takes says whether a contribution is added here.
 func (x *seat) takes(c *Contribution) bool {
 	s := x.of
-	return x.id == c.Tenant && !x.gone && s.judged != nil && s.rule == c.Rule && len(c.Slice) == 1 && s.slice[0] == c.Slice[0] &&
+	return (x.from == c.Origin || x.id == c.Tenant && s.rule == c.Rule) && !x.gone && s.judged != nil && len(c.Slice) == 1 && s.slice[0] == c.Slice[0] &&
 		(s.judged.Kind == rule.Traffic) == (c.Expected > 0)
 }
 

@@ -61,7 +61,7 @@ func (ts *tenantState) tellFlow(m *meter, step detect.Step, n []float64, live bo
 			if c.expected <= 0 || !m.cells[ci].judged || m.cells[ci].share == nil || len(slice) != 1 || !r.cuts(slice) {
 				continue
 			}
-			out.Contributions = append(out.Contributions, Contribution{Environment: m.env, Service: r.Service, Rule: r.Name, Slice: slice, Tenant: ts.id,
+			out.Contributions = append(out.Contributions, Contribution{Origin: ts.origin(m, r), Slice: slice,
 				Step: detect.Step{Start: x.start, End: x.end, N: c.n, Coverage: 1}, Expected: c.expected, Live: live})
 		}
 	}

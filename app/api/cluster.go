@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,9 @@ func (s *Server) innerContributions(w http.ResponseWriter, r *http.Request, _ we
 	var in ContributionsJob
 	if err := json.Unmarshal(raw, &in); err != nil || !strings.HasPrefix(in.Subject, "pool/") {
 		return problem.Wrap(err, problem.Malformed, "the body is not what a replica sends")
+	}
+	if slices.ContainsFunc(in.Contributions, func(c evaluate.Contribution) bool { return c.Origin == nil }) {
+		return problem.New(problem.Malformed, "a contribution does not say whose it is")
 	}
 	if !s.Flow.Pooled(in.Subject, in.Contributions) {
 		return problem.New(problem.Unavailable, "this replica does not serve the pool").WithRetryAfter(time.Second)

@@ -155,16 +155,37 @@ func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
 
 // contribute feeds the pools, which live in partitions of their own.
 func (h *Handler) contribute(cs []evaluate.Contribution) {
-	bySubject := map[string][]evaluate.Contribution{}
-	for _, c := range cs {
-		s := poolSubject(c.Environment, c.Service)
-		bySubject[s] = append(bySubject[s], c)
-	}
-	for subject, list := range bySubject {
-		if !h.s.Pooled(subject, list) && h.s.Contribute != nil {
-			h.s.Contribute(subject, list)
+	for _, x := range bySubject(cs) {
+		if !h.s.Pooled(x.subject, x.list) && h.s.Contribute != nil {
+			h.s.Contribute(x.subject, x.list)
 		}
 	}
+}
+
+// told is what a pool is told.
+type told struct {
+	*evaluate.Origin // of the first of list
+	subject          string
+	list             []evaluate.Contribution
+}
+
+// bySubject copies what each pool is told: the engine uses its list again. What tenants say
+// of a service stands together.
+func bySubject(cs []evaluate.Contribution) (all []told) {
+	var last *evaluate.Origin
+	at := 0
+	for i := range cs {
+		if c := &cs[i]; c.Origin != last {
+			last = c.Origin
+			at = slices.IndexFunc(all, func(x told) bool { return x.Environment == last.Environment && x.Service == last.Service })
+			if at < 0 {
+				at = len(all)
+				all = append(all, told{last, poolSubject(last.Environment, last.Service), make([]evaluate.Contribution, 0, len(cs)-i)})
+			}
+		}
+		all[at].list = append(all[at].list, cs[i])
+	}
+	return all
 }
 
 // alertChanged routes an alert to its incident and lets the incident decide.

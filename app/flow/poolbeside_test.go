@@ -28,7 +28,7 @@ func (l *life) share(t *testing.T, failing float64, d time.Duration) {
 		end := time.Now().Truncate(15 * time.Second).UnixMilli()
 		var all []evaluate.Contribution
 		for n := range 8 {
-			all = append(all, evaluate.Contribution{Tenant: tenant.ID(fmt.Sprintf("shared-%d", n)), Environment: env, Service: "payments", Rule: "payment_errors",
+			all = append(all, evaluate.Contribution{Origin: &evaluate.Origin{Environment: env, Service: "payments", Rule: "payment_errors", Tenant: tenant.ID(fmt.Sprintf("shared-%d", n))},
 				Slice: sli.Slice{{Label: "acquirer", Value: "alpha"}}, Live: true, Usual: .01,
 				Step: detect.Step{Start: end - 15_000, End: end, N: 100, K: 100 * failing, Coverage: 1}})
 		}
