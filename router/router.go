@@ -37,6 +37,8 @@ type Candidate struct {
 	// Firing are those of Alerts that fire. A person may resolve an incident
 	// whose alert still fires: news of that same firing does not reopen it.
 	Firing []alert.ID
+	// Ended says when those of Alerts ended that fire no longer, where that is known.
+	Ended map[alert.ID]time.Time
 	// Rings are the slices in which a pooled alert of the incident fires now:
 	// tenants' own alerts there join it whenever their onset was.
 	Rings []sli.Slice
@@ -46,8 +48,9 @@ type Candidate struct {
 	// that no longer arrive. Such incidents explain their own kind; and what no longer
 	// arrives of a tenant belongs to what else that tenant has.
 	Source, Absent bool
-	// Failing is the failure ratio in its slice, 0..1; 0 when not known.
-	Failing float64
+	// Failing is the failure ratio in its slice, 0..1; 0 when not known. Share is what
+	// part of all traffic that slice is, where it rings over all tenants; 0: not known.
+	Failing, Share float64
 	// Parts are its alerts' views of the fault; nil: nothing but Slice is known.
 	Parts []Part
 	// Taken says that a person has it: it is merged into no other. Called says that
@@ -61,6 +64,7 @@ type Part struct {
 	Tenant  tenant.ID
 	Slice   sli.Slice
 	OnsetAt time.Time
+	Firing  bool
 }
 
 // Decision says where an alert goes, and why.
@@ -77,7 +81,7 @@ type Decision struct {
 func Route(open []Candidate, a alert.Alert, now time.Time) Decision {
 	ranked := slices.Clone(open)
 	slices.SortFunc(ranked, better)
-	if d, ok := stay(ranked, a); ok {
+	if d, ok := stay(ranked, a, now); ok {
 		return d
 	}
 	back, returns := lately(ranked, a, now)
@@ -108,14 +112,29 @@ func better(x, y Candidate) int {
 	return cmp.Or(cmp.Compare(len(y.Slice), len(x.Slice)), x.OnsetAt.Compare(y.OnsetAt), cmp.Compare(x.Incident, y.Incident))
 }
 
-func stay(ranked []Candidate, a alert.Alert) (Decision, bool) {
-	for _, c := range ranked {
-		if c.Open && slices.Contains(c.Alerts, a.ID) {
-			d := join(c, a, "it is part of this incident already")
-			return d, true
+func stay(ranked []Candidate, a alert.Alert, now time.Time) (Decision, bool) {
+	holds := func(c Candidate) bool { return c.Open && slices.Contains(c.Alerts, a.ID) }
+	fires := func(c Candidate) bool { return holds(c) && slices.Contains(c.Firing, a.ID) }
+	at := slices.IndexFunc(ranked, fires)
+	for i, c := range ranked {
+		if holds(c) && (at < 0 || !fires(ranked[at]) && c.Ended[a.ID].After(ranked[at].Ended[a.ID])) {
+			at = i // where it ended last
 		}
 	}
-	return Decision{}, false
+	if at < 0 || a.State == alert.Firing && !fires(ranked[at]) && anew(ranked[at], a, now) {
+		return Decision{}, false
+	}
+	return join(ranked[at], a, "it is part of this incident already"), true
+}
+
+// anew says whether an alert of an incident that is still open fires for something else:
+// it ended long ago, and nothing of its traffic has fired there since.
+func anew(c Candidate, a alert.Alert, now time.Time) bool {
+	ended, known := c.Ended[a.ID]
+	if !known || now.Sub(ended) < Window || a.OnsetAt.Sub(ended) < 0 {
+		return false
+	}
+	return !slices.ContainsFunc(c.Parts, func(p Part) bool { return p.Firing && p.Tenant == a.Tenant && !apart(p.Slice, a.Slice) })
 }
 
 // lately finds the incident that held the alert and was resolved last, if that
@@ -165,6 +184,9 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 		}
 	}
 	for _, c := range ranked {
+		if a.Tenant == tenant.Product && elsewhere(ranked, c, a) {
+			continue
+		}
 		if why, ok := crosses(c, a); ok {
 			return c, why, true
 		}

@@ -23,6 +23,10 @@ import (
 // incident's for the incident to be about that instead, or not to explain it.
 const muchWorse = 0.1
 
+// evenly is how many times what an even mix would put of a slice's failures into another
+// one is still explained by it.
+const evenly = 2
+
 // chance is how many standard deviations of what so few events show are chance.
 const chance = 2
 
@@ -103,12 +107,29 @@ func beside(c Candidate, a alert.Alert) bool {
 // elsewhere says whether an incident is only about other tenants' own faults, while what
 // rings over all tenants explains the alert.
 func elsewhere(ranked []Candidate, c Candidate, a alert.Alert) bool {
-	if a.Tenant == tenant.Product || c.pooled() || slices.Contains(c.Tenants, a.Tenant) {
+	if a.Tenant == tenant.Product {
+		return dilutedElsewhere(ranked, c, a)
+	}
+	if c.pooled() || slices.Contains(c.Tenants, a.Tenant) {
 		return false
 	}
 	return slices.ContainsFunc(ranked, func(o Candidate) bool {
 		_, ok := rings(o, a)
 		return ok
+	})
+}
+
+// dilutedElsewhere says the same of an alarm over all tenants that another one explains by
+// what of that one's traffic is in its slice: that some tenant has a fault of its own there,
+// too small to call for, makes it no other fault of all.
+func dilutedElsewhere(ranked []Candidate, c Candidate, a alert.Alert) bool {
+	if c.pooled() || c.Called {
+		return false
+	}
+	k, n := a.Bad()
+	return slices.ContainsFunc(ranked, func(o Candidate) bool {
+		_, ok := rings(o, a)
+		return ok && k/n-a.Evidence.Usual <= evenly*o.Failing*o.Share
 	})
 }
 

@@ -288,7 +288,16 @@ func Candidates(open []incident.Incident) []router.Candidate {
 		c.Source, c.Absent = i.Kind() == rule.Source, len(i.Alerts) > 0
 		for _, a := range i.Alerts {
 			c.Absent = c.Absent && a.Kind == rule.Absent
-			c.Parts = append(c.Parts, router.Part{Tenant: a.Tenant, Slice: a.Slice, OnsetAt: a.OnsetAt})
+			c.Parts = append(c.Parts, router.Part{Tenant: a.Tenant, Slice: a.Slice, OnsetAt: a.OnsetAt, Firing: a.State == alert.Firing})
+			if a.State == alert.Resolved && a.EndsAt != nil {
+				if c.Ended == nil {
+					c.Ended = map[alert.ID]time.Time{}
+				}
+				c.Ended[a.ID] = *a.EndsAt
+			}
+			if a.State == alert.Firing && a.Tenant == tenant.Product && a.Slice.Equal(i.Slice) {
+				c.Share = a.Evidence.Share
+			}
 			if !slices.Contains(c.Tenants, a.Tenant) {
 				c.Tenants = append(c.Tenants, a.Tenant)
 			}
