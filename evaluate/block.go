@@ -83,10 +83,8 @@ func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
 	if !s.goesOn() || d <= 0 || d > longestGap*s.interval || d > most || !(inc >= 0) || v > mostValue {
 		return false
 	}
-	for _, u := range s.uses {
-		if u.names && inc > 0 {
-			return false
-		}
+	if s.names && inc > 0 {
+		return false
 	}
 	if d == s.interval {
 		s.long, s.target.interval = 0, d

@@ -24,6 +24,7 @@ type series struct {
 	target   *target
 	one      *use // what it counts in, where that is one place and says nothing of who fails; derived
 	uses     []*use
+	names    bool // one of its uses does: see there; derived
 	known    bool // t and v hold a sample
 	ended    bool // a stale marker came after the last sample
 	gone     bool // waited for in vain: no longer expected

@@ -187,7 +187,8 @@ func (ts *tenantState) resolve(s *series) {
 		m.stirred()
 		s.uses = append(s.uses, u)
 	}
-	if s.one = nil; len(s.uses) == 1 && !s.uses[0].who && !s.uses[0].names {
+	s.names = slices.ContainsFunc(s.uses, func(u *use) bool { return u.names })
+	if s.one = nil; len(s.uses) == 1 && !s.uses[0].who && !s.names {
 		s.one = s.uses[0]
 	}
 }
