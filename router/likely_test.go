@@ -113,3 +113,19 @@ func TestWhatFiresAnewIsRoutedAnew(t *testing.T) {
 	again.OnsetAt = now.Add(time.Minute)
 	require.Equal(t, "young", router.Route([]router.Candidate{old, young}, again, now.Add(5*time.Minute)).Incident)
 }
+
+// TestWhatFailsALittleMoreIsPartOfIt: an alarm over all tenants shows less at first than a
+// tenant that rings a step later, and of few events more may fail by chance.
+func TestWhatFailsALittleMoreIsPartOfIt(t *testing.T) {
+	merges := func(failing, events float64) bool {
+		first := router.Candidate{Incident: "first", Number: 1, Service: "payments", Slice: by("acquirer", "alpha"), OnsetAt: noon, Open: true, Called: true, CalledAt: noon, Failing: 0.8, Events: 500, Tenants: []tenant.ID{"acme"}}
+		other := router.Candidate{Incident: "other", Number: 2, Service: "payments", Slice: by("country", "PL"), OnsetAt: noon, Open: true, Failing: failing, Events: events, Tenants: []tenant.ID{"bolt"}}
+		d := router.Route([]router.Candidate{first, other}, bad(tenant.Product, by("acquirer", "alpha"), noon, 74), noon.Add(time.Minute))
+		require.Equal(t, "first", d.Incident)
+		return len(d.Merge) == 1
+	}
+	require.True(t, merges(0.87, 100_000))
+	require.False(t, merges(0.96, 100_000), "a fault of its own besides")
+	require.True(t, merges(1, 8), "by chance")
+	require.False(t, merges(1, 0), "of how many is not known")
+}

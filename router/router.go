@@ -48,9 +48,10 @@ type Candidate struct {
 	// that no longer arrive. Such incidents explain their own kind; and what no longer
 	// arrives of a tenant belongs to what else that tenant has.
 	Source, Absent bool
-	// Failing is the failure ratio in its slice, 0..1; 0 when not known. Share is what
-	// part of all traffic that slice is, where it rings over all tenants; 0: not known.
-	Failing, Share float64
+	// Failing is the failure ratio in its slice, 0..1; 0 when not known. Events are how many
+	// it is of. Share is what part of all traffic that slice is, where it rings over all
+	// tenants; 0: not known.
+	Failing, Events, Share float64
 	// Parts are its alerts' views of the fault; nil: nothing but Slice is known.
 	Parts []Part
 	// Taken says that a person has it: it is merged into no other. Called says that

@@ -27,6 +27,9 @@ const muchWorse = 0.1
 // one is still explained by it.
 const evenly = 2
 
+// atFirst is the part of what fails that may be missing when it begins to ring.
+const atFirst = 0.25
+
 // chance is how many standard deviations of what so few events show are chance.
 const chance = 2
 
@@ -157,7 +160,22 @@ func rings(c Candidate, a alert.Alert) (string, bool) {
 // in ten do.
 func explained(c Candidate, a alert.Alert) bool {
 	k, n := a.Bad()
-	return n > 0 && c.Failing > 0 && k/n <= c.Failing+muchWorse+chance*math.Sqrt(c.Failing*max(0, 1-c.Failing)/n)
+	return n > 0 && c.Failing > 0 && k/n <= c.Failing+muchWorse+byChance(c.Failing, n)
+}
+
+// byChance is how much more of n events may fail than usually do.
+func byChance(usually, n float64) float64 {
+	if n <= 0 {
+		return 0
+	}
+	return chance * math.Sqrt(usually*max(0, 1-usually)/n)
+}
+
+// farWorse says whether more of an incident fails than an alarm over all tenants, of which
+// so large a part does, explains. That shows less of a fault at first, for its first step
+// began before the fault did.
+func farWorse(o Candidate, failing float64) bool {
+	return o.Failing > failing+max(muchWorse, failing*atFirst)+byChance(failing, o.Events)
 }
 
 // gather joins the alert to c. An alarm over all tenants also gathers what had opened
@@ -176,7 +194,7 @@ func gather(ranked []Candidate, c Candidate, a alert.Alert, why string) Decision
 			continue
 		}
 		within := a.Slice.Covers(o.Slice)
-		if !within && (apart(a.Slice, o.Slice) && !hasPart(o, a.Slice) || n <= 0 || o.Failing > k/n+muchWorse) {
+		if !within && (apart(a.Slice, o.Slice) && !hasPart(o, a.Slice) || n <= 0 || farWorse(o, k/n)) {
 			continue
 		}
 		all = append(all, o)

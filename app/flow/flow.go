@@ -303,7 +303,7 @@ func Candidates(open []incident.Incident) []router.Candidate {
 			}
 		}
 		if n, k, _, _, _ := i.Counts(); n > 0 {
-			c.Failing = k / n
+			c.Failing, c.Events = k/n, n
 		}
 		if i.ResolvedAt != nil {
 			c.ResolvedAt = *i.ResolvedAt

@@ -16,10 +16,13 @@ func Likely(open []incident.Incident, i incident.Incident, a *alert.Alert, now t
 	if i.Paged {
 		return nil
 	}
-	theirs := slices.DeleteFunc(slices.Clone(open), func(o incident.Incident) bool {
-		return o.Team != i.Team || !o.PagedUrgent || o.CalledAt == nil || now.Sub(*o.CalledAt) > router.Fresh
-	})
-	if len(theirs) == 0 {
+	var theirs []incident.Incident
+	for n := range open {
+		if o := &open[n]; o.PagedUrgent && o.CalledAt != nil && now.Sub(*o.CalledAt) <= router.Fresh && o.Team == i.Team {
+			theirs = append(theirs, *o)
+		}
+	}
+	if len(theirs) == 0 { // nearly always
 		return nil
 	}
 	if a != nil {
