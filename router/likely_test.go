@@ -99,6 +99,9 @@ func TestWhatFiresAnewIsRoutedAnew(t *testing.T) {
 	rings := old
 	rings.Parts = append([]router.Part{{Tenant: tenant.Product, Slice: by("country", "FR"), OnsetAt: noon, Firing: true}}, old.Parts...)
 	require.Equal(t, "old", router.Route([]router.Candidate{rings, young}, a, now).Incident, "what shares its traffic rings there meanwhile")
+	tenants := old
+	tenants.Parts = append([]router.Part{{Tenant: "large", Slice: by("acquirer", "alpha"), OnsetAt: noon, Firing: true}}, old.Parts...)
+	require.Equal(t, "old", router.Route([]router.Candidate{tenants}, a, now).Incident, "a large tenant's own goes on, and makes it ring over all again")
 	unknown := old
 	unknown.Ended = nil
 	require.Equal(t, "old", router.Route([]router.Candidate{unknown, young}, a, now).Incident)

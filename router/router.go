@@ -129,13 +129,17 @@ func stay(ranked []Candidate, a alert.Alert, now time.Time) (Decision, bool) {
 }
 
 // anew says whether an alert of an incident that is still open fires for something else:
-// it ended long ago, and nothing of its traffic has fired there since.
+// it ended long ago, and nothing of its traffic fires there, of a tenant in the very slice
+// of what is over all of them.
 func anew(c Candidate, a alert.Alert, now time.Time) bool {
 	ended, known := c.Ended[a.ID]
 	if !known || now.Sub(ended) < Window || a.OnsetAt.Sub(ended) < 0 {
 		return false
 	}
-	return !slices.ContainsFunc(c.Parts, func(p Part) bool { return p.Firing && p.Tenant == a.Tenant && !apart(p.Slice, a.Slice) })
+	return !slices.ContainsFunc(c.Parts, func(p Part) bool {
+		of := p.Tenant == a.Tenant && !apart(p.Slice, a.Slice) || a.Tenant == tenant.Product && len(p.Slice) > 0 && p.Slice.Related(a.Slice)
+		return p.Firing && of
+	})
 }
 
 // lately finds the incident that held the alert and was resolved last, if that
