@@ -184,6 +184,9 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 		if !c.Open || c.Service != a.Service || !c.Slice.Related(a.Slice) || elsewhere(ranked, c, a) {
 			continue
 		}
+		if stranger(c, a) && (len(c.Slice) == 0 || len(a.Slice) == 0 || atHome(ranked, a)) {
+			continue
+		}
 		if apart, near := together(c, a); near {
 			return c, relation(c.Slice, a.Slice) + ", and the onsets are " + rounded(apart) + " apart", true
 		}
@@ -197,7 +200,7 @@ func explains(ranked []Candidate, a alert.Alert) (Candidate, string, bool) {
 		}
 	}
 	for _, c := range ranked {
-		if elsewhere(ranked, c, a) {
+		if elsewhere(ranked, c, a) || stranger(c, a) && atHome(ranked, a) {
 			continue
 		}
 		if why, ok := shares(c, a); ok {

@@ -62,6 +62,23 @@ func together(c Candidate, a alert.Alert) (apart time.Duration, near bool) {
 	return apart, false
 }
 
+// stranger says whether an incident is about single tenants' faults, none of them the
+// alert's tenant's, and began too long before or after for that to be in common. That both
+// tenants' totals fail is then none either; that one acquirer fails for both is.
+func stranger(c Candidate, a alert.Alert) bool {
+	return a.Tenant != tenant.Product && !c.Source && !c.pooled() && !slices.Contains(c.Tenants, a.Tenant) && a.OnsetAt.Sub(c.OnsetAt).Abs() > Together
+}
+
+// atHome says whether the same traffic of the alert's tenant began to fail together with it
+// in some incident.
+func atHome(ranked []Candidate, a alert.Alert) bool {
+	return slices.ContainsFunc(ranked, func(o Candidate) bool {
+		return o.Open && o.Service == a.Service && slices.ContainsFunc(o.Parts, func(p Part) bool {
+			return p.Tenant == a.Tenant && !apart(p.Slice, a.Slice) && a.OnsetAt.Sub(p.OnsetAt).Abs() <= Together
+		})
+	})
+}
+
 // pooled says that an alarm over all tenants rings in the incident.
 func (c Candidate) pooled() bool {
 	return slices.ContainsFunc(c.Rings, func(r sli.Slice) bool { return len(r) > 0 })

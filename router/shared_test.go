@@ -173,6 +173,24 @@ func TestATenantInTwoIncidentsMakesThemOne(t *testing.T) {
 	require.Empty(t, router.Route(open[:1], bad("dune", delta, noon, 40), noon.Add(time.Minute)).Merge)
 }
 
+// TestAnotherTenantsTotalIsAnotherFault: five points more fail for one tenant, and nine
+// minutes later another's traffic is lost. Who was called for the one knows nothing of the other.
+func TestAnotherTenantsTotalIsAnotherFault(t *testing.T) {
+	alpha := by("acquirer", "alpha")
+	points := router.Candidate{Incident: "inc_1", Number: 1, Service: "payments", OnsetAt: noon, Open: true, Tenants: []tenant.ID{"acme"}, Called: true,
+		Parts: []router.Part{{Tenant: "acme", OnsetAt: noon}, {Tenant: "acme", Slice: alpha, OnsetAt: noon}}}
+	route := func(c []router.Candidate, s sli.Slice, after time.Duration) string {
+		return router.Route(c, bad("bolt", s, noon.Add(after), 90), noon.Add(after+time.Minute)).Incident
+	}
+	open := []router.Candidate{points}
+	require.Empty(t, route(open, sli.Slice{}, 9*time.Minute))
+	require.Equal(t, "inc_1", route(open, sli.Slice{}, router.Together), "what began together may be one fault")
+	require.Equal(t, "inc_1", route(open, alpha, 9*time.Minute), "an acquirer fails for both")
+	lost := router.Candidate{Incident: "inc_2", Number: 2, Service: "payments", OnsetAt: noon.Add(9 * time.Minute), Open: true, Tenants: []tenant.ID{"bolt"},
+		Parts: []router.Part{{Tenant: "bolt", OnsetAt: noon.Add(9 * time.Minute)}}}
+	require.Equal(t, "inc_2", route(append(open, lost), alpha, 9*time.Minute), "it is bolt's traffic that is lost")
+}
+
 func TestWhileAPoolRings(t *testing.T) {
 	alpha := by("acquirer", "alpha")
 	pool := router.Candidate{Incident: "inc_1", Service: "payments", Slice: alpha, OnsetAt: noon, Open: true, Tenants: []tenant.ID{tenant.Product},
@@ -230,7 +248,7 @@ func TestWhatRingsOverAllExplainsBeforeAnothersOwnFault(t *testing.T) {
 	}
 	for _, s := range []sli.Slice{{}, card} {
 		route := func(id tenant.ID, k float64) string {
-			return router.Route(open, bad(id, s, noon.Add(65*time.Minute), k), noon.Add(70*time.Minute)).Incident
+			return router.Route(open, bad(id, s, noon.Add(62*time.Minute), k), noon.Add(70*time.Minute)).Incident
 		}
 		require.Equal(t, "inc_1", route("bolt", 6), s.Key())
 		require.Equal(t, "inc_2", route("acme", 6), "it is the tenant's own: %s", s.Key())
