@@ -51,7 +51,7 @@ func (d *ErrorRatio) Calm(prior, alternative float64, b *Baseline, s *Step) bool
 // it is asked for only of a step that is evidence whatever that is.
 func (d *ErrorRatio) CalmAlone(p *Parameters, s *Step, out *Decision) bool {
 	c, m := &d.calm, &d.memo
-	if p.fill(); !c.alone || c.suspects || p.Young || m.budget != p.Budget || m.looks != p.LooksPerMonth || m.factor != p.Factor || m.asked != p.Alternative {
+	if p.fill(); !c.alone || c.suspects || p.Young || m.told(p) || m.asked != p.Alternative {
 		return false
 	}
 	if s.K > 0 {

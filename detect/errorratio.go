@@ -99,9 +99,14 @@ type odds struct {
 	slow, hard      weights
 }
 
+// told says whether other thresholds are asked for.
+func (m *memo) told(p *Parameters) bool {
+	return m.budget != p.Budget || m.loose != p.Loose || m.looks != p.LooksPerMonth || m.factor != p.Factor
+}
+
 // demand works out how much evidence is needed of a cell with that baseline.
 func (m *memo) demand(p *Parameters, upper float64, b *Baseline) {
-	changed, version := m.budget != p.Budget || m.loose != p.Loose || m.looks != p.LooksPerMonth || m.factor != p.Factor, int32(-1)
+	changed, version := m.told(p), int32(-1)
 	if changed {
 		m.budget, m.loose, m.looks, m.factor, m.h = p.Budget, p.Loose, p.LooksPerMonth, p.Factor, p.H()
 	}
