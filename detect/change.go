@@ -16,6 +16,9 @@ const (
 	levelJump    = 4.0       // standard deviations of a step beyond which failures do not move a level
 	levelPrior   = 20.0      // failures that the usual ratio is worth beside the last hour's
 	changeGuard  = 120_000   // ms that evidence for a change must span, and what fails must fill slowGuard of it: what a deployment breaks is over by then
+	commonGuard  = 90_000    // ms, the same of a stream of many tenants, of which what one does counts for little (Parameters.Common)
+	commonFilled = 48_000    // ms of that which must be filled
+	changeEdge   = 1.0 / 10  // of the time a swing carries a ratio well into the indifference zone, and chance has something to add
 	changeIn     = 3.0       // minutes in which the change that is asked for could just be seen
 	changeDoubt  = 3.0       // nats from which on what comes moves no level
 	changeLeast  = 0.06      // and no smaller one is asked for, as a share of what is expected
@@ -104,7 +107,7 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 	if c.last = s.End; gap {
 		c.begin(s.Start)
 	}
-	needed := p.H()
+	needed, guard, filled := c.terms(p, s)
 	zone, asked := c.asks(expected, known, needed, s)
 	mean := expected * (1 + zone)
 	switch {
@@ -112,9 +115,9 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 	case c.rung != 0:
 		c.ring(expected, mean, needed, s, out)
 	case asked <= changeMost:
-		c.test.add(s, (s.K*math.Log1p(asked)-mean*asked)/c.scattered(), needed, changeGuard+s.End-s.Start)
+		c.test.add(s, (s.K*math.Log1p(asked)-mean*asked)/c.scattered(), needed, guard)
 		c.fill(s)
-		if c.test.score >= needed && c.lasted(s, mean) {
+		if c.test.score >= needed && c.lasted(s, mean, filled) {
 			c.rung, c.asked, c.health = s.End, asked, cusum{}
 			out.Changed = true
 		}
@@ -130,12 +133,25 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 	c.describe(expected, needed, s, out)
 }
 
+// terms are the evidence that is needed, the time that it must span and how much of that
+// what fails must fill. Far below the zone's edge chance shows next to nothing: a stream of
+// many tenants counts its budget in the time that swings are nearer to it.
+func (c *Change) terms(p *Parameters, s *Step) (needed float64, guard int64, filled float64) {
+	length := s.End - s.Start
+	if p.Common {
+		edge := *p
+		edge.Budget /= changeEdge
+		return edge.H(), commonGuard + length, math.Max(commonFilled, filledShare*float64(2*length))
+	}
+	return p.H(), changeGuard + length, filledShare * float64(max(slowGuard, 2*length))
+}
+
 // lasted says whether what failed beyond mean fills the guard: how long it would have
 // lasted had all of it been as bad as the worst step. A chance failure before a burst, and
 // one after it, make the evidence span more than the burst did.
-func (c *Change) lasted(s *Step, mean float64) bool {
+func (c *Change) lasted(s *Step, mean, filled float64) bool {
 	worst := c.worst - mean*1000/float64(s.End-s.Start)
-	return !(worst > 0) || (c.test.k-c.test.n*mean/s.N)/worst*1000 >= filledShare*float64(max(slowGuard, 2*(s.End-s.Start)))
+	return !(worst > 0) || (c.test.k-c.test.n*mean/s.N)/worst*1000 >= filled
 }
 
 // fill keeps how much the worst step failed, a second, of those that are evidence. That it

@@ -16,12 +16,13 @@ type stretch struct {
 	level Level
 	r     *rand.Rand
 	at    int64
-	n     float64 // events a minute
-	usual float64 // what days have taught
+	n     float64    // events a minute
+	usual float64    // what days have taught
+	with  Parameters // what it is told
 }
 
 func newStretch(seed uint64, n float64) *stretch {
-	return &stretch{r: rand.New(rand.NewPCG(seed, 1)), at: nullStart, n: n, usual: 0.01}
+	return &stretch{r: rand.New(rand.NewPCG(seed, 1)), at: nullStart, n: n, usual: 0.01, with: Parameters{Budget: 0.01}}
 }
 
 func (x *stretch) pass(minutes float64, ratio func(minute float64) float64) (fired float64, last Decision) {
@@ -31,7 +32,7 @@ func (x *stretch) pass(minutes float64, ratio func(minute float64) float64) (fir
 		p := ratio(float64(x.at-from)/60_000 + 0.125)
 		s.K = math.Max(0, math.Round(s.N*p+math.Sqrt(s.N*p*(1-p))*x.r.NormFloat64()))
 		factor, known := x.level.Factor()
-		x.c.Next(&Parameters{Budget: 0.01}, factor*s.N*x.usual, known, &s, &last)
+		x.c.Next(&x.with, factor*s.N*x.usual, known, &s, &last)
 		if last.Changed && !last.Firing {
 			x.level = Level{}
 		}
@@ -63,11 +64,29 @@ func TestALeakIsSeenInMinutes(t *testing.T) {
 	}
 }
 
+// TestWhatManyShareIsSeenEarlier: of a stream of many tenants less evidence and a shorter
+// time are enough.
+func TestWhatManyShareIsSeenEarlier(t *testing.T) {
+	seen := func(common bool) (sum float64) {
+		for seed := range uint64(20) {
+			x := newStretch(seed, 60_000)
+			x.with.Common = common
+			x.pass(90, steady(0.013))
+			fired, d := x.pass(30, func(minute float64) float64 { return 0.013 + 0.15*minute/180 })
+			require.True(t, d.Firing)
+			sum += fired
+		}
+		return sum
+	}
+	require.Less(t, seen(true), seen(false)-20*0.3, "a third of a minute each")
+}
+
 // TestABlipIsNoChange: what a deployment breaks for 42 seconds, at one tenant of many or
 // at all of them, is over before two minutes of it could be seen.
 func TestABlipIsNoChange(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(40) {
 		x := newStretch(seed, 30_000)
+		x.with.Common = seed%2 == 0
 		x.pass(60, steady(0.01))
 		for _, size := range []float64{0.02, 0.05, 0.3} {
 			fired, _ := x.pass(60, func(minute float64) float64 {
@@ -86,6 +105,7 @@ func TestABlipIsNoChange(t *testing.T) {
 func TestABlipAfterAChanceFailureIsNoChange(t *testing.T) {
 	for seed := range uint64(60) {
 		x := newStretch(1000+seed, 12_000)
+		x.with.Common = seed%2 == 0
 		x.pass(60, steady(0.012))
 		for range 20 {
 			fired, _ := x.pass(30, func(minute float64) float64 {
@@ -151,8 +171,9 @@ func TestABurstDoesNotMoveALevel(t *testing.T) {
 // worlds: a fifth over two days.
 func TestChangeNullMonths(t *testing.T) {
 	months, fired := 0.0, 0
-	for seed := range uint64(3) {
-		x := newStretch(100+seed, 40_000)
+	for seed := range uint64(6) {
+		x := newStretch(100+seed/2, 40_000)
+		x.with.Common = seed%2 == 0
 		swing, r := 0.0, rand.New(rand.NewPCG(seed, 9))
 		keep := math.Exp(-1.0 / 60 / 48)
 		for day := 0; day < 10; day++ {

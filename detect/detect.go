@@ -47,6 +47,7 @@ type Parameters struct {
 	Budget        float64 // false alarms in 30 days that this ONE stream may raise; default 0.05/18
 	LooksPerMonth float64 // steps in 30 days; default LooksAtQuarterMinute
 	Young         bool    // only hard faults (at least 60% failing) may fire
+	Common        bool    // the stream is of many tenants, and what one of them fails is bounded by what the others do
 	Alternative   float64 // ratio of the small fault, where it is known what that looks like; default three points above the usual
 	Shift         float64 // how much above its usual ratio the step's mix of events makes one expect
 	PerMinute     float64 // events a minute that come at this time, where nobody says how many customers fail; 0: failures count as they come, unless there is a Witness

@@ -346,6 +346,7 @@ func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
 	}
 	if looksBack(r) {
 		with.Budget *= changeShare / (1 - changeShare)
+		with.Common = true
 		d = turned(d, s.lately(with, b, step, &p.amid), s.w.firing)
 	}
 	s.w.follow(&d, step.End)
