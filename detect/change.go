@@ -93,6 +93,9 @@ func (c *Change) Suspects() bool {
 	return c.rung != 0 || c.test.score > changeDoubt
 }
 
+// Firing says that a change rings.
+func (c *Change) Firing() bool { return c.rung != 0 }
+
 // Next moves the test by one step of which expected failures come by the last hour's
 // level, known failures being behind that. It tells in out what it thinks. When it is over
 // the levels are to be forgotten.

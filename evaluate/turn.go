@@ -37,6 +37,10 @@ func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came 
 		w.turn = &ownTurn{}
 	}
 	x := w.turn
+	if m.loses() && !x.test.Firing() {
+		x.level = detect.Level{} // what fails without that traffic says nothing of what fails with it
+		return false
+	}
 	usual := c.base.Usually(p.Prior)
 	mean := math.Max(s.N*usual, m.expected(ci, s.N, usual))
 	factor, known := x.level.Factor()
@@ -50,6 +54,14 @@ func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came 
 		x.level.Observe(s.End, came, mean)
 	}
 	return d.Changed || d.Score > 0
+}
+
+// loses says whether lost traffic rings somewhere in the meter: the mix of what comes is
+// then not the usual one, and neither is what fails of it.
+func (m *meter) loses() bool {
+	return m.astir && slices.ContainsFunc(m.cells, func(c *cell) bool {
+		return slices.ContainsFunc(c.watches, func(w *watch) bool { return w != nil && w.vol != nil && w.rings() })
+	})
 }
 
 // settling says whether a combination of the cell is younger than that, as after an opt-in:

@@ -94,3 +94,21 @@ func TestWhatIsNewIsNotHeldAgainstItsLastHour(t *testing.T) {
 	pass(3 * 60)
 	require.NotZero(t, changes())
 }
+
+// TestTrafficThatComesBackIsNoChange: what fails more often was lost for an hour, so that less
+// failed of what came.
+func TestTrafficThatComesBackIsNoChange(t *testing.T) {
+	lost := failing()
+	lost.Name, lost.Kind = "PaymentsMissing", rule.Traffic
+	r, g, pass := busyOf(t, grownUp(), failing(), lost)
+	g.fail["beta"] = .03
+	pass(30 * 60)
+	g.tps["beta"] = 0
+	pass(60)
+	require.NotEmpty(t, firing(r.out.Alerts), "its traffic is lost")
+	g.tps["beta"] = 300
+	pass(40)
+	for _, a := range firing(r.out.Alerts) {
+		require.NotEqual(t, "change", a.Evidence.Test, a.Reason)
+	}
+}
