@@ -13,7 +13,7 @@ import (
 // for what is likely the same: the second page waits that long.
 
 // likelyFor is how long a page waits to see whether the incident is part of another one.
-const likelyFor = 20 * time.Second
+const likelyFor = 30 * time.Second
 
 // Likely is another incident that called the same team just now and is likely the same
 // fault.

@@ -29,23 +29,23 @@ func TestASecondPageWaitsForTheAlarmOverAllTenants(t *testing.T) {
 	c := incident.Open(hardFault("DE"), beside(at(time.Minute)), at(time.Minute))
 	require.Nil(t, c.Page)
 	require.Contains(t, kinds(t, c), "likely")
-	require.Equal(t, at(80*time.Second), *c.Incident.LikelyUntil)
-	require.Equal(t, at(80*time.Second), c.Timers[len(c.Timers)-1].At)
+	require.Equal(t, at(90*time.Second), *c.Incident.LikelyUntil)
+	require.Equal(t, at(90*time.Second), c.Timers[len(c.Timers)-1].At)
 	require.Nil(t, c.Incident.Likely, "it is of the moment")
 
 	t.Run("it stays by itself", func(t *testing.T) {
 		more := incident.WithAlert(c.Incident, hardFault("FR"), nil, "part", at(70*time.Second))
 		require.Nil(t, more.Page)
-		require.Nil(t, incident.Settled(more.Incident, at(79*time.Second)).Page)
+		require.Nil(t, incident.Settled(more.Incident, at(89*time.Second)).Page)
 		i := more.Incident
 		i.Likely = &incident.Likely{Number: 14, CalledAt: at(75 * time.Second)}
-		called := incident.Settled(i, at(80*time.Second))
+		called := incident.Settled(i, at(90*time.Second))
 		require.NotNil(t, called.Page, "it waits once")
-		require.Equal(t, at(80*time.Second), *called.Incident.CalledAt)
+		require.Equal(t, at(90*time.Second), *called.Incident.CalledAt)
 		require.True(t, called.Page.Urgent)
 	})
 	t.Run("news come before the timer", func(t *testing.T) {
-		require.NotNil(t, incident.WithAlert(c.Incident, hardFault("FR"), nil, "part", at(81*time.Second)).Page)
+		require.NotNil(t, incident.WithAlert(c.Incident, hardFault("FR"), nil, "part", at(91*time.Second)).Page)
 	})
 	t.Run("it is part of the other", func(t *testing.T) {
 		o := opening("first")
@@ -56,11 +56,11 @@ func TestASecondPageWaitsForTheAlarmOverAllTenants(t *testing.T) {
 		require.True(t, ok)
 		require.Nil(t, e.Page)
 		require.Zero(t, y.Timers[len(y.Timers)-1].At, "the timer is gone")
-		require.Nil(t, incident.Settled(y.Incident, at(80*time.Second)).Page)
+		require.Nil(t, incident.Settled(y.Incident, at(90*time.Second)).Page)
 	})
 	t.Run("somebody takes it", func(t *testing.T) {
 		taken, _ := incident.Acknowledge(c.Incident, anna, "view", at(70*time.Second))
-		require.Nil(t, incident.Settled(taken.Incident, at(80*time.Second)).Page)
+		require.Nil(t, incident.Settled(taken.Incident, at(90*time.Second)).Page)
 	})
 	t.Run("it comes back", func(t *testing.T) {
 		gone := incident.WithAlert(c.Incident, over(hardFault("DE"), at(5*time.Minute)), nil, "", at(5*time.Minute))
@@ -80,15 +80,15 @@ func TestWhatSettlesWaitsToo(t *testing.T) {
 	waits := incident.Settled(i, at(90*time.Second))
 	require.Nil(t, waits.Page)
 	require.Equal(t, []string{"likely"}, kinds(t, waits))
-	require.Equal(t, at(110*time.Second), waits.Timers[len(waits.Timers)-1].At)
-	require.NotNil(t, incident.Settled(waits.Incident, at(110*time.Second)).Page)
+	require.Equal(t, at(120*time.Second), waits.Timers[len(waits.Timers)-1].At)
+	require.NotNil(t, incident.Settled(waits.Incident, at(120*time.Second)).Page)
 
 	// A settling time that is shorter does not cut it.
 	o := beside(at(time.Minute))
 	o.SettleFor = time.Second
 	hard := incident.Open(hardFault("DE"), o, at(time.Minute))
 	again := incident.WithAlert(hard.Incident, soft, nil, "part", at(62*time.Second))
-	require.Equal(t, at(80*time.Second), *again.Incident.SettleUntil)
+	require.Equal(t, at(90*time.Second), *again.Incident.SettleUntil)
 	require.Empty(t, again.Timers)
 }
 

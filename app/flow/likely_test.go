@@ -49,7 +49,7 @@ func TestTwoTenantsFaultsCallTwice(t *testing.T) {
 		second.ID = second.Key.ID()
 		l.offer(t, "1", first)
 		l.offer(t, "2", second)
-		after(19 * time.Second)
+		after(29 * time.Second)
 		require.Len(t, l.mail.carried(), 1)
 		after(5 * time.Second)
 		require.Len(t, l.mail.carried(), 2)
