@@ -90,7 +90,7 @@ func TestACallIsHeldAsLive(t *testing.T) {
 		h.pass(h.hard("acme", "country", "DE"), h.hard("bolt", "country", "FR"))
 		at := h.now
 		h.until(time.Minute)
-		require.ElementsMatch(t, []time.Time{at.Add(2 * time.Second), at.Add(22 * time.Second)}, h.calls())
+		require.ElementsMatch(t, []time.Time{at.Add(2 * time.Second), at.Add(32 * time.Second)}, h.calls())
 	})
 }
 
