@@ -8,11 +8,17 @@ import "math"
 // speaks for it, is at most exp(-h) times how often such a step comes where the
 // alternative is true. So a month has fewer looks of a thin stream, and they need less.
 
-// mostSpared is by how many nats at most a thin stream needs less: failures that are few
-// are less independent than is reckoned with here.
 const (
+	// mostSpared is by how many nats at most a thin stream needs less: failures that are few
+	// are less independent than is reckoned with here.
 	mostSpared = 4.0
 	leastSure  = 8.5 // nats below which nothing is loose
+
+	// How many nats less in all a thin stream's rule of that kind may ask for, so that months
+	// in which nothing is wrong stay within its budget.
+	LooseErrors  = 7.0
+	LooseLatency = 5.0
+	LooseTraffic = 5.5
 )
 
 // looser is how many nats less, in all, a thin stream needs: the bound is loose for it. Its

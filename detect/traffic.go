@@ -4,14 +4,15 @@ import "math"
 
 // What is tested for in volumes.
 const (
-	lostTo    = 0.1  // lost traffic is a tenth of what the null allows
-	nullLess  = 0.4  // the null allows this part of what is expected: less is no fault yet,
-	rarely    = 6.0  // or, where the hours are known, what one hour in many years brings: so many standard deviations below
-	turning   = 0.39 // part of what the null allows below which steps are evidence: (1-lostTo)/ln(1/lostTo)
-	mostNull  = 0.7  // but never more than this part: on a bank holiday that nobody announced half comes
-	nullMore  = 2.5  // and this multiple
-	surgeTo   = 2.0  // a surge is twice that
-	youngLess = 0.02 // of a tenant whose hours are not known the null allows this part
+	lostTo    = 0.1             // lost traffic is a tenth of what the null allows
+	nullLess  = 0.4             // the null allows this part of what is expected: less is no fault yet,
+	rarely    = 6.0             // or, where the hours are known, what one hour in many years brings: so many standard deviations below
+	turning   = 0.39            // part of what the null allows below which steps are evidence: (1-lostTo)/ln(1/lostTo)
+	lostTurns = turning + 0.001 // turning rounded up: from that part on no step is evidence; counts that scatter more need less
+	mostNull  = 0.7             // but never more than this part: on a bank holiday that nobody announced half comes
+	nullMore  = 2.5             // and this multiple
+	surgeTo   = 2.0             // a surge is twice that
+	youngLess = 0.02            // of a tenant whose hours are not known the null allows this part
 	goneBelow = 0.02
 	sideCost  = math.Ln2 // each side has half of the budget where both are watched
 )
@@ -125,6 +126,31 @@ func (d *Traffic) move(p *Parameters, v *Volume, s *Step, needed sides, out *Dec
 			return
 		}
 	}
+}
+
+// Passes takes a step where nothing is suspected and which speaks neither for lost traffic
+// nor for a surge, and says whether it did: else nothing was moved, and the step is to be
+// given to Step, which makes the same state of it and says nothing either.
+func (d *Traffic) Passes(p *Parameters, v *Volume, s *Step) bool {
+	if d.ringing || d.less.score > 0 || d.more.score > 0 {
+		return false
+	}
+	mu := v.Expected * s.Coverage
+	if !(s.Coverage >= minCoverage && s.End > s.Start && s.Start >= d.last && s.N >= 0 && s.N < mostStep && mu > 0 && mu < mostStep) {
+		return false
+	}
+	low := v.Low
+	if !(low > 0) || low > v.Expected {
+		low = v.Expected
+	}
+	if v.Less && (p.Young && s.N <= 0 || !p.Young && !(s.N >= lostTurns*mostNull*low*s.Coverage)) {
+		return false
+	}
+	if v.More && !p.Young && s.N > nullMore*max(v.High, v.Expected)*s.Coverage {
+		return false
+	}
+	d.last = s.End
+	return true
 }
 
 // lost is the evidence of a step for lost traffic.

@@ -70,7 +70,7 @@ func (x *tenant) month(p detect.Parameters, more bool, lost time.Time) (alarms i
 		if lost.IsZero() || at.Before(lost) {
 			n = x.draw(x.rate(at) * step.Seconds())
 		}
-		out := d.Step(p, detect.Volume{Expected: r.Expected * step.Minutes(), Low: r.Low * step.Minutes(), High: r.High * step.Minutes(), Size: s.Size(), Less: true, More: more, Known: s.Seen(r.Slot)},
+		out := d.Step(p, detect.Volume{Expected: r.Expected * step.Minutes(), Low: r.Low * step.Minutes(), High: r.High * step.Minutes(), Size: s.Size(), Mean: s.Mean() * step.Minutes(), Less: true, More: more, Known: s.Seen(r.Slot)},
 			detect.Step{Start: at.UnixMilli(), End: at.Add(step).UnixMilli(), N: n, Coverage: 1})
 		switch {
 		case out.Changed && out.Firing:
@@ -106,6 +106,28 @@ func TestNullMonthsOfTraffic(t *testing.T) {
 			t.Logf("%d false alarms in %d tenant-months, budget %g", alarms, months, budget*float64(months))
 			require.LessOrEqual(t, float64(alarms), math.Max(1, 2*budget*float64(months)))
 			require.Positive(t, broken, "the same months show lost traffic")
+		})
+	}
+}
+
+// TestWhatIsLooseKeepsTheBudgetOfTraffic: thin tenants where nothing is wrong, judged with as
+// much less as a rule of kind traffic asks for.
+func TestWhatIsLooseKeepsTheBudgetOfTraffic(t *testing.T) {
+	months, budget := 10, 0.2
+	if os.Getenv("TOCSIN_LONG") != "" {
+		months = 300
+	}
+	for _, c := range []struct{ tps, swing float64 }{{.005, .1}, {.012, .2}, {.025, .1}, {.05, .3}} {
+		t.Run(fmt.Sprintf("%g_tps_swing_%g", c.tps, c.swing), func(t *testing.T) {
+			t.Parallel()
+			alarms := 0
+			for i := range months {
+				x := &tenant{tps: c.tps, swing: c.swing, rng: rand.New(rand.NewPCG(uint64(i), 7))}
+				n, _ := x.month(detect.Parameters{Budget: budget, Loose: detect.LooseTraffic}, false, time.Time{})
+				alarms += n
+			}
+			t.Logf("%d false alarms in %d tenant-months, budget %g", alarms, months, budget*float64(months))
+			require.LessOrEqual(t, float64(alarms), budget*float64(months))
 		})
 	}
 }
