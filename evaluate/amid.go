@@ -7,13 +7,13 @@ import (
 
 // amid is room for what is worked out of all that tenants brought to a step of a pool.
 type amid struct {
-	parts []part
-	parted
+	parts  []part
+	ratios []ratio
 	sorted []portion
 }
 
-// parted are ratios with the events that they are of.
-type parted []struct{ ratio, n float64 }
+// ratio is a share of n events.
+type ratio struct{ share, n float64 }
 
 // common is the share of the events that fails and usually does not, in the middle one
 // of them: half of all events are of tenants with less.
@@ -28,16 +28,16 @@ func (a *amid) common(brought []portion) float64 {
 	if below >= half { // nearly always
 		return 0
 	}
-	a.parted = a.parted[:0]
+	a.ratios = a.ratios[:0]
 	for i := range brought {
 		if x := &brought[i].lately; x.v > 0 && x.n > 0 {
-			a.parted = append(a.parted, struct{ ratio, n float64 }{x.v / x.n, x.n})
+			a.ratios = append(a.ratios, ratio{x.v / x.n, x.n})
 		}
 	}
-	slices.SortFunc(a.parted, func(a, b struct{ ratio, n float64 }) int { return cmp.Compare(a.ratio, b.ratio) })
-	for _, x := range a.parted {
+	slices.SortFunc(a.ratios, func(x, y ratio) int { return cmp.Compare(x.share, y.share) })
+	for _, x := range a.ratios {
 		if below += x.n; below >= half {
-			return x.ratio
+			return x.share
 		}
 	}
 	return 0

@@ -73,17 +73,9 @@ func (e *Engine) AppendBlock(receivedAt time.Time, b *Block, i int) {
 // goOn is apply of the next sample of a series that is sending, of which there is nothing
 // to be said but by how much it grew. It does nothing, and says so, where there is more.
 func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
-	from := s.t
+	from, most := s.t, ts.o.LiveFor.Milliseconds()
 	d, inc := t-from, v-s.v
-	if s.one != nil && d == s.interval && d > 0 && inc >= 0 && v <= mostValue && s.goesOn() {
-		b.next(ts, s, t, v, inc)
-		return true
-	}
-	most := ts.o.LiveFor.Milliseconds()
-	if !s.goesOn() || d <= 0 || d > longestGap*s.interval || d > most || !(inc >= 0) || v > mostValue {
-		return false
-	}
-	if s.names && inc > 0 {
+	if !s.goesOn() || d <= 0 || d > longestGap*s.interval || d > most || !(inc >= 0) || v > mostValue || s.names && inc > 0 {
 		return false
 	}
 	if d == s.interval {
@@ -94,45 +86,36 @@ func (b *Block) goOn(ts *tenantState, s *series, t int64, v float64) bool {
 	rate := inc / float64(d)
 	s.brings(rate)
 	s.t, s.v, s.missedFrom = t, v, 0
+	if s.one != nil { // nearly always
+		ts.lateEvents += b.grew(s.one, from, t, inc, rate)
+		return true
+	}
 	for i, u := range s.uses {
-		c := b.course(u.m, from, t)
 		if u.who {
+			b.course(u.m, from, t)
 			u.m.met(u, inc, from, t)
 			continue
 		}
-		c.moved++
-		if !c.begun {
-			c.begun = true
-			c.first = u.m.begins(from)
-		}
-		if inc == 0 || c.spread(u, inc, rate) {
-			continue
-		}
-		if late := u.m.spread(u, inc, from, t); i == 0 {
+		if late := b.grew(u, from, t, inc, rate); i == 0 {
 			ts.lateEvents += late
 		}
 	}
 	return true
 }
 
-// next is goOn of a series that counts in one place, at its usual interval: as nearly all
-// samples do.
-func (b *Block) next(ts *tenantState, s *series, t int64, v, inc float64) {
-	u, from, d := s.one, s.t, s.interval
-	s.long, s.target.interval = 0, d
-	rate := inc / float64(d)
-	s.brings(rate)
-	s.t, s.v, s.missedFrom = t, v, 0
-	c := b.course(u.m, from, t)
+// grew counts inc events, rate of them a millisecond, where a series counts in, and says
+// how many of them came too late.
+func (b *Block) grew(u *use, from, to int64, inc, rate float64) (late float64) {
+	c := b.course(u.m, from, to)
 	c.moved++
 	if !c.begun {
 		c.begun = true
 		c.first = u.m.begins(from)
 	}
 	if inc == 0 || c.spread(u, inc, rate) {
-		return
+		return 0
 	}
-	ts.lateEvents += u.m.spread(u, inc, from, t)
+	return u.m.spread(u, inc, from, to)
 }
 
 // course finds or makes what is common in a meter.

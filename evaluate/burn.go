@@ -29,7 +29,7 @@ func (ts *tenantState) judgeBurn(m *meter, ri int, step detect.Step, n, k []floa
 		p.Young = ts.young(m, c)
 		d := w.burn.Step(p, s)
 		w.follow(&d, s.End)
-		m.troubled, m.astir = m.troubled || d.Changed, m.astir || w.firing
+		m.stirs(w, d.Changed)
 		if live {
 			ts.say(m, standing{r, c, w}, d, step)
 		}

@@ -241,6 +241,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 		case j == nil:
 			j = &m.desk.judgement
 			*j = judgement{m: m, ri: ri, r: r, step: step, live: live, p: *p, looks: looksBack(r)}
+			j.loses = j.looks && m.loses()
 		}
 		v.resume()
 		m.desk.moved++
@@ -321,6 +322,20 @@ func (m *meter) share(ri int) detect.Parameters {
 		Loose:         r.loose(),
 		Factor:        r.Sensitivity.Factor(),
 	}
+}
+
+// loose is how many nats less a thin stream of the rule needs at most. What customers are
+// declined for, and burn rates, need what they always do.
+func (r *ruleState) loose() float64 {
+	switch r.Kind {
+	case rule.Errors, "":
+		return detect.LooseErrors
+	case rule.Traffic:
+		return detect.LooseTraffic
+	case rule.Latency:
+		return detect.LooseLatency
+	}
+	return 0
 }
 
 func (ts *tenantState) young(m *meter, c *cell) bool {

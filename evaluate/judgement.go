@@ -12,9 +12,26 @@ type judgement struct {
 	r         *ruleState
 	step      detect.Step
 	live      bool
-	looks     bool
+	looks     bool // at the last hour too
+	loses     bool // lost traffic rings in the meter
 	p         detect.Parameters
 	d, lately detect.Decision
+}
+
+// desk is what a step is worked out on. All meters of an engine share it, one step after the
+// other: what no step leaves behind need not lie with every tenant.
+type desk struct {
+	judgement judgement
+	n, k      []float64   // of the newest step, by cell
+	mixed     []explained // of that, by cell
+	pending   []owed      // by cell, while it is settled
+	moved     int         // steps of cells that went through a whole detector, so far
+}
+
+// stirs keeps what a watch came to that other cells are to know of.
+func (m *meter) stirs(w *watch, changed bool) {
+	m.troubled = m.troubled || changed
+	m.astir = m.astir || w.firing || w.det.HeldSince() > 0
 }
 
 // move moves a stream's detector, and says whether nothing stands of it.
@@ -31,7 +48,7 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 	if r.Kind == rule.Declines && !m.plain {
 		w.late.follow(s.N, s.K, m.lateFade)
 	}
-	turning := j.looks && (v.thick || w.turn != nil) && ts.turning(m, ci, w, &s, k, p, j.live, &j.lately)
+	turning := j.looks && (v.thick || w.turn != nil) && ts.turning(j, ci, w, &s, k)
 	if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
 		c.calm()
 		return true
@@ -71,7 +88,7 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 	if d.Onset == 0 {
 		c.calm()
 	}
-	m.troubled, m.astir = m.troubled || d.Changed, m.astir || w.firing || w.det.HeldSince() > 0
+	m.stirs(w, d.Changed)
 	ts.decided(j, ci, w)
 	return w.raised == nil && !w.firing && !d.Changed && !d.Forgiven
 }

@@ -105,7 +105,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			w.raised.why = "it has lasted for a day: this may be the new normal; somebody may accept it, and after " + days(r.accepts()) + " it is taken as that"
 		}
 		w.follow(&d, s.End)
-		m.troubled, m.astir = m.troubled || d.Changed, m.astir || w.firing
+		m.stirs(w, d.Changed)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !v.Known
 		w.rate, w.tide = v.Expected/minutes, t.why

@@ -23,12 +23,13 @@ type ownTurn struct {
 // turning moves the test of a cell against its last hour by the step; false: nothing
 // is to be said of it, whatever else the step says. The level is learned of all failures that
 // came: what counts of them is less while the customers of a gap are not told of.
-func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came float64, p *detect.Parameters, live bool, d *detect.Decision) bool {
+func (ts *tenantState) turning(j *judgement, ci int, w *watch, s *detect.Step, came float64) bool {
+	m, p, d := j.m, &j.p, &j.lately
 	c := m.cells[ci]
 	switch {
 	case c.latency != nil:
 		return false
-	case !live || c.base.Rate() < leastTurning || ts.young(m, c) || m.settling(ci, 2*ts.o.YoungFor.Milliseconds()):
+	case !j.live || c.base.Rate() < leastTurning || ts.young(m, c) || m.settling(ci, 2*ts.o.YoungFor.Milliseconds()):
 		if w.turn != nil { // what it rings for ends; what comes of a backlog is skewed
 			*w.turn, *d = ownTurn{}, detect.Decision{}
 		}
@@ -37,7 +38,7 @@ func (ts *tenantState) turning(m *meter, ci int, w *watch, s *detect.Step, came 
 		w.turn = &ownTurn{}
 	}
 	x := w.turn
-	if m.loses() && !x.test.Firing() {
+	if j.loses && !x.test.Firing() {
 		x.level = detect.Level{} // what fails without that traffic says nothing of what fails with it
 		return false
 	}

@@ -27,16 +27,15 @@ type Likely struct {
 func (b *build) call(reason string) (waits string) {
 	i := &b.Incident
 	worst, _ := i.worst()
-	switch {
-	case i.Likely == nil || i.LikelyUntil != nil || i.Paged || worst == nil || worst.Severity != rule.Critical:
+	if i.Likely == nil || i.LikelyUntil != nil || i.Paged || worst == nil || worst.Severity != rule.Critical {
 		b.want(reason)
 		return ""
 	}
 	until := b.now.Add(likelyFor)
 	i.LikelyUntil, i.SettleUntil = &until, &until
 	b.Timers = append(b.Timers, store.Timer{ID: i.settleTimer(), At: until, Subject: i.ID.Subject(), Kind: SettleTimer})
-	b.log("likely", "tocsin", fmt.Sprintf("incident %d called the team at %s for another tenant, and both began together: the page waits %g s for the alarm over all tenants, and is sent if this is no part of that by then (%s)",
+	b.log("likely", "tocsin", fmt.Sprintf("incident %d called the team at %s for another tenant, and both began together: they may be one fault. The page waits %g s to see whether an alarm over all tenants makes them one, and is sent if none does (%s)",
 		i.Likely.Number, i.Likely.CalledAt.UTC().Format("15:04:05 UTC"), likelyFor.Seconds(), reason))
 	b.Changed = true
-	return fmt.Sprintf("the page waits until %s, for it is likely part of incident %d", until.Format("15:04:05 UTC"), i.Likely.Number)
+	return fmt.Sprintf("a page waits until %s: this may be one fault with incident %d, which called the team just now", until.Format("15:04:05 UTC"), i.Likely.Number)
 }
