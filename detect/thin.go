@@ -13,9 +13,11 @@ const (
 	// are less independent than is reckoned with here.
 	mostSpared = 4.0
 	leastSure  = 8.5 // nats below which nothing is loose
+)
 
-	// How many nats less in all a thin stream's rule of that kind may ask for, so that months
-	// in which nothing is wrong stay within its budget.
+// How many nats less in all a thin stream's rule of that kind may ask for, so that months
+// in which nothing is wrong stay within its budget.
+const (
 	LooseErrors  = 7.0
 	LooseLatency = 5.0
 	LooseTraffic = 5.5
