@@ -49,7 +49,7 @@ func (a *App) adopt(ctx context.Context) {
 }
 
 func (a *App) adoptOne(ctx context.Context, id tenant.ID) error {
-	subject := flow.TenantSubject(id)
+	subject := id.Subject()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if _, here := a.shared.SeatOf(subject); !here && a.replicated() {

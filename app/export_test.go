@@ -38,7 +38,7 @@ func (a *App) Fire(ctx context.Context, x alert.Alert) error {
 // Hold keeps a tenant's partition busy until release is called.
 func (a *App) Hold(id tenant.ID) (release func()) {
 	ch, held := make(chan struct{}), make(chan struct{})
-	a.shared.Owner(flow.TenantSubject(id)).Post(func(*partition.Tx) error { close(held); <-ch; return nil })
+	a.shared.Owner(id.Subject()).Post(func(*partition.Tx) error { close(held); <-ch; return nil })
 	<-held
 	return sync.OnceFunc(func() { close(ch) })
 }

@@ -111,7 +111,7 @@ func (a *App) parts(b *samples.Batch) map[store.Partition][]samples.Series {
 			continue
 		}
 		s.Labels = a.evaluable(s.Labels)
-		p := store.PartitionOf(flow.TenantSubject(s.Tenant))
+		p := store.PartitionOf(s.Tenant.Subject())
 		parts[p] = append(parts[p], s)
 	}
 	return parts

@@ -28,7 +28,7 @@ func (a *App) purge(ctx context.Context, id tenant.ID, match int, by string) (e 
 	if a.history.Load() == nil {
 		return e, problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(5 * time.Second)
 	}
-	subject := flow.TenantSubject(id)
+	subject := id.Subject()
 	records := 0
 	err = a.shared.Decide(ctx, subject, func(tx *partition.Tx, h *flow.Handler) (err error) {
 		records, err = a.shared.BeginPurge(tx, h, id, match, by)
@@ -73,7 +73,7 @@ func (a *App) finishPurge(ctx context.Context, p directory.Purge, records int) (
 			e.Pictures++
 		}
 	}
-	return e, a.shared.Owner(flow.TenantSubject(p.ID)).Call(ctx, func(tx *partition.Tx) error { return a.shared.EndPurge(tx, p, e) })
+	return e, a.shared.Owner(p.ID.Subject()).Call(ctx, func(tx *partition.Tx) error { return a.shared.EndPurge(tx, p, e) })
 }
 
 // finishPurges takes up those that an earlier life left, once the history is open.

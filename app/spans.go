@@ -106,7 +106,7 @@ func (a *App) spanParts(b *tracing.Batch) map[store.Partition][]tracing.Call {
 			continue
 		}
 		c.Labels = a.evaluable(c.Labels)
-		p := store.PartitionOf(flow.TenantSubject(c.Tenant))
+		p := store.PartitionOf(c.Tenant.Subject())
 		parts[p] = append(parts[p], c)
 	}
 	return parts

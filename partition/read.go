@@ -51,6 +51,17 @@ func DecodeVersion[T any](r store.Record, kind string, version int) (v T, err er
 	return Decode[T](r)
 }
 
+// DecodeInput reads an input's payload; all kinds are at version 1.
+func DecodeInput[T any](in store.Input) (v T, err error) {
+	if in.Version != 1 {
+		return v, problem.New(problem.Internal, "an input of kind %s has version %d, which this release does not read", in.Kind, in.Version)
+	}
+	if err := json.Unmarshal(in.Payload, &v); err != nil {
+		return v, problem.Wrap(err, problem.Internal, "an input of kind %s cannot be read", in.Kind)
+	}
+	return v, nil
+}
+
 // AllOf reads the values of a whole collection of a subject's partition.
 func AllOf[T any](ctx context.Context, s store.Store, subject, collection string) ([]T, error) {
 	return AllOfAfter[T](ctx, s, subject, collection, "")

@@ -18,6 +18,9 @@ import (
 // ID names a tenant. It is the value of the tenant label on its series.
 type ID string
 
+// Subject names the tenant in ledger and messages.
+func (id ID) Subject() string { return "tenant/" + string(id) }
+
 // Product is the scope of what names no tenant.
 const Product ID = "_product"
 

@@ -118,7 +118,7 @@ func (s *Server) innerContributions(w http.ResponseWriter, r *http.Request, _ we
 
 func (s *Server) innerAdopt(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
-	err := s.Flow.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+	err := s.Flow.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		_, _, _, err := s.Flow.Adopt(tx, h, id)
 		return err
 	})

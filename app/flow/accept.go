@@ -46,7 +46,7 @@ func (h *Handler) Accept(tx *partition.Tx, id tenant.ID, of alert.ID, by string)
 	if err := tx.Put(accepted, string(id)+"/"+string(of), "acceptance", 1, v); err != nil {
 		return a, err
 	}
-	tx.Log(ledger.Entry{Subject: "alert/" + string(of), Refs: []string{TenantSubject(id)}, Kind: "alert.accepted", Actor: by,
+	tx.Log(ledger.Entry{Subject: "alert/" + string(of), Refs: []string{id.Subject()}, Kind: "alert.accepted", Actor: by,
 		Reason: fmt.Sprintf("%s accepted what it shows as the new normal: %s", by, a.Reason)})
 	tx.After(func() { h.engine.Accept(v) })
 	return a, nil

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -31,7 +30,7 @@ func TestAPersonAcceptsTheNewNormal(t *testing.T) {
 		fired := acme.alerts(t)["payment_errors "]
 		require.Equal(t, alert.Firing, fired.State)
 
-		subject := flow.TenantSubject("acme")
+		subject := tenant.ID("acme").Subject()
 		accept := func(id alert.ID) error {
 			err := l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 				_, err := l.shared.HandlerOf(subject).Accept(tx, "acme", id, "ann")

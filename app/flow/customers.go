@@ -63,7 +63,7 @@ func CustomerKeys(ctx context.Context, s store.Store, now time.Time, fresh func(
 
 // takeCustomerKey keeps the first key of a day, or deletes those that are over.
 func (h *Handler) takeCustomerKey(tx *partition.Tx, in store.Input) error {
-	k, err := payload[customerKey](in)
+	k, err := partition.DecodeInput[customerKey](in)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 func (s *Shared) adopt(list map[tenant.ID]tenant.Tenant) {
 	before := s.observation()
 	s.directory.Keep(list, func(id tenant.ID) bool {
-		_, here := s.SeatOf(TenantSubject(id))
+		_, here := s.SeatOf(id.Subject())
 		return here
 	})
 	if !s.observation().Equal(before) {
@@ -71,7 +71,7 @@ func (s *Shared) Known(ctx context.Context, id tenant.ID) bool {
 	if s.directory.Known(id) {
 		return true
 	}
-	r, ok, err := s.Store.Record(ctx, store.PartitionOf(TenantSubject(id)), tenants, string(id))
+	r, ok, err := s.Store.Record(ctx, store.PartitionOf(id.Subject()), tenants, string(id))
 	if err != nil || !ok {
 		return false
 	}

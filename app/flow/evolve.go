@@ -132,7 +132,7 @@ func endOverrides(tx *partition.Tx, id tenant.ID, c *course.Course) {
 	}
 	for _, o := range c.Overrides {
 		if !tx.Now().Before(o.Until) {
-			tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "profile.override_ended", Reason: fmt.Sprintf("the override of %s has ended; %s had set it: %s", ruleWords(o), o.By, o.Reason)})
+			tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "profile.override_ended", Reason: fmt.Sprintf("the override of %s has ended; %s had set it: %s", ruleWords(o), o.By, o.Reason)})
 		}
 	}
 	c.Overrides = left
@@ -209,7 +209,7 @@ func (s *Shared) assign(tx *partition.Tx, t tenant.Tenant, c *course.Course, bas
 	if err != nil {
 		return triple, err
 	}
-	tx.Log(ledger.Entry{Subject: TenantSubject(t.ID), Kind: "profile.assigned", Actor: author,
+	tx.Log(ledger.Entry{Subject: t.ID.Subject(), Kind: "profile.assigned", Actor: author,
 		Reason: fmt.Sprintf("profile revision %d of %d rule(s), because %s: %s", triple.Number, len(made.Rules), cause, strings.Join(made.Reasons, "; ")),
 		Data:   partition.Payload(triple)})
 	return triple, nil
@@ -352,7 +352,7 @@ func (h *Handler) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f f
 	if err != nil {
 		return err
 	}
-	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "profile.override", Actor: by, Reason: why})
+	tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "profile.override", Actor: by, Reason: why})
 	if _, err := h.settle(tx, t, &c, by, why); err != nil {
 		return err
 	}

@@ -57,14 +57,14 @@ rules:
 
 func (s *shop) course(t *testing.T) course.Course {
 	t.Helper()
-	all := readAt[course.Course](t, s.store, store.PartitionOf(flow.TenantSubject(s.id)), "course")
+	all := readAt[course.Course](t, s.store, store.PartitionOf(s.id.Subject()), "course")
 	require.NotEmpty(t, all)
 	return all[0]
 }
 
 func (s *shop) steer(t *testing.T, f func(course.Course, time.Time) (evolution.Change, error)) error {
 	t.Helper()
-	subject := flow.TenantSubject(s.id)
+	subject := s.id.Subject()
 	h := s.shared.HandlerOf(subject)
 	err := s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 		return h.Steer(tx, s.id, "eve", func(c course.Course) (evolution.Change, error) { return f(c, tx.Now()) })
@@ -76,7 +76,7 @@ func (s *shop) steer(t *testing.T, f func(course.Course, time.Time) (evolution.C
 func (s *shop) rules(t *testing.T) []string {
 	t.Helper()
 	var p profiles.Profile
-	require.NoError(t, s.shared.Owner(flow.TenantSubject(s.id)).Call(t.Context(), func(tx *partition.Tx) (err error) {
+	require.NoError(t, s.shared.Owner(s.id.Subject()).Call(t.Context(), func(tx *partition.Tx) (err error) {
 		p, err = s.shared.Profile(tx, s.id)
 		return err
 	}))
@@ -90,7 +90,7 @@ func (s *shop) rules(t *testing.T) []string {
 func TestAProfileGrowsWithItsTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMarket(t)
-		w.only = append(w.only, flow.TenantSubject("corp"))
+		w.only = append(w.only, tenant.ID("corp").Subject())
 		w.policy = tiered(t)
 		l := w.begin(t)
 		acme, bolt, corp := l.shop("acme"), l.shop("bolt"), l.shop("corp")
@@ -128,7 +128,7 @@ func TestAProfileGrowsWithItsTenant(t *testing.T) {
 		require.Contains(t, fired, "payment_errors ")
 		require.NotContains(t, fired, "many_errors ")
 		for _, s := range shops {
-			subject := flow.TenantSubject(s.id)
+			subject := s.id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Checkpoint(tx, s.end) }))
 		}
 		l.end() // in the middle of shadow and fault
@@ -155,7 +155,7 @@ func TestAProfileGrowsWithItsTenant(t *testing.T) {
 		require.Contains(t, last.Cause, "would have made the pages that were made")
 		require.Contains(t, strings.Join(last.Diff.Words, "; "), "many_errors")
 		kinds := map[string]int{}
-		for _, e := range acme.entries(t, flow.TenantSubject("acme")) {
+		for _, e := range acme.entries(t, tenant.ID("acme").Subject()) {
 			kinds[e.Kind]++
 		}
 		require.Equal(t, 1, kinds["profile.proposed"])
@@ -204,7 +204,7 @@ func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
 		require.Equal(t, 1, l.kinds(t)["team.reviews"])
 
 		for _, s := range shops {
-			subject := flow.TenantSubject(s.id)
+			subject := s.id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Checkpoint(tx, s.end) }))
 		}
 		l.end()
@@ -264,7 +264,7 @@ func TestAnOverrideEndsByItself(t *testing.T) {
 		acme := l.shop("acme")
 		_, _, err := acme.put(t, tenant.Tenant{}, 0)
 		require.NoError(t, err)
-		subject := flow.TenantSubject("acme")
+		subject := tenant.ID("acme").Subject()
 		override := func(o profiles.Override) error {
 			o.Tenant, o.By = "acme", "eve"
 			err := l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Override(tx, o) })

@@ -41,7 +41,7 @@ func (s *Shared) options() evaluate.Options {
 func (h *Handler) tellFactor(tx *partition.Tx, f evaluate.Factor) {
 	to := map[store.Partition]string{}
 	for _, t := range h.s.directory.List() {
-		subject := TenantSubject(t.ID)
+		subject := t.ID.Subject()
 		if p := store.PartitionOf(subject); t.Watched() && to[p] == "" && trades(t, f.Country) {
 			to[p] = subject
 		}
@@ -62,7 +62,7 @@ func trades(t tenant.Tenant, country string) bool {
 
 // takeFactor puts a factor in force for the tenants of this partition.
 func (h *Handler) takeFactor(tx *partition.Tx, in store.Input) error {
-	f, err := payload[evaluate.Factor](in)
+	f, err := partition.DecodeInput[evaluate.Factor](in)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -34,7 +33,7 @@ func TestACountrysFactorReachesItsTenants(t *testing.T) {
 			after(time.Second)
 		}
 		knows := func(id tenant.ID) (out []evaluate.Factor) {
-			subject := flow.TenantSubject(id)
+			subject := id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(*partition.Tx) error {
 				out = l.shared.HandlerOf(subject).Factors()
 				return nil

@@ -96,7 +96,7 @@ func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
 		if b.Blind {
 			kind, why = "tenant.blind", fmt.Sprintf("no sample of %s arrived since %s: it is not watched, its detectors are held", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))
 		}
-		tx.Log(ledger.Entry{Subject: TenantSubject(b.Tenant), Kind: kind, Reason: why})
+		tx.Log(ledger.Entry{Subject: b.Tenant.Subject(), Kind: kind, Reason: why})
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
 		return err
 	}
 	if !exists || old.State != a.State {
-		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{TenantSubject(a.Tenant)}, Kind: "alert." + string(a.State), Reason: a.Reason, Data: partition.Payload(a.Evidence)})
+		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{a.Tenant.Subject()}, Kind: "alert." + string(a.State), Reason: a.Reason, Data: partition.Payload(a.Evidence)})
 		h.s.Metrics.Alerts.WithLabelValues(string(a.State)).Inc()
 	}
 	tx.Send(store.Input{ID: fmt.Sprintf("%s/%s/%d", a.ID, a.State, a.AsOf.UnixMilli()), Kind: inputAlert, Version: 1, Subject: IncidentsSubject(a.Environment), Payload: partition.Payload(a)})
@@ -190,7 +190,7 @@ func bySubject(cs []evaluate.Contribution) (all []told) {
 
 // alertChanged routes an alert to its incident and lets the incident decide.
 func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
-	a, err := payload[alert.Alert](in)
+	a, err := partition.DecodeInput[alert.Alert](in)
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func TestTheSameStateOfAnAlertIsNoNews(t *testing.T) {
 		a := fault("acme")
 		raise := func(a alert.Alert) {
 			t.Helper()
-			subject := flow.TenantSubject(a.Tenant)
+			subject := a.Tenant.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Raise(tx, a) }))
 			synctest.Wait()
 		}

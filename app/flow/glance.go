@@ -35,7 +35,7 @@ func (s *Shared) Glances(ctx context.Context) ([]evaluate.Glance, error) {
 	by := map[store.Partition][]tenant.ID{}
 	all := s.directory.List()
 	for _, t := range all {
-		p := store.PartitionOf(TenantSubject(t.ID))
+		p := store.PartitionOf(t.ID.Subject())
 		by[p] = append(by[p], t.ID)
 	}
 	var mu sync.Mutex

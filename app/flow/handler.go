@@ -189,7 +189,7 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 	case inputAlert:
 		return h.alertChanged(tx, in)
 	case outbox.InputEffect:
-		d, err := payload[delivery.Delivery](in)
+		d, err := partition.DecodeInput[delivery.Delivery](in)
 		if err != nil {
 			return err
 		}

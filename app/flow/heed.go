@@ -75,7 +75,7 @@ func spoken(tx *partition.Tx, v trial) (said alert.Verdict, by string, err error
 
 // worded takes what somebody said at the policy's home.
 func (h *Handler) worded(tx *partition.Tx, in store.Input) error {
-	w, err := payload[policyWord](in)
+	w, err := partition.DecodeInput[policyWord](in)
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func (h *Handler) withdraw(tx *partition.Tx, i incident.Incident) error {
 
 // outcome takes what became of a ticket, a picture or a page.
 func (h *Handler) outcome(tx *partition.Tx, in store.Input) error {
-	o, err := payload[delivery.Outcome](in)
+	o, err := partition.DecodeInput[delivery.Outcome](in)
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ type observation struct {
 
 // observed takes what somebody did in the ticket system.
 func (h *Handler) observed(tx *partition.Tx, in store.Input) error {
-	seen, err := payload[observation](in)
+	seen, err := partition.DecodeInput[observation](in)
 	if err != nil {
 		return err
 	}
@@ -322,17 +322,6 @@ func (h *Handler) Note(tx *partition.Tx, id string, by incident.Actor, key, text
 		return err
 	}
 	return h.apply(tx, incident.Note(i, by, key, text, tx.Now()))
-}
-
-func payload[T any](in store.Input) (T, error) {
-	var v T
-	if in.Version != 1 {
-		return v, problem.New(problem.Internal, "an input of kind %s has version %d, which this release does not read", in.Kind, in.Version)
-	}
-	if err := json.Unmarshal(in.Payload, &v); err != nil {
-		return v, problem.Wrap(err, problem.Internal, "an input of kind %s cannot be read", in.Kind)
-	}
-	return v, nil
 }
 
 func unknownInput(in store.Input) error {

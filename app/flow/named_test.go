@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/door"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -116,7 +115,7 @@ func (s *traced) tries(t *testing.T, kill bool, customers ...string) {
 			s.step(t, customers[failed%len(customers)])
 			failed++
 		}
-		subject := flow.TenantSubject("acme")
+		subject := tenant.ID("acme").Subject()
 		switch {
 		case !kill:
 		case i == 24:

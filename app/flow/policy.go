@@ -272,7 +272,7 @@ func PolicyReadInput(j PolicyRead, now time.Time) store.Input {
 }
 
 func (h *Handler) policyRead(tx *partition.Tx, in store.Input) error {
-	j, err := payload[PolicyRead](in)
+	j, err := partition.DecodeInput[PolicyRead](in)
 	if err != nil {
 		return err
 	}

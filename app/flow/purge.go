@@ -57,7 +57,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 	if err := tx.Put(purges, string(id), "purge", 1, p); err != nil {
 		return 0, err
 	}
-	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.purge_asked", Actor: by,
+	tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "tenant.purge_asked", Actor: by,
 		Reason: fmt.Sprintf("what is kept of tenant %s is to be erased; %d record(s) were", id, records)})
 	tx.After(func() { s.directory.Purged(p) })
 	return records, nil
@@ -66,7 +66,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 // EndPurge records that everything was erased.
 func (s *Shared) EndPurge(tx *partition.Tx, p directory.Purge, e directory.Erased) error {
 	p.Done = true
-	tx.Log(ledger.Entry{Subject: TenantSubject(p.ID), Kind: "tenant.purged", Actor: p.By, Data: partition.Payload(e),
+	tx.Log(ledger.Entry{Subject: p.ID.Subject(), Kind: "tenant.purged", Actor: p.By, Data: partition.Payload(e),
 		Reason: fmt.Sprintf("of tenant %s were erased: %d series, %d record(s), %d incident(s) of its own, %d picture(s); %d incident(s) that were not over lost their picture only; the ledger stays",
 			p.ID, e.Series, e.Records, e.Incidents, e.Pictures, e.Kept)})
 	tx.After(func() { s.directory.Purged(p) })

@@ -26,7 +26,7 @@ func RecordInput(subject, id string, j RecordJob, now time.Time) store.Input {
 }
 
 func (h *Handler) record(tx *partition.Tx, in store.Input) error {
-	j, err := payload[RecordJob](in)
+	j, err := partition.DecodeInput[RecordJob](in)
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (s *Shared) reviewer(t tenant.Tenant) catalog.TeamID {
 
 // reviewTold takes note of what waits. The ticket waits for the others of the same hour.
 func (h *Handler) reviewTold(tx *partition.Tx, in store.Input) error {
-	w, err := payload[waitTold](in)
+	w, err := partition.DecodeInput[waitTold](in)
 	if err != nil {
 		return err
 	}

@@ -246,7 +246,7 @@ func (s *Shared) compile(tx *partition.Tx, t profiles.Triple) ([]rule.Rule, []st
 // logged are a decision's entries, of the tenant.
 func logged(id tenant.ID, entries []ledger.Entry) []ledger.Entry {
 	for i := range entries {
-		entries[i].Subject = TenantSubject(id)
+		entries[i].Subject = id.Subject()
 	}
 	return entries
 }

@@ -87,7 +87,7 @@ func newStage(t *testing.T, in *profiles.Policy) (w *world, l *life, first, seco
 	for n := 0; draft.Adds([]tenant.ID{first2})[0] == 0 || draft.Adds([]tenant.ID{second2})[0] == 1; n++ {
 		first2, second2 = tenant.ID(fmt.Sprintf("acme-%d", n)), tenant.ID(fmt.Sprintf("bolt-%d", n/7))
 	}
-	w.only = append(w.only, rollout.Subject, flow.TenantSubject(first2), flow.TenantSubject(second2))
+	w.only = append(w.only, rollout.Subject, first2.Subject(), second2.Subject())
 	l = w.begin(t)
 	_, err := l.home(t, func(tx *partition.Tx) (rollout.State, error) {
 		c := rollout.Put(rollout.State{}, rollout.Revision{Sha: in.Sha, Text: string(in.Text), Author: "tocsin", Reason: "it was read at the start", Origin: rollout.FromFile}, tx.Now())
@@ -133,7 +133,7 @@ func TestAPolicyComesInStages(t *testing.T) {
 		require.Equal(t, 1, first.policy(t), "it is in shadow still")
 
 		for _, s := range []*shop{first, second} {
-			subject := flow.TenantSubject(s.id)
+			subject := s.id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Checkpoint(tx, s.end) }))
 		}
 		l.end() // in the middle of a stage
@@ -267,7 +267,7 @@ func TestAQueryIsTriedInShadow(t *testing.T) {
 		_, l, first, second := newStage(t, staged(t, ""))
 		ask := func(s *shop, found ...evaluate.Found) {
 			t.Helper()
-			subject := flow.TenantSubject(s.id)
+			subject := s.id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 				return l.shared.HandlerOf(subject).Answer(tx, flow.Answers{expr: {s.id: found}}, tx.Now())
 			}))
@@ -349,7 +349,7 @@ func TestAPolicyIsTriedWithWhatItSaysOfATenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := time.Now().UTC().Add(24 * time.Hour)
 		_, l, first, _ := newStage(t, staged(t, ""))
-		subject := flow.TenantSubject(first.id)
+		subject := first.id.Subject()
 		override := func(rule, severity string) string {
 			return fmt.Sprintf("overrides: [{tenant: %s, rule: %s, severity: %s, until: %s, reason: r, by: ada}]\n", first.id, rule, severity, until.Format(time.RFC3339))
 		}
@@ -380,7 +380,7 @@ func TestAPolicyIsTriedWithWhatItSaysOfATenant(t *testing.T) {
 func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, l, first, second := newStage(t, staged(t, ""))
-		subject := flow.TenantSubject(first.id)
+		subject := first.id.Subject()
 		steer := func(f func(course.Course) (evolution.Change, error)) {
 			t.Helper()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {

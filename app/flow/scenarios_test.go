@@ -70,7 +70,7 @@ func (l *life) plant(t *testing.T, source string, tenants int) *plant {
 	for i := range tenants {
 		m := &merchant{id: tenant.ID(fmt.Sprintf("shop-%02d", i)), series: map[string]*float64{}, batch: usualQuarter}
 		p.shops = append(p.shops, m)
-		subject := flow.TenantSubject(m.id)
+		subject := m.id.Subject()
 		require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 			_, _, _, err := l.shared.PutTenant(tx, l.shared.HandlerOf(subject), tenant.Tenant{ID: m.id, Timezone: "Asia/Tokyo", ExpectedTPM: 120}, 0, "test")
 			return err
@@ -109,7 +109,7 @@ func (p *plant) send(b *samples.Batch) {
 	}
 	parts := map[store.Partition][]samples.Series{}
 	for _, s := range b.Series {
-		n := store.PartitionOf(flow.TenantSubject(s.Tenant))
+		n := store.PartitionOf(s.Tenant.Subject())
 		parts[n] = append(parts[n], s)
 	}
 	for n, series := range parts {
@@ -221,7 +221,7 @@ func TestADeadSourceIsOneIncidentAndItsBacklogPagesNobody(t *testing.T) {
 
 func (l *life) status(t *testing.T, id tenant.ID) (st struct{ Blind bool }) {
 	t.Helper()
-	subject := flow.TenantSubject(id)
+	subject := id.Subject()
 	require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 		st.Blind = l.shared.HandlerOf(subject).Status(id, tx.Now()).Blind
 		return nil

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -42,7 +41,7 @@ type line struct {
 func newMarket(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
-	w.only = append([]string{flow.TenantSubject("acme"), flow.TenantSubject("bolt"), "pool/" + env + "/payments"}, storied...)
+	w.only = append([]string{tenant.ID("acme").Subject(), tenant.ID("bolt").Subject(), "pool/" + env + "/payments"}, storied...)
 	return w
 }
 
@@ -57,7 +56,7 @@ func (s *shop) line(perStep float64, pairs ...string) *line {
 func (s *shop) put(t *testing.T, doc tenant.Tenant, match int) (p profiles.Profile, stored tenant.Tenant, err error) {
 	t.Helper()
 	doc.ID = s.id
-	subject := flow.TenantSubject(s.id)
+	subject := s.id.Subject()
 	err = s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) (err error) {
 		p, stored, _, err = s.shared.PutTenant(tx, s.shared.HandlerOf(subject), doc, match, "test")
 		return err
@@ -68,7 +67,7 @@ func (s *shop) put(t *testing.T, doc tenant.Tenant, match int) (p profiles.Profi
 
 func (s *shop) optIn(t *testing.T, feature string, in bool) (p profiles.Profile) {
 	t.Helper()
-	subject := flow.TenantSubject(s.id)
+	subject := s.id.Subject()
 	require.NoError(t, s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) (err error) {
 		p, _, err = s.shared.OptIn(tx, s.shared.HandlerOf(subject), s.id, feature, in, 0, "test")
 		return err
@@ -79,7 +78,7 @@ func (s *shop) optIn(t *testing.T, feature string, in bool) (p profiles.Profile)
 
 func (s *shop) delete(t *testing.T, match int) error {
 	t.Helper()
-	subject := flow.TenantSubject(s.id)
+	subject := s.id.Subject()
 	err := s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 		return s.shared.DeleteTenant(tx, s.shared.HandlerOf(subject), s.id, match, "test")
 	})
@@ -117,7 +116,7 @@ func (s *shop) scrape(t *testing.T) {
 		}
 	}
 	s.end = journal.Position{Segment: 1, Offset: s.end.Offset + 1}
-	subject := flow.TenantSubject(s.id)
+	subject := s.id.Subject()
 	require.NoError(t, s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 		return s.shared.HandlerOf(subject).Ingest(tx, b, b.Series, s.end)
 	}))
@@ -126,7 +125,7 @@ func (s *shop) scrape(t *testing.T) {
 func (s *shop) alerts(t *testing.T) map[string]alert.Alert {
 	t.Helper()
 	out := map[string]alert.Alert{}
-	for _, a := range readAt[alert.Alert](t, s.store, store.PartitionOf(flow.TenantSubject(s.id)), "alert") {
+	for _, a := range readAt[alert.Alert](t, s.store, store.PartitionOf(s.id.Subject()), "alert") {
 		if a.Tenant == s.id {
 			out[a.Rule+" "+a.Slice.Key()] = a
 		}
@@ -146,7 +145,7 @@ func (s *shop) firing(t *testing.T) (out []string) {
 
 func (s *shop) status(t *testing.T) (st evaluate.Status) {
 	t.Helper()
-	subject := flow.TenantSubject(s.id)
+	subject := s.id.Subject()
 	require.NoError(t, s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 		st = s.shared.HandlerOf(subject).Status(s.id, tx.Now())
 		return nil
@@ -157,7 +156,7 @@ func (s *shop) status(t *testing.T) (st evaluate.Status) {
 func (s *shop) revisions(t *testing.T) (out []profiles.Revision) {
 	t.Helper()
 	var list []profiles.Triple
-	require.NoError(t, s.shared.Owner(flow.TenantSubject(s.id)).Call(t.Context(), func(tx *partition.Tx) (err error) {
+	require.NoError(t, s.shared.Owner(s.id.Subject()).Call(t.Context(), func(tx *partition.Tx) (err error) {
 		list, err = course.Revisions(tx, s.id)
 		return err
 	}))

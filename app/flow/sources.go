@@ -193,7 +193,7 @@ func (h *Handler) lookAtSources(tx *partition.Tx) error {
 			}
 		}
 		for _, x := range silent { // to wherever the tenant is served
-			to := TenantSubject(x.Tenant)
+			to := x.Tenant.Subject()
 			tx.Send(store.Input{ID: fmt.Sprintf("%s/%s/%d", subject, x.Tenant, x.Heard.UnixMilli()), Kind: inputAlive, Version: 1, Subject: to,
 				Payload: partition.Payload(sourceAlive{Tenant: x.Tenant, Source: name, Since: x.Since, Heard: x.Heard})})
 		}
@@ -210,7 +210,7 @@ type sourceAlive struct {
 }
 
 func (h *Handler) sourceAlive(in store.Input) error {
-	x, err := payload[sourceAlive](in)
+	x, err := partition.DecodeInput[sourceAlive](in)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -21,7 +20,7 @@ import (
 func TestCallsCountOnceAfterATakeover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.only, w.journal = []string{flow.TenantSubject("acme")}, "a"
+		w.only, w.journal = []string{tenant.ID("acme").Subject()}, "a"
 		l := w.begin(t)
 		s := &shop{life: l, id: "acme"}
 		_, _, err := s.put(t, tenant.Tenant{ID: "acme"}, 0)
@@ -39,7 +38,7 @@ func TestCallsCountOnceAfterATakeover(t *testing.T) {
 		before := s.status(t)
 		require.Zero(t, before.LateEvents)
 		require.NotEmpty(t, before.SLIs)
-		l.shared.HandlerOf(flow.TenantSubject("acme")).Until(journal.Position{Segment: 1, Offset: int64(len(kept))})
+		l.shared.HandlerOf(tenant.ID("acme").Subject()).Until(journal.Position{Segment: 1, Offset: int64(len(kept))})
 		l.end()
 
 		w.journal = "b"
@@ -55,7 +54,7 @@ func TestCallsCountOnceAfterATakeover(t *testing.T) {
 // spans hands a batch's calls on as the journal's reader does.
 func (l *life) spans(t *testing.T, id tenant.ID, b *tracing.Batch, at journal.Position) {
 	t.Helper()
-	subject := flow.TenantSubject(id)
+	subject := id.Subject()
 	require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
 		return l.shared.HandlerOf(subject).IngestSpans(tx, b, b.Calls, at)
 	}))

@@ -24,7 +24,7 @@ import (
 func (l *life) gateway(t *testing.T) {
 	t.Helper()
 	put := func(doc tenant.Tenant) {
-		require.NoError(t, l.shared.Decide(t.Context(), flow.TenantSubject(doc.ID), func(tx *partition.Tx, h *flow.Handler) error {
+		require.NoError(t, l.shared.Decide(t.Context(), doc.ID.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 			_, _, _, err := l.shared.PutTenant(tx, h, doc, 0, "test")
 			return err
 		}))
@@ -118,11 +118,11 @@ func TestWhoWakesSomebodyAlone(t *testing.T) {
 func TestATenantsPartFollowsItsTurnover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.only = []string{flow.TenantSubject("large"), flow.TenantSubject("mid"), flow.TenantSubject("kiosk"), flow.TenantSubject("frozen")}
+		w.only = []string{tenant.ID("large").Subject(), tenant.ID("mid").Subject(), tenant.ID("kiosk").Subject(), tenant.ID("frozen").Subject()}
 		l := w.begin(t)
 		defer l.end()
 		put := func(doc tenant.Tenant) {
-			require.NoError(t, l.shared.Decide(t.Context(), flow.TenantSubject(doc.ID), func(tx *partition.Tx, h *flow.Handler) error {
+			require.NoError(t, l.shared.Decide(t.Context(), doc.ID.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 				_, _, _, err := l.shared.PutTenant(tx, h, doc, 0, "test")
 				return err
 			}))
@@ -131,14 +131,14 @@ func TestATenantsPartFollowsItsTurnover(t *testing.T) {
 		put(tenant.Tenant{ID: "mid", ExpectedTPM: 10_000})
 		put(tenant.Tenant{ID: "kiosk", ExpectedTPM: 1})
 		put(tenant.Tenant{ID: "frozen", ExpectedTPM: 1})
-		require.NoError(t, l.shared.Decide(t.Context(), flow.TenantSubject("frozen"), func(tx *partition.Tx, h *flow.Handler) error {
+		require.NoError(t, l.shared.Decide(t.Context(), tenant.ID("frozen").Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 			return h.Steer(tx, "frozen", "ada", func(c course.Course) (evolution.Change, error) {
 				return evolution.FreezeFor(c.State, evolution.Freeze{By: "ada", Reason: "an audit"}, tx.Now())
 			})
 		}))
 		after(2 * time.Hour)
 		last := func(id tenant.ID) profiles.Triple {
-			list := readAt[profiles.Triple](t, l.store, store.PartitionOf(flow.TenantSubject(id)), "profile")
+			list := readAt[profiles.Triple](t, l.store, store.PartitionOf(id.Subject()), "profile")
 			list = slices.DeleteFunc(list, func(v profiles.Triple) bool { return v.Document == nil || v.Document.ID != id })
 			return list[len(list)-1]
 		}

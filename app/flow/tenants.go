@@ -27,9 +27,6 @@ const (
 	alerts  = "alert"  // alert.Alert by id
 )
 
-// TenantSubject names a tenant as a subject.
-func TenantSubject(id tenant.ID) string { return "tenant/" + string(id) }
-
 // PutTenant stores a tenant's document and assigns a profile. match is the
 // revision the caller saw; 0 asks for nothing. created says that it is new.
 func (s *Shared) PutTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match int, actor string) (p profiles.Profile, stored tenant.Tenant, created bool, err error) {
@@ -73,7 +70,7 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	if cause == "" {
 		cause = why
 	}
-	tx.Log(ledger.Entry{Subject: TenantSubject(t.ID), Kind: kind, Actor: actor,
+	tx.Log(ledger.Entry{Subject: t.ID.Subject(), Kind: kind, Actor: actor,
 		Reason: fmt.Sprintf("tenant %s %s (revision %d, %s): %s", t.ID, strings.TrimPrefix(kind, "tenant."), t.Revision, t.State, cause), Data: partition.Payload(t)})
 	triple, err := h.follow(tx, t, actor, cause)
 	if err != nil {
@@ -222,7 +219,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	if _, err := forgetNoted(tx, id); err != nil {
 		return err
 	}
-	tx.Log(ledger.Entry{Subject: TenantSubject(id), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
+	tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
 	// Its alerts end with the same commit: after it nobody would know of them.
 	h.engine.RemoveTenant(id)
 	if err := h.endAsked(tx, id, "the tenant was removed"); err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -183,7 +182,7 @@ func TestWhatAStateMeans(t *testing.T) {
 		require.NoError(t, err)
 		s.trade(t, 10*time.Minute)
 		require.Empty(t, s.firing(t))
-		for _, e := range l.entries(t, flow.TenantSubject("acme")) {
+		for _, e := range l.entries(t, tenant.ID("acme").Subject()) {
 			require.NotEqual(t, "tenant.blind", e.Kind, "nobody listened while it was paused")
 		}
 
@@ -276,7 +275,7 @@ func TestRevisionsOfTheVersionBeforeAreRead(t *testing.T) {
 		s := l.shop("acme")
 		_, _, err := s.put(t, tenant.Tenant{}, 0)
 		require.NoError(t, err)
-		require.NoError(t, s.shared.Owner(flow.TenantSubject(s.id)).Call(t.Context(), func(tx *partition.Tx) error {
+		require.NoError(t, s.shared.Owner(s.id.Subject()).Call(t.Context(), func(tx *partition.Tx) error {
 			list, err := course.Revisions(tx, s.id)
 			require.NoError(t, err)
 			list[0].Document = nil

@@ -330,7 +330,7 @@ func larger(a, b *rollout.Side) *rollout.Side {
 
 // paged counts a page at the policy's home.
 func (h *Handler) paged(tx *partition.Tx, in store.Input) error {
-	p, err := payload[policyPage](in)
+	p, err := partition.DecodeInput[policyPage](in)
 	if err != nil {
 		return err
 	}
@@ -375,7 +375,7 @@ func (h *Handler) proposalPage(tx *partition.Tx, v trial, p rollout.Page) error 
 	if p.Weighed != "" {
 		why += "; " + p.Weighed
 	}
-	tx.Log(ledger.Entry{Subject: TenantSubject(v.Key.Tenant), Refs: []string{"alert/" + string(v.Alert)}, Kind: "profile.shadow_page",
+	tx.Log(ledger.Entry{Subject: v.Key.Tenant.Subject(), Refs: []string{"alert/" + string(v.Alert)}, Kind: "profile.shadow_page",
 		Reason: fmt.Sprintf("proposal %d %s: %s", v.Proposal, what, why)})
 	return course.Put(tx, v.Key.Tenant, c)
 }

@@ -73,11 +73,11 @@ func (h *Handler) sendLesson(tx *partition.Tx, i incident.Incident, a *alert.Ale
 	}
 	to := map[store.Partition]string{}
 	if a.Tenant != tenant.Product {
-		subject := TenantSubject(a.Tenant)
+		subject := a.Tenant.Subject()
 		to[store.PartitionOf(subject)] = subject
 	} else {
 		for _, t := range h.s.directory.List() {
-			to[store.PartitionOf(TenantSubject(t.ID))] = TenantSubject(t.ID)
+			to[store.PartitionOf(t.ID.Subject())] = t.ID.Subject()
 		}
 		pool := poolSubject(a.Environment, a.Service)
 		to[store.PartitionOf(pool)] = pool
@@ -99,7 +99,7 @@ func sharedLesson(v alert.Verdict) string {
 
 // learn takes a verdict for the tenants of this partition.
 func (h *Handler) learn(tx *partition.Tx, in store.Input) error {
-	j, err := payload[lessonJob](in)
+	j, err := partition.DecodeInput[lessonJob](in)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (h *Handler) learn(tx *partition.Tx, in store.Input) error {
 	key := string(of) + "/" + string(id)
 	l.At = h.engine.LessonFrom(l.Alert, now)
 	if of != tenant.Product {
-		tx.Log(ledger.Entry{Subject: "alert/" + string(id), Refs: []string{TenantSubject(of), j.Incident}, Kind: "alert.verdict", Actor: "tocsin", Reason: h.teaches(l, now)})
+		tx.Log(ledger.Entry{Subject: "alert/" + string(id), Refs: []string{of.Subject(), j.Incident}, Kind: "alert.verdict", Actor: "tocsin", Reason: h.teaches(l, now)})
 	}
 	old, err := tx.ListPrefix(lessonRecords, string(of)+"/")
 	if err != nil {

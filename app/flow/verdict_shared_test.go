@@ -40,7 +40,7 @@ func TestAVerdictOnWhatAllShareReachesEachHome(t *testing.T) {
 		}))
 		require.NoError(t, l.judge(t, i.ID, alert.VerdictReal, ""))
 		for _, id := range []tenant.ID{"acme", "bolt"} {
-			list := readAt[evaluate.Lesson](t, l.store, store.PartitionOf(flow.TenantSubject(id)), "lesson")
+			list := readAt[evaluate.Lesson](t, l.store, store.PartitionOf(id.Subject()), "lesson")
 			require.Len(t, list, 1, id)
 			require.Equal(t, key.ID(), list[0].Alert.ID())
 			require.Equal(t, alert.VerdictReal, list[0].Word)
@@ -54,7 +54,7 @@ func TestAVerdictOnWhatAllShareReachesEachHome(t *testing.T) {
 		require.Len(t, said(entries, "alert.verdict"), 1, "once, not for each tenant")
 
 		require.NoError(t, l.judge(t, i.ID, alert.VerdictFalse, ""))
-		list := readAt[evaluate.Lesson](t, l.store, store.PartitionOf(flow.TenantSubject("bolt")), "lesson")
+		list := readAt[evaluate.Lesson](t, l.store, store.PartitionOf(tenant.ID("bolt").Subject()), "lesson")
 		require.Len(t, list, 1)
 		require.Equal(t, alert.VerdictFalse, list[0].Word, "the newest counts")
 		l.end()

@@ -71,7 +71,7 @@ func TestAVerdictTeachesAcrossAStart(t *testing.T) {
 		was := list[0]
 		rung := acme.alerts(t)["payment_errors "]
 
-		subject := flow.TenantSubject("acme")
+		subject := tenant.ID("acme").Subject()
 		require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Checkpoint(tx, acme.end) }))
 		require.True(t, problem.Is(l.judge(t, "inc_other", alert.VerdictFalse, ""), problem.NotFound))
 		require.NoError(t, l.judge(t, was.ID, alert.VerdictFalse, "late reports"))
@@ -80,7 +80,7 @@ func TestAVerdictTeachesAcrossAStart(t *testing.T) {
 		require.Equal(t, alert.VerdictFalse, i.Verdict.Verdict)
 		require.Equal(t, "late reports", i.Verdict.Reason)
 		require.Equal(t, []string{"ann says that it was a false alarm: late reports"}, said(decided(was.ID.Subject()), "incident.verdict"), "once")
-		home, err := l.store.Ledger(t.Context(), store.PartitionOf(flow.TenantSubject("acme")), "alert/"+string(rung.ID), 0, 1000)
+		home, err := l.store.Ledger(t.Context(), store.PartitionOf(tenant.ID("acme").Subject()), "alert/"+string(rung.ID), 0, 1000)
 		require.NoError(t, err)
 		taught := said(home, "alert.verdict")
 		require.Len(t, taught, 1)

@@ -174,7 +174,7 @@ func (v *Views) learned(ctx context.Context, rl rule.Rule, environment string, s
 	if span.Tenant == tenant.Product {
 		return found, false // each tenant has its own
 	}
-	err := v.api.Flow.Decide(ctx, flow.TenantSubject(span.Tenant), func(tx *partition.Tx, h *flow.Handler) error {
+	err := v.api.Flow.Decide(ctx, span.Tenant.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		for _, x := range h.Status(span.Tenant, tx.Now()).SLIs {
 			for _, sl := range x.Slices {
 				if x.Environment == environment && sl.Rule == rl.Name && sl.Slice.Equal(span.Slice) {

@@ -77,7 +77,7 @@ type known struct {
 
 func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
-	if err := v.api.Here(r.Context(), flow.TenantSubject(id)); err != nil { // who serves it knows it best
+	if err := v.api.Here(r.Context(), id.Subject()); err != nil { // who serves it knows it best
 		return err
 	}
 	t, ok := v.api.Flow.Directory().Get(id)
@@ -85,7 +85,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		return problem.New(problem.NotFound, "there is no such tenant").WithHint("look for it in the list of tenants; one that was never onboarded is among the sources")
 	}
 	var k known
-	err := v.api.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) (err error) {
+	err := v.api.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) (err error) {
 		k.status = h.Status(id, tx.Now())
 		if k.revisions, err = course.Revisions(tx, id); err != nil {
 			return err
@@ -104,7 +104,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		return err
 	}
 	page := view.TenantPage{Frame: v.frame(r, p), ID: string(id), Name: t.Name, Facts: facts(t, k.status), Signals: v.signals(t, k, p), Silent: silent(k),
-		Ledger: v.to(p, "/ledger", "/ledger", map[string][]string{"subject": {flow.TenantSubject(id)}})}
+		Ledger: v.to(p, "/ledger", "/ledger", map[string][]string{"subject": {id.Subject()}})}
 	var open []incident.Incident
 	for _, i := range incidents {
 		if !slices.ContainsFunc(i.Tenants, func(x incident.Tenant) bool { return x.ID == id }) {

@@ -36,7 +36,7 @@ func (s *API) acceptAlert(w http.ResponseWriter, r *http.Request, p web.Principa
 		return problem.New(problem.Invalid, "an alert over all tenants is judged by what each of them usually sees").
 			WithHint("accept the alerts of its tenants")
 	}
-	err = s.Decide(r.Context(), flow.TenantSubject(found.Tenant), func(tx *partition.Tx, h *flow.Handler) error {
+	err = s.Decide(r.Context(), found.Tenant.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		_, err := h.Accept(tx, found.Tenant, alert.ID(r.PathValue("id")), p.Name)
 		return err
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -137,7 +138,7 @@ func (s *API) why(w http.ResponseWriter, r *http.Request, p web.Principal) error
 		case !problem.Is(ferr, problem.NotFound):
 			return ferr
 		default:
-			a.Subject = flow.TenantSubject("") + id
+			a.Subject = tenant.ID(id).Subject()
 		}
 	}
 	if a.Entries, err = s.Entries(r.Context(), a.Subject); err != nil {

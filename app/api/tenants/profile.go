@@ -124,7 +124,7 @@ func (s *API) waiting(w http.ResponseWriter, r *http.Request, _ web.Principal) e
 
 // Explanation is a tenant's profile with all that it follows from.
 func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, error) {
-	if err := s.Here(ctx, flow.TenantSubject(id)); err != nil { // who serves it knows it best
+	if err := s.Here(ctx, id.Subject()); err != nil { // who serves it knows it best
 		return ExplainAnswer{}, err
 	}
 	t, ok := s.Flow.Directory().Get(id)
@@ -134,7 +134,7 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 	a := ExplainAnswer{Tenant: id, Standing: []string{}, Sees: []Sight{}, WhoFails: []WhoFails{}, Revisions: []profiles.Revision{}, Record: []state.TeamRecord{}}
 	var triples []profiles.Triple
 	var status evaluate.Status
-	err := s.Decide(ctx, flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) (err error) {
+	err := s.Decide(ctx, id.Subject(), func(tx *partition.Tx, h *flow.Handler) (err error) {
 		if a.Course, a.Standing, err = h.Standing(tx, t); err != nil {
 			return err
 		}
@@ -214,7 +214,7 @@ func (s *API) answerExplained(w http.ResponseWriter, r *http.Request) error {
 // decideProfile lets f decide about the tenant's profile.
 func (s *API) decideProfile(w http.ResponseWriter, r *http.Request, p web.Principal, f func(*partition.Tx, *flow.Handler, course.Course) (evolution.Change, error)) error {
 	id := tenant.ID(r.PathValue("id"))
-	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		return h.Steer(tx, id, p.Name, func(c course.Course) (evolution.Change, error) { return f(tx, h, c) })
 	})
 	if err != nil {
@@ -317,7 +317,7 @@ func (s *API) overrideProfile(w http.ResponseWriter, r *http.Request, p web.Prin
 		return err
 	}
 	o := profiles.Override{Tenant: r.PathValue("id"), Rule: in.Rule, Severity: in.Severity, Sensitivity: in.Sensitivity, Off: in.Off, Until: until, Reason: in.Reason, By: p.Name}
-	err = s.Decide(r.Context(), flow.TenantSubject(tenant.ID(o.Tenant)), func(tx *partition.Tx, h *flow.Handler) error { return h.Override(tx, o) })
+	err = s.Decide(r.Context(), tenant.ID(o.Tenant).Subject(), func(tx *partition.Tx, h *flow.Handler) error { return h.Override(tx, o) })
 	if err != nil {
 		return err
 	}
@@ -326,7 +326,7 @@ func (s *API) overrideProfile(w http.ResponseWriter, r *http.Request, p web.Prin
 
 func (s *API) endOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
-	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		return h.EndOverride(tx, id, r.URL.Query().Get("rule"), p.Name)
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ type TenantStatus struct {
 
 func (s *API) tenantStatus(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
-	if err := s.Here(r.Context(), flow.TenantSubject(id)); err != nil {
+	if err := s.Here(r.Context(), id.Subject()); err != nil {
 		return err
 	}
 	t, ok := s.Flow.Directory().Get(id)
@@ -29,7 +29,7 @@ func (s *API) tenantStatus(w http.ResponseWriter, r *http.Request, _ web.Princip
 		return problem.New(problem.NotFound, "there is no such tenant").WithHint("tocsin tenant unknown lists those that send and were never onboarded")
 	}
 	a := TenantStatus{State: t.State, Usage: s.Door.Usage(id)}
-	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		a.Status = h.Status(id, tx.Now())
 		return nil
 	})

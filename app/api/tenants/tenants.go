@@ -103,7 +103,7 @@ func (s *API) putTenant(w http.ResponseWriter, r *http.Request, p web.Principal)
 	}
 	var a TenantAnswer
 	var created bool
-	err = s.Decide(r.Context(), flow.TenantSubject(t.ID), func(tx *partition.Tx, h *flow.Handler) error {
+	err = s.Decide(r.Context(), t.ID.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		profile, stored, fresh, err := s.Flow.PutTenant(tx, h, t, match, p.Name)
 		a, created = TenantAnswer{Tenant: stored, Profile: profileAnswer(profile)}, fresh
 		return err
@@ -121,7 +121,7 @@ func (s *API) putTenant(w http.ResponseWriter, r *http.Request, p web.Principal)
 
 func (s *API) getTenant(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
-	if err := s.Here(r.Context(), flow.TenantSubject(id)); err != nil { // who serves it knows it best
+	if err := s.Here(r.Context(), id.Subject()); err != nil { // who serves it knows it best
 		return err
 	}
 	t, ok := s.Flow.Directory().Get(id)
@@ -129,7 +129,7 @@ func (s *API) getTenant(w http.ResponseWriter, r *http.Request, _ web.Principal)
 		return problem.New(problem.NotFound, "there is no such tenant")
 	}
 	var profile profiles.Profile
-	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, _ *flow.Handler) (err error) {
 		profile, err = s.Flow.Profile(tx, id)
 		return err
 	})
@@ -158,7 +158,7 @@ func (s *API) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Princip
 		}
 		return web.WriteJSON(w, http.StatusOK, erased)
 	}
-	err = s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+	err = s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		return s.Flow.DeleteTenant(tx, h, id, match, p.Name)
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *API) listTenants(w http.ResponseWriter, r *http.Request, p web.Principa
 func (s *API) getProfile(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	var profile profiles.Profile
-	err := s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, _ *flow.Handler) (err error) {
 		profile, err = s.Flow.Profile(tx, id)
 		return err
 	})
@@ -197,7 +197,7 @@ func (s *API) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Princip
 		return err
 	}
 	var revisions []profiles.Triple
-	err = s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+	err = s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, _ *flow.Handler) (err error) {
 		revisions, err = course.Revisions(tx, id)
 		return err
 	})
@@ -220,7 +220,7 @@ func (s *API) feature(in bool) web.Handler {
 			return err
 		}
 		var a TenantAnswer
-		err = s.Decide(r.Context(), flow.TenantSubject(id), func(tx *partition.Tx, h *flow.Handler) error {
+		err = s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 			profile, stored, err := s.Flow.OptIn(tx, h, id, feature, in, match, p.Name)
 			a = TenantAnswer{Tenant: stored, Profile: profileAnswer(profile)}
 			return err
