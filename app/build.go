@@ -25,6 +25,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api/tickets"
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/app/state"
@@ -61,8 +62,8 @@ func (a *App) buildRules(ctx context.Context) error {
 		return err
 	}
 	a.shared = &flow.Shared{Store: a.store}
-	a.shared.SetRules(flow.Rules{})
-	return a.shared.FollowPolicy(ctx, c)
+	a.shared.SetRules(policy.Rules{})
+	return a.shared.Policy().Follow(ctx, c)
 }
 
 // LoadRules reads the policy and the catalog that a configuration names, or the
@@ -239,8 +240,8 @@ func (a *App) buildFlow(context.Context) error {
 	a.registry.MustRegister(a.policyMetrics()...)
 	s.Tracer = a.tracer
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
-	s.JournalEnd, s.PolicyAt = a.intake.handed, a.policyAt
-	s.Followed = func(r flow.Rules) { a.spans.door.SetCut(a.spanCut(r.Policies()...)) }
+	s.JournalEnd = a.intake.handed
+	s.Followed = func(r policy.Rules) { a.spans.door.SetCut(a.spanCut(r.Policies()...)) }
 	if a.replicated() {
 		s.Journal, s.Contribute, s.GlanceElsewhere = a.replicas.self.ID, a.replicas.contribute, a.replicas.glances
 	}

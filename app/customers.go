@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/customers"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -76,7 +76,7 @@ func (a *App) shareKeys(ctx context.Context) {
 	defer tick.Stop()
 	failing := false
 	for {
-		known, err := flow.CustomerKeys(ctx, a.store, a.o.Now(), private.NewKey)
+		known, err := customers.Keys(ctx, a.store, a.o.Now(), private.NewKey)
 		if err == nil {
 			a.spans.keys.known.Store(&known)
 		} else if !failing && ctx.Err() == nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-alerting/tocsin/app/check"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -26,12 +26,12 @@ func (a *App) fileReader() string {
 }
 
 // reading is a policy of the files as the policy's home takes it.
-func (a *App) reading(p *profiles.Policy, files []string, by, reason string) flow.PolicyRead {
+func (a *App) reading(p *profiles.Policy, files []string, by, reason string) policy.Reading {
 	r := rollout.Revision{Sha: p.Sha, Text: string(p.Text), Author: by, Reason: reason, Origin: rollout.FromFile}
 	if len(files) == 0 {
 		r.Origin = rollout.BuiltIn
 	}
-	return flow.PolicyRead{Who: a.fileReader(), Joins: a.replicated(), Revision: r}
+	return policy.Reading{Who: a.fileReader(), Joins: a.replicated(), Revision: r}
 }
 
 // readPolicy hands the policy of the files to the store, before anything is
@@ -54,13 +54,13 @@ func (a *App) readPolicy(ctx context.Context, p *profiles.Policy) error {
 	}
 }
 
-func (a *App) takeUpPolicy(ctx context.Context, lease store.Lease, j flow.PolicyRead) error {
-	state, err := flow.ReadPolicy(ctx, a.store)
+func (a *App) takeUpPolicy(ctx context.Context, lease store.Lease, j policy.Reading) error {
+	state, err := policy.Read(ctx, a.store)
 	if err != nil {
 		return err
 	}
 	now := a.o.Now()
-	c, ok, err := flow.Read(state, j, now,
+	c, ok, err := j.Decide(state, now,
 		func(collection, key string) (store.Record, bool, error) {
 			return a.store.Record(ctx, lease.Partition(), collection, key)
 		},
@@ -72,19 +72,19 @@ func (a *App) takeUpPolicy(ctx context.Context, lease store.Lease, j flow.Policy
 	}
 	var b store.Batch
 	if ok {
-		b = flow.PolicyBatch(c)
+		b = policy.Batch(c)
 	}
 	for i := range b.Ledger {
 		b.Ledger[i].At = now.UTC()
 	}
-	b.Puts = append(b.Puts, flow.FileRecord(j.Who, j.Revision.Sha))
+	b.Puts = append(b.Puts, policy.FileRecord(j.Who, j.Revision.Sha))
 	return lease.Commit(ctx, b)
 }
 
 // offerPolicy has whoever serves the policy's partition take it up; done is false
 // when nobody serves it any more.
-func (a *App) offerPolicy(ctx context.Context, home store.Partition, j flow.PolicyRead) (done bool, err error) {
-	if err := a.store.Offer(ctx, home, flow.PolicyReadInput(j, a.o.Now())); err != nil {
+func (a *App) offerPolicy(ctx context.Context, home store.Partition, j policy.Reading) (done bool, err error) {
+	if err := a.store.Offer(ctx, home, j.Input(a.o.Now())); err != nil {
 		return false, err
 	}
 	err = partition.Await(ctx, func() (bool, error) {
@@ -103,27 +103,22 @@ func (a *App) offerPolicy(ctx context.Context, home store.Partition, j flow.Poli
 	return done, err
 }
 
-// policyAt reads a stored revision of the policy.
-func (a *App) policyAt(ctx context.Context, revision int) (*profiles.Policy, error) {
-	return flow.ParseRevision(ctx, a.store, revision)
-}
-
 // policyMetrics tell which policy is in force, and whether one that follows waits for
 // somebody.
 func (a *App) policyMetrics() []prometheus.Collector {
-	gauge := func(name, help string, value func(flow.Rules) float64) prometheus.Collector {
+	gauge := func(name, help string, value func(policy.Rules) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(a.shared.Rules()) })
 	}
-	is := func(r flow.Rules, s rollout.Status) float64 {
+	is := func(r policy.Rules, s rollout.Status) float64 {
 		if r.Next != nil && r.Next.Rollout.State == s {
 			return 1
 		}
 		return 0
 	}
 	return []prometheus.Collector{
-		gauge("tocsin_policy_revision", "The policy's revision in force.", func(r flow.Rules) float64 { return float64(r.Revision) }),
-		gauge("tocsin_policy_rollout_running", "Whether a policy is being rolled out.", func(r flow.Rules) float64 { return is(r, rollout.Shadow) }),
-		gauge("tocsin_policy_rollout_halted", "Whether a rollout is halted and waits for somebody.", func(r flow.Rules) float64 { return is(r, rollout.Halted) }),
+		gauge("tocsin_policy_revision", "The policy's revision in force.", func(r policy.Rules) float64 { return float64(r.Revision) }),
+		gauge("tocsin_policy_rollout_running", "Whether a policy is being rolled out.", func(r policy.Rules) float64 { return is(r, rollout.Shadow) }),
+		gauge("tocsin_policy_rollout_halted", "Whether a rollout is halted and waits for somebody.", func(r policy.Rules) float64 { return is(r, rollout.Halted) }),
 	}
 }
 

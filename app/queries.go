@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -67,7 +68,7 @@ func (a *App) ask(ctx context.Context, before []string) []string {
 }
 
 // expressions lists the queries of the policies that any tenant has, each once.
-func expressions(rules flow.Rules) (out []string) {
+func expressions(rules policy.Rules) (out []string) {
 	for _, p := range rules.Policies() {
 		for _, r := range p.Rules {
 			if r.Kind == string(rule.PromQL) && !slices.Contains(out, r.Expr) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/app/check"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/fault"
@@ -123,7 +123,7 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 	if db := a.history.Load(); db != nil {
 		a.openQueries(db)
 	}
-	if err := a.shared.FollowPolicy(ctx, owners); err != nil {
+	if err := a.shared.Policy().Follow(ctx, owners); err != nil {
 		return api.ReloadAnswer{}, err
 	}
 	a.endGone(ctx)
@@ -139,13 +139,13 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 
 // recordReload makes the policy that was read and what changed durable, in one
 // commit. revision is the one in force after it.
-func (a *App) recordReload(ctx context.Context, read flow.PolicyRead, changed []string, by string) (revision int, err error) {
+func (a *App) recordReload(ctx context.Context, read policy.Reading, changed []string, by string) (revision int, err error) {
 	err = a.shared.Owner(rollout.Subject).Call(ctx, func(tx *partition.Tx) error {
-		state, err := flow.PolicyState(tx)
+		state, err := policy.State(tx)
 		if err != nil {
 			return err
 		}
-		c, ok, err := flow.Read(state, read, tx.Now(), tx.Raw, func() ([]store.Record, error) { return tx.List(rollout.Revisions) })
+		c, ok, err := read.Decide(state, tx.Now(), tx.Raw, func() ([]store.Record, error) { return tx.List(rollout.Revisions) })
 		if err != nil {
 			return err
 		}
@@ -153,10 +153,10 @@ func (a *App) recordReload(ctx context.Context, read flow.PolicyRead, changed []
 			if err := busy(state); err != nil {
 				return err
 			}
-			flow.ChangePolicy(tx, c)
+			policy.Put(tx, c)
 		}
 		revision = c.Standing.InForce
-		tx.PutRaw(flow.FileRecord(read.Who, read.Revision.Sha))
+		tx.PutRaw(policy.FileRecord(read.Who, read.Revision.Sha))
 		if len(changed) > 0 {
 			tx.Log(ledger.Entry{Subject: "config", Kind: "config.reloaded", Actor: by, Reason: "a reload changed " + strings.Join(changed, ", ")})
 		}

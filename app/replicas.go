@@ -245,7 +245,7 @@ func (r *replicas) reload(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := errors.Join(r.a.access.Load(ctx), r.a.shared.Duty().Load(ctx), r.a.shared.FollowPolicy(ctx, nil))
+		err := errors.Join(r.a.access.Load(ctx), r.a.shared.Duty().Load(ctx), r.a.shared.Policy().Follow(ctx, nil))
 		if began := r.a.o.Now(); !began.Before(next) {
 			err = errors.Join(err, r.a.shared.LoadDirectory(ctx))
 			ended := r.a.o.Now()

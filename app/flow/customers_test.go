@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/customers"
 )
 
 // Two replicas that ask at the same moment name customers by the same key, have the next
@@ -20,7 +19,7 @@ func TestReplicasAgreeOnTheKeyOfTheDay(t *testing.T) {
 		made := 0
 		ask := func() map[string][]byte {
 			t.Helper()
-			known, err := flow.CustomerKeys(t.Context(), w.store, time.Now(), func() []byte { made++; return []byte{byte(made)} })
+			known, err := customers.Keys(t.Context(), w.store, time.Now(), func() []byte { made++; return []byte{byte(made)} })
 			require.NoError(t, err)
 			return known
 		}

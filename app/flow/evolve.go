@@ -220,7 +220,7 @@ func (s *Shared) profile(tx *partition.Tx, t tenant.Tenant, triple profiles.Trip
 	if triple.Document == nil { // of a release that did not keep it
 		triple.Document = &t
 	}
-	policy, err := s.policyAt(tx.Context(), triple)
+	policy, err := s.Policy().At(tx.Context(), triple)
 	if err != nil { // one that cannot be read any more: what is in force is better than nothing
 		policy, _ = s.Rules().Of(t.ID)
 		s.Logger.Error("the policy of a profile cannot be read; the one in force is used", logkey.Tenant, t.ID, "error", err)
@@ -292,7 +292,7 @@ func (h *Handler) CanPin(tx *partition.Tx, id tenant.ID, p evolution.Pin) error 
 	if !ok || r.Document == nil {
 		return problem.New(problem.Invalid, "that revision of the profile is not kept").WithHint("tocsin tenant revisions lists those that are")
 	}
-	_, err = h.s.policyAt(tx.Context(), r)
+	_, err = h.s.Policy().At(tx.Context(), r)
 	return err
 }
 

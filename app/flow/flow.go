@@ -43,10 +43,7 @@ const (
 
 	inputLesson = "lesson" // 1: lessonJob, for a tenant or the tenants of a partition
 
-	inputPolicyRead = "policy_read" // 1: PolicyRead, for the policy's home
-	inputPolicyPage = "policy_page" // 1: policyPage, for the policy's home
-	inputPolicyWord = "policy_word" // 1: policyWord, for the policy's home
-	inputReview     = "review"      // 1: waitTold, for the reviews' home
+	inputReview = "review" // 1: waitTold, for the reviews' home
 )
 
 // IncidentsSubject names an environment's incidents as a subject.

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/customers"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -206,14 +208,10 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.learn(tx, in)
 	case inputAlive:
 		return h.sourceAlive(in)
-	case inputPolicyRead:
-		return h.policyRead(tx, in)
-	case inputCustomerKey:
-		return h.takeCustomerKey(tx, in)
-	case inputPolicyPage:
-		return h.paged(tx, in)
-	case inputPolicyWord:
-		return h.worded(tx, in)
+	case policy.InputRead, policy.InputPage, policy.InputWord:
+		return h.s.Policy().Input(tx, in)
+	case customers.Input:
+		return customers.Take(tx, in)
 	case inputReview:
 		return h.reviewTold(tx, in)
 	}
@@ -226,7 +224,7 @@ func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 	case outbox.Timer:
 		return h.out.Due(tx, t.Subject)
 	case rollout.StageTimer:
-		return h.stageOver(tx)
+		return h.s.Policy().Due(tx)
 	case timerTrial:
 		return h.compare(tx, t.Subject)
 	case timerReview:

@@ -5,22 +5,16 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/rollout"
-	"github.com/tocsin-alerting/tocsin/store"
 )
 
 // What somebody says of an incident is also said of what runs in shadow meanwhile: whether
 // a page that it would not have made, or would have made besides, was worth it. The word
 // may come before the two sides are compared, or after.
-
-// policyWord tells the policy's home what somebody said.
-type policyWord struct {
-	Revision int          `json:"revision"`
-	Word     rollout.Word `json:"word"`
-}
 
 // wordOf is what a lesson says.
 func wordOf(l evaluate.Lesson, now time.Time) alert.Word {
@@ -37,7 +31,7 @@ func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
 	w := wordOf(l, tx.Now())
 	switch tried := h.trying[k.Tenant].attempt; {
 	case tried.policy != 0:
-		tx.Send(store.Input{ID: "policy_word/" + id, Kind: inputPolicyWord, Version: 1, Subject: rollout.Subject, Payload: partition.Payload(policyWord{tried.policy, rollout.Word{Tenant: k.Tenant, Word: w}})})
+		policy.Word{Revision: tried.policy, Word: rollout.Word{Tenant: k.Tenant, Word: w}}.Send(tx, id)
 	case tried.proposal != 0:
 		c, err := course.Read(tx, k.Tenant)
 		if err != nil {
@@ -71,20 +65,4 @@ func spoken(tx *partition.Tx, v trial) (said alert.Verdict, by string, err error
 		}
 	}
 	return said, by, nil
-}
-
-// worded takes what somebody said at the policy's home.
-func (h *Handler) worded(tx *partition.Tx, in store.Input) error {
-	w, err := partition.DecodeInput[policyWord](in)
-	if err != nil {
-		return err
-	}
-	s, err := PolicyState(tx)
-	if err != nil || s.Rollout.To != w.Revision {
-		return err
-	}
-	if c := rollout.Judged(s, w.Word); c.Standing.Version != s.Standing.Version {
-		h.s.changePolicy(tx, c)
-	}
-	return nil
 }

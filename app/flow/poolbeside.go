@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -24,7 +25,7 @@ import (
 const besideRecords = "pool_beside" // evaluate.Pool's checkpoint by policy revision and subject
 
 // poolAttempt is what pools try in shadow.
-func (r Rules) poolAttempt() attempt {
+func poolAttempt(r policy.Rules) attempt {
 	if n := r.Next; n != nil && n.Rollout.State == rollout.Shadow {
 		return attempt{policy: n.Revision}
 	}
@@ -34,7 +35,7 @@ func (r Rules) poolAttempt() attempt {
 // tryPool brings what runs beside a pool up to date.
 func (h *Handler) tryPool(subject, service string, p *evaluate.Pool) {
 	r := h.s.Rules()
-	tried := r.poolAttempt()
+	tried := poolAttempt(r)
 	if tried != h.trying[tenant.Product].attempt {
 		clear(h.beside)
 	}

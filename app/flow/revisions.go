@@ -26,7 +26,7 @@ func (s *Shared) Explain(ctx context.Context, triples []profiles.Triple) []profi
 	known := true // the rules of the revision before
 	for i, t := range triples {
 		r := profiles.Revision{Triple: t, Reasons: []string{}, Diff: profiles.Compare(nil, nil)}
-		p, err := s.policyAt(ctx, t)
+		p, err := s.Policy().At(ctx, t)
 		switch {
 		case t.Document == nil:
 			known = false
@@ -49,37 +49,6 @@ func (s *Shared) Explain(ctx context.Context, triples []profiles.Triple) []profi
 	return out
 }
 
-// policyAt is the policy of a revision: one in use, or read from the store.
-func (s *Shared) policyAt(ctx context.Context, t profiles.Triple) (*profiles.Policy, error) {
-	for _, p := range s.Rules().Policies() {
-		if p.Sha == t.PolicySha {
-			return p, nil
-		}
-	}
-	s.mu.Lock()
-	p := s.earlier[t.PolicyRevision]
-	s.mu.Unlock()
-	if p != nil && p.Sha == t.PolicySha {
-		return p, nil
-	}
-	if s.PolicyAt == nil {
-		return nil, problem.New(problem.NotFound, "earlier policies are not kept")
-	}
-	p, err := s.PolicyAt(ctx, t.PolicyRevision)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.earlier == nil || len(s.earlier) >= mostEarlier {
-		s.earlier = map[int]*profiles.Policy{}
-	}
-	s.earlier[t.PolicyRevision] = p
-	return p, nil
-}
-
-const mostEarlier = 16 // earlier policies that are kept parsed
-
 // stored is a tenant with what its profile was when the process stopped.
 type stored struct {
 	course course.Course
@@ -101,7 +70,7 @@ func (s *Shared) storedProfile(ctx context.Context, at store.Partition, t tenant
 	if kept := out.last.Document; kept != nil && course.Fixed(out.course, policy, t.ID, out.last.At) {
 		document = *kept
 		document.State = t.State
-		if p, err := s.policyAt(ctx, out.last); err == nil {
+		if p, err := s.Policy().At(ctx, out.last); err == nil {
 			policy = p
 		}
 	}
@@ -235,7 +204,7 @@ func (s *Shared) compile(tx *partition.Tx, t profiles.Triple) ([]rule.Rule, []st
 	if t.Document == nil {
 		return nil, nil, nil
 	}
-	p, err := s.policyAt(tx.Context(), t)
+	p, err := s.Policy().At(tx.Context(), t)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/tickets"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -149,16 +150,16 @@ type life struct {
 func (w *world) begin(t *testing.T) *life {
 	t.Helper()
 	l := &life{world: w, shared: &flow.Shared{}}
-	policy, err := profiles.Default()
+	inForce, err := profiles.Default()
 	require.NoError(t, err)
 	if w.policy != nil {
-		policy = w.policy
+		inForce = w.policy
 	}
 	s := l.shared
 	if w.catalog == nil {
 		w.catalog = catalog.Default()
 	}
-	s.SetRules(flow.Rules{Policy: policy, Revision: 1, Catalog: w.catalog})
+	s.SetRules(policy.Rules{Policy: inForce, Revision: 1, Catalog: w.catalog})
 	l.ticket, err = register.New(t.Context(), register.Options{Records: tickets.Records{Store: w.store, Owner: s.Owner}, Now: time.Now,
 		Blob: func(_ context.Context, id string) ([]byte, error) { return w.blobs.Get(id) }})
 	require.NoError(t, err)

@@ -1,7 +1,6 @@
 package flow_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -55,24 +55,21 @@ func (l *life) home(t *testing.T, f func(tx *partition.Tx) (rollout.State, error
 func (l *life) follow(t *testing.T) {
 	t.Helper()
 	c := l.shared.Rules().Catalog
-	l.shared.SetRules(flow.Rules{})
-	l.shared.PolicyAt = func(ctx context.Context, n int) (*profiles.Policy, error) {
-		return flow.ParseRevision(ctx, l.store, n)
-	}
-	require.NoError(t, l.shared.FollowPolicy(t.Context(), c))
+	l.shared.SetRules(policy.Rules{})
+	require.NoError(t, l.shared.Policy().Follow(t.Context(), c))
 }
 
 func (l *life) edit(t *testing.T, p *profiles.Policy, now bool) (rollout.State, error) {
 	t.Helper()
 	return l.home(t, func(tx *partition.Tx) (rollout.State, error) {
-		s, _, err := l.shared.EditPolicy(tx, flow.PolicyEdit{Policy: p, Now: now, By: "ada", Reason: "a test"})
+		s, _, err := l.shared.Policy().Edit(tx, policy.Edit{Policy: p, Now: now, By: "ada", Reason: "a test"})
 		return s, err
 	})
 }
 
 func (l *life) standing(t *testing.T) rollout.State {
 	t.Helper()
-	s, err := flow.ReadPolicy(t.Context(), l.store)
+	s, err := policy.Read(t.Context(), l.store)
 	require.NoError(t, err)
 	return s
 }
@@ -91,7 +88,7 @@ func newStage(t *testing.T, in *profiles.Policy) (w *world, l *life, first, seco
 	l = w.begin(t)
 	_, err := l.home(t, func(tx *partition.Tx) (rollout.State, error) {
 		c := rollout.Put(rollout.State{}, rollout.Revision{Sha: in.Sha, Text: string(in.Text), Author: "tocsin", Reason: "it was read at the start", Origin: rollout.FromFile}, tx.Now())
-		flow.ChangePolicy(tx, c)
+		policy.Put(tx, c)
 		return c.State, nil
 	})
 	require.NoError(t, err)
@@ -158,7 +155,7 @@ func TestAPolicyComesInStages(t *testing.T) {
 		require.Empty(t, first.firing(t))
 
 		s, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
-			return l.shared.RollBackPolicy(tx, 0, "ada", "too early")
+			return l.shared.Policy().RollBack(tx, 0, "ada", "too early")
 		})
 		require.NoError(t, err)
 		after(5 * time.Second)
@@ -194,14 +191,14 @@ func TestPagesInShadowHaltARollout(t *testing.T) {
 		require.Equal(t, 1, first.policy(t), "nothing goes on by itself")
 
 		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
-			return l.shared.ResumeRollout(tx, "ada", "refunds are worth a night")
+			return l.shared.Policy().Resume(tx, "ada", "refunds are worth a night")
 		})
 		require.NoError(t, err)
 		refunds.share = 0
 		trade(t, 80*time.Minute, first, second)
 		require.Equal(t, 2, first.policy(t), "%+v", l.standing(t).Rollout)
 		require.Equal(t, alert.Resolved, first.alerts(t)["refund_errors "].State)
-		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) { return l.shared.RollBackPolicy(tx, 0, "ada", "no") })
+		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) { return l.shared.Policy().RollBack(tx, 0, "ada", "no") })
 		require.NoError(t, err)
 		after(5 * time.Second)
 		require.Equal(t, [2]int{1, 1}, [2]int{first.policy(t), second.policy(t)})
@@ -296,7 +293,7 @@ func TestAQueryIsTriedInShadow(t *testing.T) {
 		require.Equal(t, rollout.Halted, s.Rollout.State)
 		require.Equal(t, [2]any{"disputes", first.id}, [2]any{s.Rollout.Pages[0].Rule, s.Rollout.Pages[0].Tenant})
 		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
-			return l.shared.ResumeRollout(tx, "ada", "disputes are worth a night")
+			return l.shared.Policy().Resume(tx, "ada", "disputes are worth a night")
 		})
 		require.NoError(t, err)
 		run(55 * time.Minute)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -27,17 +28,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tracing/hops"
 )
-
-// Rules is the policy and catalog in force, with the policy's revision.
-type Rules struct {
-	Policy   *profiles.Policy
-	Revision int
-	Catalog  *catalog.Catalog
-	// Next is the policy that is being rolled out beside it; nil: none is.
-	Next *Next
-	// Version is that of the rollout.Standing it was made of.
-	Version int
-}
 
 // Settings say what may leave and where to.
 type Settings struct {
@@ -72,8 +62,6 @@ type Shared struct {
 	// JournalEnd is how far the journal was handed on: a new tenant's state begins
 	// there, and what drains stands there.
 	JournalEnd func() journal.Position
-	// PolicyAt reads an earlier revision of the policy; nil: none is kept.
-	PolicyAt func(ctx context.Context, revision int) (*profiles.Policy, error)
 	// Journal names this process's journal: a position in a checkpoint means
 	// something only there. Empty where only one process ever writes.
 	Journal string
@@ -85,11 +73,11 @@ type Shared struct {
 	// Traces finds traces worth looking at; nil where none are remembered.
 	Traces func(hops.Question) hops.Answer
 
-	// Followed is told of rules that came in force by FollowPolicy; nil: nobody is.
-	Followed func(Rules)
+	// Followed is told of rules that came in force by decision; nil: nobody is.
+	Followed func(policy.Rules)
 
-	rules     atomic.Pointer[Rules]
-	following sync.Mutex // one change of rules at a time
+	book      policy.Book // by Policy()
+	steering  sync.Once
 	directory directory.Directory
 	scaled    whole.Scale // by scale()
 	scaling   sync.Once
@@ -98,7 +86,6 @@ type Shared struct {
 	duty      sync.Once
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
-	earlier   map[int]*profiles.Policy
 	priors    whole.Priors
 	seats     [store.Partitions]atomic.Pointer[Seat]
 }
@@ -156,10 +143,30 @@ func (s *Shared) HandlerOf(subject string) *Handler {
 }
 
 // SetRules puts a policy and catalog in force for decisions from now on.
-func (s *Shared) SetRules(r Rules) { s.rules.Store(&r) }
+func (s *Shared) SetRules(r policy.Rules) { s.book.Set(r) }
 
 // Rules is what is in force.
-func (s *Shared) Rules() Rules { return *s.rules.Load() }
+func (s *Shared) Rules() policy.Rules { return s.book.Rules() }
+
+// Policy is what is decided about the policy, and follows it.
+func (s *Shared) Policy() *policy.Book {
+	s.steering.Do(func() {
+		s.book.Store, s.book.Directory = s.Store, &s.directory
+		s.book.Environment = func() string { return s.Settings.Environment }
+		s.book.Followed = func(r policy.Rules, moved bool) {
+			if s.Followed != nil {
+				s.Followed(r)
+			}
+			if moved {
+				s.refreshAll()
+			}
+		}
+		s.book.Unread = func(err error) {
+			s.Logger.Error("the policy that is in force by decision cannot be read; the one before is used", "error", err)
+		}
+	})
+	return &s.book
+}
 
 // Directory is which tenants there are.
 func (s *Shared) Directory() *directory.Directory { return &s.directory }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evolution"
@@ -59,12 +60,6 @@ type trial struct {
 }
 
 func (t trial) key() string { return fmt.Sprintf("%s/%s/%s", t.Key.Tenant, t.Side, t.Alert) }
-
-// policyPage tells the policy's home what a comparison brought.
-type policyPage struct {
-	Revision int          `json:"revision"`
-	Page     rollout.Page `json:"page"`
-}
 
 func (t trial) attempt() attempt { return attempt{policy: t.Revision, proposal: t.Proposal} }
 
@@ -266,8 +261,7 @@ func (h *Handler) verdict(tx *partition.Tx, v trial) error {
 	if v.Proposal != 0 {
 		return h.proposalPage(tx, v, p.Weigh())
 	}
-	tx.Send(store.Input{ID: fmt.Sprintf("policy_page/%d/%s/%s/%d", v.Revision, v.Side, v.Alert, v.StartsAt.UnixMilli()), Kind: inputPolicyPage, Version: 1,
-		Subject: rollout.Subject, Payload: partition.Payload(policyPage{v.Revision, p})})
+	policy.Page{Revision: v.Revision, Page: p}.Send(tx, fmt.Sprintf("%d/%s/%s/%d", v.Revision, v.Side, v.Alert, v.StartsAt.UnixMilli()))
 	return nil
 }
 
@@ -326,22 +320,6 @@ func larger(a, b *rollout.Side) *rollout.Side {
 		return b
 	}
 	return &rollout.Side{Facts: a.Facts.Or(b.Facts), Limits: a.Limits}
-}
-
-// paged counts a page at the policy's home.
-func (h *Handler) paged(tx *partition.Tx, in store.Input) error {
-	p, err := partition.DecodeInput[policyPage](in)
-	if err != nil {
-		return err
-	}
-	s, err := PolicyState(tx)
-	if err != nil || s.Rollout.To != p.Revision {
-		return err
-	}
-	if c := rollout.Paged(s, p.Page, tx.Now()); c.Standing.Version != s.Standing.Version {
-		h.s.changePolicy(tx, c)
-	}
-	return nil
 }
 
 // proposalPage notes a page of a proposal, which is decided about where its tenant is.

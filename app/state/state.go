@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -37,7 +38,7 @@ func (s *State) Rule(name string) (rule.Rule, bool) {
 
 // Rule finds a rule by its name in the policies that any tenant has, the one in
 // force first.
-func Rule(rules flow.Rules, name string) (rule.Rule, bool) {
+func Rule(rules policy.Rules, name string) (rule.Rule, bool) {
 	for _, p := range rules.Policies() {
 		for _, r := range profiles.All(p) {
 			if r.Name == name {

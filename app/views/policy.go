@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -22,11 +22,11 @@ func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if err != nil {
 		return err
 	}
-	state, err := flow.ReadPolicy(r.Context(), v.api.Store)
+	state, err := policy.Read(r.Context(), v.api.Store)
 	if err != nil {
 		return err
 	}
-	revisions, err := flow.PolicyRevisions(r.Context(), v.api.Store)
+	revisions, err := policy.Revisions(r.Context(), v.api.Store)
 	if err != nil {
 		return err
 	}

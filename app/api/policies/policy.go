@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/incidents"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/plan"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/fault"
@@ -116,11 +117,11 @@ func (s *API) Routes() []web.Route {
 
 // Policy tells of the policy in force.
 func (s *API) Policy(ctx context.Context) (PolicyAnswer, error) {
-	state, err := flow.ReadPolicy(ctx, s.Store)
+	state, err := policy.Read(ctx, s.Store)
 	if err != nil {
 		return PolicyAnswer{}, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
-	r, err := flow.PolicyRevision(ctx, s.Store, state.Standing.InForce)
+	r, err := policy.Revision(ctx, s.Store, state.Standing.InForce)
 	if err != nil {
 		return PolicyAnswer{}, err
 	}
@@ -165,11 +166,11 @@ func (s *API) planPolicy(w http.ResponseWriter, r *http.Request, _ web.Principal
 	if err != nil {
 		return err
 	}
-	state, err := flow.ReadPolicy(r.Context(), s.Store)
+	state, err := policy.Read(r.Context(), s.Store)
 	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
-	if err := flow.MatchesPolicy(state, match); err != nil {
+	if err := policy.Matches(state, match); err != nil {
 		return err
 	}
 	if !s.planning.TryLock() { // each keeps a processor busy that has samples to judge
@@ -205,7 +206,7 @@ func (s *API) plan(ctx context.Context, state rollout.State, p *profiles.Policy)
 	observe := func(p *profiles.Policy, t tenant.Tenant) profiles.Observation { return s.Flow.ObserveUnder(p, t, now) }
 	a := PlanAnswer{Against: rules.Revision, Sha: p.Sha, Same: p.Sha == rules.Policy.Sha, Stages: []PlanStage{}}
 	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing})
-	r := rollout.Draft(state, flow.RolloutSettings(rules.Policy, p, rules.Catalog), ids(plan.Largest(tenants, volumes)))
+	r := rollout.Draft(state, policy.Settings(rules.Policy, p, rules.Catalog), ids(plan.Largest(tenants, volumes)))
 	a.StageFor = r.StageFor
 	for i, n := range r.Adds(ids(tenants)) {
 		a.Stages = append(a.Stages, PlanStage{Percent: r.Stages[i].Percent, Tenants: n})
@@ -247,7 +248,7 @@ func (s *API) editPolicy(w http.ResponseWriter, r *http.Request, p web.Principal
 	if err != nil {
 		return err
 	}
-	edit := flow.PolicyEdit{Match: match, Now: in.Now, By: p.Name, Reason: in.Reason}
+	edit := policy.Edit{Match: match, Now: in.Now, By: p.Name, Reason: in.Reason}
 	if edit.Policy, _, err = s.readPolicy(in.Policy); err != nil {
 		return err
 	}
@@ -259,7 +260,7 @@ func (s *API) editPolicy(w http.ResponseWriter, r *http.Request, p web.Principal
 		return err
 	}
 	edit.Last = ids(plan.Largest(s.Flow.Directory().List(), volumes))
-	return s.changePolicy(w, r, http.StatusAccepted, func(tx *partition.Tx) (rollout.State, bool, error) { return s.Flow.EditPolicy(tx, edit) })
+	return s.changePolicy(w, r, http.StatusAccepted, func(tx *partition.Tx) (rollout.State, bool, error) { return s.Flow.Policy().Edit(tx, edit) })
 }
 
 func (s *API) rollBackPolicy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
@@ -268,7 +269,7 @@ func (s *API) rollBackPolicy(w http.ResponseWriter, r *http.Request, p web.Princ
 		return err
 	}
 	return s.changePolicy(w, r, http.StatusOK, func(tx *partition.Tx) (rollout.State, bool, error) {
-		state, err := s.Flow.RollBackPolicy(tx, in.To, p.Name, in.Reason)
+		state, err := s.Flow.Policy().RollBack(tx, in.To, p.Name, in.Reason)
 		return state, true, err
 	})
 }
@@ -279,7 +280,7 @@ func (s *API) resumeRollout(w http.ResponseWriter, r *http.Request, p web.Princi
 		return err
 	}
 	return s.changePolicy(w, r, http.StatusOK, func(tx *partition.Tx) (rollout.State, bool, error) {
-		state, err := s.Flow.ResumeRollout(tx, p.Name, in.Reason)
+		state, err := s.Flow.Policy().Resume(tx, p.Name, in.Reason)
 		return state, true, err
 	})
 }
@@ -302,7 +303,7 @@ func (s *API) changePolicy(w http.ResponseWriter, r *http.Request, status int, f
 }
 
 func (s *API) getRollout(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	state, err := flow.ReadPolicy(r.Context(), s.Store)
+	state, err := policy.Read(r.Context(), s.Store)
 	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
@@ -315,7 +316,7 @@ func (s *API) listPolicyRevisions(w http.ResponseWriter, r *http.Request, _ web.
 	if err != nil {
 		return err
 	}
-	list, err := flow.PolicyRevisions(r.Context(), s.Store)
+	list, err := policy.Revisions(r.Context(), s.Store)
 	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
@@ -330,7 +331,7 @@ func (s *API) getPolicyRevision(w http.ResponseWriter, r *http.Request, _ web.Pr
 	if err != nil || n < 1 {
 		return problem.New(problem.Malformed, "a policy revision is a number from 1")
 	}
-	rev, err := flow.PolicyRevision(r.Context(), s.Store, n)
+	rev, err := policy.Revision(r.Context(), s.Store, n)
 	if err != nil {
 		return err
 	}
