@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -221,23 +222,23 @@ func (ts *tenantState) dropAbsences(now int64, all bool, why string) {
 // absences codes them, behind the rest of a tenant's state, without those in shadow: what
 // these say follows from the rest, and is said again with the same times.
 func (c *coder) absences(ts *tenantState) {
-	c.text(&ts.alive.source)
-	c.ints(&ts.alive.since, &ts.alive.heard, &ts.heardSince)
+	c.Text(&ts.alive.source)
+	c.Ints(&ts.alive.since, &ts.alive.heard, &ts.heardSince)
 	said := ts.absences
-	if !c.reading {
+	if !c.Reading() {
 		said = slices.DeleteFunc(slices.Clone(said), func(a *absence) bool { return a.trial })
 	}
-	list(c, &said, func(a **absence) {
-		if c.reading {
+	checkpoint.List(c.Coder, &said, func(a **absence) {
+		if c.Reading() {
 			*a = &absence{}
 		}
 		v := *a
 		for _, s := range []*string{&v.service, &v.rule, &v.env} {
-			c.text(s)
+			c.Text(s)
 		}
 		c.raised(&v.raised)
 	})
-	if c.reading {
+	if c.Reading() {
 		ts.absences = said
 	}
 }

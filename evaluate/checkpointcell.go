@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -12,69 +13,69 @@ import (
 func (c *coder) rule(r *ruleState) {
 	severity := string(r.Severity)
 	for _, v := range []*string{&r.Name, &r.Service, &severity, &r.Summary, &r.RunbookURL} {
-		c.text(v)
+		c.Text(v)
 	}
 	r.Severity = rule.Severity(severity)
-	if c.version >= 2 {
-		c.text((*string)(&r.Kind))
+	if c.Since(2) {
+		c.Text((*string)(&r.Kind))
 	}
-	if c.version >= 3 {
+	if c.Since(3) {
 		where := int(r.place)
-		c.small(&where)
+		c.Small(&where)
 		if r.place = place(where); r.place > inShadow {
-			c.fail()
+			c.Fail()
 		}
 	}
-	r.partial = r.partial || c.reading
+	r.partial = r.partial || c.Reading()
 }
 
 func (c *coder) cell(m *meter, cl *cell) {
 	c.slice(&cl.slice)
-	c.text(&cl.other)
-	c.small(&cl.refs)
-	c.floats(&cl.volume)
-	c.bools(&cl.judged, &cl.sending)
+	c.Text(&cl.other)
+	c.Small(&cl.refs)
+	c.Floats(&cl.volume)
+	c.Bools(&cl.judged, &cl.sending)
 	learned := m.learned - cl.since
-	c.int(&learned)
+	c.Int(&learned)
 	cl.since = m.learned - learned
-	if c.version >= 5 {
+	if c.Since(5) {
 		c.joint(m, &cl.joint)
 	}
 	if !cl.judged {
 		return
 	}
-	if c.reading {
+	if c.Reading() {
 		cl.base, cl.watches = &detect.Baseline{}, nil
 	}
-	c.state(cl.base)
-	if c.version >= 5 {
-		c.int(&cl.healed)
+	c.State(cl.base)
+	if c.Since(5) {
+		c.Int(&cl.healed)
 		c.mix(&cl.mix)
-		if c.version >= 7 {
+		if c.Since(7) {
 			c.people(&cl.people)
 			m.named = m.named || cl.people != nil
 		}
-		if c.version >= 14 {
-			c.int(&cl.fails.at)
-			c.floats(&cl.fails.v)
+		if c.Since(14) {
+			c.Int(&cl.fails.at)
+			c.Floats(&cl.fails.v)
 		}
 	}
-	if c.version >= 2 {
+	if c.Since(2) {
 		c.latency(&cl.latency)
-		optional(c, &cl.share)
+		checkpoint.Optional(c.Coder, &cl.share)
 	}
-	list(c, &cl.watches, func(w **watch) {
+	checkpoint.List(c.Coder, &cl.watches, func(w **watch) {
 		some := *w != nil
-		if c.bools(&some); !some {
+		if c.Bools(&some); !some {
 			return
 		}
-		if c.reading {
+		if c.Reading() {
 			*w = &watch{}
 		}
 		c.watch(*w)
 	})
-	if c.reading && len(cl.watches) != len(m.rules) {
-		c.fail()
+	if c.Reading() && len(cl.watches) != len(m.rules) {
+		c.Fail()
 		return
 	}
 	for i, w := range cl.watches {
@@ -86,9 +87,9 @@ func (c *coder) cell(m *meter, cl *cell) {
 
 func (c *coder) slice(s *sli.Slice) {
 	dims := []sli.Dim(*s)
-	list(c, &dims, func(d *sli.Dim) {
-		c.text(&d.Label)
-		c.text(&d.Value)
+	checkpoint.List(c.Coder, &dims, func(d *sli.Dim) {
+		c.Text(&d.Label)
+		c.Text(&d.Value)
 	})
 	if len(dims) > 0 {
 		*s = dims
@@ -96,70 +97,70 @@ func (c *coder) slice(s *sli.Slice) {
 }
 
 func (c *coder) watch(w *watch) {
-	c.state(&w.det)
-	c.bools(&w.firing)
-	c.ints(&w.onset, &w.cleared)
-	c.floats(&w.score, &w.needed)
-	if c.version < 5 {
+	c.State(&w.det)
+	c.Bools(&w.firing)
+	c.Ints(&w.onset, &w.cleared)
+	c.Floats(&w.score, &w.needed)
+	if !c.Since(5) {
 		c.mix(&mix{})
 	}
 	c.raised(&w.raised)
-	if c.version >= 2 {
-		c.floats(&w.late.n, &w.late.k, &w.rest.n, &w.rest.expected)
-		optional(c, &w.vol)
+	if c.Since(2) {
+		c.Floats(&w.late.n, &w.late.k, &w.rest.n, &w.rest.expected)
+		checkpoint.Optional(c.Coder, &w.vol)
 	}
-	if c.version >= 4 {
-		optional(c, &w.burn)
+	if c.Since(4) {
+		checkpoint.Optional(c.Coder, &w.burn)
 	}
-	if c.version >= 8 {
+	if c.Since(8) {
 		c.level(&w.level)
 	}
-	if c.version >= 13 {
+	if c.Since(13) {
 		c.ownTurn(&w.turn)
 	}
 }
 
 func (c *coder) raised(r **raised) {
 	some := *r != nil
-	if c.bools(&some); !some {
+	if c.Bools(&some); !some {
 		return
 	}
-	if c.reading {
+	if c.Reading() {
 		*r = &raised{}
 	}
 	v := *r
-	c.ints(&v.onset, &v.starts, &v.said)
-	c.bools(&v.backlog)
+	c.Ints(&v.onset, &v.starts, &v.said)
+	c.Bools(&v.backlog)
 	c.evidence(&v.ev)
-	if c.version >= 2 {
-		c.text((*string)(&v.severity))
-		c.text(&v.why)
+	if c.Since(2) {
+		c.Text((*string)(&v.severity))
+		c.Text(&v.why)
 	}
 }
 
 func (c *coder) evidence(ev *alert.Evidence) {
-	c.floats(&ev.N, &ev.K, &ev.Usual, &ev.Score, &ev.Needed, &ev.Share, &ev.RatePerMinute)
-	c.bools(&ev.Hard)
-	c.text(&ev.Test)
-	list(c, &ev.Tenants, func(id *tenant.ID) { c.text((*string)(id)) })
-	if c.version >= 2 {
-		c.floats(&ev.Expected, &ev.Over)
-		c.text(&ev.Source)
+	c.Floats(&ev.N, &ev.K, &ev.Usual, &ev.Score, &ev.Needed, &ev.Share, &ev.RatePerMinute)
+	c.Bools(&ev.Hard)
+	c.Text(&ev.Test)
+	checkpoint.List(c.Coder, &ev.Tenants, func(id *tenant.ID) { c.Text((*string)(id)) })
+	if c.Since(2) {
+		c.Floats(&ev.Expected, &ev.Over)
+		c.Text(&ev.Source)
 	}
-	if c.version >= 6 {
-		c.text(&ev.Expecting)
+	if c.Since(6) {
+		c.Text(&ev.Expecting)
 	}
-	if c.version >= 7 {
+	if c.Since(7) {
 		some := ev.Customers != nil
-		if c.bools(&some); some {
-			if c.reading {
+		if c.Bools(&some); some {
+			if c.Reading() {
 				ev.Customers = new(float64)
 			}
-			c.floats(ev.Customers)
+			c.Floats(ev.Customers)
 		}
 	}
-	if c.version >= peopleNamed {
-		c.floats(&ev.Nameless)
-		c.bools(&ev.Estimated)
+	if c.Since(peopleNamed) {
+		c.Floats(&ev.Nameless)
+		c.Bools(&ev.Estimated)
 	}
 }

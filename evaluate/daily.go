@@ -3,6 +3,7 @@ package evaluate
 import (
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect/crowd"
 )
 
@@ -49,11 +50,11 @@ func (d *daily) few() bool {
 }
 
 func (c *coder) daily(d *daily) {
-	c.ints(&d.number, &d.hours, &d.last)
-	c.bools(&d.was)
-	list(c, &d.marks, func(m *crowd.Mark) {
+	c.Ints(&d.number, &d.hours, &d.last)
+	c.Bools(&d.was)
+	checkpoint.List(c.Coder, &d.marks, func(m *crowd.Mark) {
 		v := int64(*m)
-		c.int(&v)
+		c.Int(&v)
 		*m = crowd.Mark(v)
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -309,27 +310,27 @@ func (f *fading) fadeBy(at int64, over float64) {
 
 // sources codes what is kept of events, behind the rest of a tenant's state.
 func (c *coder) sources(ts *tenantState) {
-	list(c, &ts.sources, func(s **source) {
-		if c.reading {
+	checkpoint.List(c.Coder, &ts.sources, func(s **source) {
+		if c.Reading() {
 			*s = &source{}
 		}
 		v := *s
-		c.text(&v.name)
-		c.ints(&v.weight.at, &v.last)
-		c.floats(&v.weight.v, &v.density)
-		list(c, &v.active, func(at *int64) { c.int(at) })
+		c.Text(&v.name)
+		c.Ints(&v.weight.at, &v.last)
+		c.Floats(&v.weight.v, &v.density)
+		checkpoint.List(c.Coder, &v.active, func(at *int64) { c.Int(at) })
 	})
-	if c.err != nil {
+	if c.Err() != nil {
 		return
 	}
 	for _, s := range ts.series {
-		c.bools(&s.events)
+		c.Bools(&s.events)
 	}
 	for _, m := range ts.meters {
 		k := &m.kept
 		for _, f := range []*fading{&k.good, &k.goodWeight, &k.bad, &k.badWeight, &k.now, &k.nowWeight} {
-			c.int(&f.at)
-			c.floats(&f.v)
+			c.Int(&f.at)
+			c.Floats(&f.v)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -420,12 +421,13 @@ func TestCheckpointOfTheVersionBefore(t *testing.T) {
 	r := newRig(t, grownUp())
 	three().live(r, epoch, epoch.Add(time.Hour))
 	ts := r.tenant()
-	old := &coder{data: []byte{kindTenant, 1}, version: 1}
+	old := &coder{checkpoint.Write(kindTenant, 1)}
 	old.tenant(ts)
-	require.NoError(t, old.err)
+	data, err := old.Written()
+	require.NoError(t, err)
 	fresh := New(grownUp())
 	fresh.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live}, []rule.Rule{failing()}, epoch)
-	require.NoError(t, fresh.Restore("shop", old.data))
+	require.NoError(t, fresh.Restore("shop", data))
 	require.Equal(t, r.e.Status("shop", r.now).SLIs, fresh.Status("shop", r.now).SLIs)
 }
 

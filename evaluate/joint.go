@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
 )
 
@@ -237,15 +238,15 @@ func (m *meter) withhold(b *detect.Baseline, step detect.Step, n, k float64) {
 // joint codes a combination.
 func (c *coder) joint(m *meter, j **joint) {
 	some := *j != nil
-	if c.bools(&some); !some {
+	if c.Bools(&some); !some {
 		return
 	}
-	if c.reading {
+	if c.Reading() {
 		*j = &joint{}
 	}
-	list(c, &(*j).cells, c.small)
+	checkpoint.List(c.Coder, &(*j).cells, c.Small)
 	learned := m.clock - (*j).since
-	c.int(&learned)
+	c.Int(&learned)
 	(*j).since = m.clock - learned
-	c.state(&(*j).base)
+	c.State(&(*j).base)
 }

@@ -3,6 +3,8 @@ package evaluate
 import (
 	"slices"
 	"sort"
+
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 )
 
 // A series counts in several cells: the total, its slices, its combination. Most series
@@ -261,12 +263,12 @@ func (m *meter) spreadOut(n, k []float64, youngFor int64) {
 
 // pending codes an open step, by cell.
 func (c *coder) pending(m *meter, p *pending) {
-	if !c.reading && len(p.lanes) > 0 {
+	if !c.Reading() && len(p.lanes) > 0 {
 		by := pending{at: p.at, lanes: p.lanes, n: slices.Clone(p.n), k: slices.Clone(p.k)}
 		m.fold(&by)
 		p = &by
 	}
-	c.int(&p.at)
-	list(c, &p.n, func(v *float64) { c.floats(v) })
-	list(c, &p.k, func(v *float64) { c.floats(v) })
+	c.Int(&p.at)
+	checkpoint.List(c.Coder, &p.n, func(v *float64) { c.Floats(v) })
+	checkpoint.List(c.Coder, &p.k, func(v *float64) { c.Floats(v) })
 }

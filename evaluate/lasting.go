@@ -117,18 +117,18 @@ func (m *meter) acceptRatio(ci int, w *watch, at int64, why string) detect.Decis
 // level codes the last day of an alarm.
 func (c *coder) level(l **level) {
 	some := *l != nil
-	if c.bools(&some); !some {
+	if c.Bools(&some); !some {
 		return
 	}
-	if c.reading {
+	if c.Reading() {
 		*l = &level{}
 	}
 	v := *l
-	c.int(&v.at)
+	c.Int(&v.at)
 	for i := range v.n {
-		c.floats(&v.n[i], &v.k[i])
+		c.Floats(&v.n[i], &v.k[i])
 	}
-	if c.reading && v.at < 0 {
-		c.fail()
+	if c.Reading() && v.at < 0 {
+		c.Fail()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect/histogram"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -314,14 +315,14 @@ func (c *cell) slower(le float64) (share float64, ok bool) {
 
 func (c *coder) latency(l **latency) {
 	some := *l != nil
-	if c.bools(&some); !some {
+	if c.Bools(&some); !some {
 		return
 	}
-	if c.reading {
+	if c.Reading() {
 		*l = &latency{}
 	}
 	v := *l
-	c.ints(&v.from, &v.shape.At)
-	c.floats(&v.choice.Le, &v.choice.Usual, &v.choice.Lower, &v.choice.N)
-	list(c, &v.shape.Edges, func(e *histogram.Edge) { c.floats(&e.Le, &e.Below, &e.N) })
+	c.Ints(&v.from, &v.shape.At)
+	c.Floats(&v.choice.Le, &v.choice.Usual, &v.choice.Lower, &v.choice.N)
+	checkpoint.List(c.Coder, &v.shape.Edges, func(e *histogram.Edge) { c.Floats(&e.Le, &e.Below, &e.N) })
 }

@@ -130,5 +130,5 @@ func (m *meter) followMix(r *ruleState, n []float64) {
 }
 
 func (c *coder) mix(x *mix) {
-	c.floats(&x.n[0], &x.n[1], &x.expected[0], &x.expected[1])
+	c.Floats(&x.n[0], &x.n[1], &x.expected[0], &x.expected[1])
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -93,26 +94,27 @@ func TestWhoseSpansFail(t *testing.T) {
 // In the middle of somebody's retries a process takes over: nobody who failed before is
 // new to it, also not by a record that holds none of them.
 func TestWhoseSpansFailAcrossARestart(t *testing.T) {
-	for _, version := range []byte{checkpointVersion, peopleNamed - 1} {
+	for _, version := range []byte{checkpoint.Version, peopleNamed - 1} {
 		s := newStall(t)
 		s.usual(2000)
 		s.run(30, 10, func() { s.fails(17, 17, "jo") })
-		c := &coder{data: []byte{kindTenant, version}, version: version}
+		c := &coder{checkpoint.Write(kindTenant, version)}
 		c.tenant(s.r.tenant())
-		require.NoError(t, c.err)
+		data, err := c.Written()
+		require.NoError(t, err)
 		next := newStall(t)
 		next.now, next.next = s.now, s.next
-		require.NoError(t, next.r.e.Restore("shop", c.data))
-		if version == checkpointVersion {
+		require.NoError(t, next.r.e.Restore("shop", data))
+		if version == checkpoint.Version {
 			require.Equal(t, s.people().met, next.people().met)
 			again, err := next.r.e.Checkpoint("shop")
 			require.NoError(t, err)
-			require.Equal(t, c.data, again)
+			require.Equal(t, data, again)
 		}
 		before := next.people().total
 		next.run(60, 10, func() { next.fails(17, 17, "jo") })
 		require.Empty(t, next.r.out.Alerts, version)
-		require.LessOrEqual(t, next.people().total-before, map[byte]float64{checkpointVersion: 0, peopleNamed - 1: 1}[version])
+		require.LessOrEqual(t, next.people().total-before, map[byte]float64{checkpoint.Version: 0, peopleNamed - 1: 1}[version])
 		next.run(12, 4, func() { next.fails(6, 6, next.stranger(), next.stranger(), next.stranger()) })
 		require.NotEmpty(t, firing(next.r.out.Alerts), version)
 	}
@@ -122,20 +124,26 @@ func TestWhoseSpansFailAcrossARestart(t *testing.T) {
 func TestADamagedCrowdIsRefused(t *testing.T) {
 	h := hour{number: 7}
 	h.crowd.Meet(crowd.Of("jo"))
-	c := &coder{version: checkpointVersion}
+	c := &coder{checkpoint.Write(kindTenant, checkpoint.Version)}
 	c.hour(&h)
-	whole := c.data
-	for i := range whole {
+	whole, err := c.Written()
+	require.NoError(t, err)
+	read := func(data []byte) error {
+		in, err := checkpoint.Read(data, kindTenant)
+		require.NoError(t, err)
+		c := &coder{in}
+		c.hour(&hour{})
+		return c.Err()
+	}
+	const head = 2 // kind and version
+	for i := head; i < len(whole); i++ {
 		for _, b := range []byte{0x7f, 0xff} {
 			damaged := append([]byte{}, whole...)
 			damaged[i] ^= b
-			in := &coder{data: damaged, reading: true, version: checkpointVersion}
-			in.hour(&hour{}) // an error or another crowd: no panic
+			_ = read(damaged) // an error or another crowd: no panic
 		}
 	}
-	in := &coder{data: []byte{14, 2, 2, 1}, reading: true, version: checkpointVersion} // level 1, a mark that it does not keep
-	in.hour(&hour{})
-	require.Error(t, in.err)
+	require.Error(t, read(append(whole[:head:head], 14, 2, 2, 1)), "level 1, a mark that it does not keep")
 }
 
 // Spans that come twice, or later than their step, make nobody new: what counts in no

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/detect/crowd"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -240,57 +241,57 @@ const peopleNamed = 11
 // people codes who fails.
 func (c *coder) people(x **people) {
 	some := *x != nil
-	if c.bools(&some); !some {
+	if c.Bools(&some); !some {
 		return
 	}
-	if c.reading {
+	if c.Reading() {
 		*x = &people{}
 	}
 	v := *x
-	c.ints(&v.credit.at, &v.heard)
-	c.floats(&v.credit.v, &v.total, &v.before)
-	if c.version < peopleNamed {
+	c.Ints(&v.credit.at, &v.heard)
+	c.Floats(&v.credit.v, &v.total, &v.before)
+	if !c.Since(peopleNamed) {
 		return
 	}
-	c.ints(&v.named.at, &v.nameless.at)
-	c.floats(&v.named.v, &v.nameless.v, &v.anonymous, &v.unnamed)
-	list(c, &v.coming, func(w *coming) {
-		c.int(&w.at)
-		c.floats(&w.news, &w.nameless)
+	c.Ints(&v.named.at, &v.nameless.at)
+	c.Floats(&v.named.v, &v.nameless.v, &v.anonymous, &v.unnamed)
+	checkpoint.List(c.Coder, &v.coming, func(w *coming) {
+		c.Int(&w.at)
+		c.Floats(&w.news, &w.nameless)
 	})
 	for i := range v.met {
 		c.hour(&v.met[i])
 	}
-	if c.version >= 12 {
+	if c.Since(12) {
 		c.daily(&v.day)
 	}
-	if c.version >= 14 {
-		c.ints(&v.seen.at, &v.worth.at)
-		c.floats(&v.seen.v, &v.worth.v)
+	if c.Since(14) {
+		c.Ints(&v.seen.at, &v.worth.at)
+		c.Floats(&v.seen.v, &v.worth.v)
 	}
-	if c.version >= 17 {
+	if c.Since(17) {
 		o := &v.paying
-		c.ints(&o.known, &o.gone)
-		c.floats(&o.late, &o.hour)
+		c.Ints(&o.known, &o.gone)
+		c.Floats(&o.late, &o.hour)
 	}
 }
 
 func (c *coder) hour(h *hour) {
 	level, marks := h.crowd.Level(), h.crowd.Marks()
-	c.int(&h.number)
-	c.small(&level)
+	c.Int(&h.number)
+	c.Small(&level)
 	last := int64(0) // sorted, so that steps are shorter than marks
-	list(c, &marks, func(m *crowd.Mark) {
+	checkpoint.List(c.Coder, &marks, func(m *crowd.Mark) {
 		step := int64(*m) - last
-		c.int(&step)
+		c.Int(&step)
 		last += step
 		*m = crowd.Mark(last)
 	})
-	if !c.reading || c.err != nil {
+	if !c.Reading() || c.Err() != nil {
 		return
 	}
 	var err error
 	if h.crowd, err = crowd.New(level, marks); err != nil {
-		c.fail()
+		c.Fail()
 	}
 }

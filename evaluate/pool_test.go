@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -259,7 +260,7 @@ func TestPoolRestore(t *testing.T) {
 		}
 	}
 	newer := append([]byte{}, data...)
-	newer[1] = checkpointVersion + 1
+	newer[1] = checkpoint.Version + 1
 	require.True(t, problem.Is(newPool().Restore(newer), problem.Invalid))
 	cut.p.SetRules(nil)
 	out := cut.p.Advance(cut.now)

@@ -133,13 +133,13 @@ func (r *ruleState) usually() float64 {
 }
 
 func (c *coder) turn(s *stream) {
-	c.state(&s.turn.test)
-	if c.version >= 16 {
-		c.int(&s.turn.stale)
+	c.State(&s.turn.test)
+	if c.Since(16) {
+		c.Int(&s.turn.stale)
 	}
-	column(c, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, c.lastHour)
-	column(c, s, func(x *seat) *excess { return &x.lately }, func(x *seat) bool { return x.lately.at != 0 }, func(e *excess) {
-		c.int(&e.at)
-		c.floats(&e.n, &e.v, &e.expected)
+	column(c.Coder, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, c.lastHour)
+	column(c.Coder, s, func(x *seat) *excess { return &x.lately }, func(x *seat) bool { return x.lately.at != 0 }, func(e *excess) {
+		c.Int(&e.at)
+		c.Floats(&e.n, &e.v, &e.expected)
 	})
 }

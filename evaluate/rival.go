@@ -67,10 +67,10 @@ func (ts *tenantState) rival(s *series, sm Sample) bool {
 
 func (c *coder) rivalry(r *rivalry) {
 	some := *r != rivalry{}
-	if c.bools(&some); some {
-		c.bools(&r.on)
-		c.ints(&r.seen, &r.t)
-		c.floats(&r.v)
+	if c.Bools(&some); some {
+		c.Bools(&r.on)
+		c.Ints(&r.seen, &r.t)
+		c.Floats(&r.v)
 	}
 }
 

@@ -76,18 +76,18 @@ func (m *meter) settling(ci int, least int64) bool {
 // ownTurn codes what a watch knows of the last hour.
 func (c *coder) ownTurn(x **ownTurn) {
 	some := *x != nil
-	if c.bools(&some); !some {
+	if c.Bools(&some); !some {
 		return
 	}
-	if c.reading {
+	if c.Reading() {
 		*x = &ownTurn{}
 	}
-	c.state(&(*x).test)
+	c.State(&(*x).test)
 	c.lastHour(&(*x).level)
 }
 
 func (c *coder) lastHour(l *detect.Level) {
 	at, k, expected := l.Fields()
-	c.int(at)
-	c.floats(k, expected)
+	c.Int(at)
+	c.Floats(k, expected)
 }

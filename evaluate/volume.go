@@ -108,13 +108,13 @@ func (d *lastDay) sum(at int64) (events float64, observed time.Duration) {
 
 // day codes what the last hours brought.
 func (c *coder) day(d *lastDay) {
-	if c.int(&d.newest); d.newest < 0 {
-		c.fail()
+	if c.Int(&d.newest); d.newest < 0 {
+		c.Fail()
 		d.newest = 0
 	}
 	for i := range d.hours {
 		n, seconds := float64(d.hours[i].n), float64(d.hours[i].seconds)
-		c.floats(&n, &seconds)
+		c.Floats(&n, &seconds)
 		d.hours[i].n, d.hours[i].seconds = float32(n), float32(seconds)
 	}
 }
