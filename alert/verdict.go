@@ -1,5 +1,11 @@
 package alert
 
+import (
+	"strings"
+
+	"github.com/tocsin-alerting/tocsin/problem"
+)
+
 // Verdict is what a person says of what rang.
 type Verdict string
 
@@ -26,4 +32,18 @@ func (v Verdict) Words() string {
 // Verdicts lists them.
 func Verdicts() []Verdict {
 	return []Verdict{VerdictReal, VerdictFalse, VerdictExpected, VerdictDuplicate}
+}
+
+// ParseVerdict reads a verdict.
+func ParseVerdict(text string) (Verdict, error) {
+	for _, v := range Verdicts() {
+		if string(v) == text {
+			return v, nil
+		}
+	}
+	var known []string
+	for _, v := range Verdicts() {
+		known = append(known, string(v))
+	}
+	return "", problem.New(problem.Invalid, "the verdict must be one of %s", strings.Join(known, ", "))
 }

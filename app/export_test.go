@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -30,7 +30,7 @@ func (a *App) Links() links.Maker { return a.server.Links }
 
 // Fire offers an alert to its environment's incidents, as evaluate would.
 func (a *App) Fire(ctx context.Context, x alert.Alert) error {
-	subject := flow.IncidentsSubject(x.Environment)
+	subject := response.Subject(x.Environment)
 	return a.store.Offer(ctx, store.PartitionOf(subject), store.Input{ID: fmt.Sprintf("%s/%s/%d", x.ID, x.State, x.AsOf.UnixMilli()), Kind: "alert", Version: 1,
 		Subject: subject, At: a.o.Now(), Payload: partition.Payload(x)})
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/tocsin-alerting/tocsin/app/check"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/selfobs"
 )
@@ -32,7 +32,7 @@ func (a *App) alive(ctx context.Context) error {
 	if err := a.readiness(); err != nil {
 		return err
 	}
-	owner := a.shared.Owner(flow.IncidentsSubject(a.o.Config.Environment))
+	owner := a.shared.Owner(response.Subject(a.o.Config.Environment))
 	if !owner.Served() { // by another replica, which has a heartbeat of its own
 		return nil
 	}

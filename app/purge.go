@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -52,11 +53,11 @@ func (a *App) finishPurge(ctx context.Context, p directory.Purge, records int) (
 		return e, err
 	}
 	for _, env := range a.environments() {
-		subject := flow.IncidentsSubject(env)
+		subject := response.Subject(env)
 		var pictures []string
 		var erased, kept int
-		err := a.shared.Decide(ctx, subject, func(tx *partition.Tx, h *flow.Handler) (err error) {
-			pictures, erased, kept, err = h.EraseIncidents(tx, p.ID)
+		err := a.shared.Decide(ctx, subject, func(tx *partition.Tx, _ *flow.Handler) (err error) {
+			pictures, erased, kept, err = a.shared.Incidents().Erase(tx, p.ID)
 			return err
 		})
 		if err != nil {

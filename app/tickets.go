@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -96,11 +96,11 @@ func (a *App) poll(ctx context.Context, c config.System) error {
 // offerObserved offers a change to its incident; v is what it says that it was, if anything.
 func (a *App) offerObserved(ctx context.Context, o itsm.Observed, v alert.Verdict) error {
 	for _, env := range a.environments() {
-		p := store.PartitionOf(flow.IncidentsSubject(env))
-		if _, ok, err := a.store.Record(ctx, p, flow.Incidents, o.Key); err != nil {
+		p := store.PartitionOf(response.Subject(env))
+		if _, ok, err := a.store.Record(ctx, p, response.Incidents, o.Key); err != nil {
 			return err
 		} else if ok {
-			return a.store.Offer(ctx, p, flow.ObservedInput(env, observedID(o, v), o, v, a.o.Now()))
+			return a.store.Offer(ctx, p, response.Observed(env, observedID(o, v), o, v, a.o.Now()))
 		}
 	}
 	return nil // a ticket of ours whose incident is not known here: another installation's

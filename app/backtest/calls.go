@@ -6,9 +6,8 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/incident"
-
-	"github.com/tocsin-alerting/tocsin/app/flow"
 )
 
 // takenAfter is how long whoever is called needs to take the incident: to wake up, to
@@ -44,7 +43,7 @@ type taking struct {
 // it, nil: a timer is.
 func (c *chain) weighed(i incident.Incident, a *alert.Alert, now time.Time) incident.Incident {
 	i = c.weigh(i, a, now)
-	i.Likely = flow.Likely(c.incidents[i.Environment], i, a, now)
+	i.Likely = response.Likely(c.incidents[i.Environment], i, a, now)
 	return i
 }
 
@@ -54,7 +53,7 @@ func (c *chain) call(n incident.Incident, cause alert.ID, now time.Time) {
 		cause = worst(n)
 	}
 	if l := c.firing[cause]; l != nil {
-		c.calling = append(c.calling, calling{now.Add(flow.Gather), n.ID, n.Environment, l})
+		c.calling = append(c.calling, calling{now.Add(response.Gather), n.ID, n.Environment, l})
 	}
 }
 

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/rota"
 	"github.com/tocsin-alerting/tocsin/router"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/store"
-
-	"github.com/tocsin-alerting/tocsin/app/flow"
 )
 
 // chain takes alerts through router and incident, with the environment's
@@ -78,7 +77,7 @@ func (c *chain) record(a alert.Alert) {
 
 func (c *chain) route(a alert.Alert, now time.Time) {
 	list := c.incidents[a.Environment]
-	d := router.Route(flow.Candidates(list), a, now)
+	d := router.Route(response.Candidates(list), a, now)
 	i := slices.IndexFunc(list, func(x incident.Incident) bool { return string(x.ID) == d.Incident })
 	switch {
 	case d.Ignore:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/calendar"
 )
@@ -28,7 +29,7 @@ func (s *Shared) Announcements(ctx context.Context, on *calendar.Scope, now time
 		holding[n.Rollout.Held] = append(holding[n.Rollout.Held], fmt.Sprintf("the rollout of policy revision %d waits at the end of stage %d", n.Revision, n.Rollout.Stage+1))
 	}
 	for _, env := range s.Environments() {
-		open, err := s.OpenIncidents(ctx, env)
+		open, err := response.Open(ctx, s.Store, env)
 		if err != nil {
 			return nil, err
 		}

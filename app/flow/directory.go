@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -41,7 +42,7 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 			}
 			s.directory.Purged(p)
 		}
-		if records, err = partition.All(ctx, s.Store, store.Partition(p), environments); err != nil {
+		if records, err = partition.All(ctx, s.Store, store.Partition(p), response.Environments); err != nil {
 			return err
 		}
 		for _, r := range records {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -15,7 +15,7 @@ import (
 
 func (l *life) drills(t *testing.T) []oncall.Drill {
 	t.Helper()
-	return read[oncall.Drill](t, l.store, flow.Drills)
+	return read[oncall.Drill](t, l.store, response.Drills)
 }
 
 // duty runs a decision in the owner of what is decided about being on call.
@@ -27,16 +27,16 @@ func (l *life) duty(t *testing.T, f func(tx *partition.Tx) error) error {
 func TestADrillReachesAnObservedTeamAndLetsItGoLive(t *testing.T) {
 	story(t, "", func(t *testing.T, w *world, l *life) {
 		w.observed.Store(true)
-		l.decide(t, func(tx *partition.Tx, h *flow.Handler) error {
-			_, err := h.StartDrill(tx, "payments", "token:admin")
+		l.decide(t, func(tx *partition.Tx, k *response.Desk) error {
+			_, err := k.StartDrill(tx, "payments", "token:admin")
 			return err
 		})
 		after(5 * time.Second)
 		require.Len(t, w.mail.carried(), 1)
 		require.Contains(t, w.mail.carried()[0].Subject, "DRILL")
-		subject := flow.IncidentsSubject(env)
+		subject := response.Subject(env)
 		err := l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-			_, err := l.shared.HandlerOf(subject).StartDrill(tx, "payments", "token:admin")
+			_, err := l.shared.Incidents().StartDrill(tx, "payments", "token:admin")
 			return err
 		})
 		require.True(t, problem.Is(err, problem.Conflict), "one at a time")
@@ -72,8 +72,8 @@ func TestADrillReachesAnObservedTeamAndLetsItGoLive(t *testing.T) {
 
 func TestADrillThatNobodyAcknowledgesFails(t *testing.T) {
 	story(t, "", func(t *testing.T, w *world, l *life) {
-		l.decide(t, func(tx *partition.Tx, h *flow.Handler) error {
-			_, err := h.StartDrill(tx, "payments", "token:admin")
+		l.decide(t, func(tx *partition.Tx, k *response.Desk) error {
+			_, err := k.StartDrill(tx, "payments", "token:admin")
 			return err
 		})
 		after(5 * time.Minute)
@@ -94,8 +94,8 @@ func TestADrillTriesEveryContact(t *testing.T) {
 	story(t, "    unreachable_after: 1m\n", func(t *testing.T, w *world, l *life) {
 		w.mail.breaks(down)
 		w.sms.breaks(refuses)
-		l.decide(t, func(tx *partition.Tx, h *flow.Handler) error {
-			_, err := h.StartDrill(tx, "payments", "token:admin")
+		l.decide(t, func(tx *partition.Tx, k *response.Desk) error {
+			_, err := k.StartDrill(tx, "payments", "token:admin")
 			return err
 		})
 		after(90 * time.Second)

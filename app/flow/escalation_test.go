@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -44,7 +44,7 @@ people:
 }
 
 // storied are the subjects of a story.
-var storied = []string{flow.IncidentsSubject(env), standby.Subject, store.DestinationSubject("channel/log"), store.DestinationSubject("channel/sms"),
+var storied = []string{response.Subject(env), standby.Subject, store.DestinationSubject("channel/log"), store.DestinationSubject("channel/sms"),
 	store.DestinationSubject("itsm/register"), store.DestinationSubject("pictures"), "itsm/register"}
 
 // story runs a world of these three people in virtual time.
@@ -60,10 +60,10 @@ func story(t *testing.T, keys string, tell func(t *testing.T, w *world, l *life)
 }
 
 // decide runs a decision in the owner of the incidents.
-func (l *life) decide(t *testing.T, f func(tx *partition.Tx, h *flow.Handler) error) {
+func (l *life) decide(t *testing.T, f func(tx *partition.Tx, k *response.Desk) error) {
 	t.Helper()
-	subject := flow.IncidentsSubject(env)
-	require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return f(tx, l.shared.HandlerOf(subject)) }))
+	subject := response.Subject(env)
+	require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return f(tx, l.shared.Incidents()) }))
 	synctest.Wait()
 }
 
@@ -77,7 +77,10 @@ func (l *life) press(t *testing.T, person catalog.PersonID) {
 		}
 	}
 	require.NotEmpty(t, id, "%s was not paged", person)
-	l.decide(t, func(tx *partition.Tx, h *flow.Handler) error { _, err := h.AcknowledgePage(tx, string(id)); return err })
+	l.decide(t, func(tx *partition.Tx, k *response.Desk) error {
+		_, err := k.AcknowledgePage(tx, string(id))
+		return err
+	})
 }
 
 // called lists who was called, in order, by both channels.
@@ -243,17 +246,17 @@ func TestGivenBackOrSilent(t *testing.T) {
 			l.press(t, "ada")
 			id := string(l.incidents(t)[0].ID)
 			ada := incident.Actor{Person: "ada", Name: "Ada"}
-			l.decide(t, func(tx *partition.Tx, h *flow.Handler) error { return h.Release(tx, id, ada, "view", "on a train") })
+			l.decide(t, func(tx *partition.Tx, k *response.Desk) error { return k.Release(tx, id, ada, "view", "on a train") })
 			after(5 * time.Second)
 			require.Equal(t, []string{"Ada", "Bo"}, w.called(), "whoever gave it back is not asked first")
 			require.Contains(t, w.mail.carried()[1].Text, "Asked before you: Ada at 00:01 UTC, given back by Ada (view): on a train")
 			after(10 * time.Minute)
 			require.Equal(t, []string{"Ada", "Bo", "Cyd"}, w.called())
-			subject := flow.IncidentsSubject(env)
+			subject := response.Subject(env)
 			l.press(t, "cyd")
-			l.decide(t, func(tx *partition.Tx, h *flow.Handler) error { return h.Resolve(tx, id, ada, "view", "") })
+			l.decide(t, func(tx *partition.Tx, k *response.Desk) error { return k.Resolve(tx, id, ada, "view", "") })
 			err := l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-				return l.shared.HandlerOf(subject).Release(tx, id, ada, "view", "")
+				return l.shared.Incidents().Release(tx, id, ada, "view", "")
 			})
 			require.True(t, problem.Is(err, problem.Conflict))
 			l.end()
@@ -266,8 +269,8 @@ func TestGivenBackOrSilent(t *testing.T) {
 			l.press(t, "ada")
 			id := string(l.incidents(t)[0].ID)
 			after(20 * time.Minute)
-			l.decide(t, func(tx *partition.Tx, h *flow.Handler) error {
-				return h.Note(tx, id, incident.Actor{Person: "ada", Name: "Ada"}, "1", "rolling back")
+			l.decide(t, func(tx *partition.Tx, k *response.Desk) error {
+				return k.Note(tx, id, incident.Actor{Person: "ada", Name: "Ada"}, "1", "rolling back")
 			})
 			after(20 * time.Minute)
 			require.Equal(t, incident.StateAcknowledged, l.incidents(t)[0].State, "a note is a trace")

@@ -7,17 +7,11 @@ import (
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Raise stores an alert's newest state as evaluate's outcome is.
 func (h *Handler) Raise(tx *partition.Tx, a alert.Alert) error { return h.raise(tx, a) }
-
-// AlertInput is an alert's state on its way to the incidents.
-func AlertInput(id string, a alert.Alert) store.Input {
-	return store.Input{ID: id, Kind: inputAlert, Version: 1, Subject: IncidentsSubject(a.Environment), Payload: partition.Payload(a)}
-}
 
 // TellFactor sends a country's factor as a pool does.
 func (h *Handler) TellFactor(tx *partition.Tx, f evaluate.Factor) { h.tellFactor(tx, f) }

@@ -8,46 +8,40 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/evaluate"
-	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/router"
-	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // The sentence. Samples were journaled by their door; then:
 //
-//	ingest   -> Ingest:       a batch's series reach the engine of their tenant
-//	evaluate -> evaluated:    steps close; alerts fire or end; pools are fed
+//	ingest   -> Ingest:    a batch's series reach the engine of their tenant
+//	evaluate -> evaluated: steps close; alerts fire or end; pools are fed
+//
+// and in package response:
+//
 //	route    -> alertChanged: an alert finds the incident that explains it
 //	incident -> apply:        the incident's ticket, picture and page are asked for
 //	page     -> page:         the rota names the person; the call goes out
 //
 // What comes back (results, acknowledgements, changes made in the ticket
-// system) enters at outcome, observed and Acknowledge, in incidents.go.
+// system) enters there at outcome, observed and Acknowledge.
 
 // Kinds of inputs, each with the version of its payload.
 const (
-	inputAlert    = "alert"    // 1: alert.Alert, for an environment's incidents
-	inputFactor   = "factor"   // 1: evaluate.Factor, for the tenants of a partition
-	inputAlive    = "alive"    // 1: sourceAlive, for a tenant
-	inputObserved = "observed" // 1: itsm.Observed, for an environment's incidents
-	inputRecord   = "record"   // 1: RecordJob, for whoever's record it is
+	inputFactor = "factor" // 1: evaluate.Factor, for the tenants of a partition
+	inputAlive  = "alive"  // 1: sourceAlive, for a tenant
+	inputRecord = "record" // 1: RecordJob, for whoever's record it is
 
 	inputLesson = "lesson" // 1: lessonJob, for a tenant or the tenants of a partition
 
 	inputReview = "review" // 1: waitTold, for the reviews' home
 )
-
-// IncidentsSubject names an environment's incidents as a subject.
-func IncidentsSubject(environment string) string { return "incidents/" + environment }
 
 func poolSubject(environment, service string) string {
 	return "pool/" + url.PathEscape(environment) + "/" + service
@@ -145,7 +139,7 @@ func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
 		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{a.Tenant.Subject()}, Kind: "alert." + string(a.State), Reason: a.Reason, Data: partition.Payload(a.Evidence)})
 		h.s.Metrics.Alerts.WithLabelValues(string(a.State)).Inc()
 	}
-	tx.Send(store.Input{ID: fmt.Sprintf("%s/%s/%d", a.ID, a.State, a.AsOf.UnixMilli()), Kind: inputAlert, Version: 1, Subject: IncidentsSubject(a.Environment), Payload: partition.Payload(a)})
+	tx.Send(response.Alert(fmt.Sprintf("%s/%s/%d", a.ID, a.State, a.AsOf.UnixMilli()), a))
 	tx.SetTrace("") // what else this Tx decides does not follow from the alert
 	return nil
 }
@@ -183,132 +177,4 @@ func bySubject(cs []evaluate.Contribution) (all []told) {
 		all[at].list = append(all[at].list, cs[i])
 	}
 	return all
-}
-
-// alertChanged routes an alert to its incident and lets the incident decide.
-func (h *Handler) alertChanged(tx *partition.Tx, in store.Input) error {
-	a, err := partition.DecodeInput[alert.Alert](in)
-	if err != nil {
-		return err
-	}
-	open, err := activeIncidents(tx)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	d := router.Route(Candidates(open), a, tx.Now())
-	h.traceRoute(tx, began, d.Ignore)
-	i := slices.IndexFunc(open, func(i incident.Incident) bool { return string(i.ID) == d.Incident })
-	switch {
-	case d.Ignore:
-		return nil
-	case i < 0:
-		return h.open(tx, in, a, d, open)
-	case d.Reopen:
-		return h.apply(tx, incident.Reopen(h.weigh(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, h.s.Settings.Settle, tx.Now()))
-	}
-	if err := h.apply(tx, incident.WithAlert(h.weigh(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, tx.Now())); err != nil {
-		return err
-	}
-	return h.merge(tx, d)
-}
-
-// open gives a new incident its number and its owner. others are those that there are.
-func (h *Handler) open(tx *partition.Tx, in store.Input, a alert.Alert, d router.Decision, others []incident.Incident) error {
-	number, err := nextNumber(tx)
-	if err != nil {
-		return err
-	}
-	rules := h.s.Rules()
-	team, why := rules.Catalog.Owner(catalog.ServiceID(a.Service))
-	if a.Kind == rule.Source {
-		team, _, why = rules.Catalog.SourceOwner(a.Evidence.Source)
-	}
-	system, _, _ := h.s.Settings.Ticket(team)
-	service, _ := rules.Catalog.Service(catalog.ServiceID(a.Service))
-	o := incident.Opening{ID: incident.NewID(tx.Now(), in.ID), Number: number, Team: team.ID, OwnerReason: why, System: system, Reason: d.Reason,
-		RunbookURL: service.Runbook, SettleFor: h.s.Settings.Settle, Live: h.s.Duty().Live(team.ID),
-		WarningPages: len(team.WorkingHours.Hours) > 0, SilentAfter: team.SilentAfter, NoPage: rules.Policy.Silent(a.Environment)}
-	first := h.weigh(others, incident.Incident{Environment: a.Environment, Service: a.Service, Slice: a.Slice, Team: team.ID}, &a, tx.Now())
-	o.Weighed, o.Likely = first.Stakes, first.Likely
-	if err := tx.Put(environments, a.Environment, "environment", 1, struct{}{}); err != nil {
-		return err
-	}
-	tx.After(func() {
-		h.s.Metrics.Incidents.Inc()
-		h.s.saw(a.Environment)
-		h.s.Logger.Info("an incident was opened", logkey.Incident, number, logkey.Tenant, a.Tenant, "team", team.ID)
-	})
-	return h.apply(tx, incident.Open(a, o, tx.Now()))
-}
-
-// apply stores what an incident decided and asks for what it wants done.
-func (h *Handler) apply(tx *partition.Tx, c incident.Change) error {
-	h.traceIncident(tx, c.Incident)
-	for _, t := range c.Timers {
-		tx.SetTimer(t)
-	}
-	tx.Log(c.Ledger...)
-	if c.Withdraw {
-		if err := h.withdraw(tx, c.Incident); err != nil {
-			return err
-		}
-	}
-	if c.Page != nil {
-		called, err := h.page(tx, c.Incident, *c.Page)
-		if err != nil {
-			return err
-		}
-		tx.Log(called.Ledger...)
-		c.Incident, c.Ticket, c.Changed = called.Incident, c.Ticket || called.Ticket, true
-	}
-	if c.Dashboard {
-		h.askPicture(tx, c.Incident)
-	}
-	if c.Ticket {
-		h.askTicket(tx, c.Incident)
-	}
-	if !c.Changed {
-		return nil
-	}
-	return putIncident(tx, c.Incident)
-}
-
-// Candidates is what routing must know of incidents.
-func Candidates(open []incident.Incident) []router.Candidate {
-	out := make([]router.Candidate, 0, len(open))
-	for _, i := range open {
-		all, firing := i.AlertIDs()
-		c := router.Candidate{Incident: string(i.ID), Number: i.Number, Service: i.Service, Slice: i.Slice, OnsetAt: i.OnsetAt,
-			Open: i.State != incident.StateResolved, Alerts: all, Firing: firing, Rings: i.Rings(),
-			Taken: i.State == incident.StateAcknowledged, Called: i.PagedUrgent, Parts: make([]router.Part, 0, len(i.Alerts))}
-		c.Source, c.Absent = i.Kind() == rule.Source, len(i.Alerts) > 0
-		for _, a := range i.Alerts {
-			c.Absent = c.Absent && a.Kind == rule.Absent
-			c.Parts = append(c.Parts, router.Part{Tenant: a.Tenant, Slice: a.Slice, OnsetAt: a.OnsetAt, Firing: a.State == alert.Firing})
-			if a.State == alert.Resolved && a.EndsAt != nil {
-				if c.Ended == nil {
-					c.Ended = map[alert.ID]time.Time{}
-				}
-				c.Ended[a.ID] = *a.EndsAt
-			}
-			if a.State == alert.Firing && a.Tenant == tenant.Product && a.Slice.Equal(i.Slice) {
-				c.Share = a.Evidence.Share
-			}
-			if !slices.Contains(c.Tenants, a.Tenant) {
-				c.Tenants = append(c.Tenants, a.Tenant)
-			}
-		}
-		if n, k, _, _, _ := i.Counts(); n > 0 {
-			c.Failing, c.Events = k/n, n
-		}
-		if i.ResolvedAt != nil {
-			c.ResolvedAt = *i.ResolvedAt
-		}
-		if i.CalledAt != nil {
-			c.CalledAt = *i.CalledAt
-		}
-		out = append(out, c)
-	}
-	return out
 }

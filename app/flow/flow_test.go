@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/oncall"
@@ -104,10 +104,10 @@ func TestWhoHasTakenItIsNotCalledWhenTheChannelIsBack(t *testing.T) {
 		page := l.pages(t)[0]
 		require.Equal(t, oncall.Pending, page.State)
 		require.Equal(t, 1, l.kinds(t)["page.delayed"], "trouble is told once")
-		subject := flow.IncidentsSubject(env)
+		subject := response.Subject(env)
 		for range 2 { // pressed twice
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-				holder, err := l.shared.HandlerOf(subject).AcknowledgePage(tx, string(page.ID))
+				holder, err := l.shared.Incidents().AcknowledgePage(tx, string(page.ID))
 				require.Equal(t, page.PersonName, holder.By.String())
 				return err
 			}))
@@ -240,7 +240,7 @@ func TestATicketSystemThatIsDownHoldsNoPageUp(t *testing.T) {
 func TestAnInputOfALaterReleaseIsPutAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newWorld(t).begin(t)
-		in := flow.AlertInput("later", fault("acme"))
+		in := response.Alert("later", fault("acme"))
 		in.Version = 2
 		home := store.PartitionOf(in.Subject)
 		require.NoError(t, l.store.Offer(t.Context(), home, in))

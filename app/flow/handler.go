@@ -9,11 +9,13 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/customers"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -188,8 +190,8 @@ func (h *Handler) Status(id tenant.ID, now time.Time) evaluate.Status {
 // Input implements partition.Handler.
 func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 	switch in.Kind {
-	case inputAlert:
-		return h.alertChanged(tx, in)
+	case response.InputAlert, response.InputObserved:
+		return h.s.Incidents().Input(tx, in)
 	case outbox.InputEffect:
 		d, err := partition.DecodeInput[delivery.Delivery](in)
 		if err != nil {
@@ -197,9 +199,10 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		}
 		return h.out.Accept(tx, d)
 	case outbox.InputOutcome:
-		return h.outcome(tx, in)
-	case inputObserved:
-		return h.observed(tx, in)
+		if in.Subject == ReviewsSubject {
+			return h.reviewOutcome(tx, in)
+		}
+		return h.s.Incidents().Input(tx, in)
 	case inputRecord:
 		return h.record(tx, in)
 	case inputFactor:
@@ -215,7 +218,7 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 	case inputReview:
 		return h.reviewTold(tx, in)
 	}
-	return unknownInput(in)
+	return problem.New(problem.Internal, "an input of kind %s is not known to this release", in.Kind)
 }
 
 // Timer implements partition.Handler.
@@ -230,7 +233,7 @@ func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 	case timerReview:
 		return h.lookReview(tx, t.Subject)
 	}
-	return h.incidentTimer(tx, t)
+	return h.s.Incidents().Timer(tx, t)
 }
 
 // Tick implements partition.Handler: steps close by the clock too.

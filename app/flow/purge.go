@@ -2,15 +2,12 @@ package flow
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
-	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -71,47 +68,4 @@ func (s *Shared) EndPurge(tx *partition.Tx, p directory.Purge, e directory.Erase
 			p.ID, e.Series, e.Records, e.Incidents, e.Pictures, e.Kept)})
 	tx.After(func() { s.directory.Purged(p) })
 	return tx.Put(purges, string(p.ID), "purge", 1, p)
-}
-
-// Picture names the picture of an incident's opening, from 1.
-func Picture(id incident.ID, opening int) string { return fmt.Sprintf("%s-%d.png", id, opening) }
-
-// EraseIncidents erases the incidents of an environment that are the tenant's
-// alone; others are kept. It gives the pictures that there may be, of every
-// opening; the caller erases them.
-func (h *Handler) EraseIncidents(tx *partition.Tx, id tenant.ID) (pictures []string, erased, kept int, err error) {
-	records, err := tx.List(Incidents)
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	for _, r := range records {
-		i, err := partition.Decode[incident.Incident](r)
-		if err != nil {
-			return nil, 0, 0, err
-		}
-		if len(i.Alerts) == 0 || slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Tenant != id }) {
-			continue
-		}
-		for n := range i.Openings {
-			pictures = append(pictures, Picture(i.ID, n+1))
-		}
-		if i.State != incident.StateResolved || i.Mirror.Delivered != i.Mirror.Desired {
-			kept++
-			i.Dashboard.Blob, i.Dashboard.Error = "", "erased with the tenant's data"
-			if err := putIncident(tx, i); err != nil {
-				return nil, 0, 0, err
-			}
-			continue
-		}
-		erased++
-		for _, page := range i.Pages {
-			tx.Delete(Pages, page)
-		}
-		tx.Delete(Escalations, r.Key)
-		tx.Delete(active, r.Key)
-		tx.Delete(Incidents, r.Key)
-		tx.SetTimer(store.Timer{ID: r.Key + "/forget"})
-		tx.Log(ledger.Entry{Subject: i.ID.Subject(), Kind: "incident.erased", Reason: fmt.Sprintf("incident %d was erased with the data of its only tenant", i.Number)})
-	}
-	return pictures, erased, kept, nil
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
 )
@@ -19,17 +19,17 @@ func TestErasedIncidentsLeaveNoCallsBehind(t *testing.T) {
 		after(time.Minute)
 		l.offer(t, "2", over(a))
 		after(time.Minute)
-		require.Len(t, read[oncall.Escalation](t, l.store, flow.Escalations), 1)
-		subject := flow.IncidentsSubject(env)
+		require.Len(t, read[oncall.Escalation](t, l.store, response.Escalations), 1)
+		subject := response.Subject(env)
 		require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-			_, erased, kept, err := l.shared.HandlerOf(subject).EraseIncidents(tx, "acme")
+			_, erased, kept, err := l.shared.Incidents().Erase(tx, "acme")
 			require.Equal(t, 1, erased)
 			require.Zero(t, kept)
 			return err
 		}))
 		require.Empty(t, l.incidents(t))
 		require.Empty(t, l.pages(t))
-		require.Empty(t, read[oncall.Escalation](t, l.store, flow.Escalations))
+		require.Empty(t, read[oncall.Escalation](t, l.store, response.Escalations))
 		l.end()
 	})
 }

@@ -195,7 +195,11 @@ func (h *Handler) askReview(tx *partition.Tx, id catalog.TeamID, r *review) {
 }
 
 // reviewOutcome notes where the ticket is.
-func (h *Handler) reviewOutcome(tx *partition.Tx, o delivery.Outcome) error {
+func (h *Handler) reviewOutcome(tx *partition.Tx, in store.Input) error {
+	o, err := partition.DecodeInput[delivery.Outcome](in)
+	if err != nil {
+		return err
+	}
 	parts := strings.Split(o.Ref, "/")
 	if len(parts) != 3 || len(o.Data) == 0 {
 		return nil // not written yet: it is tried again

@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api/tickets"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -219,7 +220,7 @@ func after(d time.Duration) {
 
 func (l *life) offer(t *testing.T, id string, a alert.Alert) {
 	t.Helper()
-	require.NoError(t, l.store.Offer(t.Context(), store.PartitionOf(flow.IncidentsSubject(env)), flow.AlertInput(id, a)))
+	require.NoError(t, l.store.Offer(t.Context(), store.PartitionOf(response.Subject(env)), response.Alert(id, a)))
 	synctest.Wait()
 }
 
@@ -240,7 +241,7 @@ func over(a alert.Alert) alert.Alert {
 
 func read[T any](t *testing.T, s store.Store, collection string) []T {
 	t.Helper()
-	return readAt[T](t, s, store.PartitionOf(flow.IncidentsSubject(env)), collection)
+	return readAt[T](t, s, store.PartitionOf(response.Subject(env)), collection)
 }
 
 func readAt[T any](t *testing.T, s store.Store, p store.Partition, collection string) []T {
@@ -258,12 +259,12 @@ func readAt[T any](t *testing.T, s store.Store, p store.Partition, collection st
 
 func (l *life) incidents(t *testing.T) []incident.Incident {
 	t.Helper()
-	return read[incident.Incident](t, l.store, flow.Incidents)
+	return read[incident.Incident](t, l.store, response.Incidents)
 }
 
 func (l *life) pages(t *testing.T) []oncall.Page {
 	t.Helper()
-	return read[oncall.Page](t, l.store, flow.Pages)
+	return read[oncall.Page](t, l.store, response.Pages)
 }
 
 // kinds counts the entries of the whole ledger by kind.

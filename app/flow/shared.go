@@ -1,6 +1,6 @@
 // Package flow is where one stage's output becomes the next one's input: it
-// holds the handler that every partition runs. flow.go reads as the sentence
-// ingest -> evaluate -> route -> incident -> page.
+// holds the handler that every partition runs. flow.go and response/route.go read as
+// the sentence ingest -> evaluate -> route -> incident -> page.
 //
 // It knows all deciders and calls them; none of them knows another. It does no
 // I/O of its own: what must leave the process is handed to a Sender.
@@ -17,11 +17,13 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
+	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/selfobs"
@@ -84,6 +86,8 @@ type Shared struct {
 	names     names        // of sources
 	standby   standby.Book // by Duty()
 	duty      sync.Once
+	desk      response.Desk // by Incidents()
+	answering sync.Once
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
 	priors    whole.Priors
@@ -174,7 +178,10 @@ func (s *Shared) Directory() *directory.Directory { return &s.directory }
 // Duty is what people decided about being on call.
 func (s *Shared) Duty() *standby.Book {
 	s.duty.Do(func() {
-		s.standby.Store, s.standby.Drills = s.Store, s.TeamDrills
+		s.standby.Store = s.Store
+		s.standby.Drills = func(ctx context.Context, team catalog.TeamID) ([]oncall.Drill, error) {
+			return response.TeamDrills(ctx, s.Store, s.Settings.Environment, team)
+		}
 		s.standby.Default = func(t catalog.TeamID) bool { return s.Settings.Live(t) }
 		s.standby.Catalog = func() *catalog.Catalog { return s.Rules().Catalog }
 		s.standby.Here = func() bool {
@@ -183,6 +190,17 @@ func (s *Shared) Duty() *standby.Book {
 		}
 	})
 	return &s.standby
+}
+
+// Incidents is what decides about them.
+func (s *Shared) Incidents() *response.Desk {
+	s.answering.Do(func() {
+		set := s.Settings
+		s.desk = response.Desk{Rules: s.Rules, Directory: &s.directory, Scale: s.scale(), Duty: s.Duty(), Metrics: s.Metrics.Incidents, Tracer: s.Tracer, Logger: s.Logger,
+			Environment: set.Environment, Ticket: set.Ticket, Channels: set.Channels, IncidentURL: set.IncidentURL, Settle: set.Settle,
+			Opened: s.saw, Teach: s.teach}
+	})
+	return &s.desk
 }
 
 // Environments lists those that have had incidents, whether or not the policy

@@ -6,7 +6,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/samples"
@@ -45,24 +44,4 @@ func (h *Handler) traceRaise(tx *partition.Tx, a alert.Alert) {
 	raised := h.s.Tracer.After(evaluated.Traceparent(), "raise alert", time.Now(), attribute.String("rule", a.Rule), attribute.String("state", string(a.State)))
 	tx.SetTrace(raised.Traceparent())
 	tx.After(raised.End)
-}
-
-// traceRoute makes the stage of a routing decision.
-func (h *Handler) traceRoute(tx *partition.Tx, began time.Time, ignored bool) {
-	if h.s.Tracer == nil {
-		return
-	}
-	span := h.s.Tracer.After(tx.Trace(), "route", began, attribute.Bool("ignored", ignored), attribute.Int(logkey.Partition, int(tx.Partition())))
-	span.End()
-	tx.SetTrace(span.Traceparent())
-}
-
-// traceIncident makes the stage of an incident's decision, when a trace led to it.
-func (h *Handler) traceIncident(tx *partition.Tx, i incident.Incident) {
-	if h.s.Tracer == nil || tx.Trace() == "" {
-		return
-	}
-	span := h.s.Tracer.After(tx.Trace(), logkey.Incident, time.Now(), attribute.Int(logkey.Incident, i.Number), attribute.String("state", string(i.State)))
-	tx.SetTrace(span.Traceparent())
-	tx.After(span.End)
 }

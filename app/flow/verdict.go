@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -34,31 +33,15 @@ type lessonJob struct {
 	Number   int             `json:"number"`
 }
 
-// Judge takes a person's verdict on an incident.
-func (h *Handler) Judge(tx *partition.Tx, id string, by incident.Actor, via string, v alert.Verdict, reason string) error {
-	i, err := getIncident(tx, id)
-	if err != nil {
-		return err
+// teach tells the tenants of an incident what somebody said that it was.
+func (s *Shared) teach(tx *partition.Tx, i incident.Incident) {
+	for n := range i.Alerts {
+		s.sendLesson(tx, i, &i.Alerts[n], i.Verdict.Verdict, i.Verdict.By.String())
 	}
-	c, said := incident.Judge(i, by, via, v, reason, tx.Now())
-	return h.judged(tx, c, said)
-}
-
-// judged stores a verdict, and where it was said tells the tenants.
-func (h *Handler) judged(tx *partition.Tx, c incident.Change, said bool) error {
-	if err := h.apply(tx, c); err != nil || !said {
-		return err
-	}
-	j := c.Incident.Verdict
-	tx.After(func() { h.s.Metrics.Verdicts.WithLabelValues(string(j.Verdict)).Inc() })
-	for n := range c.Incident.Alerts {
-		h.sendLesson(tx, c.Incident, &c.Incident.Alerts[n], j.Verdict, j.By.String())
-	}
-	return nil
 }
 
 // sendLesson tells the homes of the tenants that an alert is about.
-func (h *Handler) sendLesson(tx *partition.Tx, i incident.Incident, a *alert.Alert, v alert.Verdict, by string) {
+func (s *Shared) sendLesson(tx *partition.Tx, i incident.Incident, a *alert.Alert, v alert.Verdict, by string) {
 	if a.Kind != "" && !a.Kind.Ratio() && a.Kind != rule.Traffic {
 		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{i.ID.Subject()}, Kind: "alert.verdict", Actor: "tocsin",
 			Reason: fmt.Sprintf("a rule of kind %s learns nothing, whatever it was", a.Kind)})
@@ -76,7 +59,7 @@ func (h *Handler) sendLesson(tx *partition.Tx, i incident.Incident, a *alert.Ale
 		subject := a.Tenant.Subject()
 		to[store.PartitionOf(subject)] = subject
 	} else {
-		for _, t := range h.s.directory.List() {
+		for _, t := range s.directory.List() {
 			to[store.PartitionOf(t.ID.Subject())] = t.ID.Subject()
 		}
 		pool := poolSubject(a.Environment, a.Service)
@@ -188,18 +171,4 @@ func forgetNoted(tx *partition.Tx, id tenant.ID) (records int, err error) {
 		}
 	}
 	return records, nil
-}
-
-// ParseVerdict reads a verdict.
-func ParseVerdict(text string) (alert.Verdict, error) {
-	for _, v := range alert.Verdicts() {
-		if string(v) == text {
-			return v, nil
-		}
-	}
-	var known []string
-	for _, v := range alert.Verdicts() {
-		known = append(known, string(v))
-	}
-	return "", problem.New(problem.Invalid, "the verdict must be one of %s", strings.Join(known, ", "))
 }

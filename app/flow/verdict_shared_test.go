@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -34,9 +34,9 @@ func TestAVerdictOnWhatAllShareReachesEachHome(t *testing.T) {
 		i := incident.Incident{ID: incident.NewID(now, "x"), Number: 7, Environment: env, Service: "payments", Team: "payments", State: incident.StateResolved, OpenedAt: now, ResolvedAt: &over,
 			Alerts: []alert.Alert{{Key: key, ID: key.ID(), Kind: rule.Errors, State: alert.Resolved, OnsetAt: now, StartsAt: now, EndsAt: &over},
 				{Key: silent, ID: silent.ID(), Kind: rule.Absent, State: alert.Resolved, OnsetAt: now, StartsAt: now, EndsAt: &over}}}
-		home := flow.IncidentsSubject(env)
+		home := response.Subject(env)
 		require.NoError(t, l.shared.Owner(home).Call(t.Context(), func(tx *partition.Tx) error {
-			return tx.Put(flow.Incidents, string(i.ID), incident.RecordKind, incident.RecordVersion, i)
+			return tx.Put(response.Incidents, string(i.ID), incident.RecordKind, incident.RecordVersion, i)
 		}))
 		require.NoError(t, l.judge(t, i.ID, alert.VerdictReal, ""))
 		for _, id := range []tenant.ID{"acme", "bolt"} {

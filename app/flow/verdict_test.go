@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -20,9 +20,9 @@ import (
 
 func (l *life) judge(t *testing.T, id incident.ID, v alert.Verdict, reason string) error {
 	t.Helper()
-	subject := flow.IncidentsSubject(env)
+	subject := response.Subject(env)
 	err := l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-		return l.shared.HandlerOf(subject).Judge(tx, string(id), incident.Actor{Name: "ann"}, "api", v, reason)
+		return l.shared.Incidents().Judge(tx, string(id), incident.Actor{Name: "ann"}, "api", v, reason)
 	})
 	synctest.Wait()
 	return err
@@ -61,7 +61,7 @@ func TestAVerdictTeachesAcrossAStart(t *testing.T) {
 			return fired
 		}
 		decided := func(subject string) []ledger.Entry {
-			list, err := l.store.Ledger(t.Context(), store.PartitionOf(flow.IncidentsSubject(env)), subject, 0, 1000)
+			list, err := l.store.Ledger(t.Context(), store.PartitionOf(response.Subject(env)), subject, 0, 1000)
 			require.NoError(t, err)
 			return list
 		}

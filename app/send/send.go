@@ -17,8 +17,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/blob"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/channel"
@@ -253,7 +253,7 @@ func (s *Sender) picture(ctx context.Context, d delivery.Delivery) (any, error) 
 }
 
 // BlobID names the picture of an incident's present opening.
-func BlobID(i incident.Incident) string { return flow.Picture(i.ID, i.Openings) }
+func BlobID(i incident.Incident) string { return response.Picture(i.ID, i.Openings) }
 
 // draw gives the opening's picture, drawn once: ticket and page ask for it at the
 // same time, and a second drawing, made a moment later, would differ from what the
@@ -282,7 +282,7 @@ func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, wi
 		return nil, "", err
 	}
 	var p oncall.Page
-	if err := s.record(ctx, d.Subject, flow.Pages, string(job.Call.Page), &p); err != nil {
+	if err := s.record(ctx, d.Subject, response.Pages, string(job.Call.Page), &p); err != nil {
 		return nil, "", err
 	}
 	if p.Place.Drill != "" {
@@ -329,7 +329,7 @@ func (s *Sender) pagePicture(ctx context.Context, i incident.Incident) *channel.
 }
 
 func (s *Sender) incident(ctx context.Context, subject, id string) (i incident.Incident, err error) {
-	return i, s.record(ctx, subject, flow.Incidents, id, &i)
+	return i, s.record(ctx, subject, response.Incidents, id, &i)
 }
 
 func (s *Sender) record(ctx context.Context, subject, collection, key string, v any) error {

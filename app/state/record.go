@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -53,7 +53,7 @@ func (s *State) TeamRecords(ctx context.Context, of tenant.ID, which func(catalo
 func (s *State) IncidentsThat(ctx context.Context, after string, counts func(incident.Incident) bool) ([]incident.Incident, error) {
 	var out []incident.Incident
 	for _, env := range s.Environments() {
-		list, err := partition.AllOfAfter[incident.Incident](ctx, s.Store, flow.IncidentsSubject(env), flow.Incidents, after)
+		list, err := partition.AllOfAfter[incident.Incident](ctx, s.Store, response.Subject(env), response.Incidents, after)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/app/views/entry"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -195,7 +196,7 @@ func (v *Views) offer(page *view.IncidentPage, i incident.Incident, p web.Princi
 }
 
 // act lets a person decide on an incident and shows it again.
-func (v *Views) act(do func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, note string) error) web.Handler {
+func (v *Views) act(do func(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, note string) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 		i, err := v.api.Incidents.One(r.Context(), r.PathValue("id"), p)
 		if err != nil {
@@ -205,8 +206,8 @@ func (v *Views) act(do func(tx *partition.Tx, h *flow.Handler, id string, by inc
 			return err
 		}
 		by, note := v.actor(p), strings.TrimSpace(r.PostFormValue("note"))
-		err = v.api.Decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) error {
-			return do(tx, h, string(i.ID), by, note)
+		err = v.api.Decide(r.Context(), response.Subject(i.Environment), func(tx *partition.Tx, _ *flow.Handler) error {
+			return do(tx, v.api.Flow.Incidents(), string(i.ID), by, note)
 		})
 		if err != nil {
 			return err
@@ -232,20 +233,20 @@ func (v *Views) verdict(w http.ResponseWriter, r *http.Request, p web.Principal)
 	return nil
 }
 
-func acknowledge(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, _ string) error {
-	_, err := h.Acknowledge(tx, id, by, "view")
+func acknowledge(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, _ string) error {
+	_, err := k.Acknowledge(tx, id, by, "view")
 	return err
 }
 
-func note(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, text string) error {
+func note(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, text string) error {
 	if text == "" {
 		return problem.New(problem.Invalid, "the note is empty").WithHint("go back and write something, or leave")
 	}
-	return h.Note(tx, id, by, fmt.Sprintf("view-%d", tx.Now().UnixNano()), text)
+	return k.Note(tx, id, by, fmt.Sprintf("view-%d", tx.Now().UnixNano()), text)
 }
 
-func resolve(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, text string) error {
-	return h.Resolve(tx, id, by, "view", text)
+func resolve(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, text string) error {
+	return k.Resolve(tx, id, by, "view", text)
 }
 
 // actor is who presses, as incidents remember people.

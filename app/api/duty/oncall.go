@@ -14,6 +14,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api/incidents"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/state"
@@ -155,7 +156,7 @@ func (s *API) OnCall(t catalog.Team, at time.Time) OnCallAnswer {
 // Escalation is how far the calls for an incident have gone.
 func (s *API) Escalation(ctx context.Context, i incident.Incident) (EscalationAnswer, error) {
 	a := EscalationAnswer{Phase: "none", Asked: []oncall.Asked{}}
-	rec, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(i.Environment)), flow.Escalations, string(i.ID))
+	rec, ok, err := s.Store.Record(ctx, store.PartitionOf(response.Subject(i.Environment)), response.Escalations, string(i.ID))
 	if err != nil {
 		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/oncall"
@@ -46,7 +47,7 @@ func (s *API) teams() []web.Route {
 
 // Teams lists every team with its mode and last drill.
 func (s *API) Teams(r *http.Request) ([]TeamAnswer, error) {
-	drills, err := s.Flow.TeamDrills(r.Context(), "")
+	drills, err := response.TeamDrills(r.Context(), s.Store, s.Flow.Settings.Environment, "")
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (s *API) setMode(live bool) web.Handler {
 		if err != nil {
 			return err
 		}
-		drills, err := s.Flow.TeamDrills(r.Context(), id)
+		drills, err := response.TeamDrills(r.Context(), s.Store, s.Flow.Settings.Environment, id)
 		if err != nil {
 			return err
 		}
@@ -124,8 +125,8 @@ func (s *API) setMode(live bool) web.Handler {
 
 func (s *API) startDrill(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	var d oncall.Drill
-	err := s.Decide(r.Context(), flow.IncidentsSubject(s.Flow.Settings.Environment), func(tx *partition.Tx, h *flow.Handler) (err error) {
-		d, err = h.StartDrill(tx, catalog.TeamID(r.PathValue("id")), p.Name)
+	err := s.Decide(r.Context(), response.Subject(s.Flow.Settings.Environment), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+		d, err = s.Flow.Incidents().StartDrill(tx, catalog.TeamID(r.PathValue("id")), p.Name)
 		return err
 	})
 	if err != nil {
@@ -139,7 +140,7 @@ func (s *API) listDrills(w http.ResponseWriter, r *http.Request, _ web.Principal
 	if err != nil {
 		return err
 	}
-	all, err := s.Flow.TeamDrills(r.Context(), catalog.TeamID(r.URL.Query().Get("team")))
+	all, err := response.TeamDrills(r.Context(), s.Store, s.Flow.Settings.Environment, catalog.TeamID(r.URL.Query().Get("team")))
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (s *API) getDrill(w http.ResponseWriter, r *http.Request, _ web.Principal) 
 
 // Drill reads one drill.
 func (s *API) Drill(ctx context.Context, environment, id string) (d oncall.Drill, err error) {
-	rec, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(environment)), flow.Drills, id)
+	rec, ok, err := s.Store.Record(ctx, store.PartitionOf(response.Subject(environment)), response.Drills, id)
 	if err != nil {
 		return d, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -124,7 +125,7 @@ func (s *API) status(w http.ResponseWriter, r *http.Request, _ web.Principal) er
 func (s *API) Open(ctx context.Context) ([]incident.Incident, error) {
 	var out []incident.Incident
 	for _, env := range s.Environments() {
-		open, err := s.Flow.OpenIncidents(ctx, env)
+		open, err := response.Open(ctx, s.Store, env)
 		if err != nil {
 			return nil, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -46,7 +47,7 @@ func (s *API) person(in ActRequest, p web.Principal) (incident.Actor, error) {
 }
 
 // act runs one person's decision on an incident.
-func (s *API) act(w http.ResponseWriter, r *http.Request, p web.Principal, do func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, in ActRequest) (any, error)) error {
+func (s *API) act(w http.ResponseWriter, r *http.Request, p web.Principal, do func(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, in ActRequest) (any, error)) error {
 	var in ActRequest
 	if r.ContentLength != 0 {
 		if err := web.ReadJSON(r, &in); err != nil {
@@ -65,8 +66,8 @@ func (s *API) act(w http.ResponseWriter, r *http.Request, p web.Principal, do fu
 		return err
 	}
 	var out any
-	err = s.Decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) (err error) {
-		out, err = do(tx, h, string(i.ID), by, in)
+	err = s.Decide(r.Context(), response.Subject(i.Environment), func(tx *partition.Tx, _ *flow.Handler) (err error) {
+		out, err = do(tx, s.Flow.Incidents(), string(i.ID), by, in)
 		return err
 	})
 	if err != nil {
@@ -82,33 +83,33 @@ func (s *API) act(w http.ResponseWriter, r *http.Request, p web.Principal, do fu
 }
 
 func (s *API) acknowledge(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	return s.act(w, r, p, func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, _ ActRequest) (any, error) {
-		holder, err := h.Acknowledge(tx, id, by, "api")
+	return s.act(w, r, p, func(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, _ ActRequest) (any, error) {
+		holder, err := k.Acknowledge(tx, id, by, "api")
 		return HolderAnswer{Taken: holder.Taken, By: holder.By.String(), Since: holder.Since, Text: holder.Text}, err
 	})
 }
 
 func (s *API) resolve(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	return s.act(w, r, p, func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, in ActRequest) (any, error) {
-		return nil, h.Resolve(tx, id, by, "api", in.Note)
+	return s.act(w, r, p, func(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, in ActRequest) (any, error) {
+		return nil, k.Resolve(tx, id, by, "api", in.Note)
 	})
 }
 
 func (s *API) release(w http.ResponseWriter, r *http.Request, p web.Principal) error {
-	return s.act(w, r, p, func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, in ActRequest) (any, error) {
-		return nil, h.Release(tx, id, by, "api", in.Note)
+	return s.act(w, r, p, func(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, in ActRequest) (any, error) {
+		return nil, k.Release(tx, id, by, "api", in.Note)
 	})
 }
 
 func (s *API) note(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	key := r.Header.Get("Idempotency-Key")
-	return s.act(w, r, p, func(tx *partition.Tx, h *flow.Handler, id string, by incident.Actor, in ActRequest) (any, error) {
+	return s.act(w, r, p, func(tx *partition.Tx, k *response.Desk, id string, by incident.Actor, in ActRequest) (any, error) {
 		if strings.TrimSpace(in.Note) == "" {
 			return nil, problem.New(problem.Invalid, "note is empty")
 		}
 		if key == "" {
 			key = strconv.FormatInt(tx.Now().UnixNano(), 36)
 		}
-		return nil, h.Note(tx, id, by, key, in.Note)
+		return nil, k.Note(tx, id, by, key, in.Note)
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/app/state"
@@ -153,7 +153,7 @@ func (s *API) All(ctx context.Context, p web.Principal) ([]incident.Incident, er
 // forbidden whether it exists or not.
 func (s *API) One(ctx context.Context, id string, p web.Principal) (incident.Incident, error) {
 	for _, env := range s.Environments() {
-		r, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(env)), flow.Incidents, id)
+		r, ok, err := s.Store.Record(ctx, store.PartitionOf(response.Subject(env)), response.Incidents, id)
 		if err != nil {
 			return incident.Incident{}, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -19,7 +19,7 @@ import (
 func (s *API) PagesOf(ctx context.Context, i incident.Incident) []oncall.Page {
 	var out []oncall.Page
 	for _, id := range i.Pages {
-		rec, ok, err := s.Store.Record(ctx, store.PartitionOf(flow.IncidentsSubject(i.Environment)), flow.Pages, id)
+		rec, ok, err := s.Store.Record(ctx, store.PartitionOf(response.Subject(i.Environment)), response.Pages, id)
 		if err != nil || !ok {
 			continue
 		}
@@ -45,7 +45,7 @@ func (s *API) listPages(w http.ResponseWriter, r *http.Request, _ web.Principal)
 	of := r.URL.Query().Get("incident")
 	var out []PageAnswer
 	for _, env := range s.Environments() {
-		list, err := partition.AllOf[oncall.Page](r.Context(), s.Store, flow.IncidentsSubject(env), flow.Pages)
+		list, err := partition.AllOf[oncall.Page](r.Context(), s.Store, response.Subject(env), response.Pages)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -25,15 +27,15 @@ const longestReason = 4000 // bytes
 
 // Judge takes a person's verdict on an incident.
 func (s *API) Judge(ctx context.Context, i incident.Incident, by incident.Actor, via, verdict, reason string) error {
-	v, err := flow.ParseVerdict(verdict)
+	v, err := alert.ParseVerdict(verdict)
 	if err != nil {
 		return err
 	}
 	if reason = strings.TrimSpace(reason); len(reason) > longestReason {
 		return problem.New(problem.Invalid, "the reason is longer than %d bytes", longestReason).WithHint("shorten it, or add a note")
 	}
-	return s.Decide(ctx, flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) error {
-		return h.Judge(tx, string(i.ID), by, via, v, reason)
+	return s.Decide(ctx, response.Subject(i.Environment), func(tx *partition.Tx, _ *flow.Handler) error {
+		return s.Flow.Incidents().Judge(tx, string(i.ID), by, via, v, reason)
 	})
 }
 

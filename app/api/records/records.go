@@ -11,7 +11,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/api/incidents"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -43,7 +43,7 @@ func (s *API) homes(subject string) []store.Partition {
 	case "tenant": // its own, and those of the incidents it is in
 		out := []store.Partition{store.PartitionOf(subject)}
 		for _, env := range s.Environments() {
-			if p := store.PartitionOf(flow.IncidentsSubject(env)); !slices.Contains(out, p) {
+			if p := store.PartitionOf(response.Subject(env)); !slices.Contains(out, p) {
 				out = append(out, p)
 			}
 		}

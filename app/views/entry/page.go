@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/links"
 	"github.com/tocsin-alerting/tocsin/app/send"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -28,7 +29,7 @@ func (s *Entry) bound(r *http.Request) (oncall.Page, incident.Incident, error) {
 	}
 	at := strings.LastIndexByte(subject, '/') // an environment may hold one, a page's id does not
 	env, id := subject[:max(at, 0)], subject[at+1:]
-	rec, ok, err := s.Store.Record(r.Context(), store.PartitionOf(flow.IncidentsSubject(env)), flow.Pages, id)
+	rec, ok, err := s.Store.Record(r.Context(), store.PartitionOf(response.Subject(env)), response.Pages, id)
 	if err != nil {
 		return oncall.Page{}, incident.Incident{}, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
@@ -97,8 +98,8 @@ func (s *Entry) ackPress(w http.ResponseWriter, r *http.Request, _ web.Principal
 	if !hmac.Equal([]byte(r.FormValue("csrf")), []byte(s.Signer.FormToken(r.PathValue("token")))) {
 		return problem.New(problem.Forbidden, "this is not the button of the page").WithHint("open the link and press the button")
 	}
-	err = s.Decide(r.Context(), flow.IncidentsSubject(i.Environment), func(tx *partition.Tx, h *flow.Handler) error {
-		_, err := h.AcknowledgePage(tx, string(p.ID))
+	err = s.Decide(r.Context(), response.Subject(i.Environment), func(tx *partition.Tx, _ *flow.Handler) error {
+		_, err := s.Flow.Incidents().AcknowledgePage(tx, string(p.ID))
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
-package flow
+package response
 
 import (
+	"fmt"
+
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
@@ -8,21 +10,18 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 )
 
-// Escalations holds oncall.Escalation by incident, beside the incidents.
-const Escalations = "escalation"
-
-func (h *Handler) book(t catalog.TeamID) oncall.Book {
-	return oncall.Book{Roster: h.s.Duty().Roster(), Channels: h.s.Settings.Channels(), Live: h.s.Duty().Live(t)}
+func (k *Desk) book(t catalog.TeamID) oncall.Book {
+	return oncall.Book{Roster: k.Duty.Roster(), Channels: k.Channels(), Live: k.Duty.Live(t)}
 }
 
 // page asks for the calls that an incident wants, and tells the incident.
-func (h *Handler) page(tx *partition.Tx, i incident.Incident, w incident.PageWanted) (incident.Change, error) {
-	return h.call(tx, incident.Change{Incident: i}, oncall.Begin(oncall.Wanted(w), h.book(w.Team), tx.Now()))
+func (k *Desk) page(tx *partition.Tx, i incident.Incident, w incident.PageWanted) (incident.Change, error) {
+	return k.call(tx, incident.Change{Incident: i}, oncall.Begin(oncall.Wanted(w), k.book(w.Team), tx.Now()))
 }
 
 // call stores what was decided of an escalation, asks for its pages and adds
 // what the incident makes of them to a change of it.
-func (h *Handler) call(tx *partition.Tx, c incident.Change, calls oncall.Calls) (incident.Change, error) {
+func (k *Desk) call(tx *partition.Tx, c incident.Change, calls oncall.Calls) (incident.Change, error) {
 	tx.Log(calls.Ledger...)
 	for _, t := range calls.Timers {
 		tx.SetTimer(t)
@@ -36,7 +35,7 @@ func (h *Handler) call(tx *partition.Tx, c incident.Change, calls oncall.Calls) 
 		c = then(c, incident.Called(c.Incident, n.Key, n.Text, tx.Now()))
 	}
 	for _, p := range calls.Pages {
-		if err := h.applyPage(tx, p); err != nil {
+		if err := k.applyPage(tx, p); err != nil {
 			return c, err
 		}
 		c = then(c, incident.PageOutcome(c.Incident, pageResult(p.Page), tx.Now()))
@@ -57,7 +56,7 @@ func then(first, second incident.Change) incident.Change {
 }
 
 // escalate takes the next step, unless somebody has the incident meanwhile.
-func (h *Handler) escalate(tx *partition.Tx, id string) error {
+func (k *Desk) escalate(tx *partition.Tx, id string) error {
 	i, err := getIncident(tx, id)
 	if err != nil {
 		return err
@@ -66,38 +65,38 @@ func (h *Handler) escalate(tx *partition.Tx, id string) error {
 	if ok, err := tx.Get(Escalations, id, &e); err != nil || !ok || i.State != incident.StateOpen {
 		return err
 	}
-	c, err := h.call(tx, incident.Change{Incident: i}, oncall.Escalate(e, h.book(e.Wanted.Team), tx.Now()))
+	c, err := k.call(tx, incident.Change{Incident: i}, oncall.Escalate(e, k.book(e.Wanted.Team), tx.Now()))
 	if err != nil {
 		return err
 	}
-	return h.apply(tx, c)
+	return k.apply(tx, c)
 }
 
 // unreached takes the next step at once when a page cannot be delivered.
-func (h *Handler) unreached(tx *partition.Tx, c incident.Change, p oncall.Page) (incident.Change, error) {
+func (k *Desk) unreached(tx *partition.Tx, c incident.Change, p oncall.Page) (incident.Change, error) {
 	var e oncall.Escalation
 	if ok, err := tx.Get(Escalations, p.Incident, &e); err != nil || !ok || c.Incident.State != incident.StateOpen {
 		return c, err
 	}
-	return h.call(tx, c, oncall.Unreached(e, p, h.book(e.Wanted.Team), tx.Now()))
+	return k.call(tx, c, oncall.Unreached(e, p, k.book(e.Wanted.Team), tx.Now()))
 }
 
 // undelivered is the contact's timer of a page.
-func (h *Handler) undelivered(tx *partition.Tx, id string) error {
+func (k *Desk) undelivered(tx *partition.Tx, id string) error {
 	p, err := getPage(tx, id)
 	if err != nil {
 		return err
 	}
-	return h.pageChanged(tx, p, oncall.Undelivered(p, tx.Now()))
+	return k.pageChanged(tx, p, oncall.Undelivered(p, tx.Now()))
 }
 
 // pageChanged stores a page's change and tells its incident.
-func (h *Handler) pageChanged(tx *partition.Tx, was oncall.Page, c oncall.PageChange) error {
-	if err := h.applyPage(tx, c); err != nil {
+func (k *Desk) pageChanged(tx *partition.Tx, was oncall.Page, c oncall.PageChange) error {
+	if err := k.applyPage(tx, c); err != nil {
 		return err
 	}
 	if was.Place.Drill != "" {
-		return h.drilled(tx, c.Page)
+		return k.drilled(tx, c.Page)
 	}
 	i, err := getIncident(tx, was.Incident)
 	if err != nil {
@@ -105,20 +104,20 @@ func (h *Handler) pageChanged(tx *partition.Tx, was oncall.Page, c oncall.PageCh
 	}
 	change := incident.PageOutcome(i, pageResult(c.Page), tx.Now())
 	if c.Page.State == oncall.Failed && was.State != oncall.Failed || c.Page.Unreached && !was.Unreached {
-		if change, err = h.unreached(tx, change, c.Page); err != nil {
+		if change, err = k.unreached(tx, change, c.Page); err != nil {
 			return err
 		}
 	}
-	return h.apply(tx, change)
+	return k.apply(tx, change)
 }
 
 // endCalls takes that nobody else is to be asked.
-func (h *Handler) endCalls(tx *partition.Tx, i incident.Incident) error {
+func (k *Desk) endCalls(tx *partition.Tx, i incident.Incident) error {
 	var e oncall.Escalation
 	if ok, err := tx.Get(Escalations, string(i.ID), &e); err != nil || !ok {
 		return err
 	}
-	_, err := h.call(tx, incident.Change{Incident: i}, oncall.End(e, "the incident is "+string(i.State), tx.Now()))
+	_, err := k.call(tx, incident.Change{Incident: i}, oncall.End(e, "the incident is "+string(i.State), tx.Now()))
 	return err
 }
 
@@ -131,15 +130,43 @@ func getPage(tx *partition.Tx, id string) (oncall.Page, error) {
 	return p, err
 }
 
-// Release gives an acknowledged incident back, for a person.
-func (h *Handler) Release(tx *partition.Tx, id string, by incident.Actor, via, note string) error {
-	i, err := getIncident(tx, id)
-	if err != nil {
+func pageResult(p oncall.Page) incident.PageResult {
+	return incident.PageResult{Page: string(p.ID), State: string(p.State), Person: p.PersonName, Via: p.Channel, Detail: p.Detail}
+}
+
+// applyPage stores what was decided of a page, asks for its call and tells its
+// incident in the same commit.
+func (k *Desk) applyPage(tx *partition.Tx, c oncall.PageChange) error {
+	tx.Log(c.Ledger...)
+	for _, t := range c.Timers {
+		tx.SetTimer(t)
+	}
+	if c.Call != nil {
+		k.askCall(tx, *c.Call, c.Page)
+	}
+	if !c.Changed {
+		return nil
+	}
+	return tx.Put(Pages, string(c.Page.ID), oncall.RecordKind, oncall.RecordVersion, c.Page)
+}
+
+// withdraw stops what was not sent yet, and asks nobody else.
+func (k *Desk) withdraw(tx *partition.Tx, i incident.Incident) error {
+	if err := k.endCalls(tx, i); err != nil {
 		return err
 	}
-	c, ok := incident.Release(h.s.weigh(i, nil, tx.Now()), by, via, note, tx.Now())
-	if !ok {
-		return problem.New(problem.Conflict, "nobody has the incident: it is %s", i.State)
+	for _, id := range i.Pages {
+		var p oncall.Page
+		ok, err := tx.Get(Pages, id, &p)
+		if err != nil {
+			return err
+		}
+		if !ok { // erased; the others are withdrawn all the same
+			continue
+		}
+		if err := k.applyPage(tx, oncall.Withdraw(p, "incident "+fmt.Sprint(i.Number)+" is "+string(i.State), tx.Now())); err != nil {
+			return err
+		}
 	}
-	return h.apply(tx, c)
+	return nil
 }

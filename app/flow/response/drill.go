@@ -1,4 +1,4 @@
-package flow
+package response
 
 import (
 	"cmp"
@@ -16,12 +16,10 @@ import (
 	"github.com/tocsin-alerting/tocsin/store"
 )
 
-// Drills holds oncall.Drill by id, beside the pages of the default environment.
-const Drills = "drill"
-
-// TeamDrills lists the drills of a team, or of all, the newest first.
-func (s *Shared) TeamDrills(ctx context.Context, team catalog.TeamID) ([]oncall.Drill, error) {
-	records, err := partition.All(ctx, s.Store, store.PartitionOf(IncidentsSubject(s.Settings.Environment)), Drills)
+// TeamDrills lists the drills of a team, or of all, the newest first. environment is the
+// default one.
+func TeamDrills(ctx context.Context, s store.Store, environment string, team catalog.TeamID) ([]oncall.Drill, error) {
+	records, err := partition.All(ctx, s, store.PartitionOf(Subject(environment)), Drills)
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
@@ -41,8 +39,8 @@ func (s *Shared) TeamDrills(ctx context.Context, team catalog.TeamID) ([]oncall.
 
 // StartDrill tests the way to whoever of a team is on call. To be called in the
 // partition of the default environment's incidents.
-func (h *Handler) StartDrill(tx *partition.Tx, team catalog.TeamID, by string) (oncall.Drill, error) {
-	t, ok := h.s.Rules().Catalog.Team(team)
+func (k *Desk) StartDrill(tx *partition.Tx, team catalog.TeamID, by string) (oncall.Drill, error) {
+	t, ok := k.Rules().Catalog.Team(team)
 	if !ok {
 		return oncall.Drill{}, standby.NoTeam()
 	}
@@ -59,21 +57,21 @@ func (h *Handler) StartDrill(tx *partition.Tx, team catalog.TeamID, by string) (
 			return d, problem.New(problem.Conflict, "a drill of the team is under way").WithHint("it ends at %s at the latest", d.EndsAt.Format(time.RFC3339))
 		}
 	}
-	duty, err := h.s.Duty().Roster().Who(team, tx.Now())
+	duty, err := k.Duty.Roster().Who(team, tx.Now())
 	if err != nil {
 		return oncall.Drill{}, err
 	}
-	c := oncall.StartDrill(h.s.Settings.Environment, duty, by, cmp.Or(t.UnreachableAfter, catalog.DefaultUnreachable), h.s.Settings.Channels(), tx.Now())
-	return c.Drill, h.drill(tx, c)
+	c := oncall.StartDrill(k.Environment, duty, by, cmp.Or(t.UnreachableAfter, catalog.DefaultUnreachable), k.Channels(), tx.Now())
+	return c.Drill, k.drill(tx, c)
 }
 
-func (h *Handler) drill(tx *partition.Tx, c oncall.DrillChange) error {
+func (k *Desk) drill(tx *partition.Tx, c oncall.DrillChange) error {
 	tx.Log(c.Ledger...)
 	for _, t := range c.Timers {
 		tx.SetTimer(t)
 	}
 	if c.Page != nil {
-		if err := h.applyPage(tx, *c.Page); err != nil {
+		if err := k.applyPage(tx, *c.Page); err != nil {
 			return err
 		}
 	}
@@ -93,16 +91,16 @@ func getDrill(tx *partition.Tx, id string) (oncall.Drill, error) {
 }
 
 // drilled tells a page's drill how the page stands.
-func (h *Handler) drilled(tx *partition.Tx, p oncall.Page) error {
+func (k *Desk) drilled(tx *partition.Tx, p oncall.Page) error {
 	d, err := getDrill(tx, p.Place.Drill)
 	if err != nil {
 		return err
 	}
-	return h.drill(tx, oncall.Drilled(d, p, tx.Now()))
+	return k.drill(tx, oncall.Drilled(d, p, tx.Now()))
 }
 
 // drillOver is the drill's timer.
-func (h *Handler) drillOver(tx *partition.Tx, id string) error {
+func (k *Desk) drillOver(tx *partition.Tx, id string) error {
 	d, err := getDrill(tx, id)
 	if err != nil {
 		return err
@@ -111,19 +109,19 @@ func (h *Handler) drillOver(tx *partition.Tx, id string) error {
 	if err != nil {
 		return err
 	}
-	return h.drill(tx, oncall.DrillOver(d, p, tx.Now()))
+	return k.drill(tx, oncall.DrillOver(d, p, tx.Now()))
 }
 
 // passDrill is the button of a drill's page. One that is over stays as it is.
-func (h *Handler) passDrill(tx *partition.Tx, p oncall.Page) (incident.Holder, error) {
+func (k *Desk) passDrill(tx *partition.Tx, p oncall.Page) (incident.Holder, error) {
 	d, err := getDrill(tx, p.Place.Drill)
 	if err != nil || d.State != oncall.DrillWaiting {
 		return incident.Holder{Over: true, Text: "The drill is over: " + d.Detail + "."}, err
 	}
-	who := h.s.actor(p.Person)
+	who := k.actor(p.Person)
 	c, a := oncall.Acknowledge(p, oncall.Actor{Person: who.Person, Name: who.Name}, tx.Now())
-	if err := h.applyPage(tx, c); err != nil {
+	if err := k.applyPage(tx, c); err != nil {
 		return incident.Holder{}, err
 	}
-	return incident.Holder{Taken: a.First, By: who, Via: "page", Since: a.Since, Text: "The drill has passed."}, h.drilled(tx, c.Page)
+	return incident.Holder{Taken: a.First, By: who, Via: "page", Since: a.Since, Text: "The drill has passed."}, k.drilled(tx, c.Page)
 }
