@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -91,7 +91,7 @@ func (a *App) handOn(b *samples.Batch, at journal.Position) {
 			a.handTo(seat.Owner, seat.Handler, series, b, at)
 		}
 	}
-	for p, heard := range flow.HeardBySource(b, a.environmentOf) {
+	for p, heard := range senders.BySource(b, a.environmentOf) {
 		if seat, ok := a.shared.Seat(p); ok && !seat.Handler.Ends() {
 			seat.Owner.Post(func(tx *partition.Tx) error { return seat.Handler.Hear(tx, heard, at) })
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -277,7 +278,7 @@ func (a *App) needed(list []*seat) time.Time {
 
 // post hands each seat its part of a batch.
 func (a *App) post(list []*seat, parts map[store.Partition][]samples.Series, b *samples.Batch, at journal.Position) {
-	heard := flow.HeardBySource(b, a.environmentOf)
+	heard := senders.BySource(b, a.environmentOf)
 	for _, s := range list {
 		if by := heard[s.p]; len(by) > 0 {
 			s.owner.Post(func(tx *partition.Tx) error { return s.handler.Hear(tx, by, at) })

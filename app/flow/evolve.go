@@ -243,11 +243,7 @@ func (h *Handler) refresh(tx *partition.Tx) error {
 	if err := h.followAll(tx); err != nil {
 		return err
 	}
-	for subject, pool := range h.pools {
-		_, service, _ := cutPool(subject)
-		pool.SetRules(profiles.Pooled(h.s.Rules().Policy, service, h.s.observation()))
-		h.tryPool(subject, service, pool)
-	}
+	h.pools.Refresh()
 	return nil
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/review"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -173,7 +173,7 @@ func TestAProfileGrowsWithItsTenant(t *testing.T) {
 func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMarket(t)
-		w.only = append(w.only, flow.ReviewsSubject, store.DestinationSubject("itsm/register"), store.DestinationSubject("register"))
+		w.only = append(w.only, review.Subject, store.DestinationSubject("itsm/register"), store.DestinationSubject("register"))
 		w.policy = tiered(t)
 		text := strings.Replace(string(w.policy.Text), "evolution: {", "evolution: {promote: person, ", 1)
 		p, err := profiles.Parse("test", []byte(text))
@@ -191,7 +191,7 @@ func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
 			trade(t, time.Hour, shops...)
 		}
 		trade(t, 5*time.Minute, shops...)
-		waits, err := l.shared.Waits(t.Context())
+		waits, err := review.Waits(t.Context(), l.store)
 		require.NoError(t, err)
 		require.Len(t, waits, 2)
 		require.Equal(t, "payments", waits[0].Team)
@@ -209,7 +209,7 @@ func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
 		}
 		l.end()
 		all := w.only
-		w.only = []string{flow.ReviewsSubject, store.DestinationSubject("itsm/register")}
+		w.only = []string{review.Subject, store.DestinationSubject("itsm/register")}
 		l = w.begin(t)
 		after(7 * 24 * time.Hour)
 		tickets = l.tickets(t)
@@ -226,7 +226,7 @@ func TestWhatWaitsForAPersonIsATicket(t *testing.T) {
 		}))
 		require.NoError(t, bolt.delete(t, 0))
 		after(2 * time.Minute)
-		waits, err = l.shared.Waits(t.Context())
+		waits, err = review.Waits(t.Context(), l.store)
 		require.NoError(t, err)
 		require.Empty(t, waits)
 		require.Equal(t, itsm.Resolved, l.tickets(t)[0].State)

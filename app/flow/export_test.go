@@ -13,9 +13,6 @@ import (
 // Raise stores an alert's newest state as evaluate's outcome is.
 func (h *Handler) Raise(tx *partition.Tx, a alert.Alert) error { return h.raise(tx, a) }
 
-// TellFactor sends a country's factor as a pool does.
-func (h *Handler) TellFactor(tx *partition.Tx, f evaluate.Factor) { h.tellFactor(tx, f) }
-
 // Factors lists what the partition's tenants are judged by.
 func (h *Handler) Factors() []evaluate.Factor { return h.engine.Factors() }
 

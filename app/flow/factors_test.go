@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/pools"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -27,7 +28,7 @@ func TestACountrysFactorReachesItsTenants(t *testing.T) {
 			From: time.Now().UTC().Add(2 * time.Minute).Truncate(time.Minute)}
 		tell := func() {
 			require.NoError(t, l.shared.Owner(pool).Call(t.Context(), func(tx *partition.Tx) error {
-				l.shared.HandlerOf(pool).TellFactor(tx, f)
+				pools.SendFactor(tx, f, l.shared.Directory().List())
 				return nil
 			}))
 			after(time.Second)

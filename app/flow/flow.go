@@ -3,11 +3,11 @@ package flow
 import (
 	"fmt"
 	"log/slog"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/pools"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -34,18 +34,11 @@ import (
 
 // Kinds of inputs, each with the version of its payload.
 const (
-	inputFactor = "factor" // 1: evaluate.Factor, for the tenants of a partition
-	inputAlive  = "alive"  // 1: sourceAlive, for a tenant
 	inputRecord = "record" // 1: RecordJob, for whoever's record it is
 
 	inputLesson = "lesson" // 1: lessonJob, for a tenant or the tenants of a partition
 
-	inputReview = "review" // 1: waitTold, for the reviews' home
 )
-
-func poolSubject(environment, service string) string {
-	return "pool/" + url.PathEscape(environment) + "/" + service
-}
 
 // Ingest takes one journaled batch's part of this partition. at is where the
 // batch ends in the journal: what a tenant's state already holds is left out.
@@ -146,35 +139,9 @@ func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
 
 // contribute feeds the pools, which live in partitions of their own.
 func (h *Handler) contribute(cs []evaluate.Contribution) {
-	for _, x := range bySubject(cs) {
-		if !h.s.Pooled(x.subject, x.list) && h.s.Contribute != nil {
-			h.s.Contribute(x.subject, x.list)
+	for _, x := range pools.BySubject(cs) {
+		if !h.s.Pooled(x.Subject, x.List) && h.s.Contribute != nil {
+			h.s.Contribute(x.Subject, x.List)
 		}
 	}
-}
-
-// told is what a pool is told.
-type told struct {
-	*evaluate.Origin // of the first of list
-	subject          string
-	list             []evaluate.Contribution
-}
-
-// bySubject copies what each pool is told: the engine uses its list again. What tenants say
-// of a service stands together.
-func bySubject(cs []evaluate.Contribution) (all []told) {
-	var last *evaluate.Origin
-	at := 0
-	for i := range cs {
-		if c := &cs[i]; c.Origin != last {
-			last = c.Origin
-			at = slices.IndexFunc(all, func(x told) bool { return x.Environment == last.Environment && x.Service == last.Service })
-			if at < 0 {
-				at = len(all)
-				all = append(all, told{last, poolSubject(last.Environment, last.Service), make([]evaluate.Contribution, 0, len(cs)-i)})
-			}
-		}
-		all[at].list = append(all[at].list, cs[i])
-	}
-	return all
 }

@@ -9,7 +9,10 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/customers"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
+	"github.com/tocsin-alerting/tocsin/app/flow/pools"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
+	"github.com/tocsin-alerting/tocsin/app/flow/review"
+	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -26,9 +29,8 @@ import (
 type Handler struct {
 	s       *Shared
 	engine  *evaluate.Engine
-	pools   map[string]*evaluate.Pool
-	beside  map[string]*evaluate.Pool // the same in shadow, where its rules differ
-	senders map[string]*sender        // sources of samples, by subject
+	pools   *pools.Set
+	senders *senders.Set
 	// at is where in the journal each tenant's state stands: batches that end at
 	// or before it are in the state already.
 	at map[tenant.ID]journal.Position
@@ -60,7 +62,9 @@ type Handler struct {
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	return &Handler{s: s, engine: evaluate.New(s.options()), pools: map[string]*evaluate.Pool{}, beside: map[string]*evaluate.Pool{}, senders: map[string]*sender{}, at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
+	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
+	h.senders, h.pools = h.newSenders(), h.newPools()
+	return h
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
@@ -81,7 +85,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		tried := h.s.attempt(t, was.course, was.course.Freeze != nil)
 		h.trying[t.ID] = beside{tried, h.s.shadow(t, was.course, was.last.Observation, tried, was.last.At)}
 		h.s.directory.Observe(t.ID, was.last.Observation)
-		h.countWait(t.ID, waitsFor(was.course.State) > 0)
+		h.countWait(t.ID, review.Waiting(was.course.State) > 0)
 		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
 		if err != nil {
 			return err
@@ -105,10 +109,10 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 	if err := h.loadLessons(ctx, p, s); err != nil {
 		return err
 	}
-	if err := h.loadSources(ctx, p, s); err != nil {
+	if err := h.senders.Load(ctx, p, s); err != nil {
 		return err
 	}
-	return h.loadPools(ctx, p, s)
+	return h.pools.Load(ctx, p, s)
 }
 
 func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record, ok bool) error {
@@ -176,8 +180,8 @@ func (h *Handler) Oldest() (at journal.Position, ok bool) {
 	for _, p := range h.at {
 		take(p)
 	}
-	for _, v := range h.senders {
-		take(v.at)
+	if p, has := h.senders.Oldest(); has {
+		take(p)
 	}
 	return at, ok
 }
@@ -199,24 +203,24 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		}
 		return h.out.Accept(tx, d)
 	case outbox.InputOutcome:
-		if in.Subject == ReviewsSubject {
-			return h.reviewOutcome(tx, in)
+		if in.Subject == review.Subject {
+			return h.s.reviews().Outcome(tx, in)
 		}
 		return h.s.Incidents().Input(tx, in)
 	case inputRecord:
 		return h.record(tx, in)
-	case inputFactor:
+	case pools.InputFactor:
 		return h.takeFactor(tx, in)
 	case inputLesson:
 		return h.learn(tx, in)
-	case inputAlive:
+	case senders.InputAlive:
 		return h.sourceAlive(in)
 	case policy.InputRead, policy.InputPage, policy.InputWord:
 		return h.s.Policy().Input(tx, in)
 	case customers.Input:
 		return customers.Take(tx, in)
-	case inputReview:
-		return h.reviewTold(tx, in)
+	case review.Input:
+		return h.s.reviews().Told(tx, in)
 	}
 	return problem.New(problem.Internal, "an input of kind %s is not known to this release", in.Kind)
 }
@@ -230,8 +234,8 @@ func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 		return h.s.Policy().Due(tx)
 	case timerTrial:
 		return h.compare(tx, t.Subject)
-	case timerReview:
-		return h.lookReview(tx, t.Subject)
+	case review.Timer:
+		return h.s.reviews().Look(tx, t.Subject)
 	}
 	return h.s.Incidents().Timer(tx, t)
 }
@@ -245,8 +249,8 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 		return err
 	}
 	h.lookSoon(tx)
-	h.advancePools(tx)
-	return h.lookAtSources(tx)
+	h.pools.Advance(tx)
+	return h.senders.Look(tx)
 }
 
 // Drain implements partition.Handler: the next start begins here.

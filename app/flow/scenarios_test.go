@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -103,7 +103,7 @@ func (p *plant) send(b *samples.Batch) {
 	b.ReceivedAt = time.Now()
 	p.end = journal.Position{Segment: 1, Offset: p.end.Offset + 1}
 	at := p.end
-	for n, heard := range flow.HeardBySource(b, func(s samples.Series) string { return s.Labels.Get("environment") }) {
+	for n, heard := range senders.BySource(b, func(s samples.Series) string { return s.Labels.Get("environment") }) {
 		seat, _ := p.shared.Seat(n)
 		seat.Owner.Post(func(tx *partition.Tx) error { return seat.Handler.Hear(tx, heard, at) })
 	}

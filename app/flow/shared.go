@@ -18,6 +18,8 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
+	"github.com/tocsin-alerting/tocsin/app/flow/review"
+	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -83,7 +85,7 @@ type Shared struct {
 	directory directory.Directory
 	scaled    whole.Scale // by scale()
 	scaling   sync.Once
-	names     names        // of sources
+	names     senders.Names
 	standby   standby.Book // by Duty()
 	duty      sync.Once
 	desk      response.Desk // by Incidents()
@@ -201,6 +203,11 @@ func (s *Shared) Incidents() *response.Desk {
 			Opened: s.saw, Teach: s.teach}
 	})
 	return &s.desk
+}
+
+// reviews is what tells teams what waits for them.
+func (s *Shared) reviews() *review.Board {
+	return &review.Board{Catalog: func() *catalog.Catalog { return s.Rules().Catalog }, Ticket: s.Settings.Ticket}
 }
 
 // Environments lists those that have had incidents, whether or not the policy

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/evolution"
@@ -253,26 +252,17 @@ func sameDocument(a, b tenant.Tenant) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
-// mark is up to where a tenant's state holds what was received: every batch that
-// ends at or before At in the journal of that name, and those that came before
-// Time in another's.
-type mark struct {
-	At      journal.Position `json:"at"`
-	Journal string           `json:"journal,omitempty"`
-	Time    time.Time        `json:"time"`
-}
-
 // mark is the mark of a state that stands at a position of this journal.
-func (s *Shared) mark(at journal.Position, tx *partition.Tx) mark {
-	return mark{At: at, Journal: s.Journal, Time: tx.Now()}
+func (s *Shared) mark(at journal.Position, tx *partition.Tx) journal.Mark {
+	return journal.Mark{At: at, Journal: s.Journal, Time: tx.Now()}
 }
 
 // checkpoint is the record of evaluate's state behind its mark.
-func checkpoint(id tenant.ID, m mark, state []byte) store.Record {
+func checkpoint(id tenant.ID, m journal.Mark, state []byte) store.Record {
 	return store.Record{Collection: cells, Key: string(id), Kind: "cell", Version: 2, Value: append(append([]byte(partition.Payload(m)), '\n'), state...)}
 }
 
-func readCheckpoint(r store.Record) (m mark, state []byte, err error) {
+func readCheckpoint(r store.Record) (m journal.Mark, state []byte, err error) {
 	if r.Kind != "cell" || r.Version < 1 || r.Version > 2 {
 		return m, nil, problem.New(problem.Internal, "checkpoint of kind %s version %d cannot be read by this release", r.Kind, r.Version)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/pools"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/incident"
@@ -62,7 +63,7 @@ func (s *Shared) sendLesson(tx *partition.Tx, i incident.Incident, a *alert.Aler
 		for _, t := range s.directory.List() {
 			to[store.PartitionOf(t.ID.Subject())] = t.ID.Subject()
 		}
-		pool := poolSubject(a.Environment, a.Service)
+		pool := pools.Subject(a.Environment, a.Service)
 		to[store.PartitionOf(pool)] = pool
 		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{i.ID.Subject()}, Kind: "alert.verdict", Actor: "tocsin", Reason: sharedLesson(v)})
 	}
@@ -110,7 +111,7 @@ func (h *Handler) learn(tx *partition.Tx, in store.Input) error {
 		return err
 	}
 	tx.After(func() { h.engine.Learn(l) })
-	if of == tenant.Product && in.Subject != poolSubject(l.Alert.Environment, l.Alert.Service) {
+	if of == tenant.Product && in.Subject != pools.Subject(l.Alert.Environment, l.Alert.Service) {
 		return nil // told once
 	}
 	return h.heed(tx, in.ID, l)

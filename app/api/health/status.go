@@ -13,6 +13,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
+	"github.com/tocsin-alerting/tocsin/app/flow/review"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -145,7 +146,7 @@ func (s *API) Answer(ctx context.Context, glances []evaluate.Glance, open []inci
 	if n := s.Flow.Rules().Next; n != nil && n.Rollout.State == rollout.Halted {
 		a.Troubles = append(a.Troubles, fmt.Sprintf("the rollout of policy revision %d is halted and waits for somebody: tocsin policy status", n.Revision))
 	}
-	waits, err := s.Flow.Waits(ctx)
+	waits, err := review.Waits(ctx, s.Store)
 	if err != nil {
 		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}

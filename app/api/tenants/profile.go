@@ -7,6 +7,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/review"
 	"github.com/tocsin-alerting/tocsin/app/state"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -115,7 +116,7 @@ type WaitsAnswer struct {
 }
 
 func (s *API) waiting(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
-	waits, err := s.Flow.Waits(r.Context())
+	waits, err := review.Waits(r.Context(), s.Store)
 	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}

@@ -1,24 +1,25 @@
-package flow
+package senders
 
 import (
+	"maps"
 	"slices"
 	"sync"
 )
 
-// names is the set of subjects of one kind in this process. Safe for concurrent use.
-type names struct {
+// Names are the subjects of the sources of this process. Safe for concurrent use.
+type Names struct {
 	mu  sync.Mutex
 	set map[string]bool
 }
 
 // add says whether there is room for one more.
-func (n *names) add(subject string) bool {
+func (n *Names) add(subject string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.set[subject] {
 		return true
 	}
-	if len(n.set) >= mostSources {
+	if len(n.set) >= most {
 		return false
 	}
 	if n.set == nil {
@@ -28,8 +29,9 @@ func (n *names) add(subject string) bool {
 	return true
 }
 
-func (n *names) list() []string {
+// List gives them in order.
+func (n *Names) List() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Sorted(keysOf(n.set))
+	return slices.Sorted(maps.Keys(n.set))
 }

@@ -1,0 +1,43 @@
+package pools
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/ledger"
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// What comes of the expected volume in a country is measured by the pool of a service
+// and goes back to the partitions of its tenants as an input with the moment from which
+// it holds.
+
+// InputFactor is the kind of that input, at version 1: evaluate.Factor.
+const InputFactor = "factor"
+
+// SendFactor sends a country's factor to every partition that has tenants in it.
+func SendFactor(tx *partition.Tx, f evaluate.Factor, tenants []tenant.Tenant) {
+	to := map[store.Partition]string{}
+	for _, t := range tenants {
+		subject := t.ID.Subject()
+		if p := store.PartitionOf(subject); t.Watched() && to[p] == "" && trades(t, f.Country) {
+			to[p] = subject
+		}
+	}
+	subject := Subject(f.Environment, f.Service)
+	for p, tenant := range to {
+		tx.Send(store.Input{ID: fmt.Sprintf("%s/%s/%s/%d/%d", subject, f.Rule, f.Country, f.From.UnixMilli(), p), Kind: InputFactor, Version: 1,
+			Subject: tenant, Payload: partition.Payload(f)})
+	}
+	tx.Log(ledger.Entry{Subject: subject, Kind: "pool.factor", Reason: fmt.Sprintf(
+		"from %s on %.0f%% of the usual volume is expected in %s (rule %s): so much came of %d tenants", f.From.UTC().Format("15:04 UTC"), 100*f.Value, f.Country, f.Rule, f.Tenants)})
+}
+
+// trades says whether a tenant may trade in a country: one that lists none trades in all.
+func trades(t tenant.Tenant, country string) bool {
+	return len(t.Countries) == 0 || slices.ContainsFunc(t.Countries, func(c string) bool { return strings.EqualFold(c, country) })
+}
