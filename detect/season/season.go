@@ -35,7 +35,8 @@ const (
 	spreadFrom  = 8.0   // events that an hour must promise to tell of the spread
 	mostTimes   = 3.0   // an hour is learned as so many times what was usual at most,
 	mostBeyond  = 10.0  // and so many events,
-	plainFrom   = 150.0 // where so many minutes of that hour of the day were learned: three days
+	plainFrom   = 150.0 // where so many minutes of that hour of the day were learned: three days;
+	plainSooner = 12    // before that so many hours of the last day say what is usual at most
 	mostStep    = 1e9   // events of one step: what is above is no count
 )
 
@@ -151,13 +152,27 @@ func (s *Season) advance(at int64, slot int) {
 
 // plain is an hour as it is learned: what is far beyond the usual, as a customer's retries
 // are of a tenant with a payment a minute, is not to be expected of the same hour
-// tomorrow. What lasts raises the usual day by day.
+// tomorrow. What lasts raises the usual day by day; of a tenant that was learned for less
+// than that, hour by hour.
 func (s *Season) plain(p past) past {
 	if d := s.day[p.slot%24]; d.minutes >= plainFrom {
 		usual := math.Max(float64(p.expected), float64(d.n/d.minutes*p.minutes))
 		p.n = min(p.n, float32(mostTimes*usual+mostBeyond))
+	} else if most, hours := s.most(); hours >= plainSooner {
+		p.n = min(p.n, mostTimes*most*p.minutes+mostBeyond)
 	}
 	return p
+}
+
+// most is what the largest of the last day's hours brought a minute, and how many hours
+// there are.
+func (s *Season) most() (perMinute float32, hours int) {
+	for _, p := range s.ring {
+		if p.minutes > 0 {
+			perMinute, hours = max(perMinute, p.n/p.minutes), hours+1
+		}
+	}
+	return perMinute, hours
 }
 
 // merge learns an hour for good.

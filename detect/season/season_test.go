@@ -113,6 +113,23 @@ func TestAnHourUnlikeTheOthersIsNotExpectedTomorrow(t *testing.T) {
 	require.InDelta(t, 5, grown.At(odd.Add(4*24*time.Hour+30*time.Minute)).Expected, 1, "ten times as much for four days")
 }
 
+// TestTheSecondDayOfATenantIsPlain: a customer's retries on the day after it was onboarded.
+func TestTheSecondDayOfATenantIsPlain(t *testing.T) {
+	grows := func(at time.Time) float64 { return 0.02 + 0.1*at.Sub(monday).Hours()/48 }
+	var s Season
+	odd := monday.Add(37 * time.Hour)
+	teach(&s, time.UTC, monday, odd, grows)
+	teach(&s, time.UTC, odd, odd.Add(time.Hour), func(time.Time) float64 { return 14 })
+	tomorrow := odd.Add(24*time.Hour + 30*time.Minute)
+	teach(&s, time.UTC, odd.Add(time.Hour), tomorrow, grows)
+	require.Less(t, s.At(tomorrow).Expected, 0.6, "840 events in that hour, five in every other")
+
+	var live Season
+	teach(&live, time.UTC, monday, odd, func(time.Time) float64 { return 0.01 })
+	teach(&live, time.UTC, odd, odd.Add(36*time.Hour), func(time.Time) float64 { return 500 })
+	require.Greater(t, live.At(odd.Add(36*time.Hour)).Expected, 450.0, "after a day of trials it is in earnest: that is expected within half a day")
+}
+
 // TestAnHourUnlikeTheOthersSaysLittleOfShares: all that was retried came by one slice.
 func TestAnHourUnlikeTheOthersSaysLittleOfShares(t *testing.T) {
 	var s Share
