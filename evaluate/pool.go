@@ -23,6 +23,8 @@ const (
 	poolForgets   = 3_600_000
 	rateSmoothing = 0.05
 	pairShare     = 2.0 // times what all others fail beyond their usual, two tenants together count
+	fewMissing    = 10  // one in so many tenants, or fewer, is not waited for
+	waitsForFew   = 10_000
 )
 
 // Pool judges one service of one environment over all its tenants: each single
@@ -173,14 +175,15 @@ func (p *Pool) Contribute(c *Contribution) {
 	b.add(x, part{c.Step.N, math.Min(c.Step.K, c.Step.N), c.Step.N * c.Usual})
 }
 
-// Advance closes the steps that are complete: all tenants with events in the
-// step before have contributed, or Options.Close has passed since the first did.
+// Advance closes the steps that are complete: all tenants with events in the step before
+// have contributed, or nine in ten of them and ten seconds have passed since the first did, or
+// Options.Close.
 func (p *Pool) Advance(now time.Time) []alert.Alert {
 	p.now = max(p.now, now.UnixMilli())
 	for more := true; more; { // a step of each at a time: what one says of its share of the volume, the others have closed too
 		more = false
 		for _, s := range p.streams {
-			if len(s.open) == 0 || !s.complete(s.open[0].end) && p.now < s.open[0].first+p.o.Close.Milliseconds() {
+			if len(s.open) == 0 || p.now < s.open[0].first+s.waits(s.open[0].end, p.o.Close) {
 				continue
 			}
 			b := s.open[0]
@@ -196,13 +199,25 @@ func (p *Pool) Advance(now time.Time) []alert.Alert {
 	return out
 }
 
-func (s *stream) complete(end int64) bool {
+// waits is how long (ms) the step that ends there waits after its first contribution. What
+// comes later joins the next.
+func (s *stream) waits(end int64, most time.Duration) int64 {
+	missing := 0
 	for _, x := range s.active {
-		if x.last < end {
-			return false
+		if x.last >= end {
+			continue
+		}
+		if missing++; missing*fewMissing > len(s.active) {
+			return most.Milliseconds()
 		}
 	}
-	return len(s.active) > 0
+	switch {
+	case len(s.active) == 0:
+		return most.Milliseconds()
+	case missing == 0:
+		return 0
+	}
+	return min(waitsForFew, most.Milliseconds())
 }
 
 // close judges a step, together with what was too thin before it. kept says that it is too

@@ -224,6 +224,41 @@ func TestPoolClosing(t *testing.T) {
 	require.Len(t, p.streams[0].open, 1)
 }
 
+// TestAPoolDoesNotWaitForTheLast: a tenant that is scraped once a minute holds nobody up.
+func TestAPoolDoesNotWaitForTheLast(t *testing.T) {
+	p := newPool()
+	tenants := many(20, 0)
+	send := func(end int, from, to int) {
+		for i := range tenants[from:to] {
+			p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprint("t", from+i))}, Slice: alpha, Live: true, Usual: .01,
+				Step: detect.Step{Start: epoch.UnixMilli() + int64(end-15)*1000, End: epoch.UnixMilli() + int64(end)*1000, N: 5, K: 0, Coverage: 1}})
+		}
+	}
+	closed := func(s float64) int64 {
+		p.Advance(epoch.Add(time.Duration(s * float64(time.Second))))
+		return p.streams[0].closed/1000 - epoch.Unix()
+	}
+	p.Advance(epoch.Add(16 * time.Second))
+	send(15, 0, 20)
+	require.EqualValues(t, 15, closed(46))
+	send(30, 0, 17)
+	require.EqualValues(t, 15, closed(75.9), "three of twenty are missed")
+	require.EqualValues(t, 30, closed(76))
+	send(45, 0, 20)
+	require.EqualValues(t, 45, closed(77))
+	send(60, 0, 18)
+	require.EqualValues(t, 45, closed(86.9))
+	require.EqualValues(t, 60, closed(87), "two are not")
+	send(60, 18, 20)
+	send(75, 0, 20)
+	n := 0.0
+	for _, v := range p.streams[0].open[0].list() {
+		n += v.n
+	}
+	require.Equal(t, 110.0, n, "what comes late joins the open step")
+	require.EqualValues(t, 75, closed(87.1))
+}
+
 func TestPoolRestore(t *testing.T) {
 	bad := func(i int) float64 { return .08 + float64(i%3)/20 }
 	whole := newCrowd(5, many(60, .05)...).run(time.Hour)
