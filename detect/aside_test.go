@@ -20,7 +20,7 @@ func TestWhatIsPutBackWasNeverOut(t *testing.T) {
 		for h := int64(0); h < 14; h++ { // two hours of a fault, and twelve in which nothing is learned
 			s := hourly(h, 3600, 36)
 			if h < 2 {
-				s.K = 360
+				s.K = 108
 			}
 			learned.Observe(s)
 			if h == 0 {

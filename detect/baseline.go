@@ -11,6 +11,9 @@ const (
 	leastZone  = 0.1       // the zone is at least this share of the mean
 	priorSwing = 0.2       // the swing of what was not seen yet, as a share of the mean
 	swingHours = 48.0      // hours that this is worth: slow swings take days to show
+	plainFrom  = 24.0      // hours learned from which on an hour is learned as
+	mostTimes  = 3.0       // at most so many times the failures that are usual,
+	mostBeyond = 5.0       // and so many more
 )
 
 // hourSum is what one hour counted. Hours are closed once and then only read or
@@ -98,7 +101,7 @@ func (b *Baseline) advance(at int64) {
 		b.newest = at
 		return
 	}
-	current := hourSum{float32(b.n), float32(b.k), float32(b.seconds)}
+	current := b.plain(hourSum{float32(b.n), float32(b.k), float32(b.seconds)})
 	b.n, b.k, b.seconds = 0, 0, 0
 	b.moved()
 	steps := min(at-b.newest, keptHours)
@@ -138,6 +141,25 @@ func (o *olderSum) add(h hourSum) {
 		o.squares += k * k / n
 		o.sizes += n * n
 	}
+}
+
+// plain is the current hour as it is learned: what fails far beyond the usual without
+// being a fault, as one customer's retries do of a tenant with a payment a minute, says
+// nothing of the ratio of tomorrow. What lasts, or comes at the same hour each day, raises the
+// usual day by day.
+func (b *Baseline) plain(h hourSum) hourSum {
+	sum := b.learned()
+	if sum.hours < plainFrom || sum.n <= 0 || b.aside.toldAt(b.newest) > 0 { // or somebody said that it is no fault
+		return h
+	}
+	usual := sum.k / max(sum.n-sum.k, 1) // for each success
+	if y := b.ring[b.newest%keptHours]; y.n > 0 { // the same hour of yesterday
+		usual = max(usual, float64(y.k/max(y.n-y.k, 1)))
+	}
+	if more := h.k - float32(mostTimes*usual*float64(h.n-h.k)+mostBeyond); more > 0 {
+		h.n, h.k = h.n-more, h.k-more
+	}
+	return h
 }
 
 // moved has what is derived made again.

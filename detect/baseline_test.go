@@ -121,3 +121,47 @@ func TestHoursWrapWithoutLoss(t *testing.T) {
 		require.InDelta(t, 0.01, mean, 1e-6)
 	}
 }
+
+// TestOneCustomersRetriesSayNothingOfTomorrow: what fails far beyond the usual in one hour of a
+// thin tenant and rings for nothing is learned as little; what lasts, or comes each night, is.
+func TestOneCustomersRetriesSayNothingOfTomorrow(t *testing.T) {
+	thin := func(from, hours int64, b *Baseline, odd func(h int64) (n, k float64)) {
+		for h := from; h < from+hours; h++ {
+			s := hourly(h, 30, 0)
+			n, k := odd(h)
+			s.N, s.K = s.N+n, 0.6+k
+			b.Observe(s)
+		}
+	}
+	none := func(int64) (n, k float64) { return 0, 0 }
+	mean := func(b *Baseline) (mean, upper float64) { return b.Ratio(Parameters{}) }
+
+	usual, retried, lasts, nightly := &Baseline{}, &Baseline{}, &Baseline{}, &Baseline{}
+	for _, b := range []*Baseline{usual, retried, lasts, nightly} {
+		thin(0, 72, b, none)
+	}
+	thin(72, 48, usual, none)
+	thin(72, 48, retried, func(h int64) (n, k float64) {
+		if h == 80 {
+			return 300, 300
+		}
+		return 0, 0
+	})
+	m, u := mean(usual)
+	rm, ru := mean(retried)
+	require.InEpsilon(t, m, rm, 0.1, "300 failures in one hour, 72 in all the others")
+	require.InEpsilon(t, u, ru, 0.25)
+
+	thin(72, 240, lasts, func(int64) (n, k float64) { return 0, 5.4 })
+	m, _ = mean(lasts)
+	require.Greater(t, m, 0.12, "a fifth fails for ten days")
+
+	thin(72, 240, nightly, func(h int64) (n, k float64) {
+		if h%24 == 3 {
+			return 100, 100
+		}
+		return 0, 0
+	})
+	m, _ = mean(nightly)
+	require.Greater(t, m, 0.09, "each night a hundred fail")
+}
