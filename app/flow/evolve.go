@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/trial"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -77,7 +78,7 @@ func (h *Handler) follow(tx *partition.Tx, t tenant.Tenant, author, cause string
 	}
 	change := evolution.Look(c.State, in, tx.Now())
 	c.State = change.State
-	tx.Log(logged(t.ID, change.Ledger)...)
+	course.Log(tx, t.ID, change.Ledger)
 	h.tellReview(tx, t, before, c.State)
 	endOverrides(tx, t.ID, &c)
 	last, err := h.settle(tx, t, &c, author, cmp.Or(cause, change.Assign))
@@ -99,7 +100,7 @@ func (h *Handler) volume(t tenant.Tenant, c course.Course, now time.Time) evolut
 		in.TPM, in.Known = perMinute, observed >= KnownAfter && t.Watched()
 	}
 	in.Held = h.s.heldFor(t, c, policy, now)
-	in.Unseen = c.Proposal != nil && h.s.attempt(t, c, course.Fixed(c, policy, t.ID, now)).proposal == 0
+	in.Unseen = c.Proposal != nil && trial.Of(h.s.Rules(), t, c, course.Fixed(c, policy, t.ID, now)).Proposal == 0
 	return in
 }
 
@@ -117,7 +118,7 @@ func (s *Shared) heldFor(t tenant.Tenant, c course.Course, p *profiles.Policy, n
 // EvolutionOf are a policy's settings.
 func EvolutionOf(p *profiles.Policy) evolution.Settings {
 	e := p.Evolution
-	out := evolution.Settings{GrowAfter: e.GrowAfter, ShrinkAfter: e.ShrinkAfter, Margin: e.Margin, ShadowFor: e.ShadowFor, KnownAfter: trialWait, ByPerson: e.Promote == profiles.ByPerson}
+	out := evolution.Settings{GrowAfter: e.GrowAfter, ShrinkAfter: e.ShrinkAfter, Margin: e.Margin, ShadowFor: e.ShadowFor, KnownAfter: trial.Wait, ByPerson: e.Promote == profiles.ByPerson}
 	for _, t := range p.Tiers {
 		out.Tiers = append(out.Tiers, evolution.Tier{Name: t.Name, From: t.FromTPM})
 	}
@@ -175,7 +176,7 @@ func (h *Handler) settle(tx *partition.Tx, t tenant.Tenant, c *course.Course, au
 // install puts a revision in force once the decision is committed, with what runs in
 // shadow beside it.
 func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c course.Course, last profiles.Triple, still bool, why string) error {
-	tried := h.s.attempt(t, c, still)
+	tried := trial.Of(h.s.Rules(), t, c, still)
 	due := c.Next()
 	tx.After(func() {
 		h.s.directory.Observe(t.ID, last.Observation)
@@ -183,7 +184,7 @@ func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c course.Course, la
 			h.lookAt = due
 		}
 	})
-	if why == "" && h.woken && h.trying[t.ID].attempt == tried {
+	if why == "" && h.woken && h.trials.Tries(t.ID) == tried {
 		return nil
 	}
 	made, err := h.s.profile(tx, t, last)
@@ -192,7 +193,7 @@ func (h *Handler) install(tx *partition.Tx, t tenant.Tenant, c course.Course, la
 	}
 	shadow := h.s.shadow(t, c, last.Observation, tried, tx.Now())
 	tx.After(func() {
-		h.trying[t.ID] = beside{tried, shadow}
+		h.trials.Set(t.ID, tried, shadow)
 		h.watch(t, made.Rules, tx.Now(), cmp.Or(why, "the profile changed"))
 	})
 	return nil
@@ -264,7 +265,7 @@ func (h *Handler) Steer(tx *partition.Tx, id tenant.ID, by string, f func(course
 	}
 	h.tellReview(tx, t, c.State, change.State)
 	c.State = change.State
-	tx.Log(logged(id, change.Ledger)...)
+	course.Log(tx, id, change.Ledger)
 	if _, err := h.settle(tx, t, &c, by, change.Assign); err != nil {
 		return err
 	}

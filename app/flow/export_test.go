@@ -11,7 +11,7 @@ import (
 )
 
 // Raise stores an alert's newest state as evaluate's outcome is.
-func (h *Handler) Raise(tx *partition.Tx, a alert.Alert) error { return h.raise(tx, a) }
+func (h *Handler) Raise(tx *partition.Tx, a alert.Alert) error { return h.raised.One(tx, a) }
 
 // Factors lists what the partition's tenants are judged by.
 func (h *Handler) Factors() []evaluate.Factor { return h.engine.Factors() }

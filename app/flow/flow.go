@@ -2,17 +2,12 @@ package flow
 
 import (
 	"fmt"
-	"log/slog"
-	"slices"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/pools"
-	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
-	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/samples"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -22,6 +17,7 @@ import (
 //
 //	ingest   -> Ingest:    a batch's series reach the engine of their tenant
 //	evaluate -> evaluated: steps close; alerts fire or end; pools are fed
+//	raise    -> All:       an alert is stored and sent to the incidents (package raise)
 //
 // and in package response:
 //
@@ -31,14 +27,6 @@ import (
 //
 // What comes back (results, acknowledgements, changes made in the ticket
 // system) enters there at outcome, observed and Acknowledge.
-
-// Kinds of inputs, each with the version of its payload.
-const (
-	inputRecord = "record" // 1: RecordJob, for whoever's record it is
-
-	inputLesson = "lesson" // 1: lessonJob, for a tenant or the tenants of a partition
-
-)
 
 // Ingest takes one journaled batch's part of this partition. at is where the
 // batch ends in the journal: what a tenant's state already holds is left out.
@@ -50,7 +38,7 @@ func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Se
 			for _, p := range s.Samples {
 				h.points = append(h.points, evaluate.Sample(p))
 			}
-			h.causes.note(b, s.Tenant)
+			h.raised.Caused(b.Trace, s.Tenant)
 			h.engine.Append(b.ReceivedAt, h.refs.of(h.engine, &s), h.points)
 		}
 	}
@@ -60,18 +48,18 @@ func (h *Handler) Ingest(tx *partition.Tx, b *samples.Batch, series []samples.Se
 // evaluate closes the steps that are over and passes on what they brought.
 func (h *Handler) evaluate(tx *partition.Tx, now time.Time) error {
 	began := time.Now()
-	h.causes.began = began
+	h.raised.Evaluating(began)
 	defer func() {
 		h.s.Metrics.Evaluation.Observe(time.Since(began).Seconds())
-		h.causes.began = time.Time{}
+		h.raised.Evaluating(time.Time{})
 	}()
 	return h.evaluated(tx, h.engine.Advance(now))
 }
 
 // evaluated passes on what closing steps brought.
 func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
-	h.raiseAll(tx, out.Alerts)
-	h.tryAll(tx, out.Alerts, out.Shadow)
+	h.raised.All(tx, out.Alerts)
+	h.trials.Note(tx, out.Alerts, out.Shadow)
 	h.contribute(out.Contributions)
 	h.s.Metrics.Thinned.Add(float64(out.Thinned))
 	for _, b := range out.Blind {
@@ -96,45 +84,6 @@ func (h *Handler) countBlind(id tenant.ID, is bool) {
 		delete(h.blind, id)
 		h.s.Metrics.Blind.Dec()
 	}
-}
-
-// raiseAll raises alerts in order. The detectors have moved on already, so what
-// the store could not take now is kept and raised before the next ones.
-func (h *Handler) raiseAll(tx *partition.Tx, as []alert.Alert) {
-	as = append(h.unraised, as...)
-	h.unraised = nil
-	for _, a := range as {
-		if err := h.raise(tx, a); err != nil { // the others do not wait for it; its own later states supersede it
-			h.s.Logger.Error("an alert could not be stored yet", slog.String("alert", string(a.ID)), slog.String(logkey.Tenant, string(a.Tenant)), slog.Any("error", err))
-			h.unraised = slices.DeleteFunc(h.unraised, func(old alert.Alert) bool { return old.ID == a.ID })
-			h.unraised = append(h.unraised, a)
-		}
-	}
-}
-
-// raise stores an alert's newest state and tells the environment's incidents.
-// A replay brings states that are not newer: they change nothing.
-func (h *Handler) raise(tx *partition.Tx, a alert.Alert) error {
-	var old alert.Alert
-	exists, err := tx.Get(alerts, string(a.ID), &old)
-	if err != nil {
-		return err
-	}
-	if exists && !a.Newer(&old) {
-		return nil
-	}
-	h.traceRaise(tx, a)
-	h.illustrate(&a, old)
-	if err := tx.Put(alerts, string(a.ID), "alert", 1, a); err != nil {
-		return err
-	}
-	if !exists || old.State != a.State {
-		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{a.Tenant.Subject()}, Kind: "alert." + string(a.State), Reason: a.Reason, Data: partition.Payload(a.Evidence)})
-		h.s.Metrics.Alerts.WithLabelValues(string(a.State)).Inc()
-	}
-	tx.Send(response.Alert(fmt.Sprintf("%s/%s/%d", a.ID, a.State, a.AsOf.UnixMilli()), a))
-	tx.SetTrace("") // what else this Tx decides does not follow from the alert
-	return nil
 }
 
 // contribute feeds the pools, which live in partitions of their own.

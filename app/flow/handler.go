@@ -5,15 +5,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/customers"
+	"github.com/tocsin-alerting/tocsin/app/flow/lesson"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/flow/pools"
+	"github.com/tocsin-alerting/tocsin/app/flow/raise"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/review"
 	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
+	"github.com/tocsin-alerting/tocsin/app/flow/trial"
 	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
@@ -41,7 +43,6 @@ type Handler struct {
 	needs  *time.Time         // the earliest time at which a loaded state was written, less the edge
 	blind  map[tenant.ID]bool // said to be blind in this life
 	out    *outbox.Box
-	causes causes
 	woken  bool // deliveries left by an earlier life were taken up
 	points []evaluate.Sample
 	refs   refs
@@ -50,19 +51,18 @@ type Handler struct {
 	until   atomic.Pointer[journal.Position] // where the state stands when it drains
 	events  [1]evaluate.Event
 	buckets map[uint64]buckets
-	// unraised are alerts that could not be stored when they came, untried those that
-	// could not be noted.
-	unraised []alert.Alert
-	untried  []sided
-	asks     map[tenant.ID][]rule.Rule // of kind promql
-	trying   map[tenant.ID]beside
-	awaited  map[tenant.ID]bool // counted as waiting for a person
-	lookAt   time.Time          // when the tenants' volumes are looked at next
+	raised  *raise.Queue
+	trials  *trial.Bench
+	asks    map[tenant.ID][]rule.Rule // of kind promql
+	awaited map[tenant.ID]bool        // counted as waiting for a person
+	lookAt  time.Time                 // when the tenants' volumes are looked at next
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), trying: map[tenant.ID]beside{}, asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
+	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
+	h.raised = raise.New(raise.Options{Changes: s.Metrics.Alerts, Logger: s.Logger, Tracer: s.Tracer, Traces: s.Traces})
+	h.trials = trial.New(trial.Options{Rules: s.Rules, Directory: &s.directory, Scale: s.scale(), Logger: s.Logger})
 	h.senders, h.pools = h.newSenders(), h.newPools()
 	return h
 }
@@ -82,8 +82,8 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		if err != nil {
 			return err
 		}
-		tried := h.s.attempt(t, was.course, was.course.Freeze != nil)
-		h.trying[t.ID] = beside{tried, h.s.shadow(t, was.course, was.last.Observation, tried, was.last.At)}
+		tried := trial.Of(h.s.Rules(), t, was.course, was.course.Freeze != nil)
+		h.trials.Set(t.ID, tried, h.s.shadow(t, was.course, was.last.Observation, tried, was.last.At))
 		h.s.directory.Observe(t.ID, was.last.Observation)
 		h.countWait(t.ID, review.Waiting(was.course.State) > 0)
 		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
@@ -103,10 +103,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 	if err := h.loadFactors(ctx, p, s); err != nil {
 		return err
 	}
-	if err := h.loadAccepted(ctx, p, s); err != nil {
-		return err
-	}
-	if err := h.loadLessons(ctx, p, s); err != nil {
+	if err := lesson.Load(ctx, p, s, h.engine); err != nil {
 		return err
 	}
 	if err := h.senders.Load(ctx, p, s); err != nil {
@@ -150,7 +147,7 @@ const edge = 30 * time.Second
 // why is the reason that alerts of rules that are gone end with.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
 	h.asksFor(t, rules)
-	h.engine.Change(t, rules, h.trying[t.ID].rules, now, why)
+	h.engine.Change(t, rules, h.trials.Shadow(t.ID), now, why)
 }
 
 // need notes that a state was written at a time; zero: nobody knows when.
@@ -211,7 +208,7 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 		return h.record(tx, in)
 	case pools.InputFactor:
 		return h.takeFactor(tx, in)
-	case inputLesson:
+	case lesson.Input:
 		return h.learn(tx, in)
 	case senders.InputAlive:
 		return h.sourceAlive(in)
@@ -232,8 +229,8 @@ func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 		return h.out.Due(tx, t.Subject)
 	case rollout.StageTimer:
 		return h.s.Policy().Due(tx)
-	case timerTrial:
-		return h.compare(tx, t.Subject)
+	case trial.Timer:
+		return h.trials.Compare(tx, t.Subject)
 	case review.Timer:
 		return h.s.reviews().Look(tx, t.Subject)
 	}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"github.com/tocsin-alerting/tocsin/app/flow/pools"
+	"github.com/tocsin-alerting/tocsin/app/flow/trial"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -11,13 +12,13 @@ import (
 // newPools are a partition's pools.
 func (h *Handler) newPools() *pools.Set {
 	s := h.s
-	return pools.New(pools.Options{Evaluate: s.options, Rules: s.Rules, Observe: s.observe, Tenants: s.directory.List, Raise: h.raiseAll, Try: h.tryAll, Logger: s.Logger,
+	return pools.New(pools.Options{Evaluate: s.options, Rules: s.Rules, Observe: s.observe, Tenants: s.directory.List, Raise: h.raised.All, Try: h.trials.Note, Logger: s.Logger,
 		Tries: func(revision int) {
 			if revision == 0 {
-				delete(h.trying, tenant.Product)
+				h.trials.Drop(tenant.Product)
 				return
 			}
-			h.trying[tenant.Product] = beside{attempt: attempt{policy: revision}}
+			h.trials.Set(tenant.Product, trial.Attempt{Policy: revision}, nil)
 		}})
 }
 

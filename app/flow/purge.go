@@ -6,6 +6,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
+	"github.com/tocsin-alerting/tocsin/app/flow/raise"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -31,7 +32,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 		return 0, err
 	}
 	records += revisions
-	all, err := tx.List(alerts)
+	all, err := tx.List(raise.Records)
 	if err != nil {
 		return 0, err
 	}
@@ -41,7 +42,7 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 			return 0, err
 		}
 		if a.Tenant == id {
-			tx.Delete(alerts, r.Key)
+			tx.Delete(raise.Records, r.Key)
 			records++
 		}
 	}

@@ -54,8 +54,8 @@ func (h *Handler) Answer(tx *partition.Tx, answers Answers, at time.Time) error 
 // tried are the queries of rules that run in shadow only.
 func (h *Handler) tried() map[tenant.ID][]rule.Rule {
 	out := map[tenant.ID][]rule.Rule{}
-	for id, b := range h.trying {
-		for _, r := range b.rules {
+	for id, rules := range h.trials.Shadows() {
+		for _, r := range rules {
 			if r.Kind == rule.PromQL && r.Query != nil {
 				out[id] = append(out[id], r)
 			}
@@ -80,11 +80,11 @@ func (h *Handler) answer(tx *partition.Tx, collection string, asks map[tenant.ID
 	stood = maps.Clone(stands)
 	say := func(said []alert.Alert) {
 		if collection == askedInShadow {
-			h.tryAll(tx, nil, said)
+			h.trials.Note(tx, nil, said)
 			return
 		}
-		h.raiseAll(tx, said)
-		h.tryAll(tx, said, nil)
+		h.raised.All(tx, said)
+		h.trials.Note(tx, said, nil)
 	}
 	for _, id := range slices.Sorted(maps.Keys(asks)) {
 		for _, r := range asks[id] {
@@ -132,7 +132,7 @@ func (h *Handler) endAsked(tx *partition.Tx, id tenant.ID, why string) error {
 		if err != nil {
 			return err
 		}
-		h.raiseAll(tx, a.End(tx.Now(), why))
+		h.raised.All(tx, a.End(tx.Now(), why))
 		tx.Delete(asked, r.Key)
 	}
 	if records, err = tx.ListPrefix(askedInShadow, string(id)+"/"); err != nil {

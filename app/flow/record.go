@@ -9,6 +9,8 @@ import (
 	"github.com/tocsin-alerting/tocsin/store"
 )
 
+const inputRecord = "record" // 1: RecordJob, for whoever's record it is
+
 // RecordJob asks the owner of a partition, who may be another process, to write a
 // record unless there is one, with the reason.
 type RecordJob struct {

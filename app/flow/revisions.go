@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
-	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
@@ -210,14 +209,6 @@ func (s *Shared) compile(tx *partition.Tx, t profiles.Triple) ([]rule.Rule, []st
 	}
 	rules, reasons := profiles.Compile(p, *t.Document, t.Observation)
 	return rules, reasons, nil
-}
-
-// logged are a decision's entries, of the tenant.
-func logged(id tenant.ID, entries []ledger.Entry) []ledger.Entry {
-	for i := range entries {
-		entries[i].Subject = id.Subject()
-	}
-	return entries
 }
 
 // noTenant is what is said of an id that nobody has.

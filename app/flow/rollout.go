@@ -6,7 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/trial"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -32,6 +35,22 @@ func (s *Shared) under(p *profiles.Policy, t tenant.Tenant, o profiles.Observati
 		o.Tier = p.TierOf(cmp.Or(o.TPM, t.ExpectedTPM)).Name
 	}
 	return o
+}
+
+// shadow compiles the rules of an attempt; o is what is observed of the tenant.
+func (s *Shared) shadow(t tenant.Tenant, c course.Course, o profiles.Observation, a trial.Attempt, now time.Time) []rule.Rule {
+	p, _ := s.Rules().Of(t.ID)
+	switch {
+	case a == trial.Attempt{}:
+		return nil
+	case a.Proposal != 0:
+		o.Tier, o.Priors = c.Proposal.To, s.priors.Of(c.Proposal.To)
+	default:
+		p, _, _ = s.Rules().Beside(t.ID)
+		o = s.under(p, t, o, now)
+	}
+	rules, _ := profiles.Compile(p, t, o)
+	return rules
 }
 
 // Volumes are the transactions a minute of those tenants that have some now, by the

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
+	"github.com/tocsin-alerting/tocsin/app/flow/lesson"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
@@ -24,6 +25,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -200,7 +202,8 @@ func (s *Shared) Incidents() *response.Desk {
 		set := s.Settings
 		s.desk = response.Desk{Rules: s.Rules, Directory: &s.directory, Scale: s.scale(), Duty: s.Duty(), Metrics: s.Metrics.Incidents, Tracer: s.Tracer, Logger: s.Logger,
 			Environment: set.Environment, Ticket: set.Ticket, Channels: set.Channels, IncidentURL: set.IncidentURL, Settle: set.Settle,
-			Opened: s.saw, Teach: s.teach}
+			Opened: s.saw,
+			Teach:  func(tx *partition.Tx, i incident.Incident) { lesson.Teach(tx, i, s.directory.List) }}
 	})
 	return &s.desk
 }
@@ -208,6 +211,12 @@ func (s *Shared) Incidents() *response.Desk {
 // reviews is what tells teams what waits for them.
 func (s *Shared) reviews() *review.Board {
 	return &review.Board{Catalog: func() *catalog.Catalog { return s.Rules().Catalog }, Ticket: s.Settings.Ticket}
+}
+
+// scale is how much each tenant does, and all of them.
+func (s *Shared) scale() *whole.Scale {
+	s.scaling.Do(func() { s.scaled.List = s.directory.List })
+	return &s.scaled
 }
 
 // Environments lists those that have had incidents, whether or not the policy

@@ -20,7 +20,7 @@ func (h *Handler) newSenders() *senders.Set {
 	s := h.s
 	return senders.New(senders.Options{Names: &s.names, Catalog: func() *catalog.Catalog { return s.Rules().Catalog }, Known: s.directory.Known,
 		BlindAfter: s.Evaluate.BlindAfter, Journal: s.Journal, Logger: s.Logger,
-		Raise: func(tx *partition.Tx, a alert.Alert) { h.raiseAll(tx, []alert.Alert{a}) }})
+		Raise: func(tx *partition.Tx, a alert.Alert) { h.raised.All(tx, []alert.Alert{a}) }})
 }
 
 // Hear tells the partition's sources that a batch came. It is called in the journal's

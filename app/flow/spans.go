@@ -1,27 +1,21 @@
 package flow
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/tracing"
-	"github.com/tocsin-alerting/tocsin/tracing/hops"
 	"github.com/tocsin-alerting/tocsin/tracing/red"
 )
 
 const (
-	tracesBefore = 2 * time.Minute // an onset, from which traces illustrate an alert
-	tracesShown  = 3               // per reason
-	tenantsAsked = 5               // of those a pooled alert names
-	knownBuckets = 5_000           // kinds of calls whose buckets' labels are kept
+	knownBuckets = 5_000 // kinds of calls whose buckets' labels are kept
 )
 
 // IngestSpans takes one journaled batch's part of this partition: the calls of its
@@ -84,41 +78,3 @@ type buckets struct {
 // SpanSources are the sources of the tenants' spans; to be used before the owner
 // runs, or inside it.
 func (h *Handler) SpanSources() []string { return h.engine.Sources() }
-
-// illustrate puts traces worth looking at and the failing hop to an alert that
-// fires. Once a hop is known both stay: somebody may have seen them.
-func (h *Handler) illustrate(a *alert.Alert, old alert.Alert) {
-	if old.State == alert.Firing && old.StartsAt.Equal(a.StartsAt) {
-		a.Traces, a.Hop = old.Traces, old.Hop
-	}
-	if h.s.Traces != nil && a.State == alert.Firing && a.Hop == nil {
-		h.lookAtTraces(a)
-	}
-	if a.Hop != nil {
-		a.Reason += fmt.Sprintf("; %.0f%% of the failing traces fail at %s %s", 100*a.Hop.Share, a.Hop.Kind, a.Hop.Service)
-	}
-}
-
-func (h *Handler) lookAtTraces(a *alert.Alert) {
-	whose := []tenant.ID{a.Tenant}
-	if a.Tenant == tenant.Product {
-		whose = a.Evidence.Tenants[:min(tenantsAsked, len(a.Evidence.Tenants))]
-	}
-	var answers []hops.Answer
-	for _, id := range whose {
-		answers = append(answers, h.s.Traces(hops.Question{Environment: a.Environment, Tenant: id, Service: a.Service, Slice: a.Slice,
-			Since: a.OnsetAt.Add(-tracesBefore), Limit: tracesShown}))
-	}
-	found := hops.Merge(answers...)
-	if len(found.Traces) == 0 {
-		return
-	}
-	a.Traces = nil
-	for _, t := range found.Traces[:min(3*tracesShown, len(found.Traces))] {
-		a.Traces = append(a.Traces, alert.Trace{ID: t.TraceID, Why: t.Why, Operation: t.Operation, EndedAt: t.EndedAt, DurationSeconds: t.DurationSeconds})
-	}
-	if found.Hop != nil {
-		hop := alert.Hop(*found.Hop)
-		a.Hop = &hop
-	}
-}

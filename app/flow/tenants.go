@@ -23,7 +23,6 @@ import (
 const (
 	tenants = "tenant" // tenant.Tenant by id
 	cells   = "cell"   // evaluate's checkpoint by tenant, behind the journal position it stands at
-	alerts  = "alert"  // alert.Alert by id
 )
 
 // PutTenant stores a tenant's document and assigns a profile. match is the
@@ -230,7 +229,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	}
 	h.tellReview(tx, old, c.State, evolution.State{})
 	delete(h.at, id)
-	delete(h.trying, id)
+	h.trials.Drop(id)
 	h.countBlind(id, false)
 	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/evolution"
+	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -212,6 +213,14 @@ func HeldTier(t tenant.Tenant, c Course, p *profiles.Policy, environment string,
 		return "the tenant is " + string(t.State)
 	}
 	return ""
+}
+
+// Log enters a decision's entries, of the tenant.
+func Log(tx *partition.Tx, id tenant.ID, entries []ledger.Entry) {
+	for i := range entries {
+		entries[i].Subject = id.Subject()
+	}
+	tx.Log(entries...)
 }
 
 // Next is when something of a course ends or is decided by time.

@@ -1,23 +1,18 @@
-package flow
+package lesson
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/raise"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
-
-// A person's word that what an alert shows is the new normal is stored before it is
-// acted on: a start gives it to the engine again, so that steps that are replayed end
-// the alert as they did.
 
 const (
 	accepted  = "accepted" // evaluate.Acceptance by tenant/alert
@@ -25,9 +20,9 @@ const (
 )
 
 // Accept takes what a firing alert of a tenant shows as the usual from now on.
-func (h *Handler) Accept(tx *partition.Tx, id tenant.ID, of alert.ID, by string) (alert.Alert, error) {
+func Accept(tx *partition.Tx, e *evaluate.Engine, id tenant.ID, of alert.ID, by string) (alert.Alert, error) {
 	var a alert.Alert
-	ok, err := tx.Get(alerts, string(of), &a)
+	ok, err := tx.Get(raise.Records, string(of), &a)
 	switch {
 	case err != nil:
 		return a, err
@@ -48,22 +43,6 @@ func (h *Handler) Accept(tx *partition.Tx, id tenant.ID, of alert.ID, by string)
 	}
 	tx.Log(ledger.Entry{Subject: "alert/" + string(of), Refs: []string{id.Subject()}, Kind: "alert.accepted", Actor: by,
 		Reason: fmt.Sprintf("%s accepted what it shows as the new normal: %s", by, a.Reason)})
-	tx.After(func() { h.engine.Accept(v) })
+	tx.After(func() { e.Accept(v) })
 	return a, nil
-}
-
-// loadAccepted gives the engine what was accepted before a start.
-func (h *Handler) loadAccepted(ctx context.Context, p store.Partition, s store.Store) error {
-	records, err := partition.All(ctx, s, p, accepted)
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		v, err := partition.Decode[evaluate.Acceptance](r)
-		if err != nil {
-			return err
-		}
-		h.engine.Accept(v)
-	}
-	return nil
 }

@@ -1,10 +1,11 @@
-package flow
+package trial
 
 import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/lesson"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
@@ -22,17 +23,17 @@ func wordOf(l evaluate.Lesson, now time.Time) alert.Word {
 	if to.IsZero() {
 		to = now
 	}
-	return alert.Word{Service: l.Alert.Service, Slice: l.Alert.Slice, From: l.From.Add(-trialWait), To: to.Add(trialWait), Said: l.Word, By: l.By}
+	return alert.Word{Service: l.Alert.Service, Slice: l.Alert.Slice, From: l.From.Add(-Wait), To: to.Add(Wait), Said: l.Word, By: l.By}
 }
 
-// heed tells what a tenant tries in shadow what somebody said; id is the input's.
-func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
+// Heed tells what a tenant tries in shadow what somebody said; id is the input's.
+func (b *Bench) Heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
 	k := l.Alert
 	w := wordOf(l, tx.Now())
-	switch tried := h.trying[k.Tenant].attempt; {
-	case tried.policy != 0:
-		policy.Word{Revision: tried.policy, Word: rollout.Word{Tenant: k.Tenant, Word: w}}.Send(tx, id)
-	case tried.proposal != 0:
+	switch tried := b.Tries(k.Tenant); {
+	case tried.Policy != 0:
+		policy.Word{Revision: tried.Policy, Word: rollout.Word{Tenant: k.Tenant, Word: w}}.Send(tx, id)
+	case tried.Proposal != 0:
 		c, err := course.Read(tx, k.Tenant)
 		if err != nil {
 			return err
@@ -42,7 +43,7 @@ func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
 			return nil
 		}
 		c.State = change.State
-		tx.Log(logged(k.Tenant, change.Ledger)...)
+		course.Log(tx, k.Tenant, change.Ledger)
 		return course.Put(tx, k.Tenant, c)
 	}
 	return nil
@@ -50,16 +51,12 @@ func (h *Handler) heed(tx *partition.Tx, id string, l evaluate.Lesson) error {
 
 // spoken is what somebody has said already of the fault of a trial; empty: nothing.
 func spoken(tx *partition.Tx, v trial) (said alert.Verdict, by string, err error) {
-	records, err := tx.ListPrefix(lessonRecords, string(v.Key.Tenant)+"/")
+	list, err := lesson.Of(tx, v.Key.Tenant)
 	if err != nil {
 		return "", "", err
 	}
 	var newest time.Time
-	for _, r := range records {
-		l, err := partition.Decode[evaluate.Lesson](r)
-		if err != nil {
-			return "", "", err
-		}
+	for _, l := range list {
 		if l.Alert.Environment == v.Key.Environment && wordOf(l, tx.Now()).About(v.Key.Service, v.Key.Slice, v.StartsAt) && !l.At.Before(newest) {
 			said, by, newest = l.Word, l.By, l.At
 		}
