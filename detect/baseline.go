@@ -152,7 +152,7 @@ func (b *Baseline) plain(h hourSum) hourSum {
 	if sum.hours < plainFrom || sum.n <= 0 || b.aside.toldAt(b.newest) > 0 { // or somebody said that it is no fault
 		return h
 	}
-	usual := sum.k / max(sum.n-sum.k, 1) // for each success
+	usual := sum.k / max(sum.n-sum.k, 1)          // for each success
 	if y := b.ring[b.newest%keptHours]; y.n > 0 { // the same hour of yesterday
 		usual = max(usual, float64(y.k/max(y.n-y.k, 1)))
 	}

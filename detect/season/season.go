@@ -36,7 +36,7 @@ const (
 	mostTimes   = 3.0   // an hour is learned as so many times what was usual at most,
 	mostBeyond  = 10.0  // and so many events,
 	plainFrom   = 150.0 // where so many minutes of that hour of the day were learned: three days;
-	plainSooner = 12    // before that so many hours of the last day say what is usual at most
+	plainSooner = 12    // before that so many hours of the last day say what is large
 	mostStep    = 1e9   // events of one step: what is above is no count
 )
 
@@ -158,21 +158,29 @@ func (s *Season) plain(p past) past {
 	if d := s.day[p.slot%24]; d.minutes >= plainFrom {
 		usual := math.Max(float64(p.expected), float64(d.n/d.minutes*p.minutes))
 		p.n = min(p.n, float32(mostTimes*usual+mostBeyond))
-	} else if most, hours := s.most(); hours >= plainSooner {
-		p.n = min(p.n, mostTimes*most*p.minutes+mostBeyond)
+	} else if large, hours := s.large(); hours >= plainSooner {
+		p.n = min(p.n, mostTimes*large*p.minutes+mostBeyond)
 	}
 	return p
 }
 
-// most is what the largest of the last day's hours brought a minute, and how many hours
-// there are.
-func (s *Season) most() (perMinute float32, hours int) {
+// large is what the fourth largest of the last day's hours brought a minute, and how many
+// hours there are: three of them may be odd.
+func (s *Season) large() (perMinute float32, hours int) {
+	var most [4]float32 // falling
 	for _, p := range s.ring {
-		if p.minutes > 0 {
-			perMinute, hours = max(perMinute, p.n/p.minutes), hours+1
+		if p.minutes <= 0 {
+			continue
+		}
+		hours++
+		x := p.n / p.minutes
+		for i := range most {
+			if x > most[i] {
+				x, most[i] = most[i], x
+			}
 		}
 	}
-	return perMinute, hours
+	return most[3], hours
 }
 
 // merge learns an hour for good.

@@ -125,9 +125,9 @@ func TestTheSecondDayOfATenantIsPlain(t *testing.T) {
 	require.Less(t, s.At(tomorrow).Expected, 0.6, "840 events in that hour, five in every other")
 
 	var live Season
-	teach(&live, time.UTC, monday, odd, func(time.Time) float64 { return 0.01 })
-	teach(&live, time.UTC, odd, odd.Add(36*time.Hour), func(time.Time) float64 { return 500 })
-	require.Greater(t, live.At(odd.Add(36*time.Hour)).Expected, 450.0, "after a day of trials it is in earnest: that is expected within half a day")
+	teach(&live, time.UTC, monday, odd, func(time.Time) float64 { return 1 })
+	teach(&live, time.UTC, odd, odd.Add(42*time.Hour), func(time.Time) float64 { return 50 })
+	require.Greater(t, live.At(odd.Add(42*time.Hour)).Expected, 40.0, "after a day of trials it is in earnest")
 }
 
 // TestAnHourUnlikeTheOthersSaysLittleOfShares: all that was retried came by one slice.
