@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api"
 	"github.com/tocsin-alerting/tocsin/cluster"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -130,11 +131,11 @@ func (r *replicas) forward(w http.ResponseWriter, in *http.Request, body []byte,
 // contribution waits to be handed to a pool at another replica.
 type contribution struct {
 	subject string
-	list    []evaluate.Contribution
+	list    []exchange.Contribution
 }
 
 // contribute hands contributions to a pool at another replica, without waiting.
-func (r *replicas) contribute(subject string, list []evaluate.Contribution) {
+func (r *replicas) contribute(subject string, list []exchange.Contribution) {
 	select {
 	case r.queue <- contribution{subject, list}:
 	default:

@@ -9,6 +9,7 @@ package calendar
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,15 @@ type Entry struct {
 	// trade in one of them.
 	Countries    []string `yaml:"countries" json:"countries,omitempty"`
 	Environments []string `yaml:"environments" json:"environments,omitempty"` // only these; empty: every one
+}
+
+// Volume is between which parts of the usual volume all is as usual while the entry
+// holds, and why, for people: 1 and 1 without a reason where it says nothing of that.
+func (e Entry) Volume() (low, high float64, why string) {
+	if !(e.Factor > 0) {
+		return 1, 1, ""
+	}
+	return math.Min(e.Factor, 1), math.Max(e.Factor, 1), fmt.Sprintf("%.0f%% of the usual may come: %s", 100*e.Factor, e.Reason())
 }
 
 // Weekly is a part of some days of every week, in wall-clock time of a zone. A To

@@ -88,6 +88,17 @@ func TestWhatHoldsWhenAndUntilWhen(t *testing.T) {
 
 // TestWalkingFromChangeToChange compares the changes with asking every half hour, over
 // the clocks' changes and the turn of the year.
+func TestHowMuchIsAsUsual(t *testing.T) {
+	for factor, want := range map[float64][2]float64{.5: {.5, 1}, 2: {1, 2}, 0: {1, 1}} {
+		e := calendar.Entry{Name: "sale", Factor: factor, By: "anna", Why: "a promotion"}
+		low, high, why := e.Volume()
+		require.Equal(t, want, [2]float64{low, high})
+		require.Equal(t, factor > 0, why != "")
+	}
+	_, _, why := calendar.Entry{Name: "sale", Factor: 2, By: "anna", Why: "a promotion"}.Volume()
+	require.Equal(t, "200% of the usual may come: calendar entry sale, anna: a promotion", why)
+}
+
 func TestWalkingFromChangeToChange(t *testing.T) {
 	c := made(t, yearOf)
 	for _, begin := range []string{"2026-10-22T00:00:00Z", "2026-12-22T00:00:00Z", "2027-03-25T00:00:00Z"} {

@@ -12,6 +12,7 @@ import (
 	"math"
 
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 // Version is what is written, of tenants' records and of pools': they grow together.
@@ -163,6 +164,18 @@ func (c *Coder) Text(v *string) {
 	c.bytes(&b)
 	if c.reading {
 		*v = string(b)
+	}
+}
+
+// Slice codes a slice.
+func (c *Coder) Slice(s *sli.Slice) {
+	dims := []sli.Dim(*s)
+	List(c, &dims, func(d *sli.Dim) {
+		c.Text(&d.Label)
+		c.Text(&d.Value)
+	})
+	if len(dims) > 0 {
+		*s = dims
 	}
 }
 

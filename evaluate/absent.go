@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/alert/standing"
 	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -29,7 +30,7 @@ const (
 type absence struct {
 	service, rule, env string
 	trial              bool // of a rule that is in shadow only
-	raised             *raised
+	raised             *standing.Alert
 }
 
 // of says whether a rule is the one that said it.
@@ -131,14 +132,14 @@ func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newes
 	a := ts.absences[i]
 	switch {
 	case gone != nil && a.raised == nil:
-		a.raised = &raised{onset: gone.onset, starts: gone.starts, said: gone.starts, why: gone.why,
-			ev: alert.Evidence{Share: 1, Source: gone.source, Test: "silence", RatePerMinute: ts.promised}}
+		a.raised = &standing.Alert{Onset: gone.onset, Starts: gone.starts, Said: gone.starts, Why: gone.why,
+			Evidence: alert.Evidence{Share: 1, Source: gone.source, Test: "silence", RatePerMinute: ts.promised}}
 		ts.tell(&r.ruleState, ts.absentAlert(&r.ruleState, a, gone.starts))
-	case gone == nil && a.raised != nil && newest > a.raised.onset:
-		over := ts.absentAlert(&r.ruleState, a, max(newest, a.raised.starts+1))
+	case gone == nil && a.raised != nil && newest > a.raised.Onset:
+		over := ts.absentAlert(&r.ruleState, a, max(newest, a.raised.Starts+1))
 		ends := over.AsOf
 		over.State, over.EndsAt = alert.Resolved, &ends
-		over.Reason = fmt.Sprintf("they arrive again since %s; before, %s", clock(at(newest), ends), over.Reason)
+		over.Reason = fmt.Sprintf("they arrive again since %s; before, %s", alert.Clock(at(newest), ends), over.Reason)
 		a.raised = nil
 		ts.tell(&r.ruleState, over)
 	}
@@ -169,7 +170,7 @@ func (ts *tenantState) silence(r *absentRule, m *meter, newest, lull int64) *fin
 		others = "source " + source + " sends others"
 	}
 	return &finding{onset: newest, starts: from + after, source: source, why: fmt.Sprintf("no sample of %s arrived since %s, although %s%s",
-		r.SLI.Metric, clock(at(newest), at(from+after)), others, beyond)}
+		r.SLI.Metric, alert.Clock(at(newest), at(from+after)), others, beyond)}
 }
 
 // neverSent says that nothing ever came of a tenant that was promised to trade.
@@ -188,11 +189,11 @@ func (ts *tenantState) neverSent(r *absentRule, now int64) *finding {
 		return nil
 	}
 	return &finding{onset: ts.onboarded, starts: due, why: fmt.Sprintf("no sample of %s ever arrived since the tenant was onboarded at %s, although %g events a minute were promised",
-		r.SLI.Metric, clock(at(ts.onboarded), at(due)), ts.promised)}
+		r.SLI.Metric, alert.Clock(at(ts.onboarded), at(due)), ts.promised)}
 }
 
 func (ts *tenantState) absentAlert(r *ruleState, a *absence, asOf int64) alert.Alert {
-	return newAlert(alert.Key{Environment: a.env, Tenant: ts.id, Service: r.Service, Rule: r.Name}, r.SLI.ID(), r, a.raised, asOf)
+	return a.raised.Say(alert.Key{Environment: a.env, Tenant: ts.id, Service: r.Service, Rule: r.Name}, r.SLI.ID(), &r.Rule, asOf)
 }
 
 // dropAbsences ends what absent rules said that are gone, or all of it.
@@ -210,10 +211,8 @@ func (ts *tenantState) dropAbsences(now int64, all bool, why string) {
 			if i >= 0 {
 				r = &ts.absents[i].ruleState
 			}
-			over := ts.absentAlert(r, a, max(now, a.raised.starts+1))
-			ends := over.AsOf
-			over.State, over.EndsAt, over.Reason = alert.Resolved, &ends, "no longer evaluated: "+why
-			ts.tell(r, over)
+			when := max(now, a.raised.Starts+1)
+			ts.tell(r, standing.Dropped(ts.absentAlert(r, a, when), when, why))
 		}
 		return true
 	})
@@ -236,7 +235,7 @@ func (c *coder) absences(ts *tenantState) {
 		for _, s := range []*string{&v.service, &v.rule, &v.env} {
 			c.Text(s)
 		}
-		c.raised(&v.raised)
+		standing.Code(c.Coder, &v.raised)
 	})
 	if c.Reading() {
 		ts.absences = said

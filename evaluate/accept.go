@@ -40,13 +40,13 @@ func (e *Engine) Accept(a Acceptance) {
 
 // acceptedBy is who accepted what g fires about, by the step that ends at end; empty:
 // nobody did.
-func (ts *tenantState) acceptedBy(m *meter, g standing, end int64) string {
-	if len(ts.accepted) == 0 || !g.w.firing {
+func (ts *tenantState) acceptedBy(m *meter, g spot, end int64) string {
+	if len(ts.accepted) == 0 || !g.w.Firing {
 		return ""
 	}
 	id := alert.Key{Environment: m.env, Tenant: ts.id, Service: g.r.Service, Rule: g.r.Name, Slice: g.c.slice}.ID()
 	for _, a := range ts.accepted {
-		if a.id == id && g.w.onset < a.at && end >= a.at {
+		if a.id == id && g.w.Onset < a.at && end >= a.at {
 			return a.by
 		}
 	}

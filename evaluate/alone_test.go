@@ -177,14 +177,14 @@ func alike(t testing.TB, all, some *Engine) {
 						continue
 					}
 					o := some.tenants[id].meters[i]
-					score := o.cells[ci].watches[ri].score
+					score := o.cells[ci].watches[ri].Score
 					for _, v := range o.rules[ri].views {
 						if v.w == o.cells[ci].watches[ri] && v.idle.On() {
 							score = v.idle.Score()
 						}
 					}
-					if math.Abs(w.score-score) > 1e-6 {
-						require.FailNow(t, "other evidence", "%s %s %v: %v and %v", id, o.rules[ri].Name, c.slice, w.score, score)
+					if math.Abs(w.Score-score) > 1e-6 {
+						require.FailNow(t, "other evidence", "%s %s %v: %v and %v", id, o.rules[ri].Name, c.slice, w.Score, score)
 					}
 				}
 			}

@@ -51,8 +51,8 @@ func (ts *tenantState) held(m *meter, ri int) bool {
 		return false
 	}
 	for _, c := range m.cells {
-		if c.judged && c.watches[ri] != nil && c.watches[ri].raised != nil {
-			ts.end(m, standing{m.rules[ri], c, c.watches[ri]}, m.lastClose, why)
+		if c.judged && c.watches[ri] != nil && c.watches[ri].Raised != nil {
+			ts.end(m, spot{m.rules[ri], c, c.watches[ri]}, m.lastClose, why)
 		}
 	}
 	return true

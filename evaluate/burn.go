@@ -1,10 +1,6 @@
 package evaluate
 
 import (
-	"fmt"
-	"time"
-
-	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
@@ -31,7 +27,7 @@ func (ts *tenantState) judgeBurn(m *meter, ri int, step detect.Step, n, k []floa
 		w.follow(&d, s.End)
 		m.stirs(w, d.Changed)
 		if live {
-			ts.say(m, standing{r, c, w}, d, step)
+			ts.say(m, spot{r, c, w}, d, step)
 		}
 	}
 }
@@ -39,7 +35,7 @@ func (ts *tenantState) judgeBurn(m *meter, ri int, step detect.Step, n, k []floa
 // burnStatus is a rule's view of a slice; what it is held to stands for the usual.
 func burnStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
 	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
-		Firing: w.firing, Score: w.score, Needed: w.needed, Usual: 1 - r.Burn.Objective}
+		Firing: w.Firing, Score: w.Score, Needed: w.Needed, Usual: 1 - r.Burn.Objective}
 	s.Upper = detect.BurnWindows()[0].Factor * s.Usual
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}
@@ -48,15 +44,4 @@ func burnStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float
 		}
 	}
 	return s
-}
-
-// burnWords is the evidence of a burn rate in a sentence.
-func burnWords(ev alert.Evidence, what string) string {
-	for _, w := range detect.BurnWindows() {
-		if w.Name == ev.Test {
-			return fmt.Sprintf("%.0f of %.0f %s failed within %s: %.1f times what the objective allows, and of the last %s as well; %g times is too fast",
-				ev.K, ev.N, what, alert.Lasting(time.Duration(w.Long)*time.Millisecond), ev.Score, alert.Lasting(time.Duration(w.Short)*time.Millisecond), w.Factor)
-		}
-	}
-	return fmt.Sprintf("%.0f of %.0f %s failed: %.1f times what the objective allows", ev.K, ev.N, what, ev.Score)
 }

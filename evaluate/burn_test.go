@@ -125,14 +125,14 @@ func TestBurnRateTwin(t *testing.T) {
 		}
 		m.advance(at.Add(2 * time.Second))
 		w := m.meter().cells[0].watches[0]
-		if w.burn == nil || at.Sub(epoch)%(2*time.Minute) != 0 && !w.firing {
+		if w.burn == nil || at.Sub(epoch)%(2*time.Minute) != 0 && !w.Firing {
 			continue
 		}
 		theirs := m.query(m.ng, query, m.meter().lastClose) > 0
-		if said++; theirs != w.firing {
+		if said++; theirs != w.Firing {
 			differed++
 		}
-		if w.firing {
+		if w.Firing {
 			rang++
 		}
 	}

@@ -11,12 +11,10 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-const (
-	kindTenant = 'T'
-	kindPool   = 'P'
-)
+// kindTenant is the kind of a tenant's records.
+const kindTenant = 'T'
 
-// coder codes what an engine and a pool keep.
+// coder codes what an engine keeps of a tenant.
 type coder struct{ *checkpoint.Coder }
 
 // Checkpoint returns the tenant's state: series with their last values, open

@@ -1,12 +1,10 @@
 package evaluate
 
 import (
-	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/alert/standing"
 	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/sli"
-	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // rule codes what a resolved alert of a rule that is gone must still say.
@@ -30,7 +28,7 @@ func (c *coder) rule(r *ruleState) {
 }
 
 func (c *coder) cell(m *meter, cl *cell) {
-	c.slice(&cl.slice)
+	c.Slice(&cl.slice)
 	c.Text(&cl.other)
 	c.Small(&cl.refs)
 	c.Floats(&cl.volume)
@@ -85,28 +83,23 @@ func (c *coder) cell(m *meter, cl *cell) {
 	}
 }
 
-func (c *coder) slice(s *sli.Slice) {
-	dims := []sli.Dim(*s)
-	checkpoint.List(c.Coder, &dims, func(d *sli.Dim) {
-		c.Text(&d.Label)
-		c.Text(&d.Value)
-	})
-	if len(dims) > 0 {
-		*s = dims
+// late codes what came of late, as counts of nothing where that is not followed.
+func (c *coder) late(l **standing.Lately) {
+	v := standing.Lately{}
+	if *l != nil {
+		v = **l
+	}
+	if v.Code(c.Coder); c.Reading() && v != (standing.Lately{}) {
+		*l = &v
 	}
 }
 
 func (c *coder) watch(w *watch) {
 	c.State(&w.det)
-	c.Bools(&w.firing)
-	c.Ints(&w.onset, &w.cleared)
-	c.Floats(&w.score, &w.needed)
-	if !c.Since(5) {
-		c.mix(&mix{})
-	}
-	c.raised(&w.raised)
+	w.Code(c.Coder)
 	if c.Since(2) {
-		c.Floats(&w.late.n, &w.late.k, &w.rest.n, &w.rest.expected)
+		c.late(&w.late)
+		c.Floats(&w.rest.n, &w.rest.expected)
 		checkpoint.Optional(c.Coder, &w.vol)
 	}
 	if c.Since(4) {
@@ -117,50 +110,5 @@ func (c *coder) watch(w *watch) {
 	}
 	if c.Since(13) {
 		c.ownTurn(&w.turn)
-	}
-}
-
-func (c *coder) raised(r **raised) {
-	some := *r != nil
-	if c.Bools(&some); !some {
-		return
-	}
-	if c.Reading() {
-		*r = &raised{}
-	}
-	v := *r
-	c.Ints(&v.onset, &v.starts, &v.said)
-	c.Bools(&v.backlog)
-	c.evidence(&v.ev)
-	if c.Since(2) {
-		c.Text((*string)(&v.severity))
-		c.Text(&v.why)
-	}
-}
-
-func (c *coder) evidence(ev *alert.Evidence) {
-	c.Floats(&ev.N, &ev.K, &ev.Usual, &ev.Score, &ev.Needed, &ev.Share, &ev.RatePerMinute)
-	c.Bools(&ev.Hard)
-	c.Text(&ev.Test)
-	checkpoint.List(c.Coder, &ev.Tenants, func(id *tenant.ID) { c.Text((*string)(id)) })
-	if c.Since(2) {
-		c.Floats(&ev.Expected, &ev.Over)
-		c.Text(&ev.Source)
-	}
-	if c.Since(6) {
-		c.Text(&ev.Expecting)
-	}
-	if c.Since(7) {
-		some := ev.Customers != nil
-		if c.Bools(&some); some {
-			if c.Reading() {
-				ev.Customers = new(float64)
-			}
-			c.Floats(ev.Customers)
-		}
-	}
-	if c.Since(peopleNamed) {
-		c.Floats(&ev.Nameless)
-		c.Bools(&ev.Estimated)
 	}
 }

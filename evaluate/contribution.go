@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 
@@ -61,7 +62,7 @@ func (ts *tenantState) contribute(m *meter, step detect.Step, n, k []float64, li
 }
 
 // contributions tells what a closed step contributed.
-func (ts *tenantState) contributions(m *meter, done *closed, out []Contribution) []Contribution {
+func (ts *tenantState) contributions(m *meter, done *closed, out []exchange.Contribution) []exchange.Contribution {
 	for ri, r := range m.rules {
 		if !r.Kind.Ratio() || r.place == inShadow || ts.unjudged(m, r) != "" {
 			continue
@@ -69,8 +70,8 @@ func (ts *tenantState) contributions(m *meter, done *closed, out []Contribution)
 		origin := ts.origin(m, r)
 		for i := range done.cells {
 			v := &done.cells[i]
-			if c := m.cells[v.cell]; c.judged && c.watches[ri] != nil || !c.judged && r.cuts(c.slice) {
-				out = append(out, Contribution{})
+			if c := m.cells[v.cell]; c.judged && c.watches[ri] != nil || !c.judged && r.Cuts(c.slice) {
+				out = append(out, exchange.Contribution{})
 				m.contribution(&out[len(out)-1], origin, done, v, c.slice)
 			}
 		}
@@ -80,7 +81,7 @@ func (ts *tenantState) contributions(m *meter, done *closed, out []Contribution)
 
 // tellNewest is contributions of the step that was kept last, of which it is known where
 // its cells are in judging: no cell is looked at.
-func (ts *tenantState) tellNewest(m *meter, out []Contribution) []Contribution {
+func (ts *tenantState) tellNewest(m *meter, out []exchange.Contribution) []exchange.Contribution {
 	done := &m.recent[len(m.recent)-1]
 	for _, r := range m.rules {
 		if !r.Kind.Ratio() || r.place == inShadow || ts.unjudged(m, r) != "" {
@@ -103,7 +104,7 @@ func (ts *tenantState) tellNewest(m *meter, out []Contribution) []Contribution {
 }
 
 // contribution is what a rule's slice contributed to a closed step.
-func (m *meter) contribution(x *Contribution, of *Origin, done *closed, v *contributed, slice sli.Slice) {
+func (m *meter) contribution(x *exchange.Contribution, of *exchange.Origin, done *closed, v *contributed, slice sli.Slice) {
 	x.Origin, x.Slice, x.Step = of, slice, done.step
 	x.Step.N, x.Step.K = v.n, v.k
 	x.Usual, x.Over, x.Expected, x.Live = v.usual, 0, 0, done.live
@@ -113,9 +114,9 @@ func (m *meter) contribution(x *Contribution, of *Origin, done *closed, v *contr
 }
 
 // origin is what all contributions of a rule have in common.
-func (ts *tenantState) origin(m *meter, r *ruleState) *Origin {
+func (ts *tenantState) origin(m *meter, r *ruleState) *exchange.Origin {
 	if r.origin == nil {
-		r.origin = &Origin{Environment: m.env, Service: r.Service, Rule: r.Name, Tenant: ts.id}
+		r.origin = &exchange.Origin{Environment: m.env, Service: r.Service, Rule: r.Name, Tenant: ts.id}
 	}
 	return r.origin
 }

@@ -149,11 +149,4 @@ func TestCheckpointsOfTheVersionBeforeAreRead(t *testing.T) {
 	}
 	g.live(r, epoch.Add(3*time.Hour+4*time.Minute), epoch.Add(4*time.Hour))
 	require.NotEmpty(t, ofState(r.out.Alerts, alert.Resolved), "what stood before ends after")
-
-	raw, err = os.ReadFile("testdata/pool-v1.bin")
-	require.NoError(t, err)
-	p := NewPool(grownUp(), "production", "payments")
-	p.SetRules([]rule.Rule{failing()})
-	require.NoError(t, p.Restore(raw))
-	require.NotEmpty(t, p.streams)
 }

@@ -1,6 +1,6 @@
 // Package evaluate turns samples into steps, moves the detectors by them and
-// says which alerts fire, for the tenants of one partition (Engine) and for one
-// service over all its tenants (Pool).
+// says which alerts fire, for the tenants of one partition (Engine). What is judged
+// over all tenants of a service is told to package pool, by package exchange.
 //
 // It knows how counters become counts (increments, resets, births, gaps, late
 // and split requests), when a step is complete, which slices are judged, and
@@ -22,13 +22,13 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/calendar"
-	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// Options bounds an Engine or a Pool. The zero value works.
+// Options bounds an Engine. The zero value works.
 type Options struct {
 	Environment string        // of series that carry no environment label; default "production"
 	Step        time.Duration // the shortest step; default 15 s
@@ -41,7 +41,6 @@ type Options struct {
 	Remember    time.Duration // the last value of a series that is gone is kept; default 24 h
 	MaxSeries   int           // series evaluated per tenant; default 2,000
 	MaxSlices   int           // values of one dimension that are judged, by volume; default 8
-	MinTenants  int           // a Pool judges steps with at least so many tenants; default 3
 	// Announced finds the calendar entry that widens the expected volume of a scope at
 	// an instant; nil: nothing is announced.
 	Announced func(at time.Time, on calendar.Scope) (calendar.Entry, bool)
@@ -74,9 +73,6 @@ func (o Options) withDefaults() Options {
 	if o.MaxSlices <= 0 {
 		o.MaxSlices = 8
 	}
-	if o.MinTenants <= 0 {
-		o.MinTenants = 3
-	}
 	return o
 }
 
@@ -93,7 +89,7 @@ type Sample struct {
 type Output struct {
 	Alerts        []alert.Alert // new states: firing, resolved, and newer evidence at most once a minute
 	Shadow        []alert.Alert // the same of the rules in shadow; those in force too, where both have the very same rule
-	Contributions []Contribution
+	Contributions []exchange.Contribution
 	Blind         []BlindChange
 	// Thinned is in how many cells and hours more customers failed than are told apart
 	// one by one, newly: their number is an estimate from there on.
@@ -102,28 +98,6 @@ type Output struct {
 
 func (o *Output) empty() bool {
 	return len(o.Alerts)+len(o.Shadow)+len(o.Contributions)+len(o.Blind)+o.Thinned == 0
-}
-
-// Contribution is what one tenant's closed step says about one slice of a
-// service: the input of the service's Pool. Sending it again is harmless.
-type Contribution struct {
-	*Origin             // never nil; of many
-	Slice   sli.Slice   `json:"slice"` // one dimension
-	Step    detect.Step `json:"step"`
-	Usual   float64     `json:"usual"`          // the failure ratio this tenant's slice usually has
-	Over    float64     `json:"over,omitempty"` // seconds that a slow event takes longer than
-	// Expected is, of traffic, how many events the slice usually brings in that time.
-	Expected float64 `json:"expected,omitempty"`
-	Live     bool    `json:"live"` // false for a replayed step, which raises nothing
-}
-
-// Origin is what all contributions have in common that a rule makes of one tenant. It is
-// shared, and never changed.
-type Origin struct {
-	Environment string    `json:"environment"`
-	Service     string    `json:"service"`
-	Rule        string    `json:"rule"`
-	Tenant      tenant.ID `json:"tenant"`
 }
 
 // BlindChange says that a tenant's samples stopped arriving or came back. While
@@ -226,13 +200,13 @@ type Engine struct {
 	due     int64 // ms; no tenant needs attention before, unless it is dirty
 	queued  Output
 	// contributed is handed out and filled again: steps bring a hundred bytes a slice.
-	contributed []Contribution
+	contributed []exchange.Contribution
 	zones       map[string]*time.Location
 }
 
 // New makes an engine without tenants.
 func New(o Options) *Engine {
-	o.tides, o.desk = &tides{factors: map[tideKey][]Factor{}}, &desk{}
+	o.tides, o.desk = &tides{factors: map[tideKey][]exchange.Factor{}}, &desk{}
 	return &Engine{o: o.withDefaults(), tenants: map[tenant.ID]*tenantState{}, due: never, zones: map[string]*time.Location{}}
 }
 

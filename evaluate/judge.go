@@ -1,19 +1,18 @@
 package evaluate
 
 import (
-	"math"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/alert/standing"
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 const (
-	halfCovered   = 0.5    // a step observed less is no evidence
-	sayAgainAfter = 60_000 // ms between two alerts that differ in evidence only
-	ownRatioFrom  = 1000   // events of a tenant's own after which its slices start from its ratio
-	recentSteps   = 8      // closed steps whose contributions can be sent again
+	halfCovered  = 0.5  // a step observed less is no evidence
+	ownRatioFrom = 1000 // events of a tenant's own after which its slices start from its ratio
+	recentSteps  = 8    // closed steps whose contributions can be sent again
 )
 
 // ruleState is a rule of a meter.
@@ -25,38 +24,28 @@ type ruleState struct {
 	tidal   tidal             // of traffic, derived
 	told    detect.Parameters // of each stream, at steps as long as toldAt; derived
 	toldAt  int64
-	views   []view  // by cell, of a rule about a share of events; derived
-	origin  *Origin // of what it contributes; nil: nothing yet
-}
-
-// cuts says whether the rule judges the slice.
-func (r *ruleState) cuts(s sli.Slice) bool {
-	return r.Kind != rule.Absent && (len(s) == 0 || len(s) == 1 && slices.Contains(r.SLI.Slices, s[0].Label))
+	views   []view           // by cell, of a rule about a share of events; derived
+	origin  *exchange.Origin // of what it contributes; nil: nothing yet
 }
 
 // watch is one rule's view of one cell.
 type watch struct {
-	det    detect.ErrorRatio
-	raised *raised // what was said; nil while nothing stands
-	firing bool    // what the detector says
-	trial  bool    // of a rule that is in shadow only
-	unseen bool    // this hour was never seen before; of traffic, derived
+	det detect.ErrorRatio
+	standing.Stream
+	trial  bool // of a rule that is in shadow only
+	unseen bool // this hour was never seen before; of traffic, derived
 	// forgiven says that somebody called what fires a false alarm: what comes is learned.
 	// Derived from what people said.
 	forgiven bool
 
-	vol     *detect.Traffic // instead of det, of a traffic rule
-	burn    *detect.Burn    // instead of det, of a rule of burn rates
-	level   *level          // of the last day, while it fires
-	turn    *ownTurn        // against the last hour; nil: the cell is too thin
-	late    lately
-	onset   int64   // of what fires
-	cleared int64   // end of the step that ended it
-	rest    rest    // of a slice's traffic
-	rate    float64 // events a minute that are usual now; of traffic, derived
-	tide    string  // why another volume than the usual is expected; of traffic, derived
-	score   float64
-	needed  float64
+	vol   *detect.Traffic  // instead of det, of a traffic rule
+	burn  *detect.Burn     // instead of det, of a rule of burn rates
+	level *level           // of the last day, while it fires
+	turn  *ownTurn         // against the last hour; nil: the cell is too thin
+	late  *standing.Lately // of declines; nil: none came
+	rest  rest             // of a slice's traffic
+	rate  float64          // events a minute that are usual now; of traffic, derived
+	tide  string           // why another volume than the usual is expected; of traffic, derived
 }
 
 // closed is a closed step with what it contributed.
@@ -75,7 +64,7 @@ type contributed struct {
 
 // setRules replaces the rules of m and keeps the detectors of those that stay.
 // It returns the watches that are gone although an alert of theirs stands.
-func (m *meter) setRules(all []placed) (gone []standing) {
+func (m *meter) setRules(all []placed) (gone []spot) {
 	m.catch()
 	m.resume()
 	m.disturb()
@@ -98,16 +87,16 @@ func (m *meter) setRules(all []placed) (gone []standing) {
 		h := heir{old: old, watches: c.watches, taken: map[*watch]bool{}}
 		watches := make([]*watch, len(m.rules))
 		for i, r := range m.rules { // those in force come first
-			if r.cuts(c.slice) {
+			if r.Cuts(c.slice) {
 				watches[i] = h.next(r)
 			}
 		}
 		for j, w := range c.watches {
-			if w == nil || w.raised == nil || old[j].place == inShadow || slices.Contains(watches, w) {
+			if w == nil || w.Raised == nil || old[j].place == inShadow || slices.Contains(watches, w) {
 				continue
 			}
 			if i := indexRule(m.rules, old[j]); i < 0 || !inherit(w, watches[i]) {
-				gone = append(gone, standing{old[j], c, w})
+				gone = append(gone, spot{old[j], c, w})
 			}
 		}
 		c.watches = watches
@@ -161,7 +150,7 @@ func (ts *tenantState) closeStep(m *meter, start, end int64, share float64, seen
 func (m *meter) prepare(length, youngFor int64) {
 	if m.fadesOf != length {
 		m.resume() // what a detector asks of evidence is by a step's length
-		m.fadesOf, m.fades, m.lateFade = length, fades(length), math.Exp(-float64(length)/halvedFades)
+		m.fadesOf, m.fades, m.lateFade = length, fades(length), standing.Fade(length)
 	}
 	m.judgedCells()
 	m.renew(youngFor)
@@ -228,7 +217,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			continue
 		}
 		if fades {
-			v.w.late.follow(n, k, m.lateFade)
+			v.w.declined(n, k, m.lateFade)
 		}
 		switch {
 		case !m.stale && m.plain && v.idle.Passes(n, k):
@@ -240,7 +229,7 @@ func (ts *tenantState) judgeRatio(m *meter, ri int, step detect.Step, n, k []flo
 			continue
 		case j == nil:
 			j = &m.desk.judgement
-			*j = judgement{m: m, ri: ri, r: r, step: step, live: live, p: *p, looks: looksBack(r)}
+			*j = judgement{m: m, ri: ri, r: r, step: step, live: live, p: *p, looks: r.Kind.LooksBack()}
 			j.loses = j.looks && m.loses()
 		}
 		v.resume()
@@ -275,7 +264,7 @@ func (ts *tenantState) passTold(m *meter, r *ruleState, v *view, at, ci int, n, 
 		return false
 	}
 	if r.Kind == rule.Declines {
-		v.w.late.follow(n, k, m.lateFade)
+		v.w.declined(n, k, m.lateFade)
 	}
 	m.passBy(v, at, ci, n, k, minute, step)
 	if !v.idle.Suspects() {
@@ -317,7 +306,7 @@ func (m *meter) share(ri int) detect.Parameters {
 	r := m.rules[ri]
 	return detect.Parameters{
 		Prior:         r.Prior,
-		Budget:        r.usually() * r.FalseAlarms / float64(max(m.streams(ri), 1)),
+		Budget:        detect.UsualShare(r.Kind.LooksBack()) * r.FalseAlarms / float64(max(m.streams(ri), 1)),
 		LooksPerMonth: float64(detect.Month.Milliseconds()) / float64(m.length),
 		Loose:         r.loose(),
 		Factor:        r.Sensitivity.Factor(),
@@ -343,15 +332,17 @@ func (ts *tenantState) young(m *meter, c *cell) bool {
 	return m.learned < y || m.seen(c) < y
 }
 
+// declined follows what came of late. It is kept apart: most watches are not about declines.
+func (w *watch) declined(n, k, fade float64) {
+	if w.late == nil {
+		w.late = &standing.Lately{}
+	}
+	w.late.Follow(n, k, fade)
+}
+
 // follow keeps what the detector said.
 func (w *watch) follow(d *detect.Decision, end int64) {
-	if d.Changed {
-		w.firing = d.Firing
-		if d.Firing {
-			w.onset, w.forgiven = d.Onset, false
-		} else {
-			w.cleared = end
-		}
+	if w.Follow(d, end) {
+		w.forgiven = false
 	}
-	w.score, w.needed = d.Score, d.Needed
 }

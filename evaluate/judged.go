@@ -136,7 +136,7 @@ func (m *meter) giveUp(c *cell) {
 // busy says whether an alert of the cell stands or is about to.
 func (c *cell) busy() bool {
 	for _, w := range c.watches {
-		if w.rings() || w != nil && !w.trial && w.raised != nil {
+		if w.rings() || w != nil && !w.trial && w.Raised != nil {
 			return true
 		}
 	}

@@ -31,7 +31,7 @@ type desk struct {
 // stirs keeps what a watch came to that other cells are to know of.
 func (m *meter) stirs(w *watch, changed bool) {
 	m.troubled = m.troubled || changed
-	m.astir = m.astir || w.firing || w.det.HeldSince() > 0
+	m.astir = m.astir || w.Firing || w.det.HeldSince() > 0
 }
 
 // move moves a stream's detector, and says whether nothing stands of it.
@@ -46,10 +46,10 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 	s.N, s.K = c.counted(n, k, step.Start, alive)
 	p.Prior, p.Alternative = m.prior(r, ci), c.alternative()
 	if r.Kind == rule.Declines && !m.plain {
-		w.late.follow(s.N, s.K, m.lateFade)
+		w.declined(s.N, s.K, m.lateFade)
 	}
 	turning := j.looks && (v.thick || w.turn != nil) && ts.turning(j, ci, w, &s, k)
-	if w.raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
+	if w.Raised == nil && !turning && w.det.Calm(p.Prior, p.Alternative, c.base, &s) {
 		c.calm()
 		return true
 	}
@@ -59,9 +59,9 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 	}
 	x, newest := m.mixOf(at, ci)
 	shift := x.ratio(newest) - usual
-	if w.raised == nil && !turning && s.K == 0 {
+	if w.Raised == nil && !turning && s.K == 0 {
 		if score, needed, ok := w.det.Wane(p.Prior, p.Alternative, shift, c.base, &s); ok {
-			if w.score, w.needed = score, needed; score == 0 {
+			if w.Score, w.Needed = score, needed; score == 0 {
 				c.calm()
 			}
 			return true
@@ -80,9 +80,9 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 	}
 	moved := s
 	w.det.Next(p, c.base, &moved, d)
-	m.lasts(r, ci, w, s, d, ts.acceptedBy(m, standing{r, c, w}, s.End))
+	m.lasts(r, ci, w, s, d, ts.acceptedBy(m, spot{r, c, w}, s.End))
 	if w.turn != nil {
-		*d = turned(*d, j.lately, w.firing)
+		*d = detect.Either(*d, j.lately, w.Firing)
 	}
 	w.follow(d, s.End)
 	if d.Onset == 0 {
@@ -90,7 +90,7 @@ func (ts *tenantState) move(j *judgement, at, ci int, n, k float64) (quiet bool)
 	}
 	m.stirs(w, d.Changed)
 	ts.decided(j, ci, w)
-	return w.raised == nil && !w.firing && !d.Changed && !d.Forgiven
+	return w.Raised == nil && !w.Firing && !d.Changed && !d.Forgiven
 }
 
 // decided follows what a stream's detector has decided.
@@ -105,7 +105,7 @@ func (ts *tenantState) decided(j *judgement, ci int, w *watch) {
 	} else if d.Changed && !w.trial && d.Onset > 0 && !w.forgiven {
 		c.healed = end
 	}
-	if j.live && (w.firing || w.raised != nil) {
-		ts.say(m, standing{j.r, c, w}, *d, j.step)
+	if j.live && (w.Firing || w.Raised != nil) {
+		ts.say(m, spot{j.r, c, w}, *d, j.step)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
 )
@@ -67,7 +68,7 @@ func (l *level) steady() (ratio float64, ok bool) {
 // and takes it as that at last, or when a person (by) accepted it. It changes d where
 // that ends the alarm.
 func (m *meter) lasts(r *ruleState, ci int, w *watch, s detect.Step, d *detect.Decision, by string) {
-	if !w.firing {
+	if !w.Firing {
 		w.level = nil
 		return
 	}
@@ -75,7 +76,7 @@ func (m *meter) lasts(r *ruleState, ci int, w *watch, s detect.Step, d *detect.D
 		w.level = &level{}
 	}
 	w.level.add(s)
-	long := s.End - w.onset
+	long := s.End - w.Onset
 	if d.Changed || long <= offerAfter && by == "" {
 		return
 	}
@@ -85,8 +86,8 @@ func (m *meter) lasts(r *ruleState, ci int, w *watch, s detect.Step, d *detect.D
 		*d = m.acceptRatio(ci, w, s.End, by+" accepted %s as the usual")
 	case long > r.accepts():
 		*d = m.acceptRatio(ci, w, s.End, "after "+days(r.accepts())+" %s is taken as the usual")
-	case steady && w.raised != nil && (r.Kind != rule.Declines || w.raised.severity == ""):
-		w.raised.why = fmt.Sprintf("it has been %s for a day: this may be the new normal; somebody may accept it, and after %s it is taken as that", percent(ratio), days(r.accepts()))
+	case steady && w.Raised != nil && (r.Kind != rule.Declines || w.Raised.Severity == ""):
+		w.Raised.Why = fmt.Sprintf("it has been %s for a day: this may be the new normal; somebody may accept it, and after %s it is taken as that", alert.Percent(ratio), days(r.accepts()))
 	}
 }
 
@@ -96,10 +97,10 @@ func (m *meter) acceptRatio(ci int, w *watch, at int64, why string) detect.Decis
 	m.disturb()
 	n1, k1 := w.level.half(false)
 	n2, k2 := w.level.half(true)
-	seconds := min(levelHours*3600, float64(at-w.onset)/1000)
+	seconds := min(levelHours*3600, float64(at-w.Onset)/1000)
 	w.det, w.level, w.turn = detect.ErrorRatio{}, nil, nil
-	if w.raised != nil {
-		w.raised.why = fmt.Sprintf(why, percent((k1+k2)/math.Max(n1+n2, 1)))
+	if w.Raised != nil {
+		w.Raised.Why = fmt.Sprintf(why, alert.Percent((k1+k2)/math.Max(n1+n2, 1)))
 	}
 	if !w.trial { // a shadow waits for those in force
 		c := m.cells[ci]

@@ -160,7 +160,7 @@ func (ts *tenantState) heed(m *meter, last, end int64) {
 	for _, c := range m.cells {
 		for i, w := range c.watches {
 			if w.rings() {
-				w.forgiven = ts.forgives(m, standing{m.rules[i], c, w}, end)
+				w.forgiven = ts.forgives(m, spot{m.rules[i], c, w}, end)
 				m.troubled = true
 			}
 		}
@@ -169,10 +169,10 @@ func (ts *tenantState) heed(m *meter, last, end int64) {
 
 // forgives says whether somebody called what g fires about a false alarm: it goes on
 // until the evidence is gone, and what comes is learned.
-func (ts *tenantState) forgives(m *meter, g standing, end int64) bool {
+func (ts *tenantState) forgives(m *meter, g spot, end int64) bool {
 	id := alert.Key{Environment: m.env, Tenant: ts.id, Service: g.r.Service, Rule: g.r.Name, Slice: g.c.slice}.ID()
 	return slices.ContainsFunc(ts.lessons, func(v lesson) bool {
-		return v.id == id && v.Word == alert.VerdictFalse && g.w.onset < v.at && v.at <= end
+		return v.id == id && v.Word == alert.VerdictFalse && g.w.Onset < v.at && v.at <= end
 	})
 }
 
@@ -210,8 +210,8 @@ func (m *meter) teachRatio(r *ruleState, ci int, v lesson, to, end int64) {
 	shared := v.Alert.Tenant == tenant.Product
 	if !shared {
 		for i, w := range c.watches {
-			if w != nil && m.rules[i] == r && w.onset <= to {
-				w.forgiven = w.firing
+			if w != nil && m.rules[i] == r && w.Onset <= to {
+				w.forgiven = w.Firing
 			}
 		}
 		if c.healed <= to+m.length {

@@ -180,7 +180,7 @@ func (m *meter) judge(c *cell) {
 	}
 	c.watches = make([]*watch, len(m.rules))
 	for i, r := range m.rules {
-		if r.cuts(c.slice) {
+		if r.Cuts(c.slice) {
 			c.watches[i] = &watch{trial: r.place == inShadow}
 		}
 	}

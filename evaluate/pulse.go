@@ -37,7 +37,7 @@ type view struct {
 func (v *view) catch() {
 	if v.idle.On() {
 		v.w.det.Catch(&v.idle)
-		v.w.score = v.idle.Score()
+		v.w.Score = v.idle.Score()
 	}
 }
 
@@ -219,7 +219,7 @@ func (m *meter) see(ri int, r *ruleState) {
 		if v.det.Young() && m.pulses[at].ripe {
 			v.resume()
 		}
-		if v.thick = looksBack(r) && c.latency == nil && v.rate >= leastTurning; v.thick {
+		if v.thick = r.Kind.LooksBack() && c.latency == nil && v.rate >= leastTurning; v.thick {
 			v.resume()
 		}
 		w.det.Renew(&v.idle, prior, c.alternative(), c.base)

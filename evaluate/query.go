@@ -139,7 +139,7 @@ func (s AskedSeries) alert(r rule.Rule, id tenant.ID, value float64, at time.Tim
 	}
 	return alert.Alert{Key: key, ID: key.ID(), Kind: r.Kind, SLI: r.SLI.ID(), Severity: r.Severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
 		State: alert.Firing, OnsetAt: s.Since, StartsAt: at, AsOf: at, Evidence: alert.Evidence{Share: 1, Test: "promql"},
-		Reason: fmt.Sprintf("%s%s, since %s: %s; nothing was counted, so that no budget bounds how often it is wrong", r.Name, where(s.Slice), clock(s.Since, at), why)}
+		Reason: fmt.Sprintf("%s%s, since %s: %s; nothing was counted, so that no budget bounds how often it is wrong", r.Name, where(s.Slice), alert.Clock(s.Since, at), why)}
 }
 
 func (s AskedSeries) over(at time.Time, why string) alert.Alert {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -70,7 +71,7 @@ func TestReplayedStepsRaiseNothing(t *testing.T) {
 	g.fail["alpha"] = 1
 	back := from.Add(time.Hour)
 	g.backfill(r, from, from.Add(15*time.Minute), back)
-	require.True(t, r.meter().cells[1].watches[0].firing, "the detectors are moved")
+	require.True(t, r.meter().cells[1].watches[0].Firing, "the detectors are moved")
 	g.fail["alpha"] = .01
 	g.backfill(r, from.Add(15*time.Minute), back, back.Add(time.Second))
 	require.Empty(t, r.out.Alerts, "it was over before anybody could be told")
@@ -250,7 +251,7 @@ func chaos(seed uint64, steps int) []func(e *Engine) Output {
 }
 
 // said is all that a contribution says.
-func said(c Contribution) string {
+func said(c exchange.Contribution) string {
 	return fmt.Sprint(*c.Origin, c.Slice, c.Step, c.Usual, c.Over, c.Expected, c.Live)
 }
 
@@ -298,7 +299,7 @@ func TestRestoreAnywhere(t *testing.T) {
 			a, b := call(whole), call(cut)
 			require.Equal(t, a.Alerts, b.Alerts, "call %d", i)
 			require.Equal(t, a.Blind, b.Blind, "call %d", i)
-			var news []Contribution
+			var news []exchange.Contribution
 			for _, c := range b.Contributions {
 				if !sent[said(c)] {
 					news = append(news, c)

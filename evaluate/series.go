@@ -349,6 +349,9 @@ func (s *series) resumes(a int64) int64 {
 // at is a sample's time.
 func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
+// fadesIn is how long it takes (ms) until a sum counts 1/e.
+const fadesIn = 600_000
+
 // fading is a sum that forgets.
 type fading struct {
 	at int64
@@ -357,7 +360,7 @@ type fading struct {
 
 func (f *fading) fade(at int64) {
 	if at > f.at {
-		f.v *= math.Exp(-float64(at-f.at) / excessFades)
+		f.v *= math.Exp(-float64(at-f.at) / fadesIn)
 		f.at = at
 	}
 }

@@ -63,7 +63,7 @@ func usable(rules []rule.Rule) []rule.Rule {
 }
 
 // rings says whether what w sees is a fault of the cell, not what a shadow thinks.
-func (w *watch) rings() bool { return w != nil && w.firing && !w.trial }
+func (w *watch) rings() bool { return w != nil && w.Firing && !w.trial }
 
 // heir finds the detector that a rule goes on with: the one it had, wherever it was;
 // one of another rule in the same place is of use when it asks the same.
@@ -113,15 +113,19 @@ func (h *heir) take(w *watch, r *ruleState, said bool) *watch {
 			level := *w.level
 			c.level = &level
 		}
-		if w.raised != nil {
-			is := *w.raised
-			c.raised = &is
+		if w.late != nil {
+			late := *w.late
+			c.late = &late
+		}
+		if w.Raised != nil {
+			is := *w.Raised
+			c.Raised = &is
 		}
 		w = &c
 	}
 	h.taken[w] = true
 	if w.trial = r.place == inShadow; !said {
-		w.raised = nil
+		w.Raised = nil
 	}
 	return w
 }
@@ -129,10 +133,10 @@ func (h *heir) take(w *watch, r *ruleState, said bool) *watch {
 // inherit lets what fires go on firing under a rule that asks otherwise but sees a
 // fault as well.
 func inherit(old, now *watch) bool {
-	if now == nil || now.trial || !now.firing || now.raised != nil {
+	if now == nil || now.trial || !now.Firing || now.Raised != nil {
 		return false
 	}
-	now.raised, old.raised = old.raised, nil
+	now.Raised, old.Raised = old.Raised, nil
 	return true
 }
 

@@ -88,7 +88,7 @@ func (ts *tenantState) sliStatus(m *meter, now time.Time) SLIStatus {
 
 func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate, hour float64) SliceStatus {
 	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), HourRate: hour, Young: p.Young,
-		Firing: w.firing, Score: w.score, Needed: w.needed, HeldSince: when(w.det.HeldSince())}
+		Firing: w.Firing, Score: w.Score, Needed: w.Needed, HeldSince: when(w.det.HeldSince())}
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}
 		if s.RatePerMinute == 0 {
@@ -99,7 +99,7 @@ func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate, hou
 		s.OverSeconds = &le
 	}
 	s.Usual, s.Upper = c.base.Ratio(p)
-	if !w.firing && w.turn == nil {
+	if !w.Firing && w.turn == nil {
 		s.Needed = w.det.Needs(p, c.base)
 	}
 	at := cmp.Or(hour, s.RatePerMinute)

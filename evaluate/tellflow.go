@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/rule"
 )
 
@@ -58,10 +59,10 @@ func (ts *tenantState) tellFlow(m *meter, step detect.Step, n []float64, live bo
 		}
 		for ci, c := range x.cells {
 			slice := m.cells[ci].slice
-			if c.expected <= 0 || !m.cells[ci].judged || m.cells[ci].share == nil || len(slice) != 1 || !r.cuts(slice) {
+			if c.expected <= 0 || !m.cells[ci].judged || m.cells[ci].share == nil || len(slice) != 1 || !r.Cuts(slice) {
 				continue
 			}
-			out.Contributions = append(out.Contributions, Contribution{Origin: ts.origin(m, r), Slice: slice,
+			out.Contributions = append(out.Contributions, exchange.Contribution{Origin: ts.origin(m, r), Slice: slice,
 				Step: detect.Step{Start: x.start, End: x.end, N: c.n, Coverage: 1}, Expected: c.expected, Live: live})
 		}
 	}

@@ -6,53 +6,36 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tocsin-alerting/tocsin/calendar"
+	"github.com/tocsin-alerting/tocsin/exchange"
 )
 
 // What is usual at an hour is not all that can be expected of it: a bank holiday moves
 // every tenant of a country, a promotion was announced. Both widen what is expected and
-// shift nothing that is learned: Factor is measured over the tenants of a country (see
-// poolflow.go), calendar entries come from Options.Announced.
+// shift nothing that is learned: an exchange.Factor is measured over the tenants of a country
+// (see package pool), calendar entries come from Options.Announced.
 
-// countryLabel is the slice by which tenants share a factor.
-const countryLabel = "country"
-
-const (
-	factorLasts = 2 * 3_600_000 // ms after which a factor that was not renewed is none
-	factorsKept = 6             // of each country: the newest, for steps that are replayed
-)
-
-// Factor is how much of the expected volume of a country comes over all its tenants, from
-// a moment on. 1 says that it is as expected.
-type Factor struct {
-	Environment string    `json:"environment"`
-	Service     string    `json:"service"`
-	Rule        string    `json:"rule"`
-	Country     string    `json:"country"`
-	From        time.Time `json:"from"`
-	Value       float64   `json:"value"`
-	Tenants     int       `json:"tenants"` // that it was measured over
-}
+// factorsKept of each country: the newest, for steps that are replayed.
+const factorsKept = 6
 
 // tides holds the factors of the countries, shared by all tenants of an engine.
 type tides struct {
-	factors map[tideKey][]Factor // oldest first
-	changed int                  // how often they changed
+	factors map[tideKey][]exchange.Factor // oldest first
+	changed int                           // how often they changed
 }
 
 type tideKey struct{ environment, service, rule, country string }
 
 // SetFactor takes a country's factor. Steps from Factor.From on are judged by it, for two
 // hours at most: it is renewed while it lasts. Taking it again changes nothing.
-func (e *Engine) SetFactor(f Factor) {
+func (e *Engine) SetFactor(f exchange.Factor) {
 	if !(f.Value > 0) || math.IsInf(f.Value, 0) {
 		return
 	}
 	t, k := e.o.tides, tideKey{f.Environment, f.Service, f.Rule, f.Country}
 	list := t.factors[k]
-	i, found := slices.BinarySearchFunc(list, f, func(a, b Factor) int { return a.From.Compare(b.From) })
+	i, found := slices.BinarySearchFunc(list, f, func(a, b exchange.Factor) int { return a.From.Compare(b.From) })
 	if found {
 		list[i] = f
 	} else {
@@ -63,26 +46,26 @@ func (e *Engine) SetFactor(f Factor) {
 }
 
 // Factors lists what SetFactor took and still keeps, in a fixed order.
-func (e *Engine) Factors() []Factor {
-	var out []Factor
+func (e *Engine) Factors() []exchange.Factor {
+	var out []exchange.Factor
 	for _, list := range e.o.tides.factors {
 		out = append(out, list...)
 	}
-	slices.SortFunc(out, func(a, b Factor) int {
+	slices.SortFunc(out, func(a, b exchange.Factor) int {
 		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Rule, b.Rule),
 			cmp.Compare(a.Country, b.Country), a.From.Compare(b.From))
 	})
 	return out
 }
 
-func (t *tides) at(k tideKey, ms int64) (Factor, bool) {
+func (t *tides) at(k tideKey, ms int64) (exchange.Factor, bool) {
 	list := t.factors[k]
 	for i := len(list) - 1; i >= 0; i-- {
 		if from := list[i].From.UnixMilli(); from <= ms {
-			return list[i], ms < from+factorLasts && list[i].Value != 1
+			return list[i], ms < from+exchange.FactorLasts.Milliseconds() && list[i].Value != 1
 		}
 	}
-	return Factor{}, false
+	return exchange.Factor{}, false
 }
 
 // tide is how far a cell's expectation is widened at a moment.
@@ -122,7 +105,7 @@ func (ts *tenantState) tideOf(m *meter, r *ruleState, ms int64) *tidal {
 	x.cells = append(x.cells, all)
 	for _, c := range m.cells[1:] {
 		t := all
-		if len(c.slice) == 1 && c.slice[0].Label == countryLabel {
+		if len(c.slice) == 1 && c.slice[0].Label == exchange.Country {
 			t = ts.announced(m, r, ms, []string{c.slice[0].Value})
 			part := 0.0
 			if c.judged {
@@ -131,7 +114,7 @@ func (ts *tenantState) tideOf(m *meter, r *ruleState, ms int64) *tidal {
 			if f, ok := ts.o.tides.at(tideKey{m.env, r.Service, r.Name, c.slice[0].Value}, ms); ok && part > 0 {
 				t = t.moved(f)
 				total.factor += part * (f.Value - 1)
-				total.why = join(total.why, f.words())
+				total.why = join(total.why, came(f))
 			}
 		}
 		any = any || t.why != ""
@@ -141,7 +124,7 @@ func (ts *tenantState) tideOf(m *meter, r *ruleState, ms int64) *tidal {
 		total.factor = math.Max(total.factor, 0)
 		total.low, total.high = total.low*math.Min(total.factor, 1), total.high*math.Max(total.factor, 1)
 		for i, c := range m.cells {
-			if i == 0 || len(c.slice) != 1 || c.slice[0].Label != countryLabel {
+			if i == 0 || len(c.slice) != 1 || c.slice[0].Label != exchange.Country {
 				x.cells[i] = total
 			}
 		}
@@ -157,27 +140,23 @@ func (ts *tenantState) announced(m *meter, r *ruleState, ms int64, countries []s
 	if ts.o.Announced == nil {
 		return calm
 	}
-	return announcedBy(ts.o.Announced, at(ms), calendar.Scope{Tenant: ts.id, Countries: countries, Service: r.Service, Environment: m.env})
-}
-
-func announcedBy(find func(time.Time, calendar.Scope) (calendar.Entry, bool), now time.Time, on calendar.Scope) tide {
-	e, ok := find(now, on)
-	if !ok || !(e.Factor > 0) {
+	e, ok := ts.o.Announced(at(ms), calendar.Scope{Tenant: ts.id, Countries: countries, Service: r.Service, Environment: m.env})
+	if !ok {
 		return calm
 	}
-	return tide{1, math.Min(e.Factor, 1), math.Max(e.Factor, 1), fmt.Sprintf("%s of the usual may come: %s", percentOf(e.Factor), e.Reason())}
+	low, high, why := e.Volume()
+	return tide{1, low, high, why}
 }
 
 // moved is the tide with the factor of its country.
-func (t tide) moved(f Factor) tide {
-	return tide{f.Value, t.low * math.Min(f.Value, 1), t.high * math.Max(f.Value, 1), join(t.why, f.words())}
+func (t tide) moved(f exchange.Factor) tide {
+	return tide{f.Value, t.low * math.Min(f.Value, 1), t.high * math.Max(f.Value, 1), join(t.why, came(f))}
 }
 
-func (f Factor) words() string {
-	return fmt.Sprintf("%s of the usual comes in %s over %d tenants", percentOf(f.Value), f.Country, f.Tenants)
+// came says in words what a factor is.
+func came(f exchange.Factor) string {
+	return fmt.Sprintf("%.0f%% of the usual comes in %s over %d tenants", 100*f.Value, f.Country, f.Tenants)
 }
-
-func percentOf(x float64) string { return fmt.Sprintf("%.0f%%", 100*x) }
 
 func join(a, b string) string { return strings.TrimPrefix(a+"; "+b, "; ") }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/calendar"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -71,13 +72,13 @@ func TestACountrysFactor(t *testing.T) {
 	from := epoch.Add(3*24*time.Hour + 9*time.Hour)
 	f.live(r, epoch, from)
 	require.Empty(t, r.out.Alerts)
-	of := func(value float64, at time.Time) Factor {
-		return Factor{Environment: "production", Service: "payments", Rule: "payment_traffic", Country: "DE", From: at, Value: value, Tenants: 40}
+	of := func(value float64, at time.Time) exchange.Factor {
+		return exchange.Factor{Environment: "production", Service: "payments", Rule: "payment_traffic", Country: "DE", From: at, Value: value, Tenants: 40}
 	}
 	r.e.SetFactor(of(.25, from))
 	r.e.SetFactor(of(.25, from))
 	r.e.SetFactor(of(0, from.Add(time.Minute)))
-	require.Equal(t, []Factor{of(.25, from)}, r.e.Factors(), "once, and nothing that is none")
+	require.Equal(t, []exchange.Factor{of(.25, from)}, r.e.Factors(), "once, and nothing that is none")
 	mean["DE"] = .25
 	f.live(r, from, from.Add(90*time.Minute))
 	require.Empty(t, firing(r.out.Alerts), "an eighth comes, a quarter is expected")

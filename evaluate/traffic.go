@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/alert/standing"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/detect/season"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -27,7 +28,6 @@ const (
 	offerAfter  = 24 * 3_600_000     // ms after which a volume may have changed for good, and the alert says so
 	acceptAfter = 7 * 24 * 3_600_000 // ms after which it is the usual one
 	shortBy     = 0.1                // of the total: what a slice's loss takes from it is not learned from there on
-	movedShare  = 0.5                // of what a slice misses: when the total misses less, the rest moved elsewhere
 )
 
 // flow is a meter's volume, kept where a rule of kind traffic asks for it.
@@ -92,17 +92,17 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		if w.vol == nil {
 			w.vol = &detect.Traffic{}
 		}
-		if !m.thorough && !w.firing && w.raised == nil && w.vol.Passes(&p, &v, &s) {
+		if !m.thorough && !w.Firing && w.Raised == nil && w.vol.Passes(&p, &v, &s) {
 			w.flows(v.Expected/minutes, t.why, !p.Young && !v.Known)
 			continue
 		}
 		d := w.vol.Step(p, v, s)
-		if lasts, by := step.End-w.onset, ts.acceptedBy(m, standing{r, c, w}, step.End); w.firing && !d.Changed && by != "" {
+		if lasts, by := step.End-w.Onset, ts.acceptedBy(m, spot{r, c, w}, step.End); w.Firing && !d.Changed && by != "" {
 			d = m.accept(ci, w, by+" accepted its new volume as the usual one")
-		} else if w.firing && !d.Changed && lasts > r.accepts() {
+		} else if w.Firing && !d.Changed && lasts > r.accepts() {
 			d = m.accept(ci, w, "after "+days(r.accepts())+" its new volume is taken as the usual one")
-		} else if w.firing && lasts > offerAfter && w.raised != nil {
-			w.raised.why = "it has lasted for a day: this may be the new normal; somebody may accept it, and after " + days(r.accepts()) + " it is taken as that"
+		} else if w.Firing && lasts > offerAfter && w.Raised != nil {
+			w.Raised.Why = "it has lasted for a day: this may be the new normal; somebody may accept it, and after " + days(r.accepts()) + " it is taken as that"
 		}
 		w.follow(&d, s.End)
 		m.stirs(w, d.Changed)
@@ -116,14 +116,14 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			}
 		}
 		if live {
-			ts.say(m, standing{r, c, w}, d, step)
+			ts.say(m, spot{r, c, w}, d, step)
 		}
 	}
 }
 
 // flows keeps what is usual of a volume of which nothing is suspected.
 func (w *watch) flows(rate float64, tide string, unseen bool) {
-	w.score, w.rest, w.unseen, w.rate, w.tide = 0, rest{}, unseen, rate, tide
+	w.Score, w.rest, w.unseen, w.rate, w.tide = 0, rest{}, unseen, rate, tide
 }
 
 // accepts is after how many ms a change that fires is the usual.
@@ -206,8 +206,8 @@ func (m *meter) accept(ci int, w *watch, why string) detect.Decision {
 		m.cells[ci].share = nil
 	}
 	w.vol = nil
-	if w.raised != nil {
-		w.raised.why = why
+	if w.Raised != nil {
+		w.Raised.Why = why
 	}
 	return detect.Decision{Changed: true}
 }
@@ -298,7 +298,7 @@ func (w *watch) gradeTraffic(r *ruleState, slice bool, ev alert.Evidence) (rule.
 		return r.Severity, ""
 	case missing < 0:
 		return rule.Warning, "too much is never critical"
-	case slice && w.rest.expected-w.rest.n < movedShare*missing:
+	case slice && standing.Moved(w.rest.expected-w.rest.n, missing):
 		return rule.Warning, "the tenant's total is not short of them: they came another way"
 	case w.unseen:
 		return rule.Warning, "this hour of the week was never seen before"
@@ -309,11 +309,11 @@ func (w *watch) gradeTraffic(r *ruleState, slice bool, ev alert.Evidence) (rule.
 // flowStatus is a traffic rule's view of a slice.
 func (ts *tenantState) flowStatus(m *meter, r *ruleState, c *cell, w *watch, p detect.Parameters) SliceStatus {
 	p.Young = ts.youngFlow(m)
-	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: w.rate, Young: p.Young, Firing: w.firing, Score: w.score, Needed: w.needed}
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: w.rate, Young: p.Young, Firing: w.Firing, Score: w.Score, Needed: w.Needed}
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}
 	}
-	if w.vol != nil && !w.firing && w.score == 0 { // it is not worked out while nothing is suspected
+	if w.vol != nil && !w.Firing && w.Score == 0 { // it is not worked out while nothing is suspected
 		s.Needed = p.Lost(detect.Volume{Less: r.Direction != rule.More, More: r.Direction == rule.More || r.Direction == rule.Both,
 			Mean: m.flow.season.Mean() * float64(m.length) / 60_000 * m.partOf(c)})
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // A tenant's own cells are held against their last hour too where they have failures
-// enough: see poolchange.go, and detect.Change for how many that is.
+// enough, as what is judged over all tenants is: see detect.Change for how many that is.
 
 // leastTurning is how many events a minute a cell must have usually before it is looked
 // at at all: with fewer not even a few percent of failures are enough.
@@ -45,8 +45,7 @@ func (ts *tenantState) turning(j *judgement, ci int, w *watch, s *detect.Step, c
 	usual := c.base.Usually(p.Prior)
 	mean := math.Max(s.N*usual, m.expected(ci, s.N, usual))
 	factor, known := x.level.Factor()
-	with, step := *p, *s
-	with.Budget *= changeShare / (1 - changeShare)
+	with, step := p.ForChange(), *s
 	x.test.Next(&with, factor*mean, known, &step, d)
 	if d.Changed && !d.Firing {
 		x.level = detect.Level{}
@@ -83,11 +82,7 @@ func (c *coder) ownTurn(x **ownTurn) {
 		*x = &ownTurn{}
 	}
 	c.State(&(*x).test)
-	c.lastHour(&(*x).level)
-}
-
-func (c *coder) lastHour(l *detect.Level) {
-	at, k, expected := l.Fields()
+	at, k, expected := (*x).level.Fields()
 	c.Int(at)
 	c.Floats(k, expected)
 }

@@ -41,6 +41,9 @@ func (k Kind) Share() bool { return k.Ratio() || k == BurnRate }
 // budget of false pages: of the others nobody knows how often they are wrong.
 func (k Kind) Budgeted() bool { return k.Ratio() || k == Traffic }
 
+// LooksBack says whether what the rule judges is held against its own last hour as well.
+func (k Kind) LooksBack() bool { return k == Errors || k == "" }
+
 // Direction is which changes of traffic a rule watches.
 type Direction string
 

@@ -6,6 +6,7 @@ package rule
 import (
 	"math"
 	"reflect"
+	"slices"
 
 	"github.com/tocsin-alerting/tocsin/sli"
 )
@@ -77,6 +78,11 @@ type Rule struct {
 type Query struct {
 	Expr string  `json:"expr"`
 	For  float64 `json:"for_seconds"` // how long it must give something
+}
+
+// Cuts says whether the rule judges a slice: all events, and single dimensions of its SLI.
+func (r Rule) Cuts(s sli.Slice) bool {
+	return r.Kind != Absent && (len(s) == 0 || len(s) == 1 && slices.Contains(r.SLI.Slices, s[0].Label))
 }
 
 // SameTest says whether two rules of one SLI ask the same of it, so that one's

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow"
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -94,7 +94,7 @@ func (s *Server) innerJournal(w http.ResponseWriter, r *http.Request, _ web.Prin
 // another serves.
 type ContributionsJob struct {
 	Subject       string                  `json:"subject"`
-	Contributions []evaluate.Contribution `json:"contributions"`
+	Contributions []exchange.Contribution `json:"contributions"`
 }
 
 func (s *Server) innerContributions(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
@@ -106,7 +106,7 @@ func (s *Server) innerContributions(w http.ResponseWriter, r *http.Request, _ we
 	if err := json.Unmarshal(raw, &in); err != nil || !strings.HasPrefix(in.Subject, "pool/") {
 		return problem.Wrap(err, problem.Malformed, "the body is not what a replica sends")
 	}
-	if slices.ContainsFunc(in.Contributions, func(c evaluate.Contribution) bool { return c.Origin == nil }) {
+	if slices.ContainsFunc(in.Contributions, func(c exchange.Contribution) bool { return c.Origin == nil }) {
 		return problem.New(problem.Malformed, "a contribution does not say whose it is")
 	}
 	if !s.Flow.Pooled(in.Subject, in.Contributions) {

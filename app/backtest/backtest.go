@@ -18,6 +18,8 @@ import (
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
+	"github.com/tocsin-alerting/tocsin/pool"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
@@ -81,10 +83,10 @@ type Hop struct {
 type Replay struct {
 	o         Options
 	subjects  []*subject // by id
-	pools     map[poolKey]*evaluate.Pool
-	ordered   []*evaluate.Pool // in the order they came to be
-	lastKey   poolKey          // of pools, that was asked for last
-	lastPool  *evaluate.Pool
+	pools     map[poolKey]*pool.Pool
+	ordered   []*pool.Pool // in the order they came to be
+	lastKey   poolKey      // of pools, that was asked for last
+	lastPool  *pool.Pool
 	chain     *chain
 	senders   senders
 	life      []event // of tenants, by time
@@ -134,7 +136,7 @@ func New(o Options, from time.Time) (*Replay, error) {
 	if len(o.Tenants) == 0 {
 		return nil, problem.New(problem.Invalid, "a backtest needs tenants").WithHint("--tenants names a YAML list of them, as tocsin tenant apply reads it")
 	}
-	r := &Replay{o: o, pools: map[poolKey]*evaluate.Pool{}, tenants: map[tenant.ID]tenant.Tenant{}}
+	r := &Replay{o: o, pools: map[poolKey]*pool.Pool{}, tenants: map[tenant.ID]tenant.Tenant{}}
 	r.scale.List, r.weights = r.documents, map[tenant.ID]float64{}
 	if o.Watched > 0 {
 		r.scale.Times = float64(o.Watched) / float64(len(o.Tenants))
@@ -155,7 +157,7 @@ func New(o Options, from time.Time) (*Replay, error) {
 	return r, nil
 }
 
-// evaluate are the options of engine and pools; what the policy's calendar announces is
+// evaluate are the options of the engines; what the policy's calendar announces is
 // expected.
 func (o Options) evaluate() evaluate.Options {
 	c := o.Policy.Calendar()
@@ -290,21 +292,21 @@ func (r *Replay) watched() int {
 }
 
 // pass hands on what closing steps brought.
-func (r *Replay) pass(alerts []alert.Alert, told []evaluate.Contribution) {
+func (r *Replay) pass(alerts []alert.Alert, told []exchange.Contribution) {
 	r.chain.take(alerts, r.now)
 	for i := range told {
 		r.pool(&told[i]).Contribute(&told[i])
 	}
 }
 
-func (r *Replay) pool(c *evaluate.Contribution) *evaluate.Pool {
+func (r *Replay) pool(c *exchange.Contribution) *pool.Pool {
 	key := poolKey{c.Environment, c.Service}
 	if key == r.lastKey {
 		return r.lastPool // nearly all say the same
 	}
 	p := r.pools[key]
 	if p == nil {
-		p = evaluate.NewPool(r.o.evaluate(), c.Environment, c.Service)
+		p = pool.New(pool.Options{Announced: r.o.evaluate().Announced}, c.Environment, c.Service)
 		p.SetRules(profiles.Pooled(r.o.Policy, c.Service, r.observation()))
 		p.Advance(r.now)
 		r.pools[key] = p

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/pool"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/sources"
@@ -198,7 +198,7 @@ func (r *Replay) undisturbed(ends []int64) int {
 			break
 		}
 	}
-	last := min(next.UnixMilli()-1, evaluate.FactorMoment(first).UnixMilli())
+	last := min(next.UnixMilli()-1, pool.FactorMoment(first).UnixMilli())
 	n := 1
 	for n < len(ends) && ends[n] <= last {
 		n++

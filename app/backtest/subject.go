@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/sources"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -26,7 +27,7 @@ type subject struct {
 	blocks   []block
 	silences []silence
 	said     []said
-	told     []evaluate.Contribution
+	told     []exchange.Contribution
 	next     int // of said, when it is handed on
 }
 

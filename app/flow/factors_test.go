@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/pools"
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -24,7 +24,7 @@ func TestACountrysFactorReachesItsTenants(t *testing.T) {
 			require.NoError(t, err)
 		}
 		pool := "pool/" + env + "/payments"
-		f := evaluate.Factor{Environment: env, Service: "payments", Rule: "payment_traffic", Country: "de", Tenants: 40, Value: .4,
+		f := exchange.Factor{Environment: env, Service: "payments", Rule: "payment_traffic", Country: "de", Tenants: 40, Value: .4,
 			From: time.Now().UTC().Add(2 * time.Minute).Truncate(time.Minute)}
 		tell := func() {
 			require.NoError(t, l.shared.Owner(pool).Call(t.Context(), func(tx *partition.Tx) error {
@@ -33,7 +33,7 @@ func TestACountrysFactorReachesItsTenants(t *testing.T) {
 			}))
 			after(time.Second)
 		}
-		knows := func(id tenant.ID) (out []evaluate.Factor) {
+		knows := func(id tenant.ID) (out []exchange.Factor) {
 			subject := id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(*partition.Tx) error {
 				out = l.shared.HandlerOf(subject).Factors()
@@ -43,21 +43,21 @@ func TestACountrysFactorReachesItsTenants(t *testing.T) {
 		}
 		tell()
 		tell()
-		require.Equal(t, []evaluate.Factor{f}, knows("acme"))
+		require.Equal(t, []exchange.Factor{f}, knows("acme"))
 		require.Empty(t, knows("bolt"), "it does not trade there")
 		require.Equal(t, "pool.factor", l.entries(t, pool)[0].Kind)
 		require.Contains(t, l.entries(t, pool)[0].Reason, "40% of the usual volume is expected in de")
 
 		l.end()
 		l = w.begin(t)
-		require.Equal(t, []evaluate.Factor{f}, knows("acme"), "steps that are replayed are judged as they were")
+		require.Equal(t, []exchange.Factor{f}, knows("acme"), "steps that are replayed are judged as they were")
 		after(4 * time.Hour)
 		first := f
 		f.From, f.Value = time.Now().UTC().Truncate(time.Minute), 1
 		tell()
 		l.end()
 		l = w.begin(t)
-		require.Equal(t, []evaluate.Factor{f}, knows("acme"), "what nobody can ask for any more is not kept: %v", first)
+		require.Equal(t, []exchange.Factor{f}, knows("acme"), "what nobody can ask for any more is not kept: %v", first)
 		l.end()
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow/pools"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -87,7 +88,7 @@ func (h *Handler) countBlind(id tenant.ID, is bool) {
 }
 
 // contribute feeds the pools, which live in partitions of their own.
-func (h *Handler) contribute(cs []evaluate.Contribution) {
+func (h *Handler) contribute(cs []exchange.Contribution) {
 	for _, x := range pools.BySubject(cs) {
 		if !h.s.Pooled(x.Subject, x.List) && h.s.Contribute != nil {
 			h.s.Contribute(x.Subject, x.List)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/detect"
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -26,9 +26,9 @@ func (l *life) share(t *testing.T, failing float64, d time.Duration) {
 	for range int(d / (15 * time.Second)) {
 		after(15 * time.Second)
 		end := time.Now().Truncate(15 * time.Second).UnixMilli()
-		var all []evaluate.Contribution
+		var all []exchange.Contribution
 		for n := range 8 {
-			all = append(all, evaluate.Contribution{Origin: &evaluate.Origin{Environment: env, Service: "payments", Rule: "payment_errors", Tenant: tenant.ID(fmt.Sprintf("shared-%d", n))},
+			all = append(all, exchange.Contribution{Origin: &exchange.Origin{Environment: env, Service: "payments", Rule: "payment_errors", Tenant: tenant.ID(fmt.Sprintf("shared-%d", n))},
 				Slice: sli.Slice{{Label: "acquirer", Value: "alpha"}}, Live: true, Usual: .01,
 				Step: detect.Step{Start: end - 15_000, End: end, N: 100, K: 100 * failing, Coverage: 1}})
 		}

@@ -3,7 +3,7 @@ package flow
 import (
 	"github.com/tocsin-alerting/tocsin/app/flow/pools"
 	"github.com/tocsin-alerting/tocsin/app/flow/trial"
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -12,7 +12,7 @@ import (
 // newPools are a partition's pools.
 func (h *Handler) newPools() *pools.Set {
 	s := h.s
-	return pools.New(pools.Options{Evaluate: s.options, Rules: s.Rules, Observe: s.observe, Tenants: s.directory.List, Raise: h.raised.All, Try: h.trials.Note, Logger: s.Logger,
+	return pools.New(pools.Options{Pool: s.pooling, Rules: s.Rules, Observe: s.observe, Tenants: s.directory.List, Raise: h.raised.All, Try: h.trials.Note, Logger: s.Logger,
 		Tries: func(revision int) {
 			if revision == 0 {
 				h.trials.Drop(tenant.Product)
@@ -23,7 +23,7 @@ func (h *Handler) newPools() *pools.Set {
 }
 
 // Pooled feeds the pool of a subject when it is served here.
-func (s *Shared) Pooled(subject string, cs []evaluate.Contribution) bool {
+func (s *Shared) Pooled(subject string, cs []exchange.Contribution) bool {
 	seat, ok := s.SeatOf(subject)
 	return ok && seat.Owner.Post(func(tx *partition.Tx) error { return seat.Handler.pools.Contribute(tx, cs) })
 }

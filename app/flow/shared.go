@@ -25,6 +25,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/oncall"
@@ -72,7 +73,7 @@ type Shared struct {
 	// something only there. Empty where only one process ever writes.
 	Journal string
 	// Contribute feeds a pool whose partition another process owns; nil: none does.
-	Contribute func(subject string, cs []evaluate.Contribution)
+	Contribute func(subject string, cs []exchange.Contribution)
 	// GlanceElsewhere looks at the tenants that other processes serve; nil: there
 	// are none.
 	GlanceElsewhere func(ctx context.Context) ([]evaluate.Glance, error)

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
+	"github.com/tocsin-alerting/tocsin/pool"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -28,7 +30,7 @@ func engine(f testing.TB) *evaluate.Engine {
 }
 
 // trade moves an engine by some minutes in which one acquirer fails.
-func trade(e *evaluate.Engine, from time.Time) (contributed []evaluate.Contribution) {
+func trade(e *evaluate.Engine, from time.Time) (contributed []exchange.Contribution) {
 	for i := range 20 {
 		now := from.Add(time.Duration(15*i) * time.Second)
 		contributed = append(contributed, e.Advance(now).Contributions...)
@@ -80,12 +82,12 @@ func FuzzTenantCheckpoint(f *testing.F) {
 func FuzzPoolCheckpoint(f *testing.F) {
 	p, err := profiles.Default()
 	require.NoError(f, err)
-	pool := func() *evaluate.Pool {
-		x := evaluate.NewPool(evaluate.Options{}, "production", "payments")
+	fresh := func() *pool.Pool {
+		x := pool.New(pool.Options{}, "production", "payments")
 		x.SetRules(profiles.Pooled(p, "payments", profiles.Observation{Tenants: 4}))
 		return x
 	}
-	x := pool()
+	x := fresh()
 	for _, c := range trade(engine(f), noon) {
 		x.Contribute(&c)
 		x.Advance(noon.Add(time.Minute))
@@ -95,14 +97,14 @@ func FuzzPoolCheckpoint(f *testing.F) {
 	f.Add(state)
 	f.Add([]byte{'P', 1})
 	f.Fuzz(func(t *testing.T, state []byte) {
-		x := pool()
+		x := fresh()
 		if err := x.Restore(state); err != nil {
 			require.NotEqual(t, problem.Internal, problem.From(err).Kind, "%v", err)
 			return
 		}
 		once, err := x.Checkpoint()
 		require.NoError(t, err)
-		y := pool()
+		y := fresh()
 		require.NoError(t, y.Restore(once))
 		twice, err := y.Checkpoint()
 		require.NoError(t, err)

@@ -9,8 +9,8 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/pool"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -21,7 +21,7 @@ import (
 // part of them would see a part of a shared fault. What it would page is compared as a
 // tenant's pages are, under the name of tenant.Product.
 
-const besides = "pool_beside" // evaluate.Pool's checkpoint by policy revision and subject
+const besides = "pool_beside" // pool.Pool's checkpoint by policy revision and subject
 
 // triedBy is the revision that pools try in shadow; 0: none.
 func triedBy(r policy.Rules) int {
@@ -32,7 +32,7 @@ func triedBy(r policy.Rules) int {
 }
 
 // follow brings what runs beside a pool up to date.
-func (s *Set) follow(subject, service string, p *evaluate.Pool) {
+func (s *Set) follow(subject, service string, p *pool.Pool) {
 	r := s.o.Rules()
 	tried := triedBy(r)
 	if tried != s.tried {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
@@ -16,11 +16,11 @@ import (
 // and goes back to the partitions of its tenants as an input with the moment from which
 // it holds.
 
-// InputFactor is the kind of that input, at version 1: evaluate.Factor.
+// InputFactor is the kind of that input, at version 1: exchange.Factor.
 const InputFactor = "factor"
 
 // SendFactor sends a country's factor to every partition that has tenants in it.
-func SendFactor(tx *partition.Tx, f evaluate.Factor, tenants []tenant.Tenant) {
+func SendFactor(tx *partition.Tx, f exchange.Factor, tenants []tenant.Tenant) {
 	to := map[store.Partition]string{}
 	for _, t := range tenants {
 		subject := t.ID.Subject()

@@ -10,8 +10,9 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/pool"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -19,12 +20,12 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-const records = "pool" // evaluate.Pool's checkpoint by subject
+const records = "pool" // pool.Pool's checkpoint by subject
 
 // Options of a Set; all are needed.
 type Options struct {
-	Evaluate func() evaluate.Options
-	Rules    func() policy.Rules
+	Pool  func() pool.Options
+	Rules func() policy.Rules
 	// Observe is what all profiles depend on, under a policy.
 	Observe func(*profiles.Policy) profiles.Observation
 	Tenants func() []tenant.Tenant
@@ -39,14 +40,14 @@ type Options struct {
 // Set are the pools of one partition. To be used by its owner only.
 type Set struct {
 	o      Options
-	pools  map[string]*evaluate.Pool // by subject
-	beside map[string]*evaluate.Pool // the same in shadow, where its rules differ
-	tried  int                       // the policy's revision in shadow; 0: none
+	pools  map[string]*pool.Pool // by subject
+	beside map[string]*pool.Pool // the same in shadow, where its rules differ
+	tried  int                   // the policy's revision in shadow; 0: none
 }
 
 // New makes an empty set.
 func New(o Options) *Set {
-	return &Set{o: o, pools: map[string]*evaluate.Pool{}, beside: map[string]*evaluate.Pool{}}
+	return &Set{o: o, pools: map[string]*pool.Pool{}, beside: map[string]*pool.Pool{}}
 }
 
 // rules are those of a policy for a service's pool.
@@ -55,7 +56,7 @@ func (s *Set) rules(p *profiles.Policy, service string) []rule.Rule {
 }
 
 // Contribute takes what tenants' closed steps say about a service as a whole.
-func (s *Set) Contribute(tx *partition.Tx, cs []evaluate.Contribution) error {
+func (s *Set) Contribute(tx *partition.Tx, cs []exchange.Contribution) error {
 	if len(cs) == 0 {
 		return nil
 	}
@@ -73,11 +74,11 @@ func (s *Set) Contribute(tx *partition.Tx, cs []evaluate.Contribution) error {
 	return nil
 }
 
-func (s *Set) pool(environment, service string) *evaluate.Pool {
+func (s *Set) pool(environment, service string) *pool.Pool {
 	subject := Subject(environment, service)
 	p := s.pools[subject]
 	if p == nil {
-		p = evaluate.NewPool(s.o.Evaluate(), environment, service)
+		p = pool.New(s.o.Pool(), environment, service)
 		p.SetRules(s.rules(s.o.Rules().Policy, service))
 		s.pools[subject] = p
 		s.follow(subject, service, p)
@@ -92,7 +93,7 @@ func (s *Set) Advance(tx *partition.Tx) {
 	}
 }
 
-func (s *Set) advance(tx *partition.Tx, subject string, p *evaluate.Pool) {
+func (s *Set) advance(tx *partition.Tx, subject string, p *pool.Pool) {
 	raised := p.Advance(tx.Now())
 	s.o.Raise(tx, raised)
 	s.try(tx, subject, raised)

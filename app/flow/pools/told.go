@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 )
 
 // Subject names the pool of a service.
@@ -25,15 +25,15 @@ func cut(subject string) (environment, service string, ok bool) {
 
 // Told is what a pool is told.
 type Told struct {
-	*evaluate.Origin // of the first of list
+	*exchange.Origin // of the first of list
 	Subject          string
-	List             []evaluate.Contribution
+	List             []exchange.Contribution
 }
 
 // BySubject copies what each pool is told: the engine uses its list again. What tenants say
 // of a service stands together.
-func BySubject(cs []evaluate.Contribution) (all []Told) {
-	var last *evaluate.Origin
+func BySubject(cs []exchange.Contribution) (all []Told) {
+	var last *exchange.Origin
 	at := 0
 	for i := range cs {
 		if c := &cs[i]; c.Origin != last {
@@ -41,7 +41,7 @@ func BySubject(cs []evaluate.Contribution) (all []Told) {
 			at = slices.IndexFunc(all, func(x Told) bool { return x.Environment == last.Environment && x.Service == last.Service })
 			if at < 0 {
 				at = len(all)
-				all = append(all, Told{last, Subject(last.Environment, last.Service), make([]evaluate.Contribution, 0, len(cs)-i)})
+				all = append(all, Told{last, Subject(last.Environment, last.Service), make([]exchange.Contribution, 0, len(cs)-i)})
 			}
 		}
 		all[at].List = append(all[at].List, cs[i])

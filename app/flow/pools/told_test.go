@@ -6,16 +6,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/pools"
-	"github.com/tocsin-alerting/tocsin/evaluate"
+	"github.com/tocsin-alerting/tocsin/exchange"
 )
 
 // Each pool is told what is its own, in order, in a list that nobody else writes to.
 func TestWhatPoolsAreTold(t *testing.T) {
-	origin := func(service string) *evaluate.Origin {
-		return &evaluate.Origin{Environment: "pro/duction", Service: service}
+	origin := func(service string) *exchange.Origin {
+		return &exchange.Origin{Environment: "pro/duction", Service: service}
 	}
 	a, b, again := origin("a"), origin("b"), origin("a")
-	all := []evaluate.Contribution{{Origin: a, Usual: 1}, {Origin: a, Usual: 2}, {Origin: b, Usual: 3}, {Origin: again, Usual: 4}, {Origin: b, Usual: 5}}
+	all := []exchange.Contribution{{Origin: a, Usual: 1}, {Origin: a, Usual: 2}, {Origin: b, Usual: 3}, {Origin: again, Usual: 4}, {Origin: b, Usual: 5}}
 	said := pools.BySubject(all)
 	clear(all)
 	require.Len(t, said, 2)
@@ -35,11 +35,11 @@ func TestWhatPoolsAreTold(t *testing.T) {
 
 // BenchmarkTold copies a step of 17 slices of each of 20 tenants for their pool.
 func BenchmarkTold(b *testing.B) {
-	var all []evaluate.Contribution
+	var all []exchange.Contribution
 	for range 20 {
-		of := &evaluate.Origin{Environment: "production", Service: "payments"}
+		of := &exchange.Origin{Environment: "production", Service: "payments"}
 		for range 17 {
-			all = append(all, evaluate.Contribution{Origin: of})
+			all = append(all, exchange.Contribution{Origin: of})
 		}
 	}
 	b.ReportAllocs()

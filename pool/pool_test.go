@@ -1,8 +1,9 @@
-package evaluate
+package pool
 
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -30,7 +32,7 @@ type tenantry struct {
 	alerts  []alert.Alert
 	twice   bool
 	late    bool // it is a backlog that comes
-	sent    []Contribution
+	sent    []exchange.Contribution
 }
 
 func newCrowd(seed uint64, tps ...float64) *tenantry {
@@ -40,7 +42,7 @@ func newCrowd(seed uint64, tps ...float64) *tenantry {
 }
 
 func newPool() *Pool {
-	p := NewPool(Options{}, "production", "payments")
+	p := New(Options{}, "production", "payments")
 	p.SetRules([]rule.Rule{failing()})
 	return p
 }
@@ -56,7 +58,7 @@ func (c *tenantry) run(d time.Duration) *tenantry {
 				continue
 			}
 			c.sending[i] = n > 0
-			v := Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprintf("t%03d", i))}, Slice: alpha,
+			v := exchange.Contribution{Origin: &exchange.Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprintf("t%03d", i))}, Slice: alpha,
 				Step: detect.Step{Start: start.UnixMilli(), End: c.now.UnixMilli(), N: n, K: k, Coverage: 1}, Usual: .01, Live: !c.late}
 			c.alerts = append(c.alerts, c.p.Advance(c.now.Add(time.Duration(i)*time.Millisecond))...)
 			c.p.Contribute(&v)
@@ -107,7 +109,7 @@ func TestPoolKnowsTheVolumeItCannotJudge(t *testing.T) {
 	c := newCrowd(5, many(20, 1)...)
 	beta := func() {
 		for _, id := range []tenant.ID{"big", "other"} {
-			c.p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: id}, Slice: sli.Slice{{Label: "acquirer", Value: "beta"}},
+			c.p.Contribute(&exchange.Contribution{Origin: &exchange.Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: id}, Slice: sli.Slice{{Label: "acquirer", Value: "beta"}},
 				Step: detect.Step{Start: c.now.Add(-15 * time.Second).UnixMilli(), End: c.now.UnixMilli(), N: 150, K: 1, Coverage: 1}, Usual: .01, Live: true})
 		}
 	}
@@ -133,7 +135,7 @@ func TestABurstKnowsTheVolumeOfAll(t *testing.T) {
 	now, beta := c.now, sli.Slice{{Label: "acquirer", Value: "beta"}}
 	for i := range int64(240) {
 		for n := range 40 {
-			v := Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprintf("t%03d", n))}, Slice: alpha, Usual: .01, Live: true,
+			v := exchange.Contribution{Origin: &exchange.Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprintf("t%03d", n))}, Slice: alpha, Usual: .01, Live: true,
 				Step: detect.Step{Start: now.UnixMilli() + i*15_000, End: now.UnixMilli() + (i+1)*15_000, N: 15, Coverage: 1}}
 			switch {
 			case n >= 20:
@@ -190,7 +192,7 @@ func TestPoolCountsTheLargestLikeAllOthers(t *testing.T) {
 func TestPoolClosing(t *testing.T) {
 	p := newPool()
 	send := func(id tenant.ID, n float64, end int) {
-		p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: id}, Slice: alpha, Live: true, Usual: .01,
+		p.Contribute(&exchange.Contribution{Origin: &exchange.Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: id}, Slice: alpha, Live: true, Usual: .01,
 			Step: detect.Step{Start: epoch.UnixMilli() + int64(end-15)*1000, End: epoch.UnixMilli() + int64(end)*1000, N: n, K: 0, Coverage: 1}})
 	}
 	at := func(s float64) int64 {
@@ -220,7 +222,7 @@ func TestPoolClosing(t *testing.T) {
 	send("c", 4, 45)
 	require.Len(t, p.streams[0].open[0].parts, 1)
 	require.Equal(t, portion{p.streams[0].seats["c"], part{n: 4, expected: p.streams[0].open[0].parts[0].expected}}, p.streams[0].open[0].parts[0], "once")
-	p.Contribute(&Contribution{Origin: &Origin{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Tenant: "x"}, Slice: alpha, Step: detect.Step{End: 1, N: 1}})
+	p.Contribute(&exchange.Contribution{Origin: &exchange.Origin{Environment: "staging", Service: "payments", Rule: "PaymentsFailing", Tenant: "x"}, Slice: alpha, Step: detect.Step{End: 1, N: 1}})
 	require.Len(t, p.streams[0].open, 1)
 }
 
@@ -230,7 +232,7 @@ func TestAPoolDoesNotWaitForTheLast(t *testing.T) {
 	tenants := many(20, 0)
 	send := func(end int, from, to int) {
 		for i := range tenants[from:to] {
-			p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprint("t", from+i))}, Slice: alpha, Live: true, Usual: .01,
+			p.Contribute(&exchange.Contribution{Origin: &exchange.Origin{Environment: "production", Service: "payments", Rule: "PaymentsFailing", Tenant: tenant.ID(fmt.Sprint("t", from+i))}, Slice: alpha, Live: true, Usual: .01,
 				Step: detect.Step{Start: epoch.UnixMilli() + int64(end-15)*1000, End: epoch.UnixMilli() + int64(end)*1000, N: 5, K: 0, Coverage: 1}})
 		}
 	}
@@ -301,4 +303,35 @@ func TestPoolRestore(t *testing.T) {
 	out := cut.p.Advance(cut.now)
 	require.Len(t, out, 1)
 	require.Equal(t, alert.Resolved, out[0].State)
+}
+
+func TestCheckpointsOfTheVersionBeforeAreRead(t *testing.T) {
+	raw, err := os.ReadFile("testdata/pool-v1.bin")
+	require.NoError(t, err)
+	p := newPool()
+	require.NoError(t, p.Restore(raw))
+	require.NotEmpty(t, p.streams)
+}
+
+// What only tenants' records have is none of a pool's: a record that says otherwise is damaged.
+func TestAPoolHasNoBurnRates(t *testing.T) {
+	p := newCrowd(3, many(4, 1)...).run(2 * time.Minute).p
+	c := &coder{checkpoint.Write(kind, checkpoint.Version)}
+	c.says(p.streams[0])
+	said, err := c.Written()
+	require.NoError(t, err)
+	read := func(data []byte) error {
+		in, err := checkpoint.Read(data, kind)
+		require.NoError(t, err)
+		c := &coder{in}
+		c.says(newStream("", nil))
+		return c.End()
+	}
+	require.NoError(t, read(said))
+	for i := 1; i <= 3; i++ {
+		damaged := append([]byte{}, said...)
+		require.Zero(t, damaged[len(damaged)-i])
+		damaged[len(damaged)-i] = 2 // a varint's one
+		require.Error(t, read(damaged))
+	}
 }

@@ -1,4 +1,4 @@
-package evaluate
+package pool
 
 import (
 	"cmp"
@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert/standing"
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -16,13 +18,13 @@ import (
 // Volume is judged over all tenants too: each tells once a minute what came in a slice
 // and what was expected of it. What is lost in a country or at an acquirer rings here
 // once. And what comes less, or more, in a country without being lost (a bank holiday)
-// is its factor, which goes back to the tenants: see tide.go.
+// is its factor, which goes back to the tenants: see exchange.Factor.
 
 const (
 	factorEvery   = 300_000 // ms between two looks at a country's factor
 	factorFades   = 900_000 // ms after which what came counts 1/e in it
 	factorAfter   = 120_000 // ms that a factor takes to reach the tenants
-	factorRenewed = factorLasts / 2
+	factorRenewed = exchange.FactorLasts / 2
 	factorUnits   = 8     // a factor is the median of at least so many: tenants, or groups of thin ones
 	unitExpected  = 20.0  // events that make a unit
 	unitMost      = 2.0   // times the weight of the middle one is what a unit weighs at most
@@ -41,7 +43,7 @@ type flows struct {
 	came   map[tenant.ID]fadingPair // of a country, for its factor
 	lately fadingPair               // of all, for whether it moved
 	looked int64                    // ms
-	factor Factor                   // told last
+	factor exchange.Factor          // told last
 }
 
 // fadingPair is what came of what was expected, fading.
@@ -86,22 +88,21 @@ func (b *bucket) pooledFlow(minTenants int) (n, expected float64, thin bool) {
 }
 
 // judgeFlow moves a stream of volume by one step.
-func (p *Pool) judgeFlow(r *ruleState, s *stream, b bucket) {
+func (p *Pool) judgeFlow(r *rule.Rule, s *stream, b bucket) {
 	n, expected, thin := b.pooledFlow(p.o.MinTenants)
 	if thin || expected <= 0 {
 		return
 	}
-	w := &s.w
-	if w.vol == nil {
-		w.vol = &detect.Traffic{}
+	if s.vol == nil {
+		s.vol = &detect.Traffic{}
 	}
 	s.flows.lately.add(b.end, n, expected)
 	low, why := p.announced(s, b.start)
-	w.tide = why
+	s.tide = why
 	step := detect.Step{Start: b.start, End: b.end, N: n, Coverage: 1}
-	d := w.vol.Step(detect.Parameters{Budget: r.FalseAlarms / float64(p.streamsOf(s.rule)), LooksPerMonth: float64(detect.Month / time.Minute),
+	d := s.vol.Step(detect.Parameters{Budget: r.FalseAlarms / float64(p.streamsOf(s.rule)), LooksPerMonth: float64(detect.Month / time.Minute),
 		Factor: r.Sensitivity.Factor()}, detect.Volume{Expected: expected, Low: expected * low, Size: poolSize, Less: r.Direction != rule.More}, step)
-	w.follow(&d, step.End)
+	s.says.Follow(&d, step.End)
 	s.follow(d, b, step)
 	s.rate = expected / (float64(b.end-b.start) / 60_000)
 	p.tellFactor(s, b, d.Changed && !d.Firing)
@@ -116,11 +117,15 @@ func (p *Pool) announced(s *stream, ms int64) (low float64, why string) {
 		return 1, ""
 	}
 	on := calendar.Scope{Tenant: tenant.Product, Service: p.service, Environment: p.environment}
-	if s.slice[0].Label == countryLabel {
+	if s.slice[0].Label == exchange.Country {
 		on.Countries = []string{s.slice[0].Value}
 	}
-	t := announcedBy(p.o.Announced, at(ms), on)
-	return t.low, t.why
+	e, ok := p.o.Announced(time.UnixMilli(ms).UTC(), on)
+	if !ok {
+		return 1, ""
+	}
+	low, _, why = e.Volume()
+	return low, why
 }
 
 func (p *Pool) streamsOf(name string) int {
@@ -135,7 +140,7 @@ func (p *Pool) streamsOf(name string) int {
 
 // gradeFlow is how severe lost traffic over all tenants is: what came another way, by
 // another value of the same label, is no loss.
-func (p *Pool) gradeFlow(r *ruleState, s *stream) (rule.Severity, string) {
+func (p *Pool) gradeFlow(r *rule.Rule, s *stream) (rule.Severity, string) {
 	if r.Severity != rule.Critical {
 		return r.Severity, ""
 	}
@@ -145,7 +150,7 @@ func (p *Pool) gradeFlow(r *ruleState, s *stream) (rule.Severity, string) {
 			all += o.flows.lately.expected - o.flows.lately.n
 		}
 	}
-	if all < movedShare*here {
+	if standing.Moved(all, here) {
 		return rule.Warning, "the others are not short of them: they came another way"
 	}
 	return rule.Critical, ""
@@ -154,14 +159,14 @@ func (p *Pool) gradeFlow(r *ruleState, s *stream) (rule.Severity, string) {
 // tellFactor looks at a country's factor from time to time. While its loss rings the
 // factor stays as it was: what is lost is not what is expected.
 func (p *Pool) tellFactor(s *stream, b bucket, over bool) {
-	if s.slice[0].Label != countryLabel {
+	if s.slice[0].Label != exchange.Country {
 		return
 	}
 	f := &s.flows
 	if over { // what was lost says nothing of what is to come
 		clear(f.came)
 	}
-	if s.w.firing {
+	if s.says.Firing {
 		return
 	}
 	for _, v := range b.list() {
@@ -179,16 +184,16 @@ func (p *Pool) tellFactor(s *stream, b bucket, over bool) {
 	if last == 0 {
 		last = 1
 	}
-	if value == last && (value == 1 || b.end-f.factor.From.UnixMilli() < factorRenewed) {
+	if value == last && (value == 1 || b.end-f.factor.From.UnixMilli() < factorRenewed.Milliseconds()) {
 		return
 	}
-	from := at((b.end + factorAfter) / 60_000 * 60_000)
+	from := time.UnixMilli((b.end + factorAfter) / 60_000 * 60_000).UTC()
 	if b.live {
-		if moment := FactorMoment(at(p.now)); from.Before(moment) {
+		if moment := FactorMoment(time.UnixMilli(p.now).UTC()); from.Before(moment) {
 			from = moment
 		}
 	}
-	f.factor = Factor{Environment: p.environment, Service: p.service, Rule: s.rule, Country: s.slice[0].Value, From: from, Value: value, Tenants: tenants}
+	f.factor = exchange.Factor{Environment: p.environment, Service: p.service, Rule: s.rule, Country: s.slice[0].Value, From: from, Value: value, Tenants: tenants}
 	p.factors = append(p.factors, f.factor)
 }
 
@@ -207,7 +212,7 @@ func FactorMoment(t time.Time) time.Time {
 }
 
 // Factors hands out the countries' factors that changed, or are renewed.
-func (p *Pool) Factors() []Factor {
+func (p *Pool) Factors() []exchange.Factor {
 	out := p.factors
 	p.factors = nil
 	return out

@@ -1,16 +1,24 @@
-package evaluate
+package pool
 
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/checkpoint"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
+// kind is that of a pool's records.
+const kind = 'P'
+
+// coder codes what a pool keeps.
+type coder struct{ *checkpoint.Coder }
+
 // Checkpoint returns the pool's state, without the rules.
 func (p *Pool) Checkpoint() ([]byte, error) {
-	c := &coder{checkpoint.Write(kindPool, checkpoint.Version)}
+	c := &coder{checkpoint.Write(kind, checkpoint.Version)}
 	c.pool(p)
 	return c.Written()
 }
@@ -18,12 +26,12 @@ func (p *Pool) Checkpoint() ([]byte, error) {
 // Restore replaces the pool's state by a checkpoint; SetRules comes first, and
 // streams of rules that are gone are dropped. An error leaves the pool as it was.
 func (p *Pool) Restore(data []byte) error {
-	in, err := checkpoint.Read(data, kindPool)
+	in, err := checkpoint.Read(data, kind)
 	if err != nil {
 		return err
 	}
 	c := &coder{in}
-	n := NewPool(p.o, p.environment, p.service)
+	n := New(p.o, p.environment, p.service)
 	c.pool(n)
 	if err := c.End(); err != nil {
 		return err
@@ -31,6 +39,25 @@ func (p *Pool) Restore(data []byte) error {
 	p.found, p.sat = nil, nil
 	p.now, p.streams = max(p.now, n.now), slices.DeleteFunc(n.streams, func(s *stream) bool { return p.rule(s.rule) == nil })
 	return nil
+}
+
+// Beside is a pool that judges by other rules what this one sees, from where this one
+// stands: it knows the same tenants and suspects what this one suspects, and has raised
+// nothing. Its rules must count what this one's of the same name do.
+func (p *Pool) Beside(rules []rule.Rule) (*Pool, error) {
+	state, err := p.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	n := New(p.o, p.environment, p.service)
+	n.SetRules(rules)
+	if err := n.Restore(state); err != nil {
+		return nil, err
+	}
+	for _, s := range n.streams {
+		s.says.Raised = nil
+	}
+	return n, nil
 }
 
 func (c *coder) pool(p *Pool) {
@@ -45,12 +72,12 @@ func (c *coder) pool(p *Pool) {
 
 func (c *coder) stream(s *stream) {
 	c.Text(&s.rule)
-	c.slice(&s.slice)
+	c.Slice(&s.slice)
 	if c.Reading() && len(s.slice) != 1 {
 		c.Fail()
 		return
 	}
-	c.watch(&s.w)
+	c.says(s)
 	column(c.Coder, s, func(x *seat) *int64 { return &x.last }, func(x *seat) bool { return x.last != 0 }, func(v *int64) { c.Int(v) })
 	c.active(s)
 	table(c.Coder, &s.given, func(v *share) { c.Floats(&v.n, &v.k, &v.excess) })
@@ -75,6 +102,29 @@ func (c *coder) stream(s *stream) {
 	}
 }
 
+// says codes what is known of a stream's verdicts, as tenants' records have it: what only
+// they have is none.
+func (c *coder) says(s *stream) {
+	c.State(&s.det)
+	s.says.Code(c.Coder)
+	if c.Since(2) {
+		s.late.Code(c.Coder)
+		var n, expected float64 // of a slice's traffic
+		c.Floats(&n, &expected)
+		checkpoint.Optional(c.Coder, &s.vol)
+	}
+	for _, since := range []byte{4, 8, 13} { // burn rates, the level of what lasts, the last hour
+		some := false
+		if c.Since(since) {
+			c.Bools(&some)
+		}
+		if some {
+			c.Fail()
+			return
+		}
+	}
+}
+
 func (c *coder) flows(f *flows) {
 	pair := func(x *fadingPair) {
 		c.Int(&x.at)
@@ -89,7 +139,7 @@ func (c *coder) flows(f *flows) {
 	c.Ints(&f.looked, &from)
 	c.Floats(&f.factor.Value)
 	if c.Reading() {
-		f.factor.From = at(from)
+		f.factor.From = time.UnixMilli(from).UTC()
 	}
 }
 

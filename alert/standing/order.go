@@ -1,4 +1,4 @@
-package evaluate
+package standing
 
 import (
 	"cmp"
@@ -12,22 +12,15 @@ import (
 // total to be told first: then the slices show no more than it does.
 const asMuch = 0.7
 
-// drain hands out the alerts, and those of the shadow.
-func (ts *tenantState) drain(out *Output) {
-	out.Alerts, out.Shadow = append(out.Alerts, ordered(ts.alerts)...), append(out.Shadow, ordered(ts.shadow)...)
-	out.Thinned += ts.thinned
-	ts.alerts, ts.shadow, ts.thinned = nil, nil, 0
-}
-
-// ordered puts alerts in the order of time. Of what fires at the same moment the
+// Order puts alerts in the order of time. Of what fires at the same moment the
 // slice of which most fails comes first: that is what the fault is about. Where as much
 // fails of everything the total does, for it says what the slices have in common.
-func ordered(out []alert.Alert) []alert.Alert {
-	if len(out) < 2 {
-		return out
+func Order(alerts []alert.Alert) []alert.Alert {
+	if len(alerts) < 2 {
+		return alerts
 	}
 	most := map[int64]float64{}
-	for _, a := range out {
+	for _, a := range alerts {
 		most[a.AsOf.UnixMilli()] = math.Max(most[a.AsOf.UnixMilli()], badShare(a))
 	}
 	worth := func(a alert.Alert) float64 {
@@ -37,12 +30,12 @@ func ordered(out []alert.Alert) []alert.Alert {
 		}
 		return x
 	}
-	slices.SortStableFunc(out, func(a, b alert.Alert) int {
+	slices.SortStableFunc(alerts, func(a, b alert.Alert) int {
 		return cmp.Or(a.AsOf.Compare(b.AsOf), cmp.Compare(worth(b), worth(a)), cmp.Compare(b.Evidence.Score, a.Evidence.Score),
 			cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Service, b.Service),
 			cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Slice.Key(), b.Slice.Key()))
 	})
-	return out
+	return alerts
 }
 
 // badShare is which part of an alert's events is bad.

@@ -1,4 +1,4 @@
-package evaluate
+package pool
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -23,13 +24,13 @@ type market struct {
 	comes   func(i int, country string) float64
 	now     time.Time
 	alerts  []alert.Alert
-	factors []Factor
+	factors []exchange.Factor
 }
 
 func flowPool() *Pool {
-	p := NewPool(Options{}, "production", "payments")
+	p := New(Options{}, "production", "payments")
 	r := flowing()
-	r.SLI.Slices = []string{countryLabel}
+	r.SLI.Slices = []string{exchange.Country}
 	p.SetRules([]rule.Rule{r})
 	return p
 }
@@ -44,8 +45,8 @@ func (m *market) run(d time.Duration) *market {
 		m.now = m.now.Add(time.Minute)
 		for i, size := range m.size {
 			for _, country := range []string{"DE", "FR"} {
-				m.p.Contribute(&Contribution{Origin: &Origin{Environment: "production", Service: "payments", Rule: "payment_traffic", Tenant: tenant.ID(fmt.Sprintf("t%03d", i))},
-					Slice: sli.Slice{{Label: countryLabel, Value: country}}, Live: true, Expected: size,
+				m.p.Contribute(&exchange.Contribution{Origin: &exchange.Origin{Environment: "production", Service: "payments", Rule: "payment_traffic", Tenant: tenant.ID(fmt.Sprintf("t%03d", i))},
+					Slice: sli.Slice{{Label: exchange.Country, Value: country}}, Live: true, Expected: size,
 					Step: detect.Step{Start: start.UnixMilli(), End: m.now.UnixMilli(), N: poisson(m.rng, size*m.comes(i, country)), Coverage: 1}})
 			}
 		}
@@ -196,59 +197,6 @@ func TestAPoolOfVolumeIsRestored(t *testing.T) {
 	require.NotEmpty(t, whole.factors)
 	require.Equal(t, whole.alerts, cut.alerts)
 	require.Equal(t, whole.factors, cut.factors)
-}
-
-// TestAHolidayIsNotAThousandAlerts lets tenants and their pool work together: a day with
-// little traffic in a whole country, then the loss of the rest.
-func TestAHolidayIsNotAThousandAlerts(t *testing.T) {
-	const tenants = 12
-	run := func(pooled bool) (holiday, lost []alert.Alert, pool []alert.Alert) {
-		of := flowing()
-		of.SLI.Slices = []string{countryLabel}
-		e, p := New(Options{}), flowPool()
-		feeds, r := make([]*feed, tenants), &rig{t: t, e: e, now: epoch}
-		share := 1.0
-		day := epoch.Add(3*24*time.Hour + 6*time.Hour)
-		for i := range feeds {
-			e.SetTenant(tenant.Tenant{ID: tenant.ID(fmt.Sprintf("t%02d", i)), State: tenant.Live, OnboardedAt: epoch.Add(-time.Hour)}, []rule.Rule{of}, epoch)
-			feeds[i] = newFeed(uint64(20 + i))
-			feeds[i].every = time.Minute
-			feeds[i].counter(func(time.Time) float64 { return share * (.5 + float64(i%4)) }, "acquirer", "alpha", "country", "DE", "result", "success")
-		}
-		pass := func(from, to time.Time) {
-			for at := from; at.Before(to); at = at.Add(time.Minute) {
-				for i, f := range feeds {
-					f.send(r, tenant.ID(fmt.Sprintf("t%02d", i)), at, at.Add(time.Minute), time.Second)
-				}
-				for _, c := range r.out.Contributions {
-					p.Contribute(&c)
-				}
-				r.out.Contributions = nil
-				pool = append(pool, p.Advance(at.Add(5*time.Second))...)
-				for _, x := range p.Factors() {
-					if pooled {
-						e.SetFactor(x)
-					}
-				}
-			}
-		}
-		pass(epoch, day)
-		for at := day; at.Before(day.Add(time.Hour)); at = at.Add(time.Minute) { // it comes slowly
-			share = 1 - .85*at.Sub(day).Minutes()/60
-			pass(at, at.Add(time.Minute))
-		}
-		pass(day.Add(time.Hour), day.Add(4*time.Hour))
-		holiday, r.out.Alerts = firing(r.out.Alerts), nil
-		share = 0
-		pass(day.Add(4*time.Hour), day.Add(4*time.Hour+20*time.Minute))
-		return holiday, firing(r.out.Alerts), firing(pool)
-	}
-	alone, _, _ := run(false)
-	require.NotEmpty(t, alone, "without the factor they ring")
-	holiday, lost, pool := run(true)
-	require.Empty(t, holiday)
-	require.NotEmpty(t, lost, "what is lost is still seen, by tenants")
-	require.NotEmpty(t, pool, "and over all of them")
 }
 
 func TestAnAnnouncedDayRingsOverNobody(t *testing.T) {

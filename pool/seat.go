@@ -1,10 +1,11 @@
-package evaluate
+package pool
 
 import (
 	"cmp"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -13,13 +14,13 @@ import (
 type seat struct {
 	id     tenant.ID
 	of     *stream
-	after  *seat        // that was found after it; derived
-	from   *Origin      // of what was added last; derived
-	gone   bool         // the stream has forgotten it
-	last   int64        // end of the newest step
-	own    fading       // failures beyond its usual
-	level  detect.Level // of the last hour
-	lately excess       // of the last minutes
+	after  *seat            // that was found after it; derived
+	from   *exchange.Origin // of what was added last; derived
+	gone   bool             // the stream has forgotten it
+	last   int64            // end of the newest step
+	own    fading           // failures beyond its usual
+	level  detect.Level     // of the last hour
+	lately excess           // of the last minutes
 }
 
 // portion is what a tenant brought.

@@ -1,11 +1,10 @@
-package evaluate
+package pool
 
 import (
 	"math"
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
-	"github.com/tocsin-alerting/tocsin/rule"
 )
 
 // Over all tenants a slice has failures enough to be compared with its own last hour. Each
@@ -14,7 +13,6 @@ import (
 
 const (
 	turnRests    = 1_200_000 // ms after a backlog for which nothing is asked: what came in it is skewed
-	changeShare  = 1.0 / 4   // of a stream's budget
 	changeFades  = 180_000.0 // ms after which failures beyond what is expected count 1/e
 	changeCommon = 2.0       // times what the middle one fails beyond what is expected, of the same events, one tenant's counts
 	changeChance = 3.0       // and so many standard deviations, which are chance
@@ -106,38 +104,16 @@ func (s *stream) lately(p detect.Parameters, b bucket, step detect.Step, with *a
 	return d
 }
 
-// turned is what both tests of a stream say together: what fires, else what is nearer to it.
-func turned(usual, lately detect.Decision, was bool) detect.Decision {
-	d := usual
-	if !usual.Firing && (lately.Firing || lately.Score*usual.Needed > usual.Score*lately.Needed) {
-		d = lately
-	}
-	ended := was && !usual.Firing && !lately.Firing
-	if ended && lately.Changed {
-		d = lately
-	}
-	d.Firing = usual.Firing || lately.Firing
-	d.Changed = d.Firing != was
-	return d
-}
-
-// looksBack says whether a rule's streams are compared with their last hour.
-func looksBack(r *ruleState) bool { return r.Kind == rule.Errors || r.Kind == "" }
-
-// usually is the part of a stream's budget that is for what is judged by the usual ratio.
-func (r *ruleState) usually() float64 {
-	if looksBack(r) {
-		return 1 - changeShare
-	}
-	return 1
-}
-
 func (c *coder) turn(s *stream) {
 	c.State(&s.turn.test)
 	if c.Since(16) {
 		c.Int(&s.turn.stale)
 	}
-	column(c.Coder, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, c.lastHour)
+	column(c.Coder, s, func(x *seat) *detect.Level { return &x.level }, func(x *seat) bool { return x.level.At() != 0 }, func(l *detect.Level) {
+		at, k, expected := l.Fields()
+		c.Int(at)
+		c.Floats(k, expected)
+	})
 	column(c.Coder, s, func(x *seat) *excess { return &x.lately }, func(x *seat) bool { return x.lately.at != 0 }, func(e *excess) {
 		c.Int(&e.at)
 		c.Floats(&e.n, &e.v, &e.expected)

@@ -1,4 +1,4 @@
-package evaluate
+package standing
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
@@ -24,7 +25,7 @@ func reason(a alert.Alert) string {
 			because = "; " + ev.Expecting
 		}
 		return fmt.Sprintf("%.0f %s in %s, since %s; usual %.0f; evidence %.1f of %.1f needed%s",
-			ev.N, what, alert.Lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed, because)
+			ev.N, what, alert.Lasting(a.AsOf.Sub(a.OnsetAt)), alert.Clock(a.OnsetAt, a.AsOf), ev.Expected, ev.Score, ev.Needed, because)
 	}
 	if a.Kind == rule.BurnRate {
 		return burnWords(ev, what)
@@ -39,11 +40,11 @@ func reason(a alert.Alert) string {
 		did = "took longer than each tenant's own limit"
 	}
 	if ev.Test == alert.Change && ev.N > 0 {
-		return fmt.Sprintf("%s of %s %s for %s, since %s; %s in the hour before; evidence %.1f of %.1f needed%s", percent(ev.K/ev.N), what, did,
-			alert.Lasting(a.AsOf.Sub(a.OnsetAt)), clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
+		return fmt.Sprintf("%s of %s %s for %s, since %s; %s in the hour before; evidence %.1f of %.1f needed%s", alert.Percent(ev.K/ev.N), what, did,
+			alert.Lasting(a.AsOf.Sub(a.OnsetAt)), alert.Clock(a.OnsetAt, a.AsOf), alert.Percent(ev.Usual), ev.Score, ev.Needed, who(a))
 	}
 	return fmt.Sprintf("%.0f of %.0f %s %s since %s; usual is %s; evidence %.1f of %.1f needed%s",
-		ev.K, ev.N, what, did, clock(a.OnsetAt, a.AsOf), percent(ev.Usual), ev.Score, ev.Needed, who(a))
+		ev.K, ev.N, what, did, alert.Clock(a.OnsetAt, a.AsOf), alert.Percent(ev.Usual), ev.Score, ev.Needed, who(a))
 }
 
 // fewFailures is how many failures may be one customer's retries.
@@ -105,17 +106,13 @@ func seconds(s float64) string {
 	return fmt.Sprintf("%g s", s)
 }
 
-func percent(r float64) string {
-	if r < 0.001 {
-		return fmt.Sprintf("%.2f%%", 100*r)
+// burnWords is the evidence of a burn rate in a sentence.
+func burnWords(ev alert.Evidence, what string) string {
+	for _, w := range detect.BurnWindows() {
+		if w.Name == ev.Test {
+			return fmt.Sprintf("%.0f of %.0f %s failed within %s: %.1f times what the objective allows, and of the last %s as well; %g times is too fast",
+				ev.K, ev.N, what, alert.Lasting(time.Duration(w.Long)*time.Millisecond), ev.Score, alert.Lasting(time.Duration(w.Short)*time.Millisecond), w.Factor)
+		}
 	}
-	return fmt.Sprintf("%.1f%%", 100*r)
-}
-
-// clock is the time of day in UTC, with the date when that is not now's.
-func clock(t, now time.Time) string {
-	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return t.Format("15:04:05 UTC")
-	}
-	return t.Format("2006-01-02 15:04:05 UTC")
+	return fmt.Sprintf("%.0f of %.0f %s failed: %.1f times what the objective allows", ev.K, ev.N, what, ev.Score)
 }
