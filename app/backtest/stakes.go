@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/revision"
+	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
-
-	"github.com/tocsin-alerting/tocsin/app/flow"
-	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 )
 
 // measure looks once an hour how much each tenant does, and what of its team's budget
@@ -27,7 +26,7 @@ func (r *Replay) measure(now time.Time) {
 	moved := map[tenant.ID]bool{}
 	for _, s := range r.subjects {
 		tpm, observed := s.engine.Volume(s.id, r.o.Environment, spec, now)
-		known := ok && observed >= flow.KnownAfter
+		known := ok && observed >= revision.KnownAfter
 		if known {
 			r.scale.Set(s.id, tpm)
 		}

@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/revision"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
-
-	"github.com/tocsin-alerting/tocsin/app/flow"
 )
 
 // Record is how one tenant's profile was over time, by a daemon's record.
@@ -120,7 +119,7 @@ func (r *Replay) follow(t tenant.Tenant, tpm float64, known bool, now time.Time)
 	if s.turns != nil {
 		return false
 	}
-	in := evolution.Input{Settings: flow.EvolutionOf(r.o.Policy), TPM: tpm, Known: known && t.Watched(), Promised: t.ExpectedTPM,
+	in := evolution.Input{Settings: revision.Evolution(r.o.Policy), TPM: tpm, Known: known && t.Watched(), Promised: t.ExpectedTPM,
 		Held: course.HeldTier(t, s.Course, r.o.Policy, r.o.Environment, now)}
 	was := s.Tier
 	s.State = evolution.Look(s.State, in, now).State

@@ -18,7 +18,7 @@ import (
 func (s *Shared) LoadDirectory(ctx context.Context) error {
 	list := map[tenant.ID]tenant.Tenant{}
 	for p := range store.Partitions {
-		records, err := partition.All(ctx, s.Store, store.Partition(p), tenants)
+		records, err := partition.All(ctx, s.Store, store.Partition(p), directory.Tenants)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (s *Shared) Known(ctx context.Context, id tenant.ID) bool {
 	if s.directory.Known(id) {
 		return true
 	}
-	r, ok, err := s.Store.Record(ctx, store.PartitionOf(id.Subject()), tenants, string(id))
+	r, ok, err := s.Store.Record(ctx, store.PartitionOf(id.Subject()), directory.Tenants, string(id))
 	if err != nil || !ok {
 		return false
 	}

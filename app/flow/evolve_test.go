@@ -67,7 +67,7 @@ func (s *shop) steer(t *testing.T, f func(course.Course, time.Time) (evolution.C
 	subject := s.id.Subject()
 	h := s.shared.HandlerOf(subject)
 	err := s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-		return h.Steer(tx, s.id, "eve", func(c course.Course) (evolution.Change, error) { return f(c, tx.Now()) })
+		return h.Profiles().Steer(tx, s.id, "eve", func(c course.Course) (evolution.Change, error) { return f(c, tx.Now()) })
 	})
 	synctest.Wait()
 	return err
@@ -77,7 +77,7 @@ func (s *shop) rules(t *testing.T) []string {
 	t.Helper()
 	var p profiles.Profile
 	require.NoError(t, s.shared.Owner(s.id.Subject()).Call(t.Context(), func(tx *partition.Tx) (err error) {
-		p, err = s.shared.Profile(tx, s.id)
+		p, err = s.shared.Profiles().Profile(tx, s.id)
 		return err
 	}))
 	return names(p.Rules)
@@ -267,7 +267,7 @@ func TestAnOverrideEndsByItself(t *testing.T) {
 		subject := tenant.ID("acme").Subject()
 		override := func(o profiles.Override) error {
 			o.Tenant, o.By = "acme", "eve"
-			err := l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Override(tx, o) })
+			err := l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(subject).Profiles().Override(tx, o) })
 			synctest.Wait()
 			return err
 		}

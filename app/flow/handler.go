@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/customers"
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/flow/lesson"
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
@@ -13,6 +14,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/raise"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/review"
+	"github.com/tocsin-alerting/tocsin/app/flow/revision"
 	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/app/flow/trial"
@@ -47,29 +49,29 @@ type Handler struct {
 	points []evaluate.Sample
 	refs   refs
 	// Waiting counts samples posted to the owner and not ingested yet.
-	Waiting atomic.Int64
-	until   atomic.Pointer[journal.Position] // where the state stands when it drains
-	events  [1]evaluate.Event
-	buckets map[uint64]buckets
-	raised  *raise.Queue
-	trials  *trial.Bench
-	asks    map[tenant.ID][]rule.Rule // of kind promql
-	awaited map[tenant.ID]bool        // counted as waiting for a person
-	lookAt  time.Time                 // when the tenants' volumes are looked at next
+	Waiting  atomic.Int64
+	until    atomic.Pointer[journal.Position] // where the state stands when it drains
+	events   [1]evaluate.Event
+	buckets  map[uint64]buckets
+	raised   *raise.Queue
+	trials   *trial.Bench
+	asks     map[tenant.ID][]rule.Rule // of kind promql
+	profiles *revision.Keeper
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), asks: map[tenant.ID][]rule.Rule{}, awaited: map[tenant.ID]bool{}}
+	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), asks: map[tenant.ID][]rule.Rule{}}
 	h.raised = raise.New(raise.Options{Changes: s.Metrics.Alerts, Logger: s.Logger, Tracer: s.Tracer, Traces: s.Traces})
 	h.trials = trial.New(trial.Options{Rules: s.Rules, Directory: &s.directory, Scale: s.scale(), Logger: s.Logger})
+	h.profiles = h.newProfiles()
 	h.senders, h.pools = h.newSenders(), h.newPools()
 	return h
 }
 
 // Load implements partition.Handler: tenants with their cells, and pools.
 func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) error {
-	records, err := partition.All(ctx, s, p, tenants)
+	records, err := partition.All(ctx, s, p, directory.Tenants)
 	if err != nil {
 		return err
 	}
@@ -78,19 +80,15 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 		if err != nil {
 			return err
 		}
-		was, err := h.s.storedProfile(ctx, p, t)
+		rules, err := h.profiles.Load(ctx, s, p, t)
 		if err != nil {
 			return err
 		}
-		tried := trial.Of(h.s.Rules(), t, was.course, was.course.Freeze != nil)
-		h.trials.Set(t.ID, tried, h.s.shadow(t, was.course, was.last.Observation, tried, was.last.At))
-		h.s.directory.Observe(t.ID, was.last.Observation)
-		h.countWait(t.ID, review.Waiting(was.course.State) > 0)
 		cell, ok, err := s.Record(ctx, p, cells, string(t.ID))
 		if err != nil {
 			return err
 		}
-		if err := h.restore(t, was.rules, cell, ok); err != nil {
+		if err := h.restore(t, rules, cell, ok); err != nil {
 			return err
 		}
 		h.s.directory.Put(t)
@@ -271,8 +269,6 @@ func (h *Handler) Left() {
 	for id := range h.blind {
 		h.countBlind(id, false)
 	}
-	for id := range h.awaited {
-		h.countWait(id, false)
-	}
+	h.profiles.Left()
 	h.out.Leave()
 }

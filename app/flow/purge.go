@@ -17,7 +17,7 @@ const purges = "purge" // Purge by tenant, in the tenant's partition
 // BeginPurge offboards the tenant, if it is there, and erases its records. It
 // gives how many.
 func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match int, by string) (records int, err error) {
-	_, there, err := tx.Raw(tenants, string(id))
+	_, there, err := tx.Raw(directory.Tenants, string(id))
 	if err != nil {
 		return 0, err
 	}

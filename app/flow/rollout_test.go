@@ -358,12 +358,12 @@ func TestAPolicyIsTriedWithWhatItSaysOfATenant(t *testing.T) {
 		}
 		put(override("payment_errors", "info"))
 		require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-			return l.shared.HandlerOf(subject).Override(tx, profiles.Override{Tenant: string(first.id), Rule: "refund_errors", Severity: "info", Until: until, Reason: "r", By: "bo"})
+			return l.shared.HandlerOf(subject).Profiles().Override(tx, profiles.Override{Tenant: string(first.id), Rule: "refund_errors", Severity: "info", Until: until, Reason: "r", By: "bo"})
 		}))
 		after(2 * time.Second)
 		next := staged(t, override("payment_absent", "info"))
 		doc, _ := l.shared.Directory().Get(first.id)
-		rules, _ := profiles.Compile(next, doc, l.shared.ObserveUnder(next, doc, time.Now()))
+		rules, _ := profiles.Compile(next, doc, l.shared.Profiles().Under(next, doc, time.Now()))
 		got := map[string]rule.Severity{}
 		for _, r := range rules {
 			got[r.Name] = r.Severity
@@ -381,7 +381,7 @@ func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 		steer := func(f func(course.Course) (evolution.Change, error)) {
 			t.Helper()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-				return l.shared.HandlerOf(subject).Steer(tx, first.id, "ada", f)
+				return l.shared.HandlerOf(subject).Profiles().Steer(tx, first.id, "ada", f)
 			}))
 			synctest.Wait()
 		}

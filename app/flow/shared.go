@@ -20,6 +20,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
 	"github.com/tocsin-alerting/tocsin/app/flow/review"
+	"github.com/tocsin-alerting/tocsin/app/flow/revision"
 	"github.com/tocsin-alerting/tocsin/app/flow/senders"
 	"github.com/tocsin-alerting/tocsin/app/flow/standby"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
@@ -96,6 +97,8 @@ type Shared struct {
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
 	priors    whole.Priors
+	maker     revision.Maker // by Profiles()
+	making    sync.Once
 	seats     [store.Partitions]atomic.Pointer[Seat]
 }
 

@@ -160,7 +160,7 @@ func (s *shop) revisions(t *testing.T) (out []profiles.Revision) {
 		list, err = course.Revisions(tx, s.id)
 		return err
 	}))
-	return s.shared.Explain(t.Context(), list)
+	return s.shared.Profiles().Explain(t.Context(), list)
 }
 
 func (l *life) entries(t *testing.T, subject string) []ledger.Entry {

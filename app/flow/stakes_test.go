@@ -132,7 +132,7 @@ func TestATenantsPartFollowsItsTurnover(t *testing.T) {
 		put(tenant.Tenant{ID: "kiosk", ExpectedTPM: 1})
 		put(tenant.Tenant{ID: "frozen", ExpectedTPM: 1})
 		require.NoError(t, l.shared.Decide(t.Context(), tenant.ID("frozen").Subject(), func(tx *partition.Tx, h *flow.Handler) error {
-			return h.Steer(tx, "frozen", "ada", func(c course.Course) (evolution.Change, error) {
+			return h.Profiles().Steer(tx, "frozen", "ada", func(c course.Course) (evolution.Change, error) {
 				return evolution.FreezeFor(c.State, evolution.Freeze{By: "ada", Reason: "an audit"}, tx.Now())
 			})
 		}))

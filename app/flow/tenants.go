@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
+	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -19,11 +20,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// Collections of a tenant's partition.
-const (
-	tenants = "tenant" // tenant.Tenant by id
-	cells   = "cell"   // evaluate's checkpoint by tenant, behind the journal position it stands at
-)
+const cells = "cell" // evaluate's checkpoint by tenant, behind the journal position it stands at
 
 // PutTenant stores a tenant's document and assigns a profile. match is the
 // revision the caller saw; 0 asks for nothing. created says that it is new.
@@ -34,7 +31,7 @@ func (s *Shared) PutTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 // putTenant is PutTenant with a cause of its own; empty: what changed is the cause.
 func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match int, actor, cause string) (p profiles.Profile, stored tenant.Tenant, created bool, err error) {
 	var old tenant.Tenant
-	exists, err := tx.Get(tenants, string(t.ID), &old)
+	exists, err := tx.Get(directory.Tenants, string(t.ID), &old)
 	if err != nil {
 		return p, t, false, err
 	}
@@ -49,14 +46,14 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	}
 	t.Revision = old.Revision
 	if exists && sameDocument(old, t) {
-		p, err = s.currentProfile(tx, old)
+		p, err = s.Profiles().Current(tx, old)
 		return p, old, false, err
 	}
 	if !exists && s.directory.Count() >= s.maxTenants() {
 		return p, t, false, problem.New(problem.TooMany, "there are as many tenants as limits.tenants allows").WithHint("offboard some, or raise limits.tenants in tocsin.yaml")
 	}
 	t.Revision++
-	if err := tx.Put(tenants, string(t.ID), "tenant", 1, t); err != nil {
+	if err := tx.Put(directory.Tenants, string(t.ID), "tenant", 1, t); err != nil {
 		return p, t, false, err
 	}
 	kind, why := "tenant.onboarded", "onboarded"
@@ -70,11 +67,11 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	}
 	tx.Log(ledger.Entry{Subject: t.ID.Subject(), Kind: kind, Actor: actor,
 		Reason: fmt.Sprintf("tenant %s %s (revision %d, %s): %s", t.ID, strings.TrimPrefix(kind, "tenant."), t.Revision, t.State, cause), Data: partition.Payload(t)})
-	triple, err := h.follow(tx, t, actor, cause)
+	triple, err := h.profiles.Follow(tx, t, actor, cause)
 	if err != nil {
 		return p, t, false, err
 	}
-	if p, err = s.profile(tx, t, triple); err != nil {
+	if p, err = s.Profiles().Make(tx, t, triple); err != nil {
 		return p, t, false, err
 	}
 	return p, t, !exists, s.takeUp(tx, h, old, t, p.Rules, why)
@@ -176,7 +173,7 @@ func fieldsOf(t tenant.Tenant) map[string]json.RawMessage {
 // OptIn switches a feature on or off. match is as with PutTenant.
 func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature string, in bool, match int, actor string) (profiles.Profile, tenant.Tenant, error) {
 	var t tenant.Tenant
-	ok, err := tx.Get(tenants, string(id), &t)
+	ok, err := tx.Get(directory.Tenants, string(id), &t)
 	if err != nil {
 		return profiles.Profile{}, t, err
 	}
@@ -202,7 +199,7 @@ func filter[T any](in []T, keep func(T) bool) []T {
 // more; ledger and history stay until they expire. match is as with PutTenant.
 func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match int, actor string) error {
 	var old tenant.Tenant
-	ok, err := tx.Get(tenants, string(id), &old)
+	ok, err := tx.Get(directory.Tenants, string(id), &old)
 	if err != nil {
 		return err
 	}
@@ -212,7 +209,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	if !ok {
 		return problem.New(problem.NotFound, "there is no such tenant")
 	}
-	tx.Delete(tenants, string(id))
+	tx.Delete(directory.Tenants, string(id))
 	tx.Delete(cells, string(id))
 	if _, err := forgetNoted(tx, id); err != nil {
 		return err
@@ -227,7 +224,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	if err != nil {
 		return err
 	}
-	h.tellReview(tx, old, c.State, evolution.State{})
+	h.profiles.Tell(tx, old, c.State, evolution.State{})
 	delete(h.at, id)
 	h.trials.Drop(id)
 	h.countBlind(id, false)
@@ -281,7 +278,7 @@ func readCheckpoint(r store.Record) (m journal.Mark, state []byte, err error) {
 // Adopt onboards a tenant as it is, because it sends; one that is there stays.
 func (s *Shared) Adopt(tx *partition.Tx, h *Handler, id tenant.ID) (profiles.Profile, tenant.Tenant, bool, error) {
 	var old tenant.Tenant
-	if ok, err := tx.Get(tenants, string(id), &old); err != nil || ok {
+	if ok, err := tx.Get(directory.Tenants, string(id), &old); err != nil || ok {
 		return profiles.Profile{}, old, false, err
 	}
 	return s.putTenant(tx, h, tenant.Tenant{ID: id}, 0, "tocsin", "onboarded, because it sends and onboarding is automatic")

@@ -90,10 +90,10 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 		if k.revisions, err = course.Revisions(tx, id); err != nil {
 			return err
 		}
-		if _, k.standing, err = h.Standing(tx, t); err != nil {
+		if _, k.standing, err = h.Profiles().Standing(tx, t); err != nil {
 			return err
 		}
-		k.profile, err = v.api.Flow.Profile(tx, id)
+		k.profile, err = v.api.Flow.Profiles().Profile(tx, id)
 		return err
 	})
 	if err != nil {
@@ -124,7 +124,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	}
 	page.Watches, page.Standing = watches(k.profile), k.standing
 	recent := k.revisions[max(0, len(k.revisions)-maxRevisions-1):] // one more, to compare the oldest shown with
-	for _, x := range slices.Backward(v.api.Flow.Explain(r.Context(), recent)) {
+	for _, x := range slices.Backward(v.api.Flow.Profiles().Explain(r.Context(), recent)) {
 		if len(page.Revisions) == maxRevisions {
 			break
 		}

@@ -203,7 +203,9 @@ func (s *API) plan(ctx context.Context, state rollout.State, p *profiles.Policy)
 	}
 	tenants := s.Flow.Directory().List()
 	now := s.Now()
-	observe := func(p *profiles.Policy, t tenant.Tenant) profiles.Observation { return s.Flow.ObserveUnder(p, t, now) }
+	observe := func(p *profiles.Policy, t tenant.Tenant) profiles.Observation {
+		return s.Flow.Profiles().Under(p, t, now)
+	}
 	a := PlanAnswer{Against: rules.Revision, Sha: p.Sha, Same: p.Sha == rules.Policy.Sha, Stages: []PlanStage{}}
 	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing})
 	r := rollout.Draft(state, policy.Settings(rules.Policy, p, rules.Catalog), ids(plan.Largest(tenants, volumes)))

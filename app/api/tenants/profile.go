@@ -136,10 +136,10 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 	var triples []profiles.Triple
 	var status evaluate.Status
 	err := s.Decide(ctx, id.Subject(), func(tx *partition.Tx, h *flow.Handler) (err error) {
-		if a.Course, a.Standing, err = h.Standing(tx, t); err != nil {
+		if a.Course, a.Standing, err = h.Profiles().Standing(tx, t); err != nil {
 			return err
 		}
-		p, err := s.Flow.Profile(tx, id)
+		p, err := s.Flow.Profiles().Profile(tx, id)
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 		}
 	}
 	triples = triples[max(0, len(triples)-explained-1):] // one more, to compare the oldest shown with
-	all := s.Flow.Explain(ctx, triples)
+	all := s.Flow.Profiles().Explain(ctx, triples)
 	for i := len(all) - 1; i >= 0 && len(a.Revisions) < explained; i-- {
 		a.Revisions = append(a.Revisions, all[i])
 	}
@@ -216,7 +216,7 @@ func (s *API) answerExplained(w http.ResponseWriter, r *http.Request) error {
 func (s *API) decideProfile(w http.ResponseWriter, r *http.Request, p web.Principal, f func(*partition.Tx, *flow.Handler, course.Course) (evolution.Change, error)) error {
 	id := tenant.ID(r.PathValue("id"))
 	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
-		return h.Steer(tx, id, p.Name, func(c course.Course) (evolution.Change, error) { return f(tx, h, c) })
+		return h.Profiles().Steer(tx, id, p.Name, func(c course.Course) (evolution.Change, error) { return f(tx, h, c) })
 	})
 	if err != nil {
 		return err
@@ -277,7 +277,7 @@ func (s *API) pin(w http.ResponseWriter, r *http.Request, p web.Principal, of fu
 		if err != nil {
 			return evolution.Change{}, err
 		}
-		if err := h.CanPin(tx, id, pin); err != nil {
+		if err := h.Profiles().CanPin(tx, id, pin); err != nil {
 			return evolution.Change{}, err
 		}
 		return evolution.PinAt(c.State, pin, tx.Now())
@@ -318,7 +318,7 @@ func (s *API) overrideProfile(w http.ResponseWriter, r *http.Request, p web.Prin
 		return err
 	}
 	o := profiles.Override{Tenant: r.PathValue("id"), Rule: in.Rule, Severity: in.Severity, Sensitivity: in.Sensitivity, Off: in.Off, Until: until, Reason: in.Reason, By: p.Name}
-	err = s.Decide(r.Context(), tenant.ID(o.Tenant).Subject(), func(tx *partition.Tx, h *flow.Handler) error { return h.Override(tx, o) })
+	err = s.Decide(r.Context(), tenant.ID(o.Tenant).Subject(), func(tx *partition.Tx, h *flow.Handler) error { return h.Profiles().Override(tx, o) })
 	if err != nil {
 		return err
 	}
@@ -328,7 +328,7 @@ func (s *API) overrideProfile(w http.ResponseWriter, r *http.Request, p web.Prin
 func (s *API) endOverride(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	id := tenant.ID(r.PathValue("id"))
 	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
-		return h.EndOverride(tx, id, r.URL.Query().Get("rule"), p.Name)
+		return h.Profiles().EndOverride(tx, id, r.URL.Query().Get("rule"), p.Name)
 	})
 	if err != nil {
 		return err

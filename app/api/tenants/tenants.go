@@ -130,7 +130,7 @@ func (s *API) getTenant(w http.ResponseWriter, r *http.Request, _ web.Principal)
 	}
 	var profile profiles.Profile
 	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, _ *flow.Handler) (err error) {
-		profile, err = s.Flow.Profile(tx, id)
+		profile, err = s.Flow.Profiles().Profile(tx, id)
 		return err
 	})
 	if err != nil {
@@ -181,7 +181,7 @@ func (s *API) getProfile(w http.ResponseWriter, r *http.Request, _ web.Principal
 	id := tenant.ID(r.PathValue("id"))
 	var profile profiles.Profile
 	err := s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, _ *flow.Handler) (err error) {
-		profile, err = s.Flow.Profile(tx, id)
+		profile, err = s.Flow.Profiles().Profile(tx, id)
 		return err
 	})
 	if err != nil {
@@ -207,7 +207,7 @@ func (s *API) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Princip
 	if len(revisions) == 0 { // those of an offboarded tenant stay readable until the id is used again
 		return problem.New(problem.NotFound, "there is no such tenant")
 	}
-	page := web.Cut(s.Flow.Explain(r.Context(), revisions), func(t profiles.Revision) string { return fmt.Sprintf("%08d", t.Number) }, l)
+	page := web.Cut(s.Flow.Profiles().Explain(r.Context(), revisions), func(t profiles.Revision) string { return fmt.Sprintf("%08d", t.Number) }, l)
 	return web.WriteJSON(w, http.StatusOK, page)
 }
 

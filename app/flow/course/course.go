@@ -1,6 +1,6 @@
 // Package course keeps how a tenant's profile stands: its last revisions, how it evolves,
 // and what pins, freezes or overrides it. What is due of it and what its rules become
-// is decided by the flow; a backtest asks the same questions of what was recorded.
+// is decided by package revision; a backtest asks the same questions of what was recorded.
 package course
 
 import (

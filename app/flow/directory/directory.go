@@ -13,6 +13,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
+// Tenants holds tenant.Tenant by id, in the partition of the tenant.
+const Tenants = "tenant"
+
 // Directory lists the onboarded tenants of this process. Safe for concurrent use.
 type Directory struct {
 	mu      sync.RWMutex
