@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/asked"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -48,7 +48,7 @@ func (a *App) ask(ctx context.Context, before []string) []string {
 		return before
 	}
 	now := a.o.Now()
-	answers := flow.Answers{}
+	answers := asked.Answers{}
 	for _, expr := range exprs {
 		within, cancel := context.WithTimeout(ctx, queryTimeout)
 		res, err := q.Vector(within, query.Fence{Any: true}, expr, now)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/asked"
 	"github.com/tocsin-alerting/tocsin/app/flow/customers"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/flow/lesson"
@@ -55,15 +56,16 @@ type Handler struct {
 	buckets  map[uint64]buckets
 	raised   *raise.Queue
 	trials   *trial.Bench
-	asks     map[tenant.ID][]rule.Rule // of kind promql
+	asked    *asked.Set
 	profiles *revision.Keeper
 }
 
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
-	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox(), asks: map[tenant.ID][]rule.Rule{}}
+	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox()}
 	h.raised = raise.New(raise.Options{Changes: s.Metrics.Alerts, Logger: s.Logger, Tracer: s.Tracer, Traces: s.Traces})
 	h.trials = trial.New(trial.Options{Rules: s.Rules, Directory: &s.directory, Scale: s.scale(), Logger: s.Logger})
+	h.asked = asked.New(asked.Options{Raised: h.raised, Trials: h.trials})
 	h.profiles = h.newProfiles()
 	h.senders, h.pools = h.newSenders(), h.newPools()
 	return h
@@ -144,8 +146,14 @@ const edge = 30 * time.Second
 // which keeps what it learned and evaluates nothing of it.
 // why is the reason that alerts of rules that are gone end with.
 func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why string) {
-	h.asksFor(t, rules)
+	h.asked.Watch(t, rules)
 	h.engine.Change(t, rules, h.trials.Shadow(t.ID), now, why)
+}
+
+// Answer compares what queries gave with what stands, for the tenants of this
+// partition.
+func (h *Handler) Answer(tx *partition.Tx, answers asked.Answers, at time.Time) error {
+	return h.asked.Answer(tx, answers, at)
 }
 
 // need notes that a state was written at a time; zero: nobody knows when.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
-	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/asked"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -266,7 +266,7 @@ func TestAQueryIsTriedInShadow(t *testing.T) {
 			t.Helper()
 			subject := s.id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
-				return l.shared.HandlerOf(subject).Answer(tx, flow.Answers{expr: {s.id: found}}, tx.Now())
+				return l.shared.HandlerOf(subject).Answer(tx, asked.Answers{expr: {s.id: found}}, tx.Now())
 			}))
 			synctest.Wait()
 		}

@@ -217,7 +217,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
 	// Its alerts end with the same commit: after it nobody would know of them.
 	h.engine.RemoveTenant(id)
-	if err := h.endAsked(tx, id, "the tenant was removed"); err != nil {
+	if err := h.asked.End(tx, id, "the tenant was removed"); err != nil {
 		return err
 	}
 	c, err := course.Read(tx, id)

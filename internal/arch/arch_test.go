@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	},
 	"app": {
 		"app",
-		"app/flow", "app/flow/directory", "app/flow/standby", "app/flow/outbox", "app/flow/whole", "app/flow/course", "app/flow/policy", "app/flow/customers", "app/flow/response", "app/flow/senders", "app/flow/pools", "app/flow/review", "app/flow/raise", "app/flow/lesson", "app/flow/trial", "app/flow/revision",
+		"app/flow", "app/flow/directory", "app/flow/standby", "app/flow/outbox", "app/flow/whole", "app/flow/course", "app/flow/policy", "app/flow/customers", "app/flow/response", "app/flow/senders", "app/flow/pools", "app/flow/review", "app/flow/raise", "app/flow/lesson", "app/flow/trial", "app/flow/revision", "app/flow/asked",
 		"app/state",
 		"app/access",
 		"app/links",
