@@ -8,8 +8,8 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/flow/asked"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/question"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -80,11 +80,11 @@ func expressions(rules policy.Rules) (out []string) {
 }
 
 // found sorts an answer by tenant.
-func (a *App) found(answer []query.Value) map[tenant.ID][]evaluate.Found {
-	out := map[tenant.ID][]evaluate.Found{}
+func (a *App) found(answer []query.Value) map[tenant.ID][]question.Found {
+	out := map[tenant.ID][]question.Found{}
 	names, nobody, many := a.o.Config.Labels, 0, 0
 	for _, s := range answer {
-		f, ok := evaluate.FoundIn(s.Labels, names.Tenant, names.Environment, a.o.Config.Environment)
+		f, ok := question.FoundIn(s.Labels, names.Tenant, names.Environment, a.o.Config.Environment)
 		switch {
 		case !ok:
 			nobody++

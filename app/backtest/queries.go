@@ -9,9 +9,9 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/question"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/samples/query"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
@@ -29,7 +29,7 @@ type Queries struct {
 
 // given is one series of an answer.
 type given struct {
-	evaluate.Found
+	question.Found
 	points []promql.FPoint // ascending
 }
 
@@ -60,7 +60,7 @@ func Ask(ctx context.Context, src recorded.Stored, o Options, from, to time.Time
 			}
 			m, _ := res.Value.(promql.Matrix)
 			for _, s := range m {
-				f, ok := evaluate.FoundIn(s.Metric, o.TenantLabel, o.EnvironmentLabel, cmp.Or(o.Environment, "production"))
+				f, ok := question.FoundIn(s.Metric, o.TenantLabel, o.EnvironmentLabel, cmp.Or(o.Environment, "production"))
 				if !ok {
 					continue
 				}
@@ -80,7 +80,7 @@ func Ask(ctx context.Context, src recorded.Stored, o Options, from, to time.Time
 }
 
 // at gives what an expression had at a time that was asked.
-func (q *Queries) at(expr string, id tenant.ID, ms int64) (out []evaluate.Found) {
+func (q *Queries) at(expr string, id tenant.ID, ms int64) (out []question.Found) {
 	for _, g := range q.given[expr] {
 		if g.Tenant != id {
 			continue
@@ -99,7 +99,7 @@ func (q *Queries) at(expr string, id tenant.ID, ms int64) (out []evaluate.Found)
 type asking struct {
 	next   time.Time
 	rules  map[tenant.ID][]rule.Rule
-	stands map[askedRule]evaluate.Asked
+	stands map[askedRule]question.Asked
 }
 
 type askedRule struct {
@@ -114,7 +114,7 @@ func (r *Replay) asksFor(id tenant.ID, rules []rule.Rule, now time.Time) {
 	}
 	a := &r.asking
 	if a.rules == nil {
-		a.next, a.rules, a.stands = r.o.Queries.from, map[tenant.ID][]rule.Rule{}, map[askedRule]evaluate.Asked{}
+		a.next, a.rules, a.stands = r.o.Queries.from, map[tenant.ID][]rule.Rule{}, map[askedRule]question.Asked{}
 	}
 	old := a.rules[id]
 	a.rules[id] = slices.DeleteFunc(slices.Clone(rules), func(x rule.Rule) bool { return x.Kind != rule.PromQL })

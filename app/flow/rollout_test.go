@@ -13,11 +13,11 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/asked"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/question"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -262,7 +262,7 @@ func TestAQueryIsTriedInShadow(t *testing.T) {
 		const expr = `payment_disputes_open > 10`
 		query := staged(t, "", "\nrules:\n", "\nrules:\n  - {name: disputes, kind: promql, expr: '"+expr+"', for: 20m, service: payments, severity: critical, summary: Too many disputes, runbook_url: 'https://example.com/r'}\n")
 		_, l, first, second := newStage(t, staged(t, ""))
-		ask := func(s *shop, found ...evaluate.Found) {
+		ask := func(s *shop, found ...question.Found) {
 			t.Helper()
 			subject := s.id.Subject()
 			require.NoError(t, l.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) error {
@@ -274,8 +274,8 @@ func TestAQueryIsTriedInShadow(t *testing.T) {
 			t.Helper()
 			for range int(d / time.Minute) {
 				trade(t, time.Minute, first, second)
-				ask(first, evaluate.Found{Environment: env, Tenant: first.id, Value: 12})
-				ask(second, evaluate.Found{Environment: env, Tenant: second.id, Value: 12})
+				ask(first, question.Found{Environment: env, Tenant: first.id, Value: 12})
+				ask(second, question.Found{Environment: env, Tenant: second.id, Value: 12})
 			}
 		}
 		trade(t, 5*time.Minute, first, second)

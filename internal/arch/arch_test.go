@@ -21,7 +21,7 @@ const module = "github.com/tocsin-alerting/tocsin/"
 var layers = map[string][]string{
 	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "alert/standing", "exchange", "detect", "detect/season", "detect/histogram", "detect/crowd", "config", "rota", "calendar", "impact", "fault", "logkey", "checkpoint", "docs/schemas"},
 	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition", "cluster"},
-	"decide":  {"profiles", "evaluate", "pool", "sources", "router", "incident", "oncall", "delivery", "rollout", "evolution"},
+	"decide":  {"profiles", "evaluate", "pool", "question", "sources", "router", "incident", "oncall", "delivery", "rollout", "evolution"},
 	"ports":   {"itsm", "channel"},
 	"effects": {"itsm/register", "itsm/rt", "channel/smtp", "channel/logch", "channel/webhook", "dashboards", "selfobs"},
 	"doors": {
@@ -100,7 +100,7 @@ var heavy = []struct {
 }
 
 // pure packages read no clock and do no I/O.
-var pure = []string{"tenant", "sli", "rule", "alert", "alert/standing", "exchange", "detect", "detect/season", "detect/histogram", "detect/crowd", "profiles", "evaluate", "pool", "sources", "router", "incident", "oncall", "delivery", "rota", "calendar", "impact", "rollout", "evolution", "checkpoint"}
+var pure = []string{"tenant", "sli", "rule", "alert", "alert/standing", "exchange", "detect", "detect/season", "detect/histogram", "detect/crowd", "profiles", "evaluate", "pool", "question", "sources", "router", "incident", "oncall", "delivery", "rota", "calendar", "impact", "rollout", "evolution", "checkpoint"}
 
 func imports(t *testing.T) map[string][]string {
 	t.Helper()

@@ -11,15 +11,15 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow/raise"
 	"github.com/tocsin-alerting/tocsin/app/flow/trial"
-	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/question"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Answers is what queries of rules of kind promql gave at one time, by expression and
 // tenant. A query that failed is not in it: what stands of its rules stays.
-type Answers map[string]map[tenant.ID][]evaluate.Found
+type Answers map[string]map[tenant.ID][]question.Found
 
 // Options of a Set; all are needed.
 type Options struct {
@@ -36,7 +36,7 @@ type Set struct {
 // New makes an empty set.
 func New(o Options) *Set { return &Set{o: o, asks: map[tenant.ID][]rule.Rule{}} }
 
-// Collections of a tenant's partition: evaluate.Asked by tenant, service and rule.
+// Collections of a tenant's partition: question.Asked by tenant, service and rule.
 const (
 	records  = "asked"
 	inShadow = "asked_shadow" // of rules that run in shadow
@@ -85,14 +85,14 @@ func (s *Set) tried() map[tenant.ID][]rule.Rule {
 
 // answer is Answer for the rules of one collection. before is what stood in shadow: a
 // rule that comes in force has waited there already. It gives what stood.
-func (s *Set) answer(tx *partition.Tx, collection string, asks map[tenant.ID][]rule.Rule, before map[string]evaluate.Asked, answers Answers, at time.Time) (stood map[string]evaluate.Asked, err error) {
+func (s *Set) answer(tx *partition.Tx, collection string, asks map[tenant.ID][]rule.Rule, before map[string]question.Asked, answers Answers, at time.Time) (stood map[string]question.Asked, err error) {
 	list, err := tx.List(collection)
 	if err != nil {
 		return nil, err
 	}
-	stands := map[string]evaluate.Asked{}
+	stands := map[string]question.Asked{}
 	for _, r := range list {
-		if stands[r.Key], err = partition.Decode[evaluate.Asked](r); err != nil {
+		if stands[r.Key], err = partition.Decode[question.Asked](r); err != nil {
 			return nil, err
 		}
 	}
@@ -147,7 +147,7 @@ func (s *Set) End(tx *partition.Tx, id tenant.ID, why string) error {
 		if !strings.HasPrefix(r.Key, string(id)+"/") {
 			continue
 		}
-		a, err := partition.Decode[evaluate.Asked](r)
+		a, err := partition.Decode[question.Asked](r)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,10 @@
-package evaluate
+// Package question judges what the queries of rules of kind promql give: which series are
+// there, since when, and what follows for an alert, as Prometheus' alerting rules have it.
+// Nothing is counted and nothing learned, so that no budget bounds how often it is wrong.
+//
+// It does not know how a query is answered, where what stands is stored, or what time it
+// is: answers and the time of a look come in, what stands and what was said go out.
+package question
 
 import (
 	"fmt"
@@ -44,12 +50,12 @@ func FoundIn(ls labels.Labels, tenantLabel, environmentLabel, environment string
 // Asked is what stands of one rule of kind promql for one tenant. It is stored, so
 // that a restart ends no alert and begins no waiting anew.
 type Asked struct {
-	At     time.Time     `json:"at"` // of the newest look
-	Series []AskedSeries `json:"series"`
+	At     time.Time `json:"at"` // of the newest look
+	Series []Series  `json:"series"`
 }
 
-// AskedSeries is one series that the rule's query gives.
-type AskedSeries struct {
+// Series is one series that the rule's query gives.
+type Series struct {
 	Environment string      `json:"environment"`
 	Slice       sli.Slice   `json:"slice"`
 	Since       time.Time   `json:"since"`
@@ -74,11 +80,11 @@ func (a Asked) Look(r rule.Rule, id tenant.ID, found []Found, at time.Time) (Ask
 	}
 	wait := time.Duration(r.Query.For * float64(time.Second))
 	for _, f := range found {
-		same := func(s AskedSeries) bool { return s.Environment == f.Environment && s.Slice.Equal(f.Slice) }
+		same := func(s Series) bool { return s.Environment == f.Environment && s.Slice.Equal(f.Slice) }
 		if slices.ContainsFunc(out.Series, same) {
 			continue // they differ in the metric's name only
 		}
-		s := AskedSeries{Environment: f.Environment, Slice: f.Slice, Since: at}
+		s := Series{Environment: f.Environment, Slice: f.Slice, Since: at}
 		if i := slices.IndexFunc(a.Series, same); i >= 0 {
 			if s = a.Series[i]; s.Firing == nil {
 				s.Since = s.Since.Add(gap)
@@ -92,7 +98,7 @@ func (a Asked) Look(r rule.Rule, id tenant.ID, found []Found, at time.Time) (Ask
 		out.Series = append(out.Series, s)
 	}
 	for _, s := range a.Series {
-		gone := !slices.ContainsFunc(out.Series, func(o AskedSeries) bool { return o.Environment == s.Environment && o.Slice.Equal(s.Slice) })
+		gone := !slices.ContainsFunc(out.Series, func(o Series) bool { return o.Environment == s.Environment && o.Slice.Equal(s.Slice) })
 		if gone && s.Firing != nil {
 			said = append(said, s.over(at, "its query gives it no more"))
 		}
@@ -123,12 +129,12 @@ func (a Asked) End(at time.Time, why string) (said []alert.Alert) {
 // Equal says whether nothing changed that must be stored: of what pends, that it was
 // looked at.
 func (a Asked) Equal(b Asked) bool {
-	return slices.EqualFunc(a.Series, b.Series, func(x, y AskedSeries) bool {
+	return slices.EqualFunc(a.Series, b.Series, func(x, y Series) bool {
 		return x.Environment == y.Environment && x.Slice.Equal(y.Slice) && x.Since.Equal(y.Since) && (x.Firing == nil) == (y.Firing == nil)
-	}) && !slices.ContainsFunc(b.Series, func(s AskedSeries) bool { return s.Firing == nil })
+	}) && !slices.ContainsFunc(b.Series, func(s Series) bool { return s.Firing == nil })
 }
 
-func (s AskedSeries) alert(r rule.Rule, id tenant.ID, value float64, at time.Time) alert.Alert {
+func (s Series) alert(r rule.Rule, id tenant.ID, value float64, at time.Time) alert.Alert {
 	key := alert.Key{Environment: s.Environment, Tenant: id, Service: r.Service, Rule: r.Name, Slice: s.Slice}
 	if key.Slice == nil {
 		key.Slice = sli.Slice{}
@@ -142,7 +148,7 @@ func (s AskedSeries) alert(r rule.Rule, id tenant.ID, value float64, at time.Tim
 		Reason: fmt.Sprintf("%s%s, since %s: %s; nothing was counted, so that no budget bounds how often it is wrong", r.Name, where(s.Slice), alert.Clock(s.Since, at), why)}
 }
 
-func (s AskedSeries) over(at time.Time, why string) alert.Alert {
+func (s Series) over(at time.Time, why string) alert.Alert {
 	a := s.Alert
 	if !at.After(a.AsOf) {
 		at = a.AsOf.Add(time.Millisecond)

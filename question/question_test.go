@@ -1,4 +1,4 @@
-package evaluate
+package question_test
 
 import (
 	"fmt"
@@ -14,13 +14,16 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/internal/peer"
+	"github.com/tocsin-alerting/tocsin/question"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 
+var epoch = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+
 func queue(wait time.Duration) rule.Rule {
 	return rule.Rule{Name: "queue_grows", Kind: rule.PromQL, Service: "payments", Severity: rule.Warning, Summary: "the queue grows", RunbookURL: "r",
-		SLI: payments(), Query: &rule.Query{Expr: "queue_length > 100", For: wait.Seconds()}}
+		SLI: sli.Spec{Name: "payments", Metric: "payment_transactions_total"}, Query: &rule.Query{Expr: "queue_length > 100", For: wait.Seconds()}}
 }
 
 // TestLookIsWhatPrometheusDoes has promtool check, minute by minute, what fires of
@@ -31,12 +34,12 @@ func TestLookIsWhatPrometheusDoes(t *testing.T) {
 		const rounds, queues = 120, 5
 		rng := rand.New(rand.NewPCG(3, uint64(n)))
 		there, values := [queues]bool{}, [queues][]string{}
-		var ours Asked
+		var ours question.Asked
 		var want strings.Builder
 		fired := 0
 		for round := range rounds {
 			at := epoch.Add(time.Duration(round) * time.Minute)
-			var found []Found
+			var found []question.Found
 			for i := range there {
 				if rng.IntN(6) == 0 {
 					there[i] = !there[i]
@@ -46,7 +49,7 @@ func TestLookIsWhatPrometheusDoes(t *testing.T) {
 					continue
 				}
 				values[i] = append(values[i], "101")
-				found = append(found, Found{Environment: "production", Slice: sli.Slice{{Label: "queue", Value: fmt.Sprint(i)}}, Value: 101})
+				found = append(found, question.Found{Environment: "production", Slice: sli.Slice{{Label: "queue", Value: fmt.Sprint(i)}}, Value: 101})
 			}
 			ours, _ = ours.Look(queue(wait), "shop", found, at)
 			fmt.Fprintf(&want, "      - {eval_time: %dm, alertname: queue_grows, exp_alerts: [", round)
@@ -77,13 +80,13 @@ func TestLookIsWhatPrometheusDoes(t *testing.T) {
 }
 
 func TestWhatAQuerySaysOutlivesARestart(t *testing.T) {
-	one := []Found{{Environment: "production", Slice: sli.Slice{{Label: "queue", Value: "out"}}, Value: 140}}
+	one := []question.Found{{Environment: "production", Slice: sli.Slice{{Label: "queue", Value: "out"}}, Value: 140}}
 	r := queue(10 * time.Minute)
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
-	var a Asked
+	var a question.Asked
 	a, said := a.Look(r, "shop", one, at(0))
 	require.Empty(t, said)
-	require.False(t, Asked{}.Equal(a))
+	require.False(t, question.Asked{}.Equal(a))
 	b, _ := a.Look(r, "shop", one, at(4))
 	require.False(t, a.Equal(b), "that it was looked at is stored while it pends")
 	// Nobody looked for half an hour: that is not waited for.
@@ -107,6 +110,6 @@ func TestWhatAQuerySaysOutlivesARestart(t *testing.T) {
 	require.Empty(t, none.Series)
 	ended := c.End(at(91), "the rule no longer applies to the tenant")
 	require.Equal(t, "no longer evaluated: the rule no longer applies to the tenant; before, "+b.Series[0].Alert.Reason, ended[0].Reason)
-	twice, _ := Asked{}.Look(r, "shop", append(one, one...), at(0))
+	twice, _ := question.Asked{}.Look(r, "shop", append(one, one...), at(0))
 	require.Len(t, twice.Series, 1)
 }
