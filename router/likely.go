@@ -11,8 +11,8 @@ import (
 // large tenants ring some seconds before it rings over all of them.
 const Fresh = time.Minute
 
-// Likely finds what is likely the same fault as c, of other tenants, and called somebody
-// just now, the latest first. c need not be among open.
+// Likely finds what is likely the same fault as c, of another tenant at least, and called
+// somebody just now, the latest first. c need not be among open.
 func Likely(open []Candidate, c Candidate, now time.Time) (of Candidate, ok bool) {
 	if c.Source || c.Absent || slices.Contains(c.Tenants, tenant.Product) {
 		return of, false // what all have calls at once
@@ -22,7 +22,7 @@ func Likely(open []Candidate, c Candidate, now time.Time) (of Candidate, ok bool
 		switch {
 		case o.Incident == c.Incident || !o.Open || !o.Called || o.Service != c.Service || o.Source || o.Absent:
 		case since < 0 || since > Fresh || o.OnsetAt.Sub(c.OnsetAt).Abs() > Together:
-		case slices.ContainsFunc(o.Tenants, func(id tenant.ID) bool { return slices.Contains(c.Tenants, id) }):
+		case !slices.ContainsFunc(o.Tenants, func(id tenant.ID) bool { return !slices.Contains(c.Tenants, id) }): // all its own
 		case ok && !later(o, of):
 		default:
 			of, ok = o, true

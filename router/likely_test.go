@@ -32,7 +32,7 @@ func TestWhatCalledJustNowIsLikelyTheSame(t *testing.T) {
 		"it is over":                     func(c, _ *router.Candidate) { c.Open = false },
 		"another service":                func(c, _ *router.Candidate) { c.Service = "payouts" },
 		"it began long before":           func(c, _ *router.Candidate) { c.OnsetAt = noon.Add(-router.Together) },
-		"the same tenant":                func(c, _ *router.Candidate) { c.Tenants = append(c.Tenants, "bolt") },
+		"the same tenant":                func(c, _ *router.Candidate) { c.Tenants = []tenant.ID{"bolt"} },
 		"a source that is silent":        func(c, _ *router.Candidate) { c.Source = true },
 		"series that no longer arrive":   func(c, _ *router.Candidate) { c.Absent = true },
 		"mine is about a source":         func(_, mine *router.Candidate) { mine.Source = true },
@@ -47,6 +47,10 @@ func TestWhatCalledJustNowIsLikelyTheSame(t *testing.T) {
 		_, ok := router.Likely([]router.Candidate{c}, m, now)
 		require.False(t, ok, name)
 	}
+
+	first.Tenants = append(first.Tenants, "bolt") // its total is part of that already
+	_, ok = router.Likely([]router.Candidate{first}, mine, now)
+	require.True(t, ok, "another tenant has it too")
 }
 
 // TestAnotherDimensionOfWhatRingsIsNoOtherFault: an acquirer with a fifth of the traffic is
