@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -39,7 +40,7 @@ func FoundIn(ls labels.Labels, tenantLabel, environmentLabel, environment string
 			f.Tenant = tenant.ID(l.Value)
 		case environmentLabel:
 			f.Environment = l.Value
-		case labels.MetricName, "service":
+		case model.MetricNameLabel, "service":
 		default:
 			f.Slice = append(f.Slice, sli.Dim{Label: l.Name, Value: l.Value})
 		}
