@@ -34,6 +34,7 @@ type watch struct {
 	standing.Stream
 	trial  bool // of a rule that is in shadow only
 	unseen bool // this hour was never seen before; of traffic, derived
+	goes   bool // but the hour before brought what is expected of it; of a total's traffic, derived
 	// forgiven says that somebody called what fires a false alarm: what comes is learned.
 	// Derived from what people said.
 	forgiven bool

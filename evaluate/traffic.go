@@ -27,6 +27,7 @@ const (
 	farBelow    = 0.3                // part of the expectation below which a slice's series are looked at one by one
 	offerAfter  = 24 * 3_600_000     // ms after which a volume may have changed for good, and the alert says so
 	acceptAfter = 7 * 24 * 3_600_000 // ms after which it is the usual one
+	goesFrom    = 0.5                // of what is expected now: where the hour before brought that, the day is like others
 	shortBy     = 0.1                // of the total: what a slice's loss takes from it is not learned from there on
 )
 
@@ -108,6 +109,7 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		m.stirs(w, d.Changed)
 		w.rest.follow(d, s, n[0], all*s.Coverage)
 		w.unseen = !p.Young && !v.Known
+		w.goes = ci == 0 && m.flow.season.Before() >= goesFrom*now.Expected
 		w.rate, w.tide = v.Expected/minutes, t.why
 		if d.Changed && d.Firing && !p.Young && !w.trial { // a young mean may have nothing else to stand on
 			m.unlearn(ci, d.Onset)
@@ -300,7 +302,7 @@ func (w *watch) gradeTraffic(r *ruleState, slice bool, ev alert.Evidence) (rule.
 		return rule.Warning, "too much is never critical"
 	case slice && standing.Moved(w.rest.expected-w.rest.n, missing):
 		return rule.Warning, "the tenant's total is not short of them: they came another way"
-	case w.unseen:
+	case w.unseen && !w.goes:
 		return rule.Warning, "this hour of the week was never seen before"
 	}
 	return rule.Critical, ""

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,6 +84,33 @@ func TestLostTrafficWithFreshFlatCounters(t *testing.T) {
 	r.out.Alerts = nil
 	s.live(r, back.Add(10*time.Minute), back.Add(30*time.Hour))
 	require.Empty(t, r.out.Alerts, "what was lost is not expected a day later, nor is its return a surge")
+}
+
+// TestTheFirstSaturday: a tenant that does not open warns only, one that stops at noon calls.
+func TestTheFirstSaturday(t *testing.T) {
+	saturday := epoch.Add(5 * 24 * time.Hour)
+	for name, stops := range map[string]time.Time{"it does not open": saturday.Add(7 * time.Hour), "it stops at noon": saturday.Add(12*time.Hour + 10*time.Minute)} {
+		r := newRig(t, Options{}, flowing())
+		s := newShops(21, 5)
+		s.tps = func(at time.Time) float64 {
+			if at.Hour() < 8 || at.Hour() >= 20 || !at.Before(stops) {
+				return .3
+			}
+			return 5
+		}
+		s.live(r, epoch, stops)
+		require.Empty(t, firing(r.out.Alerts), name)
+		s.live(r, stops, stops.Add(2*time.Hour))
+		fired := firing(r.out.Alerts)
+		require.NotEmpty(t, fired, name)
+		total := slices.IndexFunc(fired, func(a alert.Alert) bool { return len(a.Slice) == 0 })
+		require.GreaterOrEqual(t, total, 0, name)
+		want := rule.Warning
+		if stops.Hour() == 12 {
+			want = rule.Critical
+		}
+		require.Equal(t, want, fired[total].Severity, "%s: %s", name, fired[total].Reason)
+	}
 }
 
 func TestNoDataIsNoLostTraffic(t *testing.T) {
@@ -211,7 +239,7 @@ func TestTheClockChangeIsNoFault(t *testing.T) {
 				if h := at.In(berlin).Hour(); h >= 8 && h < 22 {
 					return 2
 				}
-				return .02
+				return .3
 			}
 			s.live(r, from, change.Add(3*24*time.Hour))
 			require.Empty(t, r.out.Alerts)

@@ -296,6 +296,16 @@ func (s *Season) Seen(slot int) bool {
 	return false
 }
 
+// Before is how many events a minute the hour before this one brought; 0 where that is not
+// known.
+func (s *Season) Before() float64 {
+	if s.newest == 0 {
+		return 0
+	}
+	p := s.ring[(s.newest-1)%kept]
+	return rate{float64(p.n), float64(p.minutes)}.perMinute()
+}
+
 // Size is the r of a negative binomial: how alike the minutes of an hour are. Counts
 // scatter around what is expected by mu + mu²/r.
 func (s *Season) Size() float64 {
