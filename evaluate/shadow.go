@@ -113,6 +113,10 @@ func (h *heir) take(w *watch, r *ruleState, said bool) *watch {
 			level := *w.level
 			c.level = &level
 		}
+		if w.turn != nil {
+			turn := *w.turn
+			c.turn = &turn
+		}
 		if w.late != nil {
 			late := *w.late
 			c.late = &late

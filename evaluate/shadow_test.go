@@ -183,14 +183,14 @@ func shadowed(t *testing.T, restart bool) Output {
 // TestACopySharesNothing: a rule in shadow begins where the one in force is, and
 // goes its own way.
 func TestACopySharesNothing(t *testing.T) {
-	w := &watch{vol: &detect.Traffic{}, burn: &detect.Burn{}, level: &level{at: 7}, late: &standing.Lately{N: 3}, Stream: standing.Stream{Raised: &standing.Alert{Onset: 5}}}
+	w := &watch{vol: &detect.Traffic{}, burn: &detect.Burn{}, level: &level{at: 7}, turn: &ownTurn{}, late: &standing.Lately{N: 3}, Stream: standing.Stream{Raised: &standing.Alert{Onset: 5}}}
 	h := heir{taken: map[*watch]bool{}}
 	c := h.take(w, &ruleState{place: inShadow}, true)
 	require.True(t, c.trial)
 	require.Equal(t, w.level, c.level)
 	require.Equal(t, w.Raised, c.Raised)
 	require.Equal(t, w.late, c.late)
-	for _, same := range []bool{c == w, c.vol == w.vol, c.burn == w.burn, c.level == w.level, c.late == w.late, c.Raised == w.Raised} {
+	for _, same := range []bool{c == w, c.vol == w.vol, c.burn == w.burn, c.level == w.level, c.turn == w.turn, c.late == w.late, c.Raised == w.Raised} {
 		require.False(t, same)
 	}
 }
