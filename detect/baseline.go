@@ -11,8 +11,8 @@ const (
 	leastZone  = 0.1       // the zone is at least this share of the mean
 	priorSwing = 0.2       // the swing of what was not seen yet, as a share of the mean
 	swingHours = 48.0      // hours that this is worth: slow swings take days to show
-	plainFrom  = 24.0      // hours learned from which on an hour is learned as
-	mostTimes  = 3.0       // at most so many times the failures that are usual,
+	plainFrom  = 24.0      // hours that must be known before one far beyond them is bounded:
+	mostTimes  = 3.0       // it is learned with at most so many times the usual failures,
 	mostBeyond = 5.0       // and so many more
 )
 

@@ -98,12 +98,8 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 			continue
 		}
 		d := w.vol.Step(p, v, s)
-		if lasts, by := step.End-w.Onset, ts.acceptedBy(m, spot{r, c, w}, step.End); w.Firing && !d.Changed && by != "" {
-			d = m.accept(ci, w, by+" accepted its new volume as the usual one")
-		} else if w.Firing && !d.Changed && lasts > r.accepts() {
-			d = m.accept(ci, w, "after "+days(r.accepts())+" its new volume is taken as the usual one")
-		} else if w.Firing && lasts > offerAfter && w.Raised != nil {
-			w.Raised.Why = "it has lasted for a day: this may be the new normal; somebody may accept it, and after " + days(r.accepts()) + " it is taken as that"
+		if w.Firing && !d.Changed {
+			m.lastsFlow(r, ci, w, &d, step.End-w.Onset, ts.acceptedBy(m, spot{r, c, w}, step.End))
 		}
 		w.follow(&d, s.End)
 		m.stirs(w, d.Changed)
@@ -120,6 +116,19 @@ func (ts *tenantState) judgeTraffic(m *meter, ri int, step detect.Step, n []floa
 		if live {
 			ts.say(m, spot{r, c, w}, d, step)
 		}
+	}
+}
+
+// lastsFlow says of a volume that rings for so long (ms) that it may be the new normal, and takes
+// it as that at last, or when a person (by) accepted it. It changes d where that ends the alarm.
+func (m *meter) lastsFlow(r *ruleState, ci int, w *watch, d *detect.Decision, lasts int64, by string) {
+	switch after := r.accepts(); {
+	case by != "":
+		*d = m.accept(ci, w, by+" accepted its new volume as the usual one")
+	case lasts > after:
+		*d = m.accept(ci, w, "after "+days(after)+" its new volume is taken as the usual one")
+	case lasts > offerAfter && w.Raised != nil:
+		w.Raised.Why = "it has lasted for a day: this may be the new normal; somebody may accept it, and after " + days(after) + " it is taken as that"
 	}
 }
 

@@ -34,14 +34,14 @@ const (
 	rateSmoothing = 0.05
 	volumeFades   = 6 * 3.6e6 // ms after which volume counts 1/e in a slice's share of it
 	pairShare     = 2.0       // times what all others fail beyond their usual, two tenants together count
-	fewMissing    = 10        // one in so many tenants, or fewer, is not waited for
-	waitsForFew   = 10_000    // ms, then
+	fewMissing    = 10        // where at most one in so many tenants is missing
+	waitsForFew   = 10_000    // a step waits for so many ms only
 )
 
 // Options bounds a Pool. The zero value works.
 type Options struct {
 	Step       time.Duration // the tenants' shortest step; default 15 s
-	Close      time.Duration // a step waits this long for its last tenant after the first; default 30 s
+	Close      time.Duration // a step waits at most this long for its tenants after the first; default 30 s
 	Backlog    time.Duration // what comes for a step that closed longer ago is dropped; default 10 min
 	MinTenants int           // steps with at least so many tenants are judged; default 3
 	// Announced finds the calendar entry that widens the expected volume of a scope at
