@@ -2,6 +2,9 @@ package alert
 
 import (
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,6 +25,31 @@ func Percent(share float64) string {
 		return fmt.Sprintf("%.2f%%", 100*share)
 	}
 	return fmt.Sprintf("%.1f%%", 100*share)
+}
+
+// Count is a number as people say it, of events or of events a minute: whole and in groups of
+// three, with a tenth below ten and two digits below one.
+func Count(n float64) string {
+	switch size := math.Abs(n); {
+	case math.IsNaN(n) || math.IsInf(n, 0):
+		return "unknown"
+	case n != 0 && size < 0.95:
+		return strconv.FormatFloat(n, 'g', 2, 64)
+	case size < 10 && math.Abs(n-math.Round(n)) > 0.05:
+		return strconv.FormatFloat(n, 'f', 1, 64)
+	}
+	digits := strconv.FormatFloat(math.Abs(math.Round(n)), 'f', 0, 64)
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	if n < 0 {
+		return "-" + b.String()
+	}
+	return b.String()
 }
 
 // Clock is the time of day in UTC, with the date when that is not now's.

@@ -1,6 +1,10 @@
 package evaluate
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/tocsin-alerting/tocsin/alert"
+)
 
 // Events may stand for more than themselves. Tests use what was received; weights give
 // volume, and tell when sampling keeps failures more often than the rest.
@@ -10,6 +14,7 @@ const (
 	nowFades   = 60_000    // the same for the rate of the last steps
 	keptFrom   = 30        // events of each outcome from which sampling can be compared
 	keptUneven = 1.25      // how much more often one outcome may be kept than the other
+
 )
 
 // kept is what sampling kept: events, and how many they stood for.
@@ -58,5 +63,5 @@ func (ts *tenantState) cannotJudge(m *meter) string {
 	if good <= keptUneven*bad && bad <= keptUneven*good {
 		return ""
 	}
-	return fmt.Sprintf("sampling keeps one of %.3g calls that failed and one of %.3g others: their ratio is not the product's; count this SLI from metrics", bad, good)
+	return fmt.Sprintf("sampling keeps one of %s calls that failed and one of %s others: their ratio is not the product's; count this SLI from metrics", alert.Count(bad), alert.Count(good))
 }

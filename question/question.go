@@ -8,6 +8,7 @@ package question
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,4 +171,9 @@ func where(s sli.Slice) string {
 	return " of " + strings.Join(parts, ", ")
 }
 
-func number(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+func number(v float64) string {
+	if math.Abs(v) >= 10_000 {
+		return alert.Count(v)
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/dashboards"
@@ -175,7 +176,7 @@ func facts(t tenant.Tenant, st evaluate.Status) []view.Fact {
 	add("Countries", strings.Join(t.Countries, ", "))
 	add("Integrations", strings.Join(t.Integrations, ", "))
 	if t.ExpectedTPM > 0 {
-		add("Expected", strconv.FormatFloat(t.ExpectedTPM, 'f', -1, 64)+" transactions a minute")
+		add("Expected", alert.Count(t.ExpectedTPM)+" transactions a minute")
 	}
 	if t.Priority {
 		add("Priority", "may wake somebody on its own at night")
@@ -278,7 +279,7 @@ func usual(r rule.Rule, x evaluate.SliceStatus) string {
 		}
 		return fmt.Sprintf("%s take over %s", percent(x.Usual), time.Duration(*x.OverSeconds*float64(time.Second)).Round(time.Millisecond))
 	}
-	return strconv.FormatFloat(x.RatePerMinute, 'g', 3, 64) + " a minute"
+	return alert.Count(x.RatePerMinute) + " a minute"
 }
 
 // sees says which faults are seen at this hour, and after how long.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tocsin-alerting/tocsin/alert"
 )
 
 // funcs are what the templates may call. The times take the page's Frame, for
@@ -22,7 +24,7 @@ func funcs(s *static) template.FuncMap {
 		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"utc":     func(t time.Time) string { return t.UTC().Format("Mon 2 Jan 2006 15:04:05") + " UTC" },
 		"zone":    zoneName,
-		"count":   count,
+		"count":   alert.Count,
 		"add":     func(a, b int) int { return a + b },
 		"tone":    func(name string) Tone { return Tone(name) },
 		"float":   func(n int) float64 { return float64(n) },
@@ -82,28 +84,6 @@ func zoneName(f Frame) string {
 		return f.Zone.String()
 	}
 	return f.Zone.String() + " (" + abbr + ")"
-}
-
-// count writes a number of events in groups of three; tenths only below ten.
-func count(n float64) string {
-	if math.IsNaN(n) || math.IsInf(n, 0) {
-		return "unknown"
-	}
-	if n != 0 && math.Abs(n) < 10 && math.Abs(n-math.Round(n)) > 0.05 {
-		return strconv.FormatFloat(n, 'f', 1, 64)
-	}
-	digits := strconv.FormatFloat(math.Abs(math.Round(n)), 'f', 0, 64)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	if n < 0 {
-		return "-" + b.String()
-	}
-	return b.String()
 }
 
 // percent writes a ratio so that small ones do not vanish: 100%, 38%, 1.2%, 0.04%.

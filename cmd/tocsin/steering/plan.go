@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/policies"
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
@@ -125,7 +126,7 @@ func showPlan(c *console.Client, a policies.PlanAnswer, served bool) error {
 			}
 			for i, what := range words {
 				if i == 0 {
-					fmt.Fprintf(w, "%s\t%s\t%.4g\t%s\n", t.ID, t.Name, t.TPM, what)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t.ID, t.Name, alert.Count(t.TPM), what)
 				} else {
 					fmt.Fprintf(w, "\t\t\t%s\n", what)
 				}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -65,7 +66,7 @@ func explainRows(a tenants.ExplainAnswer) [][]string {
 		if s.InShadow {
 			where += ", in shadow"
 		}
-		rows = append(rows, []string{first(i, "sees now"), fmt.Sprintf("%s (%s, %s, %.3g a minute): %s", s.Rule, s.Environment, where, s.RatePerMinute, s.Words)})
+		rows = append(rows, []string{first(i, "sees now"), fmt.Sprintf("%s (%s, %s, %s a minute): %s", s.Rule, s.Environment, where, alert.Count(s.RatePerMinute), s.Words)})
 	}
 	for i, f := range a.WhoFails {
 		rows = append(rows, []string{first(i, "who fails"), fmt.Sprintf("%s (%s): %s", f.SLI, f.Environment, f.Words)})

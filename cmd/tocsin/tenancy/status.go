@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/evaluate"
@@ -49,11 +50,11 @@ func tenantStatusRows(s tenants.TenantStatus) [][]string {
 		rows = append(rows, []string{"learning", "only hard faults fire until " + until})
 	}
 	for _, x := range s.SLIs {
-		rows = append(rows, []string{"sli " + x.Name, fmt.Sprintf("%.1f a minute by %s, steps of %gs", x.RatePerMinute, x.Source, x.StepSeconds)})
+		rows = append(rows, []string{"sli " + x.Name, fmt.Sprintf("%s a minute by %s, steps of %gs", alert.Count(x.RatePerMinute), x.Source, x.StepSeconds)})
 		if b := x.Beside; b != nil && b.Counts {
-			rows = append(rows, []string{"  only compared", fmt.Sprintf("with %s, which counts: %.1f a minute", b.Source, b.RatePerMinute)})
+			rows = append(rows, []string{"  only compared", fmt.Sprintf("with %s, which counts: %s a minute", b.Source, alert.Count(b.RatePerMinute))})
 		} else if b != nil {
-			rows = append(rows, []string{"  beside", fmt.Sprintf("%.1f a minute by %s, %s; %.2f%% fail, here %.2f%%", b.RatePerMinute, b.Source, fewer(b.Difference), 100*b.FailureRatio, 100*x.FailureRatio)})
+			rows = append(rows, []string{"  beside", fmt.Sprintf("%s a minute by %s, %s; %.2f%% fail, here %.2f%%", alert.Count(b.RatePerMinute), b.Source, fewer(b.Difference), 100*b.FailureRatio, 100*x.FailureRatio)})
 		}
 		if x.CannotJudge != "" {
 			rows = append(rows, []string{"  cannot judge", x.CannotJudge})
@@ -94,7 +95,7 @@ func fewer(d float64) string {
 func usually(s evaluate.SliceStatus) string {
 	switch {
 	case s.Kind == rule.Traffic:
-		return fmt.Sprintf("%.3g a minute usually", s.RatePerMinute)
+		return alert.Count(s.RatePerMinute) + " a minute usually"
 	case s.Kind == rule.BurnRate:
 		return fmt.Sprintf("%.2f%% may fail", 100*s.Usual)
 	case s.Kind == rule.Latency && s.OverSeconds == nil:
