@@ -188,7 +188,7 @@ func (c *Coder) State(v interface {
 	if !c.reading {
 		var err error
 		if b, err = v.MarshalBinary(); err != nil {
-			c.err = problem.Wrap(err, problem.Internal, "a detector's state cannot be written")
+			c.err = problem.Wrap(err, problem.Internal, "a state cannot be written")
 		}
 	}
 	if c.bytes(&b); c.reading && c.err == nil {
@@ -219,12 +219,9 @@ func List[T any](c *Coder, v *[]T, element func(*T)) {
 	}
 }
 
-// Optional codes a state that may not be there.
-func Optional[T any, P interface {
-	*T
-	MarshalBinary() ([]byte, error)
-	UnmarshalBinary([]byte) error
-}](c *Coder, v *P) {
+// Maybe codes what may not be there: whether it is, and then what it is made of. What is
+// read is new.
+func Maybe[T any](c *Coder, v **T, code func(*T)) {
 	some := *v != nil
 	if c.Bools(&some); !some {
 		return
@@ -232,5 +229,16 @@ func Optional[T any, P interface {
 	if c.reading {
 		*v = new(T)
 	}
-	c.State(*v)
+	code(*v)
+}
+
+// Optional codes a state that may not be there.
+func Optional[T any, P interface {
+	*T
+	MarshalBinary() ([]byte, error)
+	UnmarshalBinary([]byte) error
+}](c *Coder, v *P) {
+	x := (*T)(*v)
+	Maybe(c, &x, func(x *T) { c.State(P(x)) })
+	*v = x
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/problem"
+	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 // record has a field of every sort.
@@ -22,6 +23,9 @@ type record struct {
 	test   detect.Change
 	burn   *detect.Burn
 	absent *detect.Burn
+	slice  sli.Slice
+	maybe  *int64
+	never  *int64
 	newer  int64
 }
 
@@ -35,6 +39,9 @@ func (r *record) code(c *checkpoint.Coder) {
 	c.State(&r.test)
 	checkpoint.Optional(c, &r.burn)
 	checkpoint.Optional(c, &r.absent)
+	c.Slice(&r.slice)
+	checkpoint.Maybe(c, &r.maybe, c.Int)
+	checkpoint.Maybe(c, &r.never, c.Int)
 	if c.Since(3) {
 		c.Int(&r.newer)
 	}
@@ -61,7 +68,9 @@ func read(data []byte) (r record, err error) {
 }
 
 func TestFieldsAreReadAsTheyWereWritten(t *testing.T) {
-	whole := record{n: math.MinInt64, m: math.MaxInt64, small: -3, on: true, v: -0.1, text: "zwölf", list: []string{"", "b"}, burn: &detect.Burn{}, newer: 7}
+	whole := record{n: math.MinInt64, m: math.MaxInt64, small: -3, on: true, v: -0.1, text: "zwölf", list: []string{"", "b"}, burn: &detect.Burn{}, newer: 7,
+		slice: sli.Slice{{Label: "acquirer", Value: "alpha"}}, maybe: new(int64)}
+	*whole.maybe = 5
 	data := written(t, whole, checkpoint.Version)
 	require.Equal(t, []byte{'R', checkpoint.Version}, data[:2])
 	got, err := read(data)
@@ -69,6 +78,9 @@ func TestFieldsAreReadAsTheyWereWritten(t *testing.T) {
 	require.Equal(t, written(t, whole, checkpoint.Version), written(t, got, checkpoint.Version))
 	require.Equal(t, whole.list, got.list)
 	require.Nil(t, got.absent)
+	require.Equal(t, whole.slice, got.slice)
+	require.Equal(t, whole.maybe, got.maybe)
+	require.Nil(t, got.never)
 	require.EqualValues(t, 7, got.newer)
 
 	got, err = read(written(t, whole, 2))

@@ -235,7 +235,7 @@ func (c *coder) absences(ts *tenantState) {
 		for _, s := range []*string{&v.service, &v.rule, &v.env} {
 			c.Text(s)
 		}
-		standing.Code(c.Coder, &v.raised)
+		checkpoint.Maybe(c.Coder, &v.raised, func(a *standing.Alert) { a.Code(c.Coder) })
 	})
 	if c.Reading() {
 		ts.absences = said

@@ -162,18 +162,7 @@ func (c *coder) meter(m *meter) {
 			m.edgesMoved = m.edgesMoved || g.dirty
 		}
 		c.Bools(&m.edgesMoved)
-		some := m.flow != nil
-		if c.Bools(&some); some {
-			if c.Reading() {
-				m.flow = &flow{}
-			}
-			c.State(&m.flow.season)
-			if c.Since(6) {
-				x := &m.flow.summed
-				c.Ints(&x.start, &x.end)
-				checkpoint.List(c.Coder, &x.cells, func(v *cellSum) { c.Floats(&v.n, &v.expected) })
-			}
-		}
+		checkpoint.Maybe(c.Coder, &m.flow, c.flow)
 	}
 	if c.Since(3) {
 		c.day(&m.day)
@@ -187,6 +176,16 @@ func (c *coder) meter(m *meter) {
 	}
 	if c.Reading() && c.Err() == nil {
 		m.reindex(c)
+	}
+}
+
+// flow codes a meter's volume.
+func (c *coder) flow(f *flow) {
+	c.State(&f.season)
+	if c.Since(6) {
+		x := &f.summed
+		c.Ints(&x.start, &x.end)
+		checkpoint.List(c.Coder, &x.cells, func(v *cellSum) { c.Floats(&v.n, &v.expected) })
 	}
 }
 

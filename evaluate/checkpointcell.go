@@ -37,7 +37,7 @@ func (c *coder) cell(m *meter, cl *cell) {
 	c.Int(&learned)
 	cl.since = m.learned - learned
 	if c.Since(5) {
-		c.joint(m, &cl.joint)
+		checkpoint.Maybe(c.Coder, &cl.joint, func(j *joint) { c.joint(m, j) })
 	}
 	if !cl.judged {
 		return
@@ -50,7 +50,7 @@ func (c *coder) cell(m *meter, cl *cell) {
 		c.Int(&cl.healed)
 		c.mix(&cl.mix)
 		if c.Since(7) {
-			c.people(&cl.people)
+			checkpoint.Maybe(c.Coder, &cl.people, c.people)
 			m.named = m.named || cl.people != nil
 		}
 		if c.Since(14) {
@@ -59,19 +59,10 @@ func (c *coder) cell(m *meter, cl *cell) {
 		}
 	}
 	if c.Since(2) {
-		c.latency(&cl.latency)
+		checkpoint.Maybe(c.Coder, &cl.latency, c.latency)
 		checkpoint.Optional(c.Coder, &cl.share)
 	}
-	checkpoint.List(c.Coder, &cl.watches, func(w **watch) {
-		some := *w != nil
-		if c.Bools(&some); !some {
-			return
-		}
-		if c.Reading() {
-			*w = &watch{}
-		}
-		c.watch(*w)
-	})
+	checkpoint.List(c.Coder, &cl.watches, func(w **watch) { checkpoint.Maybe(c.Coder, w, c.watch) })
 	if c.Reading() && len(cl.watches) != len(m.rules) {
 		c.Fail()
 		return
@@ -106,9 +97,9 @@ func (c *coder) watch(w *watch) {
 		checkpoint.Optional(c.Coder, &w.burn)
 	}
 	if c.Since(8) {
-		c.level(&w.level)
+		checkpoint.Maybe(c.Coder, &w.level, c.level)
 	}
 	if c.Since(13) {
-		c.ownTurn(&w.turn)
+		checkpoint.Maybe(c.Coder, &w.turn, c.ownTurn)
 	}
 }

@@ -236,17 +236,10 @@ func (m *meter) withhold(b *detect.Baseline, step detect.Step, n, k float64) {
 }
 
 // joint codes a combination.
-func (c *coder) joint(m *meter, j **joint) {
-	some := *j != nil
-	if c.Bools(&some); !some {
-		return
-	}
-	if c.Reading() {
-		*j = &joint{}
-	}
-	checkpoint.List(c.Coder, &(*j).cells, c.Small)
-	learned := m.clock - (*j).since
+func (c *coder) joint(m *meter, j *joint) {
+	checkpoint.List(c.Coder, &j.cells, c.Small)
+	learned := m.clock - j.since
 	c.Int(&learned)
-	(*j).since = m.clock - learned
-	c.State(&(*j).base)
+	j.since = m.clock - learned
+	c.State(&j.base)
 }

@@ -116,20 +116,12 @@ func (m *meter) acceptRatio(ci int, w *watch, at int64, why string) detect.Decis
 }
 
 // level codes the last day of an alarm.
-func (c *coder) level(l **level) {
-	some := *l != nil
-	if c.Bools(&some); !some {
-		return
+func (c *coder) level(l *level) {
+	c.Int(&l.at)
+	for i := range l.n {
+		c.Floats(&l.n[i], &l.k[i])
 	}
-	if c.Reading() {
-		*l = &level{}
-	}
-	v := *l
-	c.Int(&v.at)
-	for i := range v.n {
-		c.Floats(&v.n[i], &v.k[i])
-	}
-	if c.Reading() && v.at < 0 {
+	if c.Reading() && l.at < 0 {
 		c.Fail()
 	}
 }

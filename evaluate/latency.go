@@ -313,16 +313,8 @@ func (c *cell) slower(le float64) (share float64, ok bool) {
 	return share, n > 0
 }
 
-func (c *coder) latency(l **latency) {
-	some := *l != nil
-	if c.Bools(&some); !some {
-		return
-	}
-	if c.Reading() {
-		*l = &latency{}
-	}
-	v := *l
-	c.Ints(&v.from, &v.shape.At)
-	c.Floats(&v.choice.Le, &v.choice.Usual, &v.choice.Lower, &v.choice.N)
-	checkpoint.List(c.Coder, &v.shape.Edges, func(e *histogram.Edge) { c.Floats(&e.Le, &e.Below, &e.N) })
+func (c *coder) latency(l *latency) {
+	c.Ints(&l.from, &l.shape.At)
+	c.Floats(&l.choice.Le, &l.choice.Usual, &l.choice.Lower, &l.choice.N)
+	checkpoint.List(c.Coder, &l.shape.Edges, func(e *histogram.Edge) { c.Floats(&e.Le, &e.Below, &e.N) })
 }

@@ -239,15 +239,7 @@ func (c *cell) counted(n, k float64, start, alive int64) (float64, float64) {
 const peopleNamed = 11
 
 // people codes who fails.
-func (c *coder) people(x **people) {
-	some := *x != nil
-	if c.Bools(&some); !some {
-		return
-	}
-	if c.Reading() {
-		*x = &people{}
-	}
-	v := *x
+func (c *coder) people(v *people) {
 	c.Ints(&v.credit.at, &v.heard)
 	c.Floats(&v.credit.v, &v.total, &v.before)
 	if !c.Since(peopleNamed) {

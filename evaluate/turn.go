@@ -73,16 +73,9 @@ func (m *meter) settling(ci int, least int64) bool {
 }
 
 // ownTurn codes what a watch knows of the last hour.
-func (c *coder) ownTurn(x **ownTurn) {
-	some := *x != nil
-	if c.Bools(&some); !some {
-		return
-	}
-	if c.Reading() {
-		*x = &ownTurn{}
-	}
-	c.State(&(*x).test)
-	at, k, expected := (*x).level.Fields()
+func (c *coder) ownTurn(x *ownTurn) {
+	c.State(&x.test)
+	at, k, expected := x.level.Fields()
 	c.Int(at)
 	c.Floats(k, expected)
 }

@@ -15,25 +15,17 @@ func (s *Stream) Code(c *checkpoint.Coder) {
 		var none [4]float64
 		c.Floats(&none[0], &none[1], &none[2], &none[3])
 	}
-	Code(c, &s.Raised)
+	checkpoint.Maybe(c, &s.Raised, func(a *Alert) { a.Code(c) })
 }
 
-// Code codes an alert that may stand.
-func Code(c *checkpoint.Coder, a **Alert) {
-	some := *a != nil
-	if c.Bools(&some); !some {
-		return
-	}
-	if c.Reading() {
-		*a = &Alert{}
-	}
-	v := *a
-	c.Ints(&v.Onset, &v.Starts, &v.Said)
-	c.Bools(&v.Backlog)
-	evidence(c, &v.Evidence)
+// Code codes what stands of an alert.
+func (a *Alert) Code(c *checkpoint.Coder) {
+	c.Ints(&a.Onset, &a.Starts, &a.Said)
+	c.Bools(&a.Backlog)
+	evidence(c, &a.Evidence)
 	if c.Since(2) {
-		c.Text((*string)(&v.Severity))
-		c.Text(&v.Why)
+		c.Text((*string)(&a.Severity))
+		c.Text(&a.Why)
 	}
 }
 
@@ -53,13 +45,7 @@ func evidence(c *checkpoint.Coder, ev *alert.Evidence) {
 		c.Text(&ev.Expecting)
 	}
 	if c.Since(7) {
-		some := ev.Customers != nil
-		if c.Bools(&some); some {
-			if c.Reading() {
-				ev.Customers = new(float64)
-			}
-			c.Floats(ev.Customers)
-		}
+		checkpoint.Maybe(c, &ev.Customers, func(n *float64) { c.Floats(n) })
 	}
 	if c.Since(11) {
 		c.Floats(&ev.Nameless)
