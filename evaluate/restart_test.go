@@ -13,6 +13,9 @@ import (
 // everything fires once: errors, declines, slowness and a loss, one after the other.
 func everything(t *testing.T, restart bool) []alert.Alert {
 	rules := []rule.Rule{failing(), declining(), slowing(), flowing()}
+	for i := range rules {
+		rules[i].FalsePages = rules[i].FalseAlarms / 10
+	}
 	r := newRig(t, Options{YoungFor: 3 * time.Hour}, rules...)
 	s := newShop(11)
 	alpha, beta := acquirers()

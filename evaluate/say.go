@@ -84,7 +84,7 @@ func (w *watch) grade(r *ruleState, slice bool, ev alert.Evidence) (rule.Severit
 
 func (ts *tenantState) evidence(m *meter, g spot, d detect.Decision) alert.Evidence {
 	ev := alert.Evidence{
-		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed, ToPage: g.r.ToPage(d.Needed),
+		N: d.N, K: d.K, Usual: d.Usual, Score: d.Score, Needed: d.Needed,
 		Share: 1, RatePerMinute: g.c.base.Rate() * m.standFor(), Test: standing.Test(d.Test), Hard: d.Hard,
 	}
 	if ev.Expected = d.Expected; g.r.Kind == rule.Traffic {
@@ -107,7 +107,9 @@ func (ts *tenantState) evidence(m *meter, g spot, d detect.Decision) alert.Evide
 }
 
 func (ts *tenantState) alert(m *meter, g spot, asOf int64) alert.Alert {
-	return g.w.Raised.Say(alert.Key{Environment: m.env, Tenant: ts.id, Service: g.r.Service, Rule: g.r.Name, Slice: g.c.slice}, m.id, &g.r.Rule, asOf)
+	a := g.w.Raised.Say(alert.Key{Environment: m.env, Tenant: ts.id, Service: g.r.Service, Rule: g.r.Name, Slice: g.c.slice}, m.id, &g.r.Rule, asOf)
+	a.Evidence.ToPage = g.r.ToPage(a.Evidence.Needed) // it follows from the rule, and is not kept: a restart must not forget it
+	return a
 }
 
 // drain hands out the alerts, and those of the shadow.

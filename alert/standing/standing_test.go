@@ -1,6 +1,7 @@
 package standing_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -114,6 +115,9 @@ func TestWhatStandsIsKept(t *testing.T) {
 	s := standing.Stream{Firing: true, Onset: 1, Cleared: 2, Score: 3, Needed: 4, Raised: &standing.Alert{Onset: 1, Starts: 5, Said: 6, Backlog: true, Severity: rule.Critical, Why: "why",
 		Evidence: alert.Evidence{N: 1, K: 2, Usual: 3, Score: 4, Needed: 5, Share: 6, RatePerMinute: 7, Hard: true, Test: "exact", Tenants: []tenant.ID{"a", "b"},
 			Expected: 8, Over: 9, Source: "gateway", Expecting: "a holiday", Customers: &customers, Nameless: 10, Estimated: true}}}
+	for f, v := range reflect.ValueOf(s.Raised.Evidence).Fields() {
+		require.Equal(t, f.Name == "ToPage", v.IsZero(), "%s: all is kept but what follows from the rule", f.Name)
+	}
 	for version, want := range map[byte]func(*standing.Alert){
 		checkpoint.Version: func(*standing.Alert) {},
 		10:                 func(a *standing.Alert) { a.Evidence.Nameless, a.Evidence.Estimated = 0, false },
