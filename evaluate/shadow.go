@@ -101,37 +101,32 @@ func (h *heir) next(r *ruleState) *watch {
 // rule's only when it said it in the same place.
 func (h *heir) take(w *watch, r *ruleState, said bool) *watch {
 	if h.taken[w] || r.place == inShadow && !w.trial {
-		c := *w
-		if w.vol != nil {
-			vol := *w.vol
-			c.vol = &vol
-		}
-		if w.burn != nil {
-			c.burn = w.burn.Clone()
-		}
-		if w.level != nil {
-			level := *w.level
-			c.level = &level
-		}
-		if w.turn != nil {
-			turn := *w.turn
-			c.turn = &turn
-		}
-		if w.late != nil {
-			late := *w.late
-			c.late = &late
-		}
-		if w.Raised != nil {
-			is := *w.Raised
-			c.Raised = &is
-		}
-		w = &c
+		w = w.clone()
 	}
 	h.taken[w] = true
 	if w.trial = r.place == inShadow; !said {
 		w.Raised = nil
 	}
 	return w
+}
+
+// clone is a copy that moves on its own.
+func (w *watch) clone() *watch {
+	c := *w
+	c.vol, c.level, c.turn, c.late, c.Raised = copied(w.vol), copied(w.level), copied(w.turn), copied(w.late), copied(w.Raised)
+	if w.burn != nil {
+		c.burn = w.burn.Clone()
+	}
+	return &c
+}
+
+// copied is a copy of what may not be there.
+func copied[T any](v *T) *T {
+	if v == nil {
+		return nil
+	}
+	c := *v
+	return &c
 }
 
 // inherit lets what fires go on firing under a rule that asks otherwise but sees a

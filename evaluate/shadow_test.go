@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -193,4 +194,25 @@ func TestACopySharesNothing(t *testing.T) {
 	for _, same := range []bool{c == w, c.vol == w.vol, c.burn == w.burn, c.level == w.level, c.turn == w.turn, c.late == w.late, c.Raised == w.Raised} {
 		require.False(t, same)
 	}
+}
+
+// A detector that two rules go on with moves for each of them alone.
+func TestACloneSharesNothing(t *testing.T) {
+	w := &watch{vol: &detect.Traffic{}, burn: &detect.Burn{}, level: &level{}, turn: &ownTurn{}, late: &standing.Lately{}, Stream: standing.Stream{Raised: &standing.Alert{}}}
+	var apart func(name string, a, b reflect.Value)
+	apart = func(name string, a, b reflect.Value) {
+		switch a.Kind() {
+		case reflect.Pointer:
+			require.False(t, a.IsNil(), "%s is tried", name)
+			require.NotEqual(t, a.Pointer(), b.Pointer(), "%s is shared", name)
+		case reflect.Struct:
+			for f, v := range a.Fields() {
+				if name == "watch" && f.Name == "det" {
+					continue // what it points to is never changed
+				}
+				apart(f.Name, v, b.FieldByIndex(f.Index))
+			}
+		}
+	}
+	apart("watch", reflect.ValueOf(*w), reflect.ValueOf(*w.clone()))
 }
