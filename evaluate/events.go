@@ -21,9 +21,10 @@ import (
 // their end, by the time of receipt.
 
 const (
-	maxSources   = 16   // of one tenant
-	maxActive    = 8640 // steps of a source that wait to be closed: a day
-	densityFades = 30   // steps over which a source's regularity is learned
+	maxSources   = 16      // of one tenant
+	maxActive    = 8640    // steps of a source that wait to be closed: a day
+	densityFades = 30      // steps over which a source's regularity is learned
+	weightFades  = 600_000 // ms after which a tenant's events by a source count 1/e
 )
 
 // Event is N events of one series that ended at T (unix ms). Weight is how many
@@ -160,7 +161,7 @@ func (ts *tenantState) source(name string, make bool) *source {
 func (ts *tenantState) happened(s *series, from string, ev Event, received int64) {
 	step := ts.o.SpanStep.Milliseconds()
 	src := ts.source(from, true)
-	src.weight.fade(ev.T)
+	src.weight.fade(ev.T, weightFades)
 	src.weight.v += ev.N
 	ts.newest = max(ts.newest, ev.T)
 	s.t = max(s.t, ev.T)
@@ -296,15 +297,6 @@ func (ts *tenantState) forgetSteps() {
 	for _, s := range ts.sources {
 		i, _ := slices.BinarySearch(s.active, oldest)
 		s.active = slices.Delete(s.active, 0, i)
-	}
-}
-
-func (f *fading) fadeBy(at int64, over float64) {
-	if at > f.at {
-		if f.v != 0 {
-			f.v *= math.Exp(-float64(at-f.at) / over)
-		}
-		f.at = at
 	}
 }
 

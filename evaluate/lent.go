@@ -20,7 +20,7 @@ func (ts *tenantState) lend(m *meter, start, end int64, k []float64) {
 	from := ts.besideOf(m)
 	for _, ci := range m.judgedCells() {
 		c := m.cells[ci]
-		c.fails.fadeBy(end, lentFade)
+		c.fails.fade(end, lentFade)
 		c.fails.v += k[ci]
 		if c.lent = nil; from == nil || c.people.informs(start, ts.o.LiveFor.Milliseconds()) {
 			continue
@@ -56,8 +56,8 @@ func (m *meter) of(c *cell) *people {
 
 // weighs adds n failures of which so many may count.
 func (x *people) weighs(at int64, n, worth float64) {
-	x.seen.fadeBy(at, lentFade)
-	x.worth.fadeBy(at, lentFade)
+	x.seen.fade(at, lentFade)
+	x.worth.fade(at, lentFade)
 	x.seen.v, x.worth.v = x.seen.v+n, x.worth.v+worth
 }
 

@@ -118,8 +118,8 @@ func (ts *tenantState) failed(u *use, n, named float64, whose *crowd.Crowd, at i
 			c.people, u.m.named = &people{}, true
 		}
 		x := c.people
-		x.named.fadeBy(at, peopleFade)
-		x.nameless.fadeBy(at, peopleFade)
+		x.named.fade(at, peopleFade)
+		x.nameless.fade(at, peopleFade)
 		x.named.v, x.nameless.v = x.named.v+named, x.nameless.v+n-named
 		news := 0.
 		if named > 0 {
@@ -212,7 +212,7 @@ func (ts *tenantState) capFailures(m *meter, step detect.Step, n, k []float64) {
 		if x == nil {
 			continue
 		}
-		x.credit.fadeBy(step.End, peopleFade)
+		x.credit.fade(step.End, peopleFade)
 		x.came(step.End)
 		x.paying.follow(n[ci]-k[ci], length, &fades)
 		x.k = math.Min(k[ci], x.credit.v)

@@ -28,10 +28,10 @@ func (k *kept) add(bad bool, ev Event) {
 	if bad {
 		n, w = &k.bad, &k.badWeight
 	}
-	n.fadeBy(ev.T, keptFades)
-	w.fadeBy(ev.T, keptFades)
-	k.now.fadeBy(ev.T, nowFades)
-	k.nowWeight.fadeBy(ev.T, nowFades)
+	n.fade(ev.T, keptFades)
+	w.fade(ev.T, keptFades)
+	k.now.fade(ev.T, nowFades)
+	k.nowWeight.fade(ev.T, nowFades)
 	n.v, w.v = n.v+ev.N, w.v+ev.Weight
 	k.now.v, k.nowWeight.v = k.now.v+ev.N, k.nowWeight.v+ev.Weight
 }

@@ -349,18 +349,18 @@ func (s *series) resumes(a int64) int64 {
 // at is a sample's time.
 func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
-// fadesIn is how long it takes (ms) until a sum counts 1/e.
-const fadesIn = 600_000
-
 // fading is a sum that forgets.
 type fading struct {
 	at int64
 	v  float64
 }
 
-func (f *fading) fade(at int64) {
+// fade leaves of it what is left at a time; after so many ms it counts 1/e.
+func (f *fading) fade(at int64, over float64) {
 	if at > f.at {
-		f.v *= math.Exp(-float64(at-f.at) / fadesIn)
+		if f.v != 0 {
+			f.v *= math.Exp(-float64(at-f.at) / over)
+		}
 		f.at = at
 	}
 }

@@ -94,8 +94,8 @@ func (s *stream) fade(f *fading, at int64) {
 	}
 }
 
-func (p *Pool) judge(s *stream, b bucket, step detect.Step) {
-	r := p.rule(s.rule)
+// judge moves a stream of a share of events by one step.
+func (p *Pool) judge(r *rule.Rule, s *stream, b bucket, step detect.Step) {
 	if step.N <= 0 {
 		return
 	}

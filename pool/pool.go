@@ -247,6 +247,6 @@ func (p *Pool) close(s *stream, b *bucket) (kept bool) {
 		s.carry = *b
 		return true
 	}
-	p.judge(s, *b, step)
+	p.judge(r, s, *b, step)
 	return false
 }

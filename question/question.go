@@ -82,7 +82,7 @@ func (a Asked) Look(r rule.Rule, id tenant.ID, found []Found, at time.Time) (Ask
 	}
 	wait := time.Duration(r.Query.For * float64(time.Second))
 	for _, f := range found {
-		same := func(s Series) bool { return s.Environment == f.Environment && s.Slice.Equal(f.Slice) }
+		same := func(s Series) bool { return s.is(f.Environment, f.Slice) }
 		if slices.ContainsFunc(out.Series, same) {
 			continue // they differ in the metric's name only
 		}
@@ -100,7 +100,7 @@ func (a Asked) Look(r rule.Rule, id tenant.ID, found []Found, at time.Time) (Ask
 		out.Series = append(out.Series, s)
 	}
 	for _, s := range a.Series {
-		gone := !slices.ContainsFunc(out.Series, func(o Series) bool { return o.Environment == s.Environment && o.Slice.Equal(s.Slice) })
+		gone := !slices.ContainsFunc(out.Series, func(o Series) bool { return o.is(s.Environment, s.Slice) })
 		if gone && s.Firing != nil {
 			said = append(said, s.over(at, "its query gives it no more"))
 		}
@@ -132,8 +132,12 @@ func (a Asked) End(at time.Time, why string) (said []alert.Alert) {
 // looked at.
 func (a Asked) Equal(b Asked) bool {
 	return slices.EqualFunc(a.Series, b.Series, func(x, y Series) bool {
-		return x.Environment == y.Environment && x.Slice.Equal(y.Slice) && x.Since.Equal(y.Since) && (x.Firing == nil) == (y.Firing == nil)
+		return x.is(y.Environment, y.Slice) && x.Since.Equal(y.Since) && (x.Firing == nil) == (y.Firing == nil)
 	}) && !slices.ContainsFunc(b.Series, func(s Series) bool { return s.Firing == nil })
+}
+
+func (s Series) is(environment string, slice sli.Slice) bool {
+	return s.Environment == environment && s.Slice.Equal(slice)
 }
 
 func (s Series) alert(r rule.Rule, id tenant.ID, value float64, at time.Time) alert.Alert {
