@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -112,4 +113,33 @@ func TestWhatAQuerySaysOutlivesARestart(t *testing.T) {
 	require.Equal(t, "no longer evaluated: the rule no longer applies to the tenant; before, "+b.Series[0].Alert.Reason, ended[0].Reason)
 	twice, _ := question.Asked{}.Look(r, "shop", append(one, one...), at(0))
 	require.Len(t, twice.Series, 1)
+}
+
+func TestWhoseASeriesIsIsInItsLabels(t *testing.T) {
+	f, ok := question.FoundIn(labels.FromStrings("__name__", "queue_length", "shop_id", "acme", "stage", "test", "service", "payments", "queue", "out", "host", "a"), "shop_id", "stage", "production")
+	require.True(t, ok)
+	require.Equal(t, question.Found{Environment: "test", Tenant: "acme", Slice: sli.Slice{{Label: "host", Value: "a"}, {Label: "queue", Value: "out"}}}, f)
+	f, ok = question.FoundIn(labels.FromStrings("shop_id", "acme"), "shop_id", "stage", "production")
+	require.True(t, ok)
+	require.Equal(t, question.Found{Environment: "production", Tenant: "acme"}, f)
+	_, ok = question.FoundIn(labels.FromStrings("queue", "out"), "shop_id", "stage", "production")
+	require.False(t, ok, "it names no tenant")
+}
+
+func TestARuleThatWaitedInShadowSaysWhatStandsWhenItComesInForce(t *testing.T) {
+	one := []question.Found{{Environment: "production", Value: 140}}
+	r := queue(time.Minute)
+	shadow, _ := question.Asked{}.Look(r, "shop", one, epoch)
+	shadow, said := shadow.Look(r, "shop", one, epoch.Add(time.Minute))
+	require.Len(t, said, 1)
+	require.Equal(t, sli.Slice{}, said[0].Slice)
+	_, said = shadow.Unsaid().Look(r, "shop", one, epoch.Add(2*time.Minute))
+	require.Len(t, said, 1, "at once: it has waited")
+	require.Equal(t, epoch, said[0].OnsetAt)
+	require.Equal(t, epoch.Add(2*time.Minute), said[0].StartsAt)
+	require.NotNil(t, shadow.Series[0].Firing, "what stands in shadow is another's")
+
+	late := epoch.Add(time.Minute - time.Second) // a clock that went back
+	_, said = shadow.Look(r, "shop", nil, late)
+	require.Equal(t, epoch.Add(time.Minute+time.Millisecond), said[0].AsOf, "what ends is newer than what began")
 }

@@ -77,6 +77,54 @@ func TestWhatIsAbsentIsNotCounted(t *testing.T) {
 	require.Equal(t, "no sample arrived", a.Reason)
 }
 
+func TestTheEvidenceInASentence(t *testing.T) {
+	one, many := 1., 42.
+	kind := func(k rule.Kind) *rule.Rule {
+		r := failing()
+		r.Kind = k
+		return r
+	}
+	for _, c := range []struct {
+		of     *rule.Rule
+		slice  sli.Slice
+		ev     alert.Evidence
+		reason string
+	}{
+		{kind(rule.Errors), sli.Slice{{Label: "acquirer", Value: "alpha"}}, alert.Evidence{N: 50, K: 5, Usual: .01, Score: 9, Needed: 8, Customers: &one},
+			"5 of 50 payments through acquirer alpha failed since 11:55:00 UTC; usual is 1.0%; evidence 9.0 of 8.0 needed; 1 customer"},
+		{kind(rule.Errors), sli.Slice{{Label: "method", Value: "card"}}, alert.Evidence{N: 900, K: 300, Usual: .01, Score: 9, Needed: 8, Customers: &many, Estimated: true, Nameless: 7},
+			"300 of 900 payments with method card failed since 11:55:00 UTC; usual is 1.0%; evidence 9.0 of 8.0 needed; about 42 customers, and 7 failures that name nobody"},
+		{kind(rule.Errors), sli.Slice{{Label: "country", Value: "DE"}}, alert.Evidence{N: 200, K: 20, Usual: .02, Score: 9, Needed: 8, Test: alert.Change, Tenants: []tenant.ID{"a", "b"}},
+			"10.0% of payments in DE of 2 tenants failed for 5 minutes, since 11:55:00 UTC; 2.0% in the hour before; evidence 9.0 of 8.0 needed"},
+		{kind(rule.Declines), nil, alert.Evidence{N: 200, K: 90, Usual: .1, Score: 9, Needed: 8},
+			"90 of 200 payments were declined since 11:55:00 UTC; usual is 10.0%; evidence 9.0 of 8.0 needed"},
+		{kind(rule.Latency), nil, alert.Evidence{N: 200, K: 90, Usual: .1, Over: .25, Score: 9, Needed: 8},
+			"90 of 200 payments took longer than 250 ms since 11:55:00 UTC; usual is 10.0%; evidence 9.0 of 8.0 needed"},
+		{kind(rule.Latency), nil, alert.Evidence{N: 200, K: 90, Usual: .1, Over: 2.5, Score: 9, Needed: 8},
+			"90 of 200 payments took longer than 2.5 s since 11:55:00 UTC; usual is 10.0%; evidence 9.0 of 8.0 needed"},
+		{kind(rule.Latency), nil, alert.Evidence{N: 200, K: 90, Usual: .1, Score: 9, Needed: 8},
+			"90 of 200 payments took longer than each tenant's own limit since 11:55:00 UTC; usual is 10.0%; evidence 9.0 of 8.0 needed"},
+		{kind(rule.Traffic), nil, alert.Evidence{N: 3, Expected: 80, Score: 9, Needed: 8, Expecting: "half of the usual may come"},
+			"3 payments in 5 minutes, since 11:55:00 UTC; usual 80; evidence 9.0 of 8.0 needed; half of the usual may come"},
+		{kind(rule.BurnRate), nil, alert.Evidence{N: 1000, K: 20, Score: 20, Test: detect.BurnWindows()[0].Name},
+			"20 of 1000 payments failed within 60 minutes: 20.0 times what the objective allows, and of the last 5 minutes as well; 14.4 times is too fast"},
+		{kind(rule.BurnRate), nil, alert.Evidence{N: 1000, K: 20, Score: 20, Test: "of another release"},
+			"20 of 1000 payments failed: 20.0 times what the objective allows"},
+	} {
+		a := standing.Alert{Onset: noon.Add(-5 * time.Minute).UnixMilli(), Evidence: c.ev}
+		require.Equal(t, c.reason, a.Say(key(c.slice), "id", c.of, noon.UnixMilli()).Reason)
+	}
+	k := key(nil)
+	for service, want := range map[string]string{"": "90 of 200 events failed", "login": "90 of 200 login events failed"} {
+		k.Service = service
+		a := standing.Alert{Evidence: alert.Evidence{N: 200, K: 90}}
+		require.Contains(t, a.Say(k, "id", failing(), noon.UnixMilli()).Reason, want)
+	}
+	for test, want := range map[string]string{"window_6m": "exact", "burn_1h": "burn_1h", alert.Change: alert.Change, "slow": "cusum"} {
+		require.Equal(t, want, standing.Test(test))
+	}
+}
+
 func TestDeclinesAreGraveWhereApprovalsAreHalved(t *testing.T) {
 	r := failing()
 	r.Kind = rule.Declines
@@ -144,4 +192,18 @@ func TestWhatStandsIsKept(t *testing.T) {
 		expected.Raised = &raised
 		require.Equal(t, expected, got, "version %d", version)
 	}
+}
+
+func TestTheLastMinutesAreKept(t *testing.T) {
+	l := standing.Lately{N: 10, K: 4}
+	out := checkpoint.Write('S', checkpoint.Version)
+	l.Code(out)
+	data, err := out.Written()
+	require.NoError(t, err)
+	in, err := checkpoint.Read(data, 'S')
+	require.NoError(t, err)
+	var got standing.Lately
+	got.Code(in)
+	require.NoError(t, in.End())
+	require.Equal(t, l, got)
 }
