@@ -335,3 +335,32 @@ func TestAPoolHasNoBurnRates(t *testing.T) {
 		require.Error(t, read(damaged))
 	}
 }
+
+func TestAPoolBesideGoesOnFromWhereThisOneStands(t *testing.T) {
+	c := newCrowd(3, many(60, .02)...).run(time.Hour)
+	c.fail = func(int) float64 { return .4 }
+	c.run(10 * time.Minute)
+	require.NotEmpty(t, firing(c.alerts))
+	onset := c.alerts[0].OnsetAt
+	before, err := c.p.Checkpoint()
+	require.NoError(t, err)
+
+	other := failing()
+	other.Severity = rule.Warning
+	b, err := c.p.Beside([]rule.Rule{other})
+	require.NoError(t, err)
+	after, err := c.p.Checkpoint()
+	require.NoError(t, err)
+	require.Equal(t, before, after, "this one stays as it is")
+	require.NotNil(t, c.p.streams[0].says.Raised)
+
+	in := c.p
+	c.p, c.alerts = b, nil
+	c.run(time.Minute)
+	require.NotEmpty(t, c.alerts, "it has raised nothing yet")
+	require.Equal(t, rule.Warning, c.alerts[0].Severity)
+	require.Equal(t, onset, c.alerts[0].OnsetAt, "and knows since when")
+	again, err := in.Checkpoint()
+	require.NoError(t, err)
+	require.Equal(t, before, again)
+}
