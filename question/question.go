@@ -176,7 +176,7 @@ func where(s sli.Slice) string {
 }
 
 func number(v float64) string {
-	if math.Abs(v) >= 10_000 {
+	if math.Abs(v) >= 10_000 && !math.IsInf(v, 0) {
 		return alert.Count(v)
 	}
 	return strconv.FormatFloat(v, 'g', 4, 64)

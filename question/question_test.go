@@ -2,6 +2,7 @@ package question_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -138,6 +139,11 @@ func TestARuleThatWaitedInShadowSaysWhatStandsWhenItComesInForce(t *testing.T) {
 	require.Equal(t, epoch, said[0].OnsetAt)
 	require.Equal(t, epoch.Add(2*time.Minute), said[0].StartsAt)
 	require.NotNil(t, shadow.Series[0].Firing, "what stands in shadow is another's")
+
+	for want, v := range map[string]float64{"1.234": 1.2341, "14,000": 14_000, "+Inf": math.Inf(1)} {
+		_, said = shadow.Unsaid().Look(r, "shop", []question.Found{{Environment: "production", Value: v}}, epoch.Add(2*time.Minute))
+		require.Contains(t, said[0].Reason, "its query gave "+want+",")
+	}
 
 	late := epoch.Add(time.Minute - time.Second) // a clock that went back
 	_, said = shadow.Look(r, "shop", nil, late)
