@@ -306,3 +306,32 @@ func TestATxReadsItsOwnWrites(t *testing.T) {
 		require.NoError(t, r.drain())
 	})
 }
+
+// TestValuesOfAPrefix: what a decision wrote itself counts, and what only looks like the
+// prefix stays.
+func TestValuesOfAPrefix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d := memory.New(memory.Options{}), &decider{}
+		r := run(t, s, d)
+		require.NoError(t, r.Call(t.Context(), func(tx *partition.Tx) error {
+			return errors.Join(tx.Put("c", "a/1", "x", 1, 1), tx.Put("c", "a/2", "x", 1, 2), tx.Put("c", "ab/1", "x", 1, 3))
+		}))
+		require.NoError(t, r.Call(t.Context(), func(tx *partition.Tx) error {
+			require.NoError(t, tx.Put("c", "a/3", "x", 1, 4))
+			tx.Delete("c", "a/1")
+			values, err := partition.Values[int](tx.ListPrefix("c", "a/"))
+			require.NoError(t, err)
+			require.Equal(t, []int{2, 4}, values)
+			n, err := tx.DeletePrefix("c", "a/")
+			require.NoError(t, err)
+			require.Equal(t, 2, n)
+			return nil
+		}))
+		values, err := partition.Values[int](partition.All(t.Context(), s, home, "c"))
+		require.NoError(t, err)
+		require.Equal(t, []int{3}, values)
+		_, err = partition.Values[string](partition.All(t.Context(), s, home, "c"))
+		require.Error(t, err, "it is a number")
+		require.NoError(t, r.drain())
+	})
+}

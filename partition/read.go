@@ -62,6 +62,22 @@ func DecodeInput[T any](in store.Input) (v T, err error) {
 	return v, nil
 }
 
+// Values reads the values of what All, or a Tx's List or ListPrefix, has just given.
+func Values[T any](records []store.Record, err error) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := make([]T, 0, len(records))
+	for _, r := range records {
+		v, err := Decode[T](r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
 // AllOf reads the values of a whole collection of a subject's partition.
 func AllOf[T any](ctx context.Context, s store.Store, subject, collection string) ([]T, error) {
 	return AllOfAfter[T](ctx, s, subject, collection, "")
@@ -73,15 +89,7 @@ func AllOfAfter[T any](ctx context.Context, s store.Store, subject, collection, 
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
-	out := make([]T, 0, len(records))
-	for _, r := range records {
-		v, err := Decode[T](r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, nil
+	return Values[T](records, nil)
 }
 
 // Await asks again and again whether something has come to pass, for as long as a

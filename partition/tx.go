@@ -136,6 +136,19 @@ func (tx *Tx) ListPrefix(collection, prefix string) ([]store.Record, error) {
 	return out, nil
 }
 
+// DeletePrefix removes the records of a collection whose key begins with a prefix. It says
+// how many there were.
+func (tx *Tx) DeletePrefix(collection, prefix string) (n int, err error) {
+	records, err := tx.ListPrefix(collection, prefix)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range records {
+		tx.Delete(collection, r.Key)
+	}
+	return len(records), nil
+}
+
 // SetTimer sets, moves or (zero At) removes a timer.
 func (tx *Tx) SetTimer(t store.Timer) { tx.batch.Timers = append(tx.batch.Timers, t) }
 

@@ -16,16 +16,12 @@ import (
 const sessions = "session" // web.Session by id, in the partition of Subject
 
 func (a *Keeper) loadSessions(ctx context.Context) (map[string]web.Session, error) {
-	records, err := partition.All(ctx, a.store, store.PartitionOf(Subject), sessions)
+	kept, err := partition.Values[web.Session](partition.All(ctx, a.store, store.PartitionOf(Subject), sessions))
 	if err != nil {
 		return nil, err
 	}
 	open := map[string]web.Session{}
-	for _, r := range records {
-		v, err := partition.Decode[web.Session](r)
-		if err != nil {
-			return nil, err
-		}
+	for _, v := range kept {
 		open[v.ID] = v
 	}
 	return open, nil
@@ -89,15 +85,11 @@ func (a *Keeper) OpenSession(ctx context.Context, owner *partition.Owner, id str
 
 // forget removes sessions whose time is over.
 func (a *Keeper) forget(tx *partition.Tx) error {
-	list, err := tx.List(sessions)
+	list, err := partition.Values[web.Session](tx.List(sessions))
 	if err != nil {
 		return err
 	}
-	for _, r := range list {
-		v, err := partition.Decode[web.Session](r)
-		if err != nil {
-			return err
-		}
+	for _, v := range list {
 		if a.now().Before(v.EndsAt) {
 			continue
 		}
@@ -115,15 +107,11 @@ func (a *Keeper) forget(tx *partition.Tx) error {
 // EndSessions ends those of a person that end says; by is who wants it.
 func (a *Keeper) EndSessions(ctx context.Context, owner *partition.Owner, person, by, reason string, end func(web.Session) bool) error {
 	return owner.Call(ctx, func(tx *partition.Tx) error {
-		list, err := tx.List(sessions)
+		list, err := partition.Values[web.Session](tx.List(sessions))
 		if err != nil {
 			return err
 		}
-		for _, r := range list {
-			v, err := partition.Decode[web.Session](r)
-			if err != nil {
-				return err
-			}
+		for _, v := range list {
 			if v.Person != person || !v.Live(a.now()) || !end(v) {
 				continue
 			}

@@ -18,18 +18,15 @@ import (
 func (s *Shared) LoadDirectory(ctx context.Context) error {
 	list := map[tenant.ID]tenant.Tenant{}
 	for p := range store.Partitions {
-		records, err := partition.All(ctx, s.Store, store.Partition(p), directory.Tenants)
+		tenants, err := partition.Values[tenant.Tenant](partition.All(ctx, s.Store, store.Partition(p), directory.Tenants))
 		if err != nil {
 			return err
 		}
-		for _, r := range records {
-			t, err := partition.Decode[tenant.Tenant](r)
-			if err != nil {
-				return err
-			}
+		for _, t := range tenants {
 			list[t.ID] = t
 		}
-		if records, err = partition.All(ctx, s.Store, store.Partition(p), purges); err != nil {
+		records, err := partition.All(ctx, s.Store, store.Partition(p), purges)
+		if err != nil {
 			return err
 		}
 		for _, r := range records {

@@ -62,15 +62,11 @@ func (h *Handler) takeFactor(tx *partition.Tx, in store.Input) error {
 const factorsFor = 3 * time.Hour
 
 func (h *Handler) loadFactors(ctx context.Context, p store.Partition, s store.Store) error {
-	records, err := partition.All(ctx, s, p, factorRecords)
+	kept, err := partition.Values[[]exchange.Factor](partition.All(ctx, s, p, factorRecords))
 	if err != nil {
 		return err
 	}
-	for _, r := range records {
-		list, err := partition.Decode[[]exchange.Factor](r)
-		if err != nil {
-			return err
-		}
+	for _, list := range kept {
 		for _, f := range list {
 			h.engine.SetFactor(f)
 		}

@@ -73,15 +73,11 @@ func NewHandler(s *Shared) *Handler {
 
 // Load implements partition.Handler: tenants with their cells, and pools.
 func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) error {
-	records, err := partition.All(ctx, s, p, directory.Tenants)
+	tenants, err := partition.Values[tenant.Tenant](partition.All(ctx, s, p, directory.Tenants))
 	if err != nil {
 		return err
 	}
-	for _, r := range records {
-		t, err := partition.Decode[tenant.Tenant](r)
-		if err != nil {
-			return err
-		}
+	for _, t := range tenants {
 		rules, err := h.profiles.Load(ctx, s, p, t)
 		if err != nil {
 			return err

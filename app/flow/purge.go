@@ -32,17 +32,13 @@ func (s *Shared) BeginPurge(tx *partition.Tx, h *Handler, id tenant.ID, match in
 		return 0, err
 	}
 	records += revisions
-	all, err := tx.List(raise.Records)
+	all, err := partition.Values[alert.Alert](tx.List(raise.Records))
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range all {
-		a, err := partition.Decode[alert.Alert](r)
-		if err != nil {
-			return 0, err
-		}
+	for _, a := range all {
 		if a.Tenant == id {
-			tx.Delete(raise.Records, r.Key)
+			tx.Delete(raise.Records, string(a.ID))
 			records++
 		}
 	}

@@ -5,7 +5,6 @@ package asked
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -52,11 +51,19 @@ func (s *Set) Watch(t tenant.Tenant, rules []rule.Rule) {
 	if !t.Watched() {
 		return
 	}
+	if of := queries(rules); len(of) > 0 {
+		s.asks[t.ID] = of
+	}
+}
+
+// queries are those of some rules whose verdict is a query's.
+func queries(rules []rule.Rule) (out []rule.Rule) {
 	for _, r := range rules {
 		if r.Kind == rule.PromQL && r.Query != nil {
-			s.asks[t.ID] = append(s.asks[t.ID], r)
+			out = append(out, r)
 		}
 	}
+	return out
 }
 
 // Answer compares what queries gave with what stands, for the tenants of this
@@ -74,10 +81,8 @@ func (s *Set) Answer(tx *partition.Tx, answers Answers, at time.Time) error {
 func (s *Set) tried() map[tenant.ID][]rule.Rule {
 	out := map[tenant.ID][]rule.Rule{}
 	for id, rules := range s.o.Trials.Shadows() {
-		for _, r := range rules {
-			if r.Kind == rule.PromQL && r.Query != nil {
-				out[id] = append(out[id], r)
-			}
+		if of := queries(rules); len(of) > 0 {
+			out[id] = of
 		}
 	}
 	return out
@@ -139,14 +144,11 @@ func (s *Set) answer(tx *partition.Tx, collection string, asks map[tenant.ID][]r
 // End ends what queries say of a tenant that is gone.
 func (s *Set) End(tx *partition.Tx, id tenant.ID, why string) error {
 	delete(s.asks, id)
-	list, err := tx.List(records)
+	list, err := tx.ListPrefix(records, string(id)+"/")
 	if err != nil {
 		return err
 	}
 	for _, r := range list {
-		if !strings.HasPrefix(r.Key, string(id)+"/") {
-			continue
-		}
 		a, err := partition.Decode[question.Asked](r)
 		if err != nil {
 			return err
@@ -154,11 +156,6 @@ func (s *Set) End(tx *partition.Tx, id tenant.ID, why string) error {
 		s.o.Raised.All(tx, a.End(tx.Now(), why))
 		tx.Delete(records, r.Key)
 	}
-	if list, err = tx.ListPrefix(inShadow, string(id)+"/"); err != nil {
-		return err
-	}
-	for _, r := range list {
-		tx.Delete(inShadow, r.Key)
-	}
-	return nil
+	_, err = tx.DeletePrefix(inShadow, string(id)+"/")
+	return err
 }

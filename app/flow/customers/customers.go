@@ -31,17 +31,13 @@ type key struct {
 // that is missing is offered and there soon, when the partition is served.
 func Keys(ctx context.Context, s store.Store, now time.Time, fresh func() []byte) (map[string][]byte, error) {
 	home := store.PartitionOf(subject)
-	records, err := partition.All(ctx, s, home, keys)
+	kept, err := partition.Values[key](partition.All(ctx, s, home, keys))
 	if err != nil {
 		return nil, err
 	}
 	known := map[string][]byte{}
 	today, over := now.UTC().Format(time.DateOnly), false
-	for _, r := range records {
-		k, err := partition.Decode[key](r)
-		if err != nil {
-			return nil, err
-		}
+	for _, k := range kept {
 		known[k.Day] = k.Key
 		over = over || k.Day < today
 	}

@@ -34,15 +34,11 @@ func Load(ctx context.Context, p store.Partition, s store.Store, e *evaluate.Eng
 
 // loadAccepted gives the engine what was accepted.
 func loadAccepted(ctx context.Context, p store.Partition, s store.Store, e *evaluate.Engine) error {
-	list, err := partition.All(ctx, s, p, accepted)
+	list, err := partition.Values[evaluate.Acceptance](partition.All(ctx, s, p, accepted))
 	if err != nil {
 		return err
 	}
-	for _, r := range list {
-		v, err := partition.Decode[evaluate.Acceptance](r)
-		if err != nil {
-			return err
-		}
+	for _, v := range list {
 		e.Accept(v)
 	}
 	return nil
@@ -50,33 +46,18 @@ func loadAccepted(ctx context.Context, p store.Partition, s store.Store, e *eval
 
 // Of lists what was said of a tenant's alerts and is kept.
 func Of(tx *partition.Tx, id tenant.ID) ([]evaluate.Lesson, error) {
-	list, err := tx.ListPrefix(records, string(id)+"/")
-	if err != nil {
-		return nil, err
-	}
-	out := make([]evaluate.Lesson, 0, len(list))
-	for _, r := range list {
-		l, err := partition.Decode[evaluate.Lesson](r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, l)
-	}
-	return out, nil
+	return partition.Values[evaluate.Lesson](tx.ListPrefix(records, string(id)+"/"))
 }
 
 // Forget drops what people said of a tenant's alerts: its id may become another's. It
 // says how many records there were.
 func Forget(tx *partition.Tx, id tenant.ID) (n int, err error) {
 	for _, c := range []string{accepted, records} {
-		list, err := tx.ListPrefix(c, string(id)+"/")
+		deleted, err := tx.DeletePrefix(c, string(id)+"/")
 		if err != nil {
 			return n, err
 		}
-		for _, r := range list {
-			tx.Delete(c, r.Key)
-			n++
-		}
+		n += deleted
 	}
 	return n, nil
 }

@@ -25,15 +25,11 @@ func Backlogs(ctx context.Context, s store.Store) ([]Backlog, error) {
 	by := map[string]*Backlog{}
 	failures := map[string]int{}
 	for p := range store.Partitions {
-		waiting, err := partition.All(ctx, s, store.Partition(p), deliveries)
+		waiting, err := partition.Values[delivery.Delivery](partition.All(ctx, s, store.Partition(p), deliveries))
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range waiting {
-			d, err := partition.Decode[delivery.Delivery](r)
-			if err != nil {
-				return nil, err
-			}
+		for _, d := range waiting {
 			b := by[d.Destination]
 			if b == nil {
 				b = &Backlog{Destination: d.Destination, Oldest: d.CreatedAt}

@@ -193,15 +193,11 @@ func outcomeLabel(r delivery.Result) string {
 
 // Wake takes up what an earlier life of the process left under way.
 func (b *Box) Wake(tx *partition.Tx) error {
-	records, err := tx.List(deliveries)
+	left, err := partition.Values[delivery.Delivery](tx.List(deliveries))
 	if err != nil {
 		return err
 	}
-	for _, r := range records {
-		d, err := partition.Decode[delivery.Delivery](r)
-		if err != nil {
-			return err
-		}
+	for _, d := range left {
 		tx.After(func() { b.o.Metrics().Waiting.add(b, d) })
 		if d.Sending == 0 || b.sending[d.Key] {
 			continue

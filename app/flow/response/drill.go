@@ -19,20 +19,11 @@ import (
 // TeamDrills lists the drills of a team, or of all, the newest first. environment is the
 // default one.
 func TeamDrills(ctx context.Context, s store.Store, environment string, team catalog.TeamID) ([]oncall.Drill, error) {
-	records, err := partition.All(ctx, s, store.PartitionOf(Subject(environment)), Drills)
+	out, err := partition.AllOf[oncall.Drill](ctx, s, Subject(environment), Drills)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+		return nil, err
 	}
-	out := []oncall.Drill{}
-	for _, r := range records {
-		d, err := partition.Decode[oncall.Drill](r)
-		if err != nil {
-			return nil, err
-		}
-		if team == "" || d.Team == team {
-			out = append(out, d)
-		}
-	}
+	out = slices.DeleteFunc(out, func(d oncall.Drill) bool { return team != "" && d.Team != team })
 	slices.SortFunc(out, func(a, b oncall.Drill) int { return strings.Compare(b.ID, a.ID) })
 	return out, nil
 }
@@ -44,15 +35,11 @@ func (k *Desk) StartDrill(tx *partition.Tx, team catalog.TeamID, by string) (onc
 	if !ok {
 		return oncall.Drill{}, standby.NoTeam()
 	}
-	records, err := tx.List(Drills)
+	drills, err := partition.Values[oncall.Drill](tx.List(Drills))
 	if err != nil {
 		return oncall.Drill{}, err
 	}
-	for _, r := range records {
-		d, err := partition.Decode[oncall.Drill](r)
-		if err != nil {
-			return d, err
-		}
+	for _, d := range drills {
 		if d.Team == team && d.State == oncall.DrillWaiting {
 			return d, problem.New(problem.Conflict, "a drill of the team is under way").WithHint("it ends at %s at the latest", d.EndsAt.Format(time.RFC3339))
 		}

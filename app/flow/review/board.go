@@ -134,14 +134,11 @@ func (b *Board) Told(tx *partition.Tx, in store.Input) error {
 
 // Look brings a team's notice up to date.
 func (b *Board) Look(tx *partition.Tx, team string) error {
-	records, err := tx.List(waits)
+	list, err := of(partition.Values[evolution.Wait](tx.List(waits)))
 	if err != nil {
 		return err
 	}
-	list, err := of(records, team)
-	if err != nil {
-		return err
-	}
+	list = slices.DeleteFunc(list, func(w evolution.Wait) bool { return w.Team != team })
 	var r notice
 	if _, err := tx.Get(notices, team, &r); err != nil {
 		return err
@@ -215,29 +212,15 @@ func (b *Board) Outcome(tx *partition.Tx, in store.Input) error {
 	return tx.Put(notices, parts[1], "review", 1, r)
 }
 
-// of are what waits for a team (empty: for all), the longest first.
-func of(records []store.Record, team string) ([]evolution.Wait, error) {
-	out := []evolution.Wait{}
-	for _, r := range records {
-		w, err := partition.Decode[evolution.Wait](r)
-		if err != nil {
-			return nil, err
-		}
-		if team == "" || w.Team == team {
-			out = append(out, w)
-		}
-	}
-	slices.SortFunc(out, func(a, b evolution.Wait) int {
+// of gives what waits in order, the longest first.
+func of(list []evolution.Wait, err error) ([]evolution.Wait, error) {
+	slices.SortFunc(list, func(a, b evolution.Wait) int {
 		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Tenant, b.Tenant))
 	})
-	return out, nil
+	return list, err
 }
 
 // Waits lists the proposals that wait for a person, the longest first.
 func Waits(ctx context.Context, s store.Store) ([]evolution.Wait, error) {
-	records, err := partition.All(ctx, s, store.PartitionOf(Subject), waits)
-	if err != nil {
-		return nil, err
-	}
-	return of(records, "")
+	return of(partition.Values[evolution.Wait](partition.All(ctx, s, store.PartitionOf(Subject), waits)))
 }

@@ -106,15 +106,11 @@ func (k *Keeper) Look(tx *partition.Tx) error {
 // All gives every tenant of the partition the profile that follows from
 // everything at this moment.
 func (k *Keeper) All(tx *partition.Tx) error {
-	records, err := tx.List(directory.Tenants)
+	all, err := partition.Values[tenant.Tenant](tx.List(directory.Tenants))
 	if err != nil {
 		return err
 	}
-	for _, r := range records {
-		t, err := partition.Decode[tenant.Tenant](r)
-		if err != nil {
-			return err
-		}
+	for _, t := range all {
 		if _, err := k.Follow(tx, t, "tocsin", ""); err != nil { // the others do not wait for it
 			k.Logger.Error("a tenant's profile cannot be looked at", logkey.Tenant, t.ID, "error", err)
 		}

@@ -95,12 +95,5 @@ func (b *Bench) Shadows() iter.Seq2[tenant.ID, []rule.Rule] {
 // Forget drops what was noted of a tenant: its id may become another's. It says how many
 // records there were.
 func Forget(tx *partition.Tx, id tenant.ID) (n int, err error) {
-	list, err := tx.ListPrefix(records, string(id)+"/")
-	if err != nil {
-		return 0, err
-	}
-	for _, r := range list {
-		tx.Delete(records, r.Key)
-	}
-	return len(list), nil
+	return tx.DeletePrefix(records, string(id)+"/")
 }

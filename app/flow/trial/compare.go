@@ -85,15 +85,12 @@ func (t trial) matches(k alert.Key, starts time.Time, ends *time.Time) bool {
 // nil: it raises nothing critical.
 func (b *Bench) sides(tx *partition.Tx, v trial) (mine, other *rollout.Side, err error) {
 	mine = v.Stakes
-	list, err := tx.ListPrefix(records, string(v.Key.Tenant)+"/")
+	noted, err := partition.Values[trial](tx.ListPrefix(records, string(v.Key.Tenant)+"/"))
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, r := range list {
-		o, err := partition.Decode[trial](r)
+	for _, o := range noted {
 		switch {
-		case err != nil:
-			return nil, nil, err
 		case o.attempt() != v.attempt() || !v.matches(o.Key, o.StartsAt, o.EndsAt):
 		case o.Side == v.Side:
 			mine = larger(mine, o.Stakes)
@@ -104,14 +101,11 @@ func (b *Bench) sides(tx *partition.Tx, v trial) (mine, other *rollout.Side, err
 	if other != nil || v.Side == oldSide {
 		return mine, other, nil
 	}
-	if list, err = tx.List(raise.Records); err != nil { // what has fired since before the stage began
+	raised, err := partition.Values[alert.Alert](tx.List(raise.Records)) // what has fired since before the stage began
+	if err != nil {
 		return nil, nil, err
 	}
-	for _, r := range list {
-		a, err := partition.Decode[alert.Alert](r)
-		if err != nil {
-			return nil, nil, err
-		}
+	for _, a := range raised {
 		if a.Severity == rule.Critical && v.matches(a.Key, a.StartsAt, a.EndsAt) {
 			a.State = alert.Firing // as it was
 			other = larger(cmp.Or(other, &rollout.Side{}), b.stakes(oldSide, a, v.StartsAt))
