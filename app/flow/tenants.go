@@ -172,13 +172,9 @@ func fieldsOf(t tenant.Tenant) map[string]json.RawMessage {
 
 // OptIn switches a feature on or off. match is as with PutTenant.
 func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature string, in bool, match int, actor string) (profiles.Profile, tenant.Tenant, error) {
-	var t tenant.Tenant
-	ok, err := tx.Get(directory.Tenants, string(id), &t)
+	t, err := directory.Document(tx, id)
 	if err != nil {
 		return profiles.Profile{}, t, err
-	}
-	if !ok {
-		return profiles.Profile{}, t, problem.New(problem.NotFound, "there is no such tenant")
 	}
 	other := func(f string) bool { return f != feature }
 	if has := slices.Contains(t.Features, feature); in && !has {
@@ -207,7 +203,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 		return err
 	}
 	if !ok {
-		return problem.New(problem.NotFound, "there is no such tenant")
+		return directory.Nobody()
 	}
 	tx.Delete(directory.Tenants, string(id))
 	tx.Delete(cells, string(id))

@@ -9,12 +9,26 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Tenants holds tenant.Tenant by id, in the partition of the tenant.
 const Tenants = "tenant"
+
+// Document reads a tenant's within a decision at its home; NotFound when nobody has the id.
+func Document(tx *partition.Tx, id tenant.ID) (t tenant.Tenant, err error) {
+	ok, err := tx.Get(Tenants, string(id), &t)
+	if err == nil && !ok {
+		err = Nobody()
+	}
+	return t, err
+}
+
+// Nobody is what is said of an id that no tenant has.
+func Nobody() error { return problem.New(problem.NotFound, "there is no such tenant") }
 
 // Directory lists the onboarded tenants of this process. Safe for concurrent use.
 type Directory struct {

@@ -15,8 +15,9 @@ import (
 )
 
 // basis is what a tenant's profile is a function of at this moment: policy, document
-// and what is observed, unless a pin or a freeze says otherwise.
-func (m *Maker) basis(tx *partition.Tx, t tenant.Tenant, c course.Course) (profiles.Triple, error) {
+// and what is observed, unless a pin or a freeze says otherwise. last is the newest
+// revision, of which some goes on; has is false when there is none.
+func (m *Maker) basis(tx *partition.Tx, t tenant.Tenant, c course.Course, last profiles.Triple, has bool) (profiles.Triple, error) {
 	policy, number := m.Rules().Of(t.ID)
 	now := tx.Now()
 	of := profiles.Triple{Document: &t, PolicyRevision: number, PolicySha: policy.Sha, TenantRevision: t.Revision, Observation: m.Observe(policy)}
@@ -28,10 +29,6 @@ func (m *Maker) basis(tx *partition.Tx, t tenant.Tenant, c course.Course) (profi
 		kept = pin.Revision
 	case c.Freeze != nil:
 		kept = c.Newest
-	}
-	last, has, err := course.At(tx, t.ID, c.Newest)
-	if err != nil {
-		return of, err
 	}
 	if kept > 0 {
 		at, ok, err := course.At(tx, t.ID, kept)

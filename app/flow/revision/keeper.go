@@ -182,13 +182,13 @@ func Evolution(p *profiles.Policy) evolution.Settings {
 // settle makes a revision when the basis of the profile is another than that of the
 // last one, and puts it in force.
 func (k *Keeper) settle(tx *partition.Tx, t tenant.Tenant, c *course.Course, author, cause string) (profiles.Triple, error) {
-	basis, err := k.basis(tx, t, *c)
-	if err != nil {
-		return basis, err
-	}
 	last, has, err := course.At(tx, t.ID, c.Newest)
 	if err != nil {
 		return last, err
+	}
+	basis, err := k.basis(tx, t, *c, last, has)
+	if err != nil {
+		return basis, err
 	}
 	policy, _ := k.Rules().Of(t.ID)
 	still := course.Fixed(*c, policy, t.ID, tx.Now())

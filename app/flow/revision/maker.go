@@ -16,7 +16,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/logkey"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -70,13 +69,9 @@ func (m *Maker) Explain(ctx context.Context, triples []profiles.Triple) []profil
 
 // Profile compiles a tenant's current profile.
 func (m *Maker) Profile(tx *partition.Tx, id tenant.ID) (profiles.Profile, error) {
-	var t tenant.Tenant
-	ok, err := tx.Get(directory.Tenants, string(id), &t)
+	t, err := directory.Document(tx, id)
 	if err != nil {
 		return profiles.Profile{}, err
-	}
-	if !ok {
-		return profiles.Profile{}, noTenant()
 	}
 	return m.Current(tx, t)
 }
@@ -90,7 +85,7 @@ func (m *Maker) Current(tx *partition.Tx, t tenant.Tenant) (profiles.Profile, er
 	}
 	last, ok, err := course.At(tx, t.ID, c.Newest)
 	if err == nil && !ok {
-		last, err = m.basis(tx, t, c)
+		last, err = m.basis(tx, t, c, last, ok)
 	}
 	if err != nil {
 		return profiles.Profile{}, err
@@ -132,6 +127,3 @@ func (m *Maker) compile(tx *partition.Tx, t profiles.Triple) ([]rule.Rule, []str
 	rules, reasons := profiles.Compile(p, *t.Document, t.Observation)
 	return rules, reasons, nil
 }
-
-// noTenant is what is said of an id that nobody has.
-func noTenant() error { return problem.New(problem.NotFound, "there is no such tenant") }

@@ -19,22 +19,35 @@ import (
 // Steer lets a person decide about a tenant's profile: f says what becomes of its
 // evolution.
 func (k *Keeper) Steer(tx *partition.Tx, id tenant.ID, by string, f func(course.Course) (evolution.Change, error)) error {
-	var t tenant.Tenant
-	if ok, err := tx.Get(directory.Tenants, string(id), &t); err != nil || !ok {
-		return cmp.Or(err, noTenant())
+	return k.decided(tx, id, by, func(t tenant.Tenant, c *course.Course) (string, error) {
+		change, err := f(*c)
+		if err != nil {
+			return "", err
+		}
+		k.Tell(tx, t, c.State, change.State)
+		c.State = change.State
+		course.Log(tx, id, change.Ledger)
+		return change.Assign, nil
+	})
+}
+
+// decided stores what a person decided of a tenant's profile, and what follows from it: f
+// changes its course, and says because of what a revision is made (empty: of nothing but
+// what it is a function of).
+func (k *Keeper) decided(tx *partition.Tx, id tenant.ID, by string, f func(t tenant.Tenant, c *course.Course) (cause string, err error)) error {
+	t, err := directory.Document(tx, id)
+	if err != nil {
+		return err
 	}
 	c, err := course.Read(tx, id)
 	if err != nil {
 		return err
 	}
-	change, err := f(c)
+	cause, err := f(t, &c)
 	if err != nil {
 		return err
 	}
-	k.Tell(tx, t, c.State, change.State)
-	c.State = change.State
-	course.Log(tx, id, change.Ledger)
-	if _, err := k.settle(tx, t, &c, by, change.Assign); err != nil {
+	if _, err := k.settle(tx, t, &c, by, cause); err != nil {
 		return err
 	}
 	return course.Put(tx, id, c)
@@ -104,24 +117,15 @@ func (k *Keeper) EndOverride(tx *partition.Tx, id tenant.ID, rule, by string) er
 	})
 }
 
-func (k *Keeper) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f func(*course.Course) (string, error)) error {
-	var t tenant.Tenant
-	if ok, err := tx.Get(directory.Tenants, string(id), &t); err != nil || !ok {
-		return cmp.Or(err, noTenant())
-	}
-	c, err := course.Read(tx, id)
-	if err != nil {
-		return err
-	}
-	why, err := f(&c)
-	if err != nil {
-		return err
-	}
-	tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "profile.override", Actor: by, Reason: why})
-	if _, err := k.settle(tx, t, &c, by, why); err != nil {
-		return err
-	}
-	return course.Put(tx, id, c)
+// changeOverrides lets f change the overrides made by API, and say so.
+func (k *Keeper) changeOverrides(tx *partition.Tx, id tenant.ID, by string, f func(*course.Course) (why string, err error)) error {
+	return k.decided(tx, id, by, func(_ tenant.Tenant, c *course.Course) (string, error) {
+		why, err := f(c)
+		if err == nil {
+			tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "profile.override", Actor: by, Reason: why})
+		}
+		return why, err
+	})
 }
 
 // Standing says where a tenant's profile stands: its course, and that in sentences.
