@@ -79,7 +79,7 @@ func (b *Book) parsed(ctx context.Context, number int) (*profiles.Policy, error)
 	if now.Next != nil && now.Next.Revision == number {
 		return now.Next.Policy, nil
 	}
-	return Parse(ctx, b.Store, number)
+	return parse(ctx, b.Store, number)
 }
 
 // At is the policy that a profile was made of: one in use, or read from the store.
@@ -95,7 +95,7 @@ func (b *Book) At(ctx context.Context, t profiles.Triple) (*profiles.Policy, err
 	if p != nil && p.Sha == t.PolicySha {
 		return p, nil
 	}
-	p, err := Parse(ctx, b.Store, t.PolicyRevision)
+	p, err := parse(ctx, b.Store, t.PolicyRevision)
 	if err != nil {
 		return nil, err
 	}

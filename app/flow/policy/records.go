@@ -138,8 +138,8 @@ func Put(tx *partition.Tx, c rollout.Change) {
 	tx.Log(b.Ledger...)
 }
 
-// Parse reads a stored revision for use.
-func Parse(ctx context.Context, s store.Store, number int) (*profiles.Policy, error) {
+// parse reads a stored revision for use.
+func parse(ctx context.Context, s store.Store, number int) (*profiles.Policy, error) {
 	r, err := Revision(ctx, s, number)
 	if err != nil {
 		return nil, err

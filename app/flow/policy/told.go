@@ -52,14 +52,7 @@ func (b *Book) paged(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
-	s, err := State(tx)
-	if err != nil || s.Rollout.To != p.Revision {
-		return err
-	}
-	if c := rollout.Paged(s, p.Page, tx.Now()); c.Standing.Version != s.Standing.Version {
-		b.change(tx, c)
-	}
-	return nil
+	return b.told(tx, p.Revision, func(s rollout.State) rollout.Change { return rollout.Paged(s, p.Page, tx.Now()) })
 }
 
 // worded takes what somebody said.
@@ -68,11 +61,16 @@ func (b *Book) worded(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
+	return b.told(tx, w.Revision, func(s rollout.State) rollout.Change { return rollout.Judged(s, w.Word) })
+}
+
+// told takes what the rollout of a revision is told, and leaves out what is of another.
+func (b *Book) told(tx *partition.Tx, revision int, f func(rollout.State) rollout.Change) error {
 	s, err := State(tx)
-	if err != nil || s.Rollout.To != w.Revision {
+	if err != nil || s.Rollout.To != revision {
 		return err
 	}
-	if c := rollout.Judged(s, w.Word); c.Standing.Version != s.Standing.Version {
+	if c := f(s); c.Standing.Version != s.Standing.Version {
 		b.change(tx, c)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/problem"
 )
 
 func (k *Desk) book(t catalog.TeamID) oncall.Book {
@@ -122,12 +121,7 @@ func (k *Desk) endCalls(tx *partition.Tx, i incident.Incident) error {
 }
 
 func getPage(tx *partition.Tx, id string) (oncall.Page, error) {
-	var p oncall.Page
-	ok, err := tx.Get(Pages, id, &p)
-	if err == nil && !ok {
-		err = problem.New(problem.NotFound, "there is no such page")
-	}
-	return p, err
+	return get[oncall.Page](tx, Pages, id, "page")
 }
 
 func pageResult(p oncall.Page) incident.PageResult {

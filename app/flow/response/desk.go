@@ -89,11 +89,10 @@ func (k *Desk) Input(tx *partition.Tx, in store.Input) error {
 
 // Timer takes a timer of an incident, a page or a drill.
 func (k *Desk) Timer(tx *partition.Tx, t store.Timer) error {
-	if t.Kind == timerForget {
+	switch t.Kind {
+	case timerForget:
 		tx.Delete(active, t.Subject)
 		return nil
-	}
-	switch t.Kind {
 	case oncall.EscalateTimer:
 		return k.escalate(tx, t.Subject)
 	case oncall.ContactTimer:

@@ -69,12 +69,7 @@ func (k *Desk) drill(tx *partition.Tx, c oncall.DrillChange) error {
 }
 
 func getDrill(tx *partition.Tx, id string) (oncall.Drill, error) {
-	var d oncall.Drill
-	ok, err := tx.Get(Drills, id, &d)
-	if err == nil && !ok {
-		err = problem.New(problem.NotFound, "there is no such drill")
-	}
-	return d, err
+	return get[oncall.Drill](tx, Drills, id, "drill")
 }
 
 // drilled tells a page's drill how the page stands.

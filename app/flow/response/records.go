@@ -44,12 +44,16 @@ func putIncident(tx *partition.Tx, i incident.Incident) error {
 }
 
 func getIncident(tx *partition.Tx, id string) (incident.Incident, error) {
-	var i incident.Incident
-	ok, err := tx.Get(Incidents, id, &i)
+	return get[incident.Incident](tx, Incidents, id, "incident")
+}
+
+// get reads a record; NotFound, by the word for it, when there is none.
+func get[T any](tx *partition.Tx, collection, id, word string) (v T, err error) {
+	ok, err := tx.Get(collection, id, &v)
 	if err == nil && !ok {
-		err = problem.New(problem.NotFound, "there is no such incident")
+		err = problem.New(problem.NotFound, "there is no such %s", word)
 	}
-	return i, err
+	return v, err
 }
 
 func activeIncidents(tx *partition.Tx) ([]incident.Incident, error) {
