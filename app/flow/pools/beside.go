@@ -74,7 +74,7 @@ func (s *Set) try(tx *partition.Tx, subject string, inForce []alert.Alert) {
 	if len(inForce)+len(inShadow) == 0 || r.Next == nil { // the rollout has ended a moment ago
 		return
 	}
-	_, service, _ := cut(subject)
+	_, service, _ := store.CutNamed(subject)
 	_, not := profiles.Tried(s.rules(r.Policy, service), s.rules(r.Next.Policy, service))
 	s.o.Try(tx, without(inForce, not), without(inShadow, not))
 }
@@ -89,7 +89,7 @@ func besideKey(revision int, subject string) string { return fmt.Sprintf("%d/%s"
 // loadBeside gives what runs beside the pools the state it had before a start.
 func (s *Set) loadBeside(ctx context.Context, p store.Partition, from store.Store) error {
 	for subject, pool := range s.pools {
-		_, service, _ := cut(subject)
+		_, service, _ := store.CutNamed(subject)
 		delete(s.beside, subject) // it was made before the pool had its state
 		s.follow(subject, service, pool)
 		b := s.beside[subject]

@@ -1,7 +1,8 @@
 // Package pools are what is judged over all tenants of a service together, in the partition
 // of the pool's subject: what tenants say of their closed steps is added up, and raised as
-// an alert of tenant.Product. While a policy is rolled out, what its rules would make of
-// the same is judged beside it.
+// an alert of tenant.Product; what comes of the expected volume in a country goes back to
+// the tenants. While a policy is rolled out, what its rules would make of the same is
+// judged beside it.
 package pools
 
 import (
@@ -109,7 +110,7 @@ func (s *Set) Load(ctx context.Context, p store.Partition, from store.Store) err
 		return err
 	}
 	for _, r := range list {
-		environment, service, ok := cut(r.Key)
+		environment, service, ok := store.CutNamed(r.Key)
 		if !ok || r.Version != 1 {
 			return problem.New(problem.Internal, "a pool's record cannot be read by this release")
 		}
@@ -124,7 +125,7 @@ func (s *Set) Load(ctx context.Context, p store.Partition, from store.Store) err
 // tenants of this moment.
 func (s *Set) Refresh() {
 	for subject, pool := range s.pools {
-		_, service, _ := cut(subject)
+		_, service, _ := store.CutNamed(subject)
 		pool.SetRules(s.rules(s.o.Rules().Policy, service))
 		s.follow(subject, service, pool)
 	}

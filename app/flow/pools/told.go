@@ -1,26 +1,15 @@
 package pools
 
 import (
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/tocsin-alerting/tocsin/exchange"
+	"github.com/tocsin-alerting/tocsin/store"
 )
 
 // Subject names the pool of a service.
 func Subject(environment, service string) string {
-	return "pool/" + url.PathEscape(environment) + "/" + service
-}
-
-// cut takes a pool's subject apart.
-func cut(subject string) (environment, service string, ok bool) {
-	parts := strings.SplitN(subject, "/", 3)
-	if len(parts) != 3 {
-		return "", "", false
-	}
-	environment, err := url.PathUnescape(parts[1])
-	return environment, parts[2], err == nil
+	return store.NamedSubject("pool", environment, service)
 }
 
 // Told is what a pool is told.

@@ -2,8 +2,6 @@ package senders
 
 import (
 	"cmp"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/samples"
@@ -16,19 +14,6 @@ const (
 	lateAfter = 10 * time.Minute
 	unnamed   = "unnamed"
 )
-
-func subjectOf(environment, name string) string {
-	return "source/" + url.PathEscape(environment) + "/" + name
-}
-
-func cut(subject string) (environment, name string, ok bool) {
-	parts := strings.SplitN(subject, "/", 3)
-	if len(parts) != 3 {
-		return "", "", false
-	}
-	environment, err := url.PathUnescape(parts[1])
-	return environment, parts[2], err == nil
-}
 
 // Heard is what a batch says of one source.
 type Heard struct {
@@ -66,7 +51,7 @@ func BySource(b *samples.Batch, environment func(samples.Series) string) map[sto
 	}
 	out := make(map[store.Partition][]Heard, len(heard))
 	for k, h := range heard {
-		subject := subjectOf(k.environment, k.name)
+		subject := store.NamedSubject("source", k.environment, k.name)
 		p := store.PartitionOf(subject)
 		out[p] = append(out[p], Heard{subject, *h})
 	}

@@ -29,7 +29,8 @@ import (
 const (
 	records   = "source" // sources.State by subject, behind the journal position it stands at
 	lookEvery = time.Second * 15
-	most      = 10_000 // of all; what is beyond is not followed
+	most      = 10_000    // of all; what is beyond is not followed
+	noService = "sources" // stands for the service of a source that the catalog does not name
 )
 
 // InputAlive is the kind of an Alive, at version 1, for a tenant.
@@ -76,7 +77,7 @@ func (s *Set) Hear(tx *partition.Tx, list []Heard, at journal.Position) error {
 
 // heard takes what came by a source.
 func (s *Set) heard(tx *partition.Tx, subject string, x sources.Heard, at journal.Position) error {
-	environment, name, ok := cut(subject)
+	environment, name, ok := store.CutNamed(subject)
 	if !ok {
 		return nil
 	}
@@ -121,7 +122,7 @@ func (s *Set) Look(tx *partition.Tx) error {
 			continue
 		}
 		v.looked = tx.Now()
-		_, name, _ := cut(subject)
+		_, name, _ := store.CutNamed(subject)
 		_, service, _ := s.o.Catalog().SourceOwner(name)
 		dead, silent := v.s.Advance(tx.Now(), string(cmp.Or(service, catalog.ServiceID(noService))), s.o.Known)
 		if dead != nil {
@@ -148,9 +149,6 @@ type Alive struct {
 	Since  time.Time `json:"since"`
 	Heard  time.Time `json:"heard"`
 }
-
-// noService stands for the service of a source that the catalog does not name.
-const noService = "sources"
 
 // Checkpoint writes the state of all. at is where the journal stood when this was
 // posted.
@@ -199,7 +197,7 @@ func (s *Set) Load(ctx context.Context, p store.Partition, from store.Store) err
 
 func (s *Set) read(r store.Record) (*sender, journal.Mark, error) {
 	var m journal.Mark
-	environment, name, ok := cut(r.Key)
+	environment, name, ok := store.CutNamed(r.Key)
 	text, state, cut := bytes.Cut(r.Value, []byte{'\n'})
 	if !ok || !cut || r.Version != 1 {
 		return nil, m, problem.New(problem.Internal, "a source's record cannot be read by this release")
