@@ -10,6 +10,12 @@ import (
 	"github.com/tocsin-alerting/tocsin/calendar"
 )
 
+// announced finds the calendar entry that says what volume is to be expected.
+func (s *Shared) announced(at time.Time, on calendar.Scope) (calendar.Entry, bool) {
+	p, _ := s.Rules().Of(on.Tenant)
+	return p.Calendar().Active(at, calendar.Widen, on)
+}
+
 // Announced is an entry of the calendar with what it does at this moment.
 type Announced struct {
 	calendar.Standing

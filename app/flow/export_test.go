@@ -1,13 +1,9 @@
 package flow
 
 import (
-	"time"
-
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/exchange"
-	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/partition"
-	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // Raise stores an alert's newest state as evaluate's outcome is.
@@ -16,8 +12,9 @@ func (h *Handler) Raise(tx *partition.Tx, a alert.Alert) error { return h.raised
 // Factors lists what the partition's tenants are judged by.
 func (h *Handler) Factors() []exchange.Factor { return h.engine.Factors() }
 
-// Stake is what a tenant is of the whole.
-func (s *Shared) Stake(t tenant.Tenant, now time.Time) incident.Stake { return s.scale().Stake(t, now) }
-
-// Measured says how much of a tenant was observed.
-func (s *Shared) Measured(id tenant.ID, tpm float64) { s.scale().Set(id, tpm) }
+// HandlerOf is the handler of a subject's partition, nil when it is not served
+// here; to be used inside that partition's owner only.
+func (s *Shared) HandlerOf(subject string) *Handler {
+	seat, _ := s.SeatOf(subject)
+	return seat.Handler
+}

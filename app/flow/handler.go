@@ -71,6 +71,13 @@ func NewHandler(s *Shared) *Handler {
 	return h
 }
 
+// options are those of every engine.
+func (s *Shared) options() evaluate.Options {
+	o := s.Evaluate
+	o.Announced = s.announced
+	return o
+}
+
 // Load implements partition.Handler: tenants with their cells, and pools.
 func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) error {
 	tenants, err := partition.Values[tenant.Tenant](partition.All(ctx, s, p, directory.Tenants))
@@ -96,7 +103,7 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 			return err
 		}
 	}
-	if err := h.loadFactors(ctx, p, s); err != nil {
+	if err := pools.LoadFactors(ctx, p, s, h.engine); err != nil {
 		return err
 	}
 	if err := lesson.Load(ctx, p, s, h.engine); err != nil {
@@ -107,36 +114,6 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 	}
 	return h.pools.Load(ctx, p, s)
 }
-
-func (h *Handler) restore(t tenant.Tenant, rules []rule.Rule, cell store.Record, ok bool) error {
-	h.watch(t, rules, t.OnboardedAt, "the profile changed")
-	if !ok {
-		return nil
-	}
-	m, state, err := readCheckpoint(cell)
-	if err != nil {
-		return err
-	}
-	h.at[t.ID] = m.At
-	h.need(m.Time)
-	if m.Journal != h.s.Journal { // its position means nothing here: by time, from the journal's start
-		h.at[t.ID], h.since[t.ID] = journal.Position{}, m.Time.Add(-edge)
-	}
-	if len(state) == 0 {
-		return nil
-	}
-	if err := h.engine.Restore(t.ID, state); err != nil {
-		return err
-	}
-	if !t.Watched() { // what the checkpoint still has firing is over
-		h.engine.SetTenant(t, rules, t.OnboardedAt)
-	}
-	return nil
-}
-
-// edge is how long a batch may be on its way from one process to another, clocks
-// that differ included.
-const edge = 30 * time.Second
 
 // watch puts a tenant's rules in force. One that is paused stays in the engine,
 // which keeps what it learned and evaluates nothing of it.
@@ -150,39 +127,6 @@ func (h *Handler) watch(t tenant.Tenant, rules []rule.Rule, now time.Time, why s
 // partition.
 func (h *Handler) Answer(tx *partition.Tx, answers asked.Answers, at time.Time) error {
 	return h.asked.Answer(tx, answers, at)
-}
-
-// need notes that a state was written at a time; zero: nobody knows when.
-func (h *Handler) need(written time.Time) {
-	if at := written.Add(-edge); h.needs == nil || at.Before(*h.needs) {
-		h.needs = &at
-	}
-}
-
-// Since is from when on received batches may be missing in the states that were
-// loaded; ok is false when there are none.
-func (h *Handler) Since() (at time.Time, ok bool) {
-	if h.needs == nil {
-		return at, false
-	}
-	return *h.needs, true
-}
-
-// Oldest is the earliest journal position a tenant or source of this partition stands
-// at; ok is false when the partition has none.
-func (h *Handler) Oldest() (at journal.Position, ok bool) {
-	take := func(p journal.Position) {
-		if !ok || p.Before(at) {
-			at, ok = p, true
-		}
-	}
-	for _, p := range h.at {
-		take(p)
-	}
-	if p, has := h.senders.Oldest(); has {
-		take(p)
-	}
-	return at, ok
 }
 
 // Status is what evaluate can tell of a tenant.
@@ -209,7 +153,7 @@ func (h *Handler) Input(tx *partition.Tx, in store.Input) error {
 	case inputRecord:
 		return h.record(tx, in)
 	case pools.InputFactor:
-		return h.takeFactor(tx, in)
+		return pools.TakeFactor(tx, in, h.engine)
 	case lesson.Input:
 		return h.learn(tx, in)
 	case senders.InputAlive:
@@ -251,21 +195,6 @@ func (h *Handler) Tick(tx *partition.Tx) error {
 	h.pools.Advance(tx)
 	return h.senders.Look(tx)
 }
-
-// Drain implements partition.Handler: the next start begins here.
-func (h *Handler) Drain(tx *partition.Tx) error {
-	at := h.s.JournalEnd()
-	if until := h.until.Load(); until != nil {
-		at = *until
-	}
-	return h.Checkpoint(tx, at)
-}
-
-// Until says that no batch behind at is handed to this handler any more.
-func (h *Handler) Until(at journal.Position) { h.until.Store(&at) }
-
-// Ends says whether Until was called.
-func (h *Handler) Ends() bool { return h.until.Load() != nil }
 
 // Left is called when the handler's owner has ended: what it counted in gauges
 // is another's to count.

@@ -41,7 +41,7 @@ import (
 type Settings struct {
 	Environment string
 	// Live says whether a team is paged for real from the start; others are
-	// observed until it is decided otherwise (Shared.Live).
+	// observed until it is decided otherwise (Shared.Duty).
 	Live func(catalog.TeamID) bool
 	// Ticket says which system takes a team's tickets, in which queue, and
 	// whether anything may be written there.
@@ -145,13 +145,6 @@ func (s *Shared) Decide(ctx context.Context, subject string, f func(tx *partitio
 func (s *Shared) Owner(subject string) *partition.Owner {
 	seat, _ := s.SeatOf(subject)
 	return seat.Owner
-}
-
-// HandlerOf is the handler of a subject's partition, nil when it is not served
-// here; to be used inside that partition's owner only.
-func (s *Shared) HandlerOf(subject string) *Handler {
-	seat, _ := s.SeatOf(subject)
-	return seat.Handler
 }
 
 // SetRules puts a policy and catalog in force for decisions from now on.

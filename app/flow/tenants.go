@@ -10,17 +10,13 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/evolution"
-	"github.com/tocsin-alerting/tocsin/journal"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
-
-const cells = "cell" // evaluate's checkpoint by tenant, behind the journal position it stands at
 
 // PutTenant stores a tenant's document and assigns a profile. match is the
 // revision the caller saw; 0 asks for nothing. created says that it is new.
@@ -242,33 +238,6 @@ func sameDocument(a, b tenant.Tenant) bool {
 	x, err1 := json.Marshal(a)
 	y, err2 := json.Marshal(b)
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
-}
-
-// mark is the mark of a state that stands at a position of this journal.
-func (s *Shared) mark(at journal.Position, tx *partition.Tx) journal.Mark {
-	return journal.Mark{At: at, Journal: s.Journal, Time: tx.Now()}
-}
-
-// checkpoint is the record of evaluate's state behind its mark.
-func checkpoint(id tenant.ID, m journal.Mark, state []byte) store.Record {
-	return store.Record{Collection: cells, Key: string(id), Kind: "cell", Version: 2, Value: append(append([]byte(partition.Payload(m)), '\n'), state...)}
-}
-
-func readCheckpoint(r store.Record) (m journal.Mark, state []byte, err error) {
-	if r.Kind != "cell" || r.Version < 1 || r.Version > 2 {
-		return m, nil, problem.New(problem.Internal, "checkpoint of kind %s version %d cannot be read by this release", r.Kind, r.Version)
-	}
-	text, state, ok := bytes.Cut(r.Value, []byte{'\n'})
-	if !ok {
-		return m, nil, problem.New(problem.Internal, "a checkpoint is cut short")
-	}
-	if r.Version == 1 { // the position alone
-		return m, state, m.At.UnmarshalText(text)
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, nil, problem.Wrap(err, problem.Internal, "a checkpoint's mark cannot be read")
-	}
-	return m, state, nil
 }
 
 // Adopt onboards a tenant as it is, because it sends; one that is there stays.

@@ -1,10 +1,14 @@
 package pools
 
 import (
+	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -14,10 +18,16 @@ import (
 
 // What comes of the expected volume in a country is measured by the pool of a service
 // and goes back to the partitions of its tenants as an input with the moment from which
-// it holds.
+// it holds. That moment lies ahead, and the factor is stored with the input that brought
+// it: steps that are replayed after a start are judged by what they were judged by.
 
 // InputFactor is the kind of that input, at version 1: exchange.Factor.
 const InputFactor = "factor"
+
+const (
+	factors   = "factor"      // []exchange.Factor by environment, service, rule and country, oldest first
+	factorFor = 3 * time.Hour // how long one may still be asked for by steps that are replayed
+)
 
 // SendFactor sends a country's factor to every partition that has tenants in it.
 func SendFactor(tx *partition.Tx, f exchange.Factor, tenants []tenant.Tenant) {
@@ -40,4 +50,34 @@ func SendFactor(tx *partition.Tx, f exchange.Factor, tenants []tenant.Tenant) {
 // trades says whether a tenant may trade in a country: one that lists none trades in all.
 func trades(t tenant.Tenant, country string) bool {
 	return len(t.Countries) == 0 || slices.ContainsFunc(t.Countries, func(c string) bool { return strings.EqualFold(c, country) })
+}
+
+// TakeFactor puts a factor in force for the tenants of a partition, whose engine e is.
+func TakeFactor(tx *partition.Tx, in store.Input, e *evaluate.Engine) error {
+	f, err := partition.DecodeInput[exchange.Factor](in)
+	if err != nil {
+		return err
+	}
+	key := strings.Join([]string{url.PathEscape(f.Environment), f.Service, f.Rule, url.PathEscape(f.Country)}, "/")
+	var kept []exchange.Factor
+	if _, err := tx.Get(factors, key, &kept); err != nil {
+		return err
+	}
+	e.SetFactor(f)
+	kept = slices.DeleteFunc(append(kept, f), func(o exchange.Factor) bool { return tx.Now().Sub(o.From) > factorFor })
+	return tx.Put(factors, key, "factor", 1, kept)
+}
+
+// LoadFactors gives the engine of a partition the factors it had before a start.
+func LoadFactors(ctx context.Context, p store.Partition, s store.Store, e *evaluate.Engine) error {
+	kept, err := partition.Values[[]exchange.Factor](partition.All(ctx, s, p, factors))
+	if err != nil {
+		return err
+	}
+	for _, list := range kept {
+		for _, f := range list {
+			e.SetFactor(f)
+		}
+	}
+	return nil
 }
