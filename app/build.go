@@ -61,7 +61,7 @@ func (a *App) buildRules(ctx context.Context) error {
 	if err := a.readPolicy(ctx, p); err != nil {
 		return err
 	}
-	a.shared = &flow.Shared{Store: a.store}
+	a.shared = flow.New(a.store)
 	a.shared.SetRules(policy.Rules{})
 	return a.shared.Policy().Follow(ctx, c)
 }
@@ -235,7 +235,7 @@ func (a *App) channel(c config.Channel, path func(string) string) (channel.Chann
 // buildFlow fills in what the partitions' handlers share.
 func (a *App) buildFlow(context.Context) error {
 	c, s := a.o.Config, a.shared
-	s.Store, s.Logger, s.Sender, s.Metrics = a.store, a.log, a.sender, flow.NewMetrics(a.registry, a.o.Now)
+	s.Logger, s.Sender, s.Metrics = a.log, a.sender, flow.NewMetrics(a.registry, a.o.Now)
 	a.registry.MustRegister(newBacklog(a))
 	a.registry.MustRegister(a.policyMetrics()...)
 	s.Tracer = a.tracer

@@ -64,7 +64,7 @@ type Handler struct {
 func NewHandler(s *Shared) *Handler {
 	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox()}
 	h.raised = raise.New(raise.Options{Changes: s.Metrics.Alerts, Logger: s.Logger, Tracer: s.Tracer, Traces: s.Traces})
-	h.trials = trial.New(trial.Options{Rules: s.Rules, Directory: &s.directory, Scale: s.scale(), Logger: s.Logger})
+	h.trials = trial.New(trial.Options{Rules: s.Rules, Directory: &s.directory, Scale: &s.scale, Logger: s.Logger})
 	h.asked = asked.New(asked.Options{Raised: h.raised, Trials: h.trials})
 	h.profiles = h.newProfiles()
 	h.senders, h.pools = h.newSenders(), h.newPools()

@@ -8,7 +8,7 @@ import (
 // Profiles is what makes the profiles of tenants.
 func (s *Shared) Profiles() *revision.Maker {
 	s.making.Do(func() {
-		s.maker = revision.Maker{Rules: s.Rules, Policies: s.Policy(), Directory: &s.directory, Scale: s.scale(), Priors: &s.priors, Observe: s.observe,
+		s.maker = revision.Maker{Rules: s.Rules, Policies: s.Policy(), Directory: &s.directory, Scale: &s.scale, Priors: &s.priors, Observe: s.observe,
 			Environment: s.Settings.Environment, Logger: s.Logger}
 	})
 	return &s.maker

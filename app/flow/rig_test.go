@@ -150,7 +150,7 @@ type life struct {
 
 func (w *world) begin(t *testing.T) *life {
 	t.Helper()
-	l := &life{world: w, shared: &flow.Shared{}}
+	l := &life{world: w, shared: flow.New(w.store)}
 	inForce, err := profiles.Default()
 	require.NoError(t, err)
 	if w.policy != nil {
@@ -168,7 +168,7 @@ func (w *world) begin(t *testing.T) *life {
 	log := slog.New(slog.DiscardHandler)
 	l.sender = send.New(send.Options{Store: w.store, Blobs: w.blobs, Systems: map[string]itsm.System{"register": w.desk}, Channels: map[string]channel.Channel{"log": w.mail, "sms": w.sms},
 		Links: links{}, Pictures: links{}, Live: func(catalog.TeamID) bool { return !w.observed.Load() }, Now: time.Now, Logger: log})
-	s.Store, s.Logger, s.Sender, s.Metrics = w.store, log, l.sender, flow.NewMetrics(prometheus.NewRegistry(), time.Now)
+	s.Logger, s.Sender, s.Metrics = log, l.sender, flow.NewMetrics(prometheus.NewRegistry(), time.Now)
 	s.Journal = w.journal
 	s.Evaluate = evaluate.Options{Environment: env, YoungFor: w.youngFor}
 	s.JournalEnd = func() (at journal.Position) { return at }

@@ -57,7 +57,8 @@ type Settings struct {
 	MaxTenants int
 }
 
-// Shared is what the handlers of all partitions have in common.
+// Shared is what the handlers of all partitions have in common. New makes it; the fields
+// are to be set before a handler is made.
 type Shared struct {
 	Store    store.Store
 	Logger   *slog.Logger
@@ -84,22 +85,53 @@ type Shared struct {
 	// Followed is told of rules that came in force by decision; nil: nobody is.
 	Followed func(policy.Rules)
 
-	book      policy.Book // by Policy()
-	steering  sync.Once
+	book      policy.Book
 	directory directory.Directory
-	scaled    whole.Scale // by scale()
-	scaling   sync.Once
+	scale     whole.Scale // how much each tenant does, and all of them
+	priors    whole.Priors
 	names     senders.Names
-	standby   standby.Book // by Duty()
-	duty      sync.Once
-	desk      response.Desk // by Incidents()
-	answering sync.Once
+	standby   standby.Book
 	mu        sync.Mutex
 	seen      []string // environments that have had incidents, sorted
-	priors    whole.Priors
+	seats     [store.Partitions]atomic.Pointer[Seat]
+
+	// Made when they are asked for first: they are made of fields that are set after New.
+	desk      response.Desk // by Incidents()
+	answering sync.Once
 	maker     revision.Maker // by Profiles()
 	making    sync.Once
-	seats     [store.Partitions]atomic.Pointer[Seat]
+}
+
+// New makes what the handlers of partitions in a store share.
+func New(in store.Store) *Shared {
+	s := &Shared{Store: in}
+	s.scale.List = s.directory.List
+
+	s.book.Store, s.book.Directory = in, &s.directory
+	s.book.Environment = func() string { return s.Settings.Environment }
+	s.book.Followed = func(r policy.Rules, moved bool) {
+		if s.Followed != nil {
+			s.Followed(r)
+		}
+		if moved {
+			s.refreshAll()
+		}
+	}
+	s.book.Unread = func(err error) {
+		s.Logger.Error("the policy that is in force by decision cannot be read; the one before is used", "error", err)
+	}
+
+	s.standby.Store = in
+	s.standby.Drills = func(ctx context.Context, team catalog.TeamID) ([]oncall.Drill, error) {
+		return response.TeamDrills(ctx, in, s.Settings.Environment, team)
+	}
+	s.standby.Default = func(t catalog.TeamID) bool { return s.Settings.Live(t) }
+	s.standby.Catalog = func() *catalog.Catalog { return s.Rules().Catalog }
+	s.standby.Here = func() bool {
+		_, here := s.SeatOf(standby.Subject)
+		return here
+	}
+	return s
 }
 
 // Seat is who serves a partition in this process.
@@ -154,50 +186,19 @@ func (s *Shared) SetRules(r policy.Rules) { s.book.Set(r) }
 func (s *Shared) Rules() policy.Rules { return s.book.Rules() }
 
 // Policy is what is decided about the policy, and follows it.
-func (s *Shared) Policy() *policy.Book {
-	s.steering.Do(func() {
-		s.book.Store, s.book.Directory = s.Store, &s.directory
-		s.book.Environment = func() string { return s.Settings.Environment }
-		s.book.Followed = func(r policy.Rules, moved bool) {
-			if s.Followed != nil {
-				s.Followed(r)
-			}
-			if moved {
-				s.refreshAll()
-			}
-		}
-		s.book.Unread = func(err error) {
-			s.Logger.Error("the policy that is in force by decision cannot be read; the one before is used", "error", err)
-		}
-	})
-	return &s.book
-}
+func (s *Shared) Policy() *policy.Book { return &s.book }
 
 // Directory is which tenants there are.
 func (s *Shared) Directory() *directory.Directory { return &s.directory }
 
 // Duty is what people decided about being on call.
-func (s *Shared) Duty() *standby.Book {
-	s.duty.Do(func() {
-		s.standby.Store = s.Store
-		s.standby.Drills = func(ctx context.Context, team catalog.TeamID) ([]oncall.Drill, error) {
-			return response.TeamDrills(ctx, s.Store, s.Settings.Environment, team)
-		}
-		s.standby.Default = func(t catalog.TeamID) bool { return s.Settings.Live(t) }
-		s.standby.Catalog = func() *catalog.Catalog { return s.Rules().Catalog }
-		s.standby.Here = func() bool {
-			_, here := s.SeatOf(standby.Subject)
-			return here
-		}
-	})
-	return &s.standby
-}
+func (s *Shared) Duty() *standby.Book { return &s.standby }
 
 // Incidents is what decides about them.
 func (s *Shared) Incidents() *response.Desk {
 	s.answering.Do(func() {
 		set := s.Settings
-		s.desk = response.Desk{Rules: s.Rules, Directory: &s.directory, Scale: s.scale(), Duty: s.Duty(), Metrics: s.Metrics.Incidents, Tracer: s.Tracer, Logger: s.Logger,
+		s.desk = response.Desk{Rules: s.Rules, Directory: &s.directory, Scale: &s.scale, Duty: s.Duty(), Metrics: s.Metrics.Incidents, Tracer: s.Tracer, Logger: s.Logger,
 			Environment: set.Environment, Ticket: set.Ticket, Channels: set.Channels, IncidentURL: set.IncidentURL, Settle: set.Settle,
 			Opened: s.saw,
 			Teach:  func(tx *partition.Tx, i incident.Incident) { lesson.Teach(tx, i, s.directory.List) }}
@@ -208,12 +209,6 @@ func (s *Shared) Incidents() *response.Desk {
 // reviews is what tells teams what waits for them.
 func (s *Shared) reviews() *review.Board {
 	return &review.Board{Catalog: func() *catalog.Catalog { return s.Rules().Catalog }, Ticket: s.Settings.Ticket}
-}
-
-// scale is how much each tenant does, and all of them.
-func (s *Shared) scale() *whole.Scale {
-	s.scaling.Do(func() { s.scaled.List = s.directory.List })
-	return &s.scaled
 }
 
 // Environments lists those that have had incidents, whether or not the policy

@@ -226,7 +226,7 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	tx.After(func() {
 		before := s.observation()
 		s.directory.Remove(id)
-		s.scale().Forget(id)
+		s.scale.Forget(id)
 		if !s.observation().Equal(before) {
 			s.refreshAll()
 		}
