@@ -53,11 +53,19 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 // adopt takes over what other processes changed. What is served here is known
 // better than a listing, which may be a moment old, tells.
 func (s *Shared) adopt(list map[tenant.ID]tenant.Tenant) {
-	before := s.observation()
-	s.directory.Keep(list, func(id tenant.ID) bool {
-		_, here := s.SeatOf(id.Subject())
-		return here
+	s.recount(func() {
+		s.directory.Keep(list, func(id tenant.ID) bool {
+			_, here := s.SeatOf(id.Subject())
+			return here
+		})
 	})
+}
+
+// recount lets f change which tenants there are. All profiles follow when what they all
+// depend on is another by that.
+func (s *Shared) recount(f func()) {
+	before := s.observation()
+	f()
 	if !s.observation().Equal(before) {
 		s.refreshAll()
 	}

@@ -100,12 +100,10 @@ func (s *Shared) takeUp(tx *partition.Tx, h *Handler, old, t tenant.Tenant, rule
 	}
 	tx.After(func() {
 		h.at[t.ID] = begins
-		before := s.observation()
-		s.directory.Put(t)
-		h.watch(t, rules, tx.Now(), why)
-		if !s.observation().Equal(before) {
-			s.refreshAll()
-		}
+		s.recount(func() {
+			s.directory.Put(t)
+			h.watch(t, rules, tx.Now(), why)
+		})
 	})
 	return nil
 }
@@ -224,12 +222,8 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 		return err
 	}
 	tx.After(func() {
-		before := s.observation()
-		s.directory.Remove(id)
 		s.scale.Forget(id)
-		if !s.observation().Equal(before) {
-			s.refreshAll()
-		}
+		s.recount(func() { s.directory.Remove(id) })
 	})
 	return nil
 }

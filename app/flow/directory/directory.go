@@ -34,6 +34,7 @@ func Nobody() error { return problem.New(problem.NotFound, "there is no such ten
 type Directory struct {
 	mu      sync.RWMutex
 	tenants map[tenant.ID]tenant.Tenant
+	watched int // of tenants: every look at every profile asks for it
 	purges  map[tenant.ID]Purge
 	seen    map[tenant.ID]profiles.Observation // of those served here
 }
@@ -92,13 +93,14 @@ func (d *Directory) Count() int {
 func (d *Directory) Watched() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	n := 0
-	for _, t := range d.tenants {
-		if t.Watched() {
-			n++
-		}
+	return d.watched
+}
+
+// count counts a document that is put in (1) or taken out (-1).
+func (d *Directory) count(t tenant.Tenant, by int) {
+	if t.Watched() {
+		d.watched += by
 	}
-	return n
 }
 
 // Put takes a document in.
@@ -108,6 +110,10 @@ func (d *Directory) Put(t tenant.Tenant) {
 	if d.tenants == nil {
 		d.tenants = map[tenant.ID]tenant.Tenant{}
 	}
+	if old, ok := d.tenants[t.ID]; ok {
+		d.count(old, -1)
+	}
+	d.count(t, 1)
 	d.tenants[t.ID] = t
 }
 
@@ -115,6 +121,9 @@ func (d *Directory) Put(t tenant.Tenant) {
 func (d *Directory) Remove(id tenant.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if old, ok := d.tenants[id]; ok {
+		d.count(old, -1)
+	}
 	delete(d.tenants, id)
 	delete(d.seen, id)
 }
@@ -151,5 +160,8 @@ func (d *Directory) Keep(list map[tenant.ID]tenant.Tenant, here func(tenant.ID) 
 			list[id] = t
 		}
 	}
-	d.tenants = list
+	d.tenants, d.watched = list, 0
+	for _, t := range list {
+		d.count(t, 1)
+	}
 }
