@@ -12,7 +12,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/flow/lesson"
@@ -50,9 +49,6 @@ type Settings struct {
 	Channels func() []string
 	// IncidentURL is the address of an incident's view, with its signed link.
 	IncidentURL func(id string) string
-	// Settle is how long the first page of an incident that is no hard fault
-	// waits for more evidence.
-	Settle time.Duration
 	// MaxTenants that may be onboarded; default 100,000.
 	MaxTenants int
 }
@@ -199,7 +195,7 @@ func (s *Shared) Incidents() *response.Desk {
 	s.answering.Do(func() {
 		set := s.Settings
 		s.desk = response.Desk{Rules: s.Rules, Directory: &s.directory, Scale: &s.scale, Duty: s.Duty(), Metrics: s.Metrics.Incidents, Tracer: s.Tracer, Logger: s.Logger,
-			Environment: set.Environment, Ticket: set.Ticket, Channels: set.Channels, IncidentURL: set.IncidentURL, Settle: set.Settle,
+			Environment: set.Environment, Ticket: set.Ticket, Channels: set.Channels, IncidentURL: set.IncidentURL,
 			Opened: s.saw,
 			Teach:  func(tx *partition.Tx, i incident.Incident) { lesson.Teach(tx, i, s.directory.List) }}
 	})

@@ -9,7 +9,6 @@ package response
 import (
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -65,9 +64,6 @@ type Desk struct {
 	Channels func() []string
 	// IncidentURL is the address of an incident's view, with its signed link.
 	IncidentURL func(id string) string
-	// Settle is how long the first page of an incident that is no hard fault
-	// waits for more evidence.
-	Settle time.Duration
 
 	// Opened is told of an environment that has an incident.
 	Opened func(environment string)

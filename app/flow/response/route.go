@@ -44,7 +44,7 @@ func (k *Desk) alertChanged(tx *partition.Tx, in store.Input) error {
 	case i < 0:
 		return k.open(tx, in, a, d, open)
 	case d.Reopen:
-		return k.apply(tx, incident.Reopen(k.weighAmong(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, k.Settle, tx.Now()))
+		return k.apply(tx, incident.Reopen(k.weighAmong(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, 0, tx.Now()))
 	}
 	if err := k.apply(tx, incident.WithAlert(k.weighAmong(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, tx.Now())); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (k *Desk) open(tx *partition.Tx, in store.Input, a alert.Alert, d router.De
 	system, _, _ := k.Ticket(team)
 	service, _ := rules.Catalog.Service(catalog.ServiceID(a.Service))
 	o := incident.Opening{ID: incident.NewID(tx.Now(), in.ID), Number: number, Team: team.ID, OwnerReason: why, System: system, Reason: d.Reason,
-		RunbookURL: service.Runbook, SettleFor: k.Settle, Live: k.Duty.Live(team.ID),
+		RunbookURL: service.Runbook, Live: k.Duty.Live(team.ID),
 		WarningPages: len(team.WorkingHours.Hours) > 0, SilentAfter: team.SilentAfter, NoPage: rules.Policy.Silent(a.Environment)}
 	first := k.weighAmong(others, incident.Incident{Environment: a.Environment, Service: a.Service, Slice: a.Slice, Team: team.ID}, &a, tx.Now())
 	o.Weighed, o.Likely = first.Stakes, first.Likely
