@@ -2,7 +2,6 @@ package flow
 
 import (
 	"github.com/tocsin-alerting/tocsin/app/flow/outbox"
-	"github.com/tocsin-alerting/tocsin/delivery"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
 )
@@ -10,8 +9,7 @@ import (
 // outbox makes a partition's.
 func (s *Shared) outbox() *outbox.Box {
 	return outbox.New(outbox.Options{
-		Send:    func(d delivery.Delivery, done func(delivery.Result)) { s.Sender.Send(d, done) },
-		Metrics: func() *outbox.Metrics { return s.Metrics.Outbox },
+		Sender: s.Sender, Metrics: s.Metrics.Outbox,
 		Post: func(home store.Partition, f func(*partition.Tx, *outbox.Box) error) {
 			if seat, ok := s.Seat(home); ok {
 				seat.Owner.Post(func(tx *partition.Tx) error { return f(tx, seat.Handler.out) })

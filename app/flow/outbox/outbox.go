@@ -67,8 +67,8 @@ type Sender interface {
 
 // Options of a Box; all are needed.
 type Options struct {
-	Send    func(d delivery.Delivery, done func(delivery.Result)) // a Sender's
-	Metrics func() *Metrics
+	Sender  Sender
+	Metrics *Metrics
 	// Post runs f in the owner of a partition, with its box; not at all when it is not
 	// served here.
 	Post func(home store.Partition, f func(tx *partition.Tx, b *Box) error)
@@ -84,7 +84,7 @@ type Box struct {
 func New(o Options) *Box { return &Box{o: o, sending: map[string]bool{}} }
 
 // Leave forgets what the box counted, which is another process's to count now.
-func (b *Box) Leave() { b.o.Metrics().Waiting.leave(b) }
+func (b *Box) Leave() { b.o.Metrics.Waiting.leave(b) }
 
 // Ask asks for a delivery with this commit.
 func Ask(tx *partition.Tx, destination string, d delivery.Delivery) {
@@ -132,7 +132,7 @@ func (b *Box) advance(tx *partition.Tx, d delivery.Delivery) error {
 		home := tx.Partition()
 		tx.After(func() {
 			b.sending[next.Key] = true
-			b.o.Send(next, func(r delivery.Result) {
+			b.o.Sender.Send(next, func(r delivery.Result) {
 				r.Key, r.Version, r.Attempt = next.Key, next.Version, next.Attempts
 				// Whoever serves the partition then; who has just taken it takes the
 				// delivery up as interrupted.
@@ -140,7 +140,7 @@ func (b *Box) advance(tx *partition.Tx, d delivery.Delivery) error {
 			})
 		})
 	}
-	tx.After(func() { b.o.Metrics().Waiting.add(b, next) })
+	tx.After(func() { b.o.Metrics.Waiting.add(b, next) })
 	return tx.Put(deliveries, next.Key, "delivery", 1, next)
 }
 
@@ -161,7 +161,7 @@ func (b *Box) finish(tx *partition.Tx, r delivery.Result) error {
 			return err
 		}
 	}
-	b.o.Metrics().attempts.WithLabelValues(d.Verb, outcomeLabel(r)).Inc()
+	b.o.Metrics.attempts.WithLabelValues(d.Verb, outcomeLabel(r)).Inc()
 	if out != nil {
 		final := "trouble"
 		if out.Final {
@@ -172,7 +172,7 @@ func (b *Box) finish(tx *partition.Tx, r delivery.Result) error {
 	}
 	if next == nil {
 		tx.Delete(deliveries, d.Key)
-		tx.After(func() { b.o.Metrics().Waiting.remove(b, d.Key) })
+		tx.After(func() { b.o.Metrics.Waiting.remove(b, d.Key) })
 		tx.SetTimer(store.Timer{ID: d.Key})
 		return nil
 	}
@@ -198,7 +198,7 @@ func (b *Box) Wake(tx *partition.Tx) error {
 		return err
 	}
 	for _, d := range left {
-		tx.After(func() { b.o.Metrics().Waiting.add(b, d) })
+		tx.After(func() { b.o.Metrics.Waiting.add(b, d) })
 		if d.Sending == 0 || b.sending[d.Key] {
 			continue
 		}

@@ -89,7 +89,7 @@ func (k *Desk) outcome(tx *partition.Tx, in store.Input) error {
 		}
 		return k.apply(tx, incident.DashboardAttached(i, d, tx.Now()))
 	}
-	return problem.New(problem.Internal, "an outcome of an unknown kind")
+	return problem.New(problem.Internal, "an outcome of a delivery of kind %s is not known to this release", o.Verb)
 }
 
 func (k *Desk) pageOutcome(tx *partition.Tx, o delivery.Outcome) error {

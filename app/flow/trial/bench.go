@@ -61,13 +61,13 @@ type Options struct {
 
 // Bench has what the tenants of one partition try. To be used by its owner only.
 type Bench struct {
-	Options
+	o      Options
 	trying map[tenant.ID]shadow
 	left   []sided // what could not be noted when it came
 }
 
 // New makes an empty bench.
-func New(o Options) *Bench { return &Bench{Options: o, trying: map[tenant.ID]shadow{}} }
+func New(o Options) *Bench { return &Bench{o: o, trying: map[tenant.ID]shadow{}} }
 
 // Set says what a tenant tries from now on, with the rules that run in shadow.
 func (b *Bench) Set(id tenant.ID, a Attempt, rules []rule.Rule) { b.trying[id] = shadow{a, rules} }

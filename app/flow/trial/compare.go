@@ -56,7 +56,7 @@ func (b *Bench) verdict(tx *partition.Tx, v trial) error {
 	if found && v.Side == oldSide { // said by the other side
 		return nil
 	}
-	team, _ := b.Rules().Catalog.Owner(catalog.ServiceID(v.Key.Service))
+	team, _ := b.o.Rules().Catalog.Owner(catalog.ServiceID(v.Key.Service))
 	p := rollout.Page{Verdict: rollout.Extra, Team: string(team.ID), Tenant: v.Key.Tenant, Service: v.Key.Service, Slice: v.Key.Slice, Rule: v.Key.Rule, At: v.StartsAt, Onset: v.OnsetAt, Reason: v.Reason, New: mine, Old: other}
 	switch {
 	case found:

@@ -67,7 +67,7 @@ func (b *Bench) Note(tx *partition.Tx, inForce, inShadow []alert.Alert) {
 	}
 	for i, v := range b.left {
 		if err := b.note(tx, v.of, v.alert); err != nil {
-			b.Logger.Error("an alert could not be noted for the rollout yet", slog.String("alert", string(v.alert.ID)), slog.Any("error", err))
+			b.o.Logger.Error("an alert could not be noted for the rollout yet", slog.String("alert", string(v.alert.ID)), slog.Any("error", err))
 			b.left = b.left[i:]
 			return
 		}
@@ -108,22 +108,22 @@ func (b *Bench) note(tx *partition.Tx, of side, a alert.Alert) error {
 
 // stakes is what an alert puts at stake, by the policy that raises it or would.
 func (b *Bench) stakes(of side, a alert.Alert, now time.Time) *rollout.Side {
-	t, ok := b.Directory.Get(a.Tenant)
+	t, ok := b.o.Directory.Get(a.Tenant)
 	if !ok && a.Tenant != tenant.Product {
 		return nil
 	}
-	r := b.Rules()
+	r := b.o.Rules()
 	policy, _ := r.Of(a.Tenant)
 	if next, _, ok := r.Beside(a.Tenant); ok && of == newSide {
 		policy = next
 	}
 	stake := incident.Stake{} // all tenants are the whole
 	if ok {
-		stake = b.Scale.Stake(t, now)
+		stake = b.o.Scale.Stake(t, now)
 	}
 	team, _ := r.Catalog.Owner(catalog.ServiceID(a.Service))
-	l := whole.Limits(policy, r.Catalog, team, b.Directory.Watched(), now)
-	l.Held = whole.Held(policy, incident.Incident{Environment: a.Environment, Service: a.Service}, &a, b.Directory.Get, now)
+	l := whole.Limits(policy, r.Catalog, team, b.o.Directory.Watched(), now)
+	l.Held = whole.Held(policy, incident.Incident{Environment: a.Environment, Service: a.Service}, &a, b.o.Directory.Get, now)
 	l.Held = cmp.Or(policy.Silent(a.Environment), l.Held)
 	return &rollout.Side{Facts: incident.AtStake(a, stake), Limits: l}
 }
@@ -145,7 +145,7 @@ func (t *trial) grown(now trial) bool {
 
 // knownAfter is how much later what the other policy made of a fault is known.
 func (b *Bench) knownAfter(a Attempt) time.Duration {
-	if n := b.Rules().Next; n != nil && a.Policy == n.Revision {
+	if n := b.o.Rules().Next; n != nil && a.Policy == n.Revision {
 		return n.Rollout.KnownAfter()
 	}
 	return Wait
