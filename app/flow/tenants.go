@@ -1,8 +1,6 @@
 package flow
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,7 +39,7 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 		return p, t, false, err
 	}
 	t.Revision = old.Revision
-	if exists && sameDocument(old, t) {
+	if exists && old.Same(t) {
 		p, err = s.Profiles().Current(tx, old)
 		return p, old, false, err
 	}
@@ -54,7 +52,7 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	}
 	kind, why := "tenant.onboarded", "onboarded"
 	if exists {
-		kind, why = "tenant.changed", changes(old, t)
+		kind, why = "tenant.changed", t.Changes(old)
 	} else if _, err := course.Forget(tx, t.ID); err != nil { // of somebody who had the id before
 		return p, t, false, err
 	}
@@ -125,45 +123,6 @@ func (s *Shared) maxTenants() int {
 	return 100_000
 }
 
-// changes says in words how a document differs from the one before.
-func changes(a, b tenant.Tenant) string {
-	var out []string
-	less := func(x, y []string) []string {
-		return slices.DeleteFunc(slices.Clone(x), func(s string) bool { return slices.Contains(y, s) })
-	}
-	if in := less(b.Features, a.Features); len(in) > 0 {
-		out = append(out, "the tenant opted in to "+strings.Join(in, ", "))
-	}
-	if gone := less(a.Features, b.Features); len(gone) > 0 {
-		out = append(out, "the tenant opted out of "+strings.Join(gone, ", "))
-	}
-	if a.State != b.State {
-		out = append(out, fmt.Sprintf("the tenant is %s, before: %s", b.State, a.State))
-	}
-	var fields []string
-	x, y := fieldsOf(a), fieldsOf(b)
-	for f := range y {
-		if !bytes.Equal(x[f], y[f]) && !slices.Contains([]string{"features", "opt_ins", "state", "revision"}, f) {
-			fields = append(fields, f)
-		}
-	}
-	if slices.Sort(fields); len(fields) > 0 {
-		out = append(out, "the tenant's document changed: "+strings.Join(fields, ", "))
-	}
-	if len(out) == 0 { // only the times of its opt-ins
-		return "the tenant's document changed: opt_ins"
-	}
-	return strings.Join(out, "; ")
-}
-
-func fieldsOf(t tenant.Tenant) map[string]json.RawMessage {
-	out := map[string]json.RawMessage{}
-	if raw, err := json.Marshal(t); err == nil {
-		_ = json.Unmarshal(raw, &out)
-	}
-	return out
-}
-
 // OptIn switches a feature on or off. match is as with PutTenant.
 func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature string, in bool, match int, actor string) (profiles.Profile, tenant.Tenant, error) {
 	t, err := directory.Document(tx, id)
@@ -226,12 +185,6 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 		s.recount(func() { s.directory.Remove(id) })
 	})
 	return nil
-}
-
-func sameDocument(a, b tenant.Tenant) bool {
-	x, err1 := json.Marshal(a)
-	y, err2 := json.Marshal(b)
-	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
 // Adopt onboards a tenant as it is, because it sends; one that is there stays.

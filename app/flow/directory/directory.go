@@ -5,6 +5,7 @@
 package directory
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -63,15 +64,7 @@ func (d *Directory) List() []tenant.Tenant {
 	for _, t := range d.tenants {
 		out = append(out, t)
 	}
-	slices.SortFunc(out, func(a, b tenant.Tenant) int {
-		switch {
-		case a.ID < b.ID:
-			return -1
-		case a.ID > b.ID:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(out, func(a, b tenant.Tenant) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
