@@ -22,7 +22,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rollout"
-	"github.com/tocsin-alerting/tocsin/store"
 )
 
 // targets is the configuration in force with what was made of it. Immutable; a
@@ -141,22 +140,11 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 // commit. revision is the one in force after it.
 func (a *App) recordReload(ctx context.Context, read policy.Reading, changed []string, by string) (revision int, err error) {
 	err = a.shared.Owner(rollout.Subject).Call(ctx, func(tx *partition.Tx) error {
-		state, err := policy.State(tx)
+		c, _, err := read.Take(tx, busy)
 		if err != nil {
 			return err
-		}
-		c, ok, err := read.Decide(state, tx.Now(), tx.Raw, func() ([]store.Record, error) { return tx.List(rollout.Revisions) })
-		if err != nil {
-			return err
-		}
-		if ok {
-			if err := busy(state); err != nil {
-				return err
-			}
-			policy.Put(tx, c)
 		}
 		revision = c.Standing.InForce
-		tx.PutRaw(policy.FileRecord(read.Who, read.Revision.Sha))
 		if len(changed) > 0 {
 			tx.Log(ledger.Entry{Subject: "config", Kind: "config.reloaded", Actor: by, Reason: "a reload changed " + strings.Join(changed, ", ")})
 		}

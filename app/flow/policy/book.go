@@ -113,6 +113,11 @@ const mostEarlier = 16 // earlier policies that are kept parsed
 // change is Put with what follows from it.
 func (b *Book) change(tx *partition.Tx, c rollout.Change) {
 	Put(tx, c)
+	b.follow(tx)
+}
+
+// follow has what a decision changes in force once it is committed.
+func (b *Book) follow(tx *partition.Tx) {
 	ctx := context.WithoutCancel(tx.Context())
 	tx.After(func() {
 		if err := b.Follow(ctx, nil); err != nil {

@@ -27,19 +27,32 @@ func (b *Book) read(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
+	_, changed, err := j.Take(tx, func(rollout.State) error { return nil })
+	if changed {
+		b.follow(tx)
+	}
+	return err
+}
+
+// Take takes it up in the policy's home. What is in force changes only if may lets it, and
+// does so once Follow was called.
+func (j Reading) Take(tx *partition.Tx, may func(rollout.State) error) (c rollout.Change, changed bool, err error) {
 	s, err := State(tx)
 	if err != nil {
-		return err
+		return c, false, err
 	}
-	c, ok, err := j.Decide(s, tx.Now(), tx.Raw, func() ([]store.Record, error) { return tx.List(rollout.Revisions) })
+	c, changed, err = j.Decide(s, tx.Now(), tx.Raw, func() ([]store.Record, error) { return tx.List(rollout.Revisions) })
 	if err != nil {
-		return err
+		return c, false, err
+	}
+	if changed {
+		if err := may(s); err != nil {
+			return c, false, err
+		}
+		Put(tx, c)
 	}
 	tx.PutRaw(FileRecord(j.Who, j.Revision.Sha))
-	if ok {
-		b.change(tx, c)
-	}
-	return nil
+	return c, changed, nil
 }
 
 // Decide says what it means for what is in force; ok is
