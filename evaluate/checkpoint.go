@@ -210,7 +210,7 @@ func (m *meter) reindex(c *coder) {
 			m.joints[jointKey(cl.joint.cells)] = i
 		}
 	}
-	if t := m.trail; t != nil && slices.ContainsFunc(t.of, func(ci int) bool { return ci >= len(m.cells) || m.cells[ci].joint == nil }) {
+	if t := m.trail; t != nil && slices.ContainsFunc(t.Combinations(), func(ci int) bool { return ci >= len(m.cells) || m.cells[ci].joint == nil }) {
 		m.trail = nil // as from before they were kept
 	}
 	for _, d := range m.recent {

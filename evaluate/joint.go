@@ -6,6 +6,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/checkpoint"
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/detect/trail"
 )
 
 // A slice is one dimension's view of what really differs: the combinations of all
@@ -15,7 +16,7 @@ import (
 // neither the acquirer nor the total nor the method.
 
 const (
-	maxJoints = 32 // combinations of one meter that are told apart; the rest is expected to be as its slices are
+	maxJoints = trail.Most // combinations of one meter that are told apart; the rest is expected to be as its slices are
 	// What a combination that was born less than a day ago may fail without being a
 	// fault of what it is part of: this many times what is usual of the total, and at
 	// least that much.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/detect/season"
+	"github.com/tocsin-alerting/tocsin/detect/trail"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 
@@ -52,7 +53,7 @@ type meter struct {
 	kept      kept  // of events that stand for more than themselves
 	recent    []closed
 	tempo     tempo
-	trail     *trail         // of its combinations; nil where somebody says who fails
+	trail     *trail.Trail   // of its combinations; nil where somebody says who fails
 	witness   witness        // of the trail
 	day       lastDay        // of the total's events
 	joints    map[string]int // combinations to their cells

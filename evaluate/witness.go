@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/tocsin-alerting/tocsin/detect"
+	"github.com/tocsin-alerting/tocsin/detect/trail"
 )
 
 const (
@@ -13,6 +14,25 @@ const (
 	swingOfTime   = 0.01  // variance of the next minutes' volume beside the last half hour's: a tenth
 	swingOfShares = 0.001 // and of what a combination has of it
 )
+
+// follow keeps the trail where it is needed: where nobody says how many customers fail.
+func (m *meter) follow(step detect.Step, n, k []float64, alive int64) {
+	if m.spec.Histogram != "" || len(m.joints) == 0 || !m.plain && m.cells[0].who(step.Start, alive) != nil {
+		m.trail = nil
+		return
+	}
+	if m.trail == nil {
+		m.trail = &trail.Trail{}
+	}
+	if len(m.trail.Combinations()) < len(m.joints) {
+		for ci, c := range m.cells {
+			if c.joint != nil {
+				m.trail.Add(ci)
+			}
+		}
+	}
+	m.trail.Note(step, n, k)
+}
 
 // witness tells a detector what else went on while its cell may have had one customer's
 // failures.
@@ -43,17 +63,16 @@ func (w *witness) Scene(from, _ int64) detect.Scene {
 	if at == 0 {
 		return x
 	}
-	blocks := w.m.trail.blocks
-	return w.scene(blocks[len(blocks)-len(x.Blocks)+at].start)
+	return w.scene(w.m.trail.Start(len(x.Blocks) - 1 - at))
 }
 
 // scene is what went on since from; without parts where that cannot be said.
 func (w *witness) scene(from int64) (x detect.Scene) {
 	t := w.m.trail
-	if t == nil || len(t.of) == 0 || len(t.of) > maxJoints {
+	if t == nil || len(t.Combinations()) == 0 || len(t.Combinations()) > trail.Most {
 		return x
 	}
-	before := t.split(from, &x)
+	before := t.Split(from, &x)
 	if x.Minutes <= 0 {
 		return detect.Scene{}
 	}
@@ -62,16 +81,16 @@ func (w *witness) scene(from int64) (x detect.Scene) {
 		return detect.Scene{}
 	}
 	// What usually comes: as in the time before, drawn to the hours before that.
-	come, old := 0.0, 0.0
-	for i, v := range before.came {
-		come, old = come+v, old+t.old[i]
+	come, old, older := 0.0, 0.0, t.Older()
+	for i, v := range before.Came {
+		come, old = come+v, old+older.Came[i]
 	}
 	rate := 0.0
 	switch {
-	case old > 0 && t.minutes > 0:
-		rate = (come + pastWorth) / (before.minutes + pastWorth*t.minutes/old)
-	case before.minutes > 0:
-		rate = come / before.minutes
+	case old > 0 && older.Minutes > 0:
+		rate = (come + pastWorth) / (before.Minutes + pastWorth*older.Minutes/old)
+	case before.Minutes > 0:
+		rate = come / before.Minutes
 	}
 	if !(rate*x.Minutes+born > 0) {
 		return detect.Scene{}
@@ -82,63 +101,29 @@ func (w *witness) scene(from int64) (x detect.Scene) {
 	return x
 }
 
-// earlier is what came in the blocks before a scene.
-type earlier struct {
-	minutes float64
-	came    []float64 // successes, by combination
-}
-
-// split puts what came since from into the scene, and gives what came before.
-func (t *trail) split(from int64, x *detect.Scene) earlier {
-	before := earlier{came: make([]float64, len(t.of))}
-	x.Parts = make([]detect.Part, len(t.of))
-	for _, b := range t.blocks {
-		if b.end <= from {
-			before.minutes += b.minutes
-			for i, v := range b.at {
-				before.came[i] += float64(v.n - v.k)
-			}
-			continue
-		}
-		x.Minutes += b.minutes
-		x.Blocks = append(x.Blocks, b.minutes)
-		for i := range t.of {
-			v := tally{}
-			if i < len(b.at) { // else it was born later
-				v = b.at[i]
-			}
-			p := &x.Parts[i]
-			p.Successes += float64(v.n - v.k)
-			p.Failures += float64(v.k)
-			p.Run = append(p.Run, float64(v.k))
-		}
-	}
-	return before
-}
-
 // shares says what each combination usually has of the successes, and fails. It returns
 // the events that the shares rest on, and how many are of what is new: of that, what
 // comes is what usually comes.
-func (w *witness) shares(x *detect.Scene, before earlier) (known, born float64) {
-	m, t := w.m, w.m.trail
+func (w *witness) shares(x *detect.Scene, before trail.Sum) (known, born float64) {
+	m, of, older := w.m, w.m.trail.Combinations(), w.m.trail.Older()
 	prior := m.jointPrior()
 	usual := m.cells[0].base.Mean(prior)
 	prior.Prior = usual
 	weekly := 0.0
-	for _, ci := range t.of {
+	for _, ci := range of {
 		weekly += m.cells[ci].joint.base.Rate()
 	}
-	for i, ci := range t.of {
+	for i, ci := range of {
 		j, p := m.cells[ci].joint, &x.Parts[i]
 		n := p.Successes + p.Failures
-		if p.Share = before.came[i] + t.old[i]; p.Share == 0 && m.clock-j.since < w.youngFor {
+		if p.Share = before.Came[i] + older.Came[i]; p.Share == 0 && m.clock-j.since < w.youngFor {
 			born += n
-			p.Share = n * (before.minutes + t.minutes) / x.Minutes
+			p.Share = n * (before.Minutes + older.Minutes) / x.Minutes
 		}
 		if weekly > 0 {
 			p.Share += usualWorth * j.base.Rate() / weekly
 		} else {
-			p.Share += usualWorth / float64(len(t.of))
+			p.Share += usualWorth / float64(len(of))
 		}
 		known += p.Share
 		if p.Usual = n * j.base.Mean(prior); m.clock-j.since < w.youngFor { // it may be as bad as newborn ones are
@@ -155,7 +140,7 @@ func (w *witness) shares(x *detect.Scene, before earlier) (known, born float64) 
 func (w *witness) slices(x *detect.Scene) {
 	m := w.m
 	sets := make([]uint32, len(m.cells))
-	for i, ci := range m.trail.of {
+	for i, ci := range m.trail.Combinations() {
 		for _, at := range m.cells[ci].joint.cells {
 			sets[at] |= 1 << i
 		}

@@ -107,22 +107,3 @@ func TestRetriesAreForgottenWhenTheyAreOver(t *testing.T) {
 		}
 	}
 }
-
-// The trail is part of a checkpoint, and reaches back over a customer's patience.
-func TestATrailSurvives(t *testing.T) {
-	r, g := kiosk(t, 1)
-	g.live(r, hours(12), hours(12.1))
-	want := r.meter().trail
-	require.GreaterOrEqual(t, want.blocks[len(want.blocks)-1].end-want.blocks[0].start, int64(75*60_000))
-	require.LessOrEqual(t, len(want.blocks), trailBlocks)
-	require.Greater(t, want.minutes, 100.0)
-	data, err := want.MarshalBinary()
-	require.NoError(t, err)
-	var got trail
-	require.NoError(t, got.UnmarshalBinary(data))
-	require.Equal(t, *want, got)
-	for n := range data {
-		require.Error(t, new(trail).UnmarshalBinary(data[:n]))
-	}
-	require.Error(t, got.UnmarshalBinary(append(data, 0)))
-}

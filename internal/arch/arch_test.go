@@ -19,7 +19,7 @@ const module = "github.com/tocsin-alerting/tocsin/"
 // layer of each package that ships; a package may import its own layer only
 // where allowed below, and every lower one.
 var layers = map[string][]string{
-	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "alert/standing", "exchange", "detect", "detect/season", "detect/histogram", "detect/crowd", "config", "rota", "calendar", "impact", "fault", "logkey", "checkpoint", "docs/schemas"},
+	"values":  {"problem", "tenant", "catalog", "sli", "rule", "alert", "alert/standing", "exchange", "detect", "detect/season", "detect/histogram", "detect/crowd", "detect/trail", "config", "rota", "calendar", "impact", "fault", "logkey", "checkpoint", "docs/schemas"},
 	"ground":  {"ledger", "store", "store/cell", "store/meter", "store/disk", "store/embedded", "store/redis", "store/memory", "journal", "blob", "partition", "cluster"},
 	"decide":  {"profiles", "evaluate", "pool", "question", "sources", "router", "incident", "oncall", "delivery", "rollout", "evolution"},
 	"ports":   {"itsm", "channel"},
@@ -100,7 +100,7 @@ var heavy = []struct {
 }
 
 // pure packages read no clock and do no I/O.
-var pure = []string{"tenant", "sli", "rule", "alert", "alert/standing", "exchange", "detect", "detect/season", "detect/histogram", "detect/crowd", "profiles", "evaluate", "pool", "question", "sources", "router", "incident", "oncall", "delivery", "rota", "calendar", "impact", "rollout", "evolution", "checkpoint"}
+var pure = []string{"tenant", "sli", "rule", "alert", "alert/standing", "exchange", "detect", "detect/season", "detect/histogram", "detect/crowd", "detect/trail", "profiles", "evaluate", "pool", "question", "sources", "router", "incident", "oncall", "delivery", "rota", "calendar", "impact", "rollout", "evolution", "checkpoint"}
 
 func imports(t *testing.T) map[string][]string {
 	t.Helper()

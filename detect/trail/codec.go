@@ -1,4 +1,4 @@
-package evaluate
+package trail
 
 import (
 	"encoding/binary"
@@ -8,7 +8,7 @@ import (
 )
 
 // MarshalBinary returns the trail: blocks, and sums of before.
-func (t *trail) MarshalBinary() ([]byte, error) {
+func (t *Trail) MarshalBinary() ([]byte, error) {
 	var w []byte
 	number := func(v float64) { // small whole numbers are short
 		w = binary.AppendUvarint(w, bits.ReverseBytes64(math.Float64bits(v)))
@@ -34,7 +34,7 @@ func (t *trail) MarshalBinary() ([]byte, error) {
 }
 
 // UnmarshalBinary takes what MarshalBinary gave.
-func (t *trail) UnmarshalBinary(data []byte) error {
+func (t *Trail) UnmarshalBinary(data []byte) error {
 	bad := false
 	whole := func(most uint64) int {
 		v, n := binary.Uvarint(data)
@@ -65,13 +65,13 @@ func (t *trail) UnmarshalBinary(data []byte) error {
 		bad = bad || !(f >= 0) || math.IsInf(f, 0)
 		return f
 	}
-	out := trail{}
-	for range whole(maxJoints) {
+	out := Trail{}
+	for range whole(Most) {
 		out.of, out.old = append(out.of, whole(1<<16)), append(out.old, number())
 	}
 	out.minutes = number()
-	for range whole(trailBlocks) {
-		b := passed{start: signed()}
+	for range whole(mostBlocks) {
+		b := block{start: signed()}
 		b.end, b.minutes = b.start+signed(), number()
 		for range whole(uint64(len(out.of))) {
 			v := tally{float32(number()), float32(number())}
@@ -81,7 +81,7 @@ func (t *trail) UnmarshalBinary(data []byte) error {
 		out.blocks = append(out.blocks, b)
 	}
 	if bad || len(data) > 0 {
-		return errors.New("evaluate: a trail that is none")
+		return errors.New("trail: cut short or damaged")
 	}
 	*t = out
 	return nil
