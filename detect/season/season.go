@@ -33,6 +33,8 @@ const (
 	firstSpread = 0.1
 	spreadKeeps = 0.985 // of what was known of the spread an hour ago
 	spreadFrom  = 8.0   // events that an hour must promise to tell of the spread
+	spreadClip  = 3.0   // times what is known that the square of an hour counts at most: a bank holiday is no swing
+	spreadLeft  = 0.858 // of the mean of a normal square is left by that
 	mostTimes   = 3.0   // an hour is learned as so many times what was usual at most,
 	mostBeyond  = 10.0  // and so many events,
 	plainFrom   = 150.0 // where so many minutes of that hour of the day were learned: three days;
@@ -194,11 +196,12 @@ func (s *Season) merge(p past) {
 	keeps := math.Pow(dayKeeps, minutes/1440)
 	s.all = rate{s.all.n*keeps + n, s.all.minutes*keeps + minutes}
 	if expected >= spreadFrom {
-		beyond := ((n-expected)*(n-expected) - expected) / (expected * expected)
 		if s.spread == 0 {
 			s.spread = firstSpread
 		}
-		s.spread = math.Max(s.spread*spreadKeeps+math.Max(math.Min(beyond, 1), -1)*(1-spreadKeeps), leastSpread)
+		off, chance := n/expected-1, 1/expected
+		square := math.Min(off*off, spreadClip*(s.spread+chance)) / spreadLeft
+		s.spread = math.Max(s.spread*spreadKeeps+math.Max(math.Min(square-chance, 1), -1)*(1-spreadKeeps), leastSpread)
 	}
 }
 

@@ -156,6 +156,52 @@ func TestSwingsAreLearned(t *testing.T) {
 	require.Less(t, wild.Size(), 8.0)
 }
 
+// swung teaches so many days of a shop with 40 payments an hour, whose hours swing by so much, times
+// as many as part says, and returns the mean of what was known of the swings in the last week.
+func swung(s *Season, rng *rand.Rand, from time.Time, days int, swing, part float64) (spread float64) {
+	week := 0.0
+	for h := range days * 24 {
+		at := from.Add(time.Duration(h) * time.Hour)
+		mean := 40 * part * math.Exp(swing*rng.NormFloat64()-swing*swing/2)
+		n := math.Max(0, math.Round(mean+math.Sqrt(mean)*rng.NormFloat64()))
+		s.Observe(at.UnixMilli(), s.At(at), n, 60)
+		if h >= (days-7)*24 {
+			spread, week = spread+s.spread, week+1
+		}
+	}
+	return spread / week
+}
+
+// TestSwingsAreLearnedAsTheyAre: what an hour counts at most leaves out no more of usual swings
+// than is put back. That an hour's expectation is learned as well makes them seem larger.
+func TestSwingsAreLearnedAsTheyAre(t *testing.T) {
+	for _, swing := range []float64{.15, .25, .4} {
+		mean := 0.0
+		for seed := range uint64(8) {
+			var s Season
+			mean += swung(&s, rand.New(rand.NewPCG(seed, 9)), monday, 42, swing, 1) / 8
+		}
+		require.InDelta(t, swing*swing, mean, .005+.2*swing*swing, swing)
+	}
+}
+
+// TestTheDayAfterABankHolidayIsNoSwing: half of what is usual comes for a day, and on the
+// next twice what that day made one expect. It is watched as closely as the day before.
+func TestTheDayAfterABankHolidayIsNoSwing(t *testing.T) {
+	before, after := 0.0, 0.0
+	for seed := range uint64(8) {
+		var s Season
+		rng := rand.New(rand.NewPCG(seed, 10))
+		swung(&s, rng, monday, 28, .15, 1)
+		before += s.spread / 8
+		swung(&s, rng, monday.Add(28*24*time.Hour), 1, .15, .45)
+		swung(&s, rng, monday.Add(29*24*time.Hour), 1, .15, 1)
+		after += s.spread / 8
+	}
+	require.Less(t, before, .04)
+	require.Less(t, after, .065, "each hour counted as it came it is 0.076")
+}
+
 func TestAGapOfDaysKeepsWhatWasLearned(t *testing.T) {
 	var s Season
 	teach(&s, time.UTC, monday, monday.Add(8*24*time.Hour), shop)
