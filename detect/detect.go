@@ -80,6 +80,7 @@ const (
 
 	slowGuard   = 45_000  // ms that evidence for a fault must span, in true time (guarded)
 	filledShare = 1.2     // of the guard that failures must fill (ErrorRatio.filled)
+	worstChance = 0.3     // standard deviations of chance that are taken off the worst of some steps
 	hardGuard   = 20_000  // ms, when at least hardRatio fail
 	clearGuard  = 120_000 // ms of healthy evidence before anything clears
 	clearSure   = 75_000  // ms of healthy evidence that end a fault against which all of h speaks

@@ -275,13 +275,14 @@ func (d *ErrorRatio) filled() float64 {
 }
 
 // fill keeps how much the worst step failed, a second. That it has more than the others
-// is partly chance, which is taken off.
+// is partly chance, which is taken off: no more than chance surely added, or a burst would
+// seem longer than it was.
 func (d *ErrorRatio) fill(s *Step) {
 	if d.slow.score == 0 || d.slow.onset == s.Start {
 		d.worst = 0
 	}
 	if d.slow.score > 0 && s.K > 0 {
-		d.worst = max(d.worst, (s.K-math.Sqrt(s.K))*1000/float64(s.End-s.Start))
+		d.worst = max(d.worst, (s.K-worstChance*math.Sqrt(s.K))*1000/float64(s.End-s.Start))
 	}
 }
 
