@@ -15,12 +15,12 @@ const (
 	levelFull    = 1_200_000 // ms that a level must rest on before anything is held against it
 	levelJump    = 4.0       // standard deviations of a step beyond which failures do not move a level
 	levelPrior   = 20.0      // failures that the usual ratio is worth beside the last hour's
-	changeGuard  = 120_000   // ms that evidence for a change must span, and what fails must fill slowGuard of it: what a deployment breaks is over by then
-	commonGuard  = 90_000    // ms, the same of a stream of many tenants, of which what one does counts for little (Parameters.Common)
-	commonFilled = 48_000    // ms of that which must be filled
-	changeEdge   = 1.0 / 10  // of the time a swing carries a ratio well into the indifference zone, and chance has something to add
+	changeGuard  = 90_000    // ms that evidence for a change must span, and what fails must fill slowGuard of it: what a deployment breaks is over by then
+	commonFilled = 48_000    // ms of that which must be filled by a stream of many tenants, of which what one does counts for little (Parameters.Common)
+	ownEdge      = 1.0 / 3   // of the time a swing carries a tenant's ratio well into the indifference zone, and chance has something to add
+	commonEdge   = 1.0 / 10  // and that of many tenants, whose swings even out
 	changeIn     = 3.0       // minutes in which the change that is asked for could just be seen
-	changeDoubt  = 3.0       // nats from which on what comes moves no level
+	changeDoubt  = 1.5       // nats from which on what comes moves no level
 	changeLeast  = 0.06      // and no smaller one is asked for, as a share of what is expected
 	changeMost   = 0.5       // a stream that is too thin for this is not tested
 	changeSwing  = 0.025     // standard deviation of a five minutes' ratio around the last hour's before any was seen
@@ -137,16 +137,17 @@ func (c *Change) Next(p *Parameters, expected, known float64, s *Step, out *Deci
 }
 
 // terms are the evidence that is needed, the time that it must span and how much of that
-// what fails must fill. Far below the zone's edge chance shows next to nothing: a stream of
-// many tenants counts its budget in the time that swings are nearer to it.
+// what fails must fill. Far below the zone's edge chance shows next to nothing: the budget is
+// counted in the time that swings are nearer to it, which is more where no other tenant's even
+// them out. What one of many tenants breaks counts for little, so that less time is proof enough.
 func (c *Change) terms(p *Parameters, s *Step) (needed float64, guard int64, filled float64) {
-	length := s.End - s.Start
+	length, with := s.End-s.Start, *p
+	edge, filled := ownEdge, filledShare*slowGuard
 	if p.Common {
-		edge := *p
-		edge.Budget /= changeEdge
-		return edge.H(), commonGuard + length, math.Max(commonFilled, filledShare*float64(2*length))
+		edge, filled = commonEdge, commonFilled
 	}
-	return p.H(), changeGuard + length, filledShare * float64(max(slowGuard, 2*length))
+	with.Budget /= edge
+	return with.H(), changeGuard + length, math.Max(filled, filledShare*float64(2*length))
 }
 
 // lasted says whether what failed beyond mean fills the guard: how long it would have

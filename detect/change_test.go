@@ -51,6 +51,7 @@ func steady(p float64) func(float64) float64 { return func(float64) float64 { re
 // TestALeakIsSeenInMinutes lets failures grow by fifteen points over three hours where
 // slow swings have carried the ratio a third above what is usual.
 func TestALeakIsSeenInMinutes(t *testing.T) {
+	sum := 0.0
 	for seed := range uint64(20) {
 		x := newStretch(seed, 60_000)
 		fired, _ := x.pass(90, steady(0.013))
@@ -61,24 +62,9 @@ func TestALeakIsSeenInMinutes(t *testing.T) {
 		require.Equal(t, "change", d.Test)
 		require.InDelta(t, 0.013, d.Usual, 0.001, "it is held against the last hour")
 		require.Greater(t, d.K/d.N, 0.0135)
+		sum += fired
 	}
-}
-
-// TestWhatManyShareIsSeenEarlier: of a stream of many tenants less evidence and a shorter
-// time are enough.
-func TestWhatManyShareIsSeenEarlier(t *testing.T) {
-	seen := func(common bool) (sum float64) {
-		for seed := range uint64(20) {
-			x := newStretch(seed, 60_000)
-			x.with.Common = common
-			x.pass(90, steady(0.013))
-			fired, d := x.pass(30, func(minute float64) float64 { return 0.013 + 0.15*minute/180 })
-			require.True(t, d.Firing)
-			sum += fired
-		}
-		return sum
-	}
-	require.Less(t, seen(true), seen(false)-20*0.3, "a third of a minute each")
+	require.Less(t, sum, 20*4.0, "a perfect observer needs three minutes")
 }
 
 // TestABlipIsNoChange: what a deployment breaks for 42 seconds, at one tenant of many or
