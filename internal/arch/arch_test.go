@@ -47,7 +47,7 @@ var layers = map[string][]string{
 		"cmd/tocsin-demo",
 		"app/check",
 	},
-	"tests": {"store/storetest", "samples/history/historytest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/quality/world", "internal/demo", "internal/peer", "internal/peer/cmd/install", "internal/reference"},
+	"tests": {"store/storetest", "partition/partitiontest", "samples/history/historytest", "itsm/itsmtest", "internal/fuzz", "internal/simulate", "internal/quality", "internal/quality/world", "internal/demo", "internal/peer", "internal/peer/cmd/install", "internal/reference"},
 }
 
 // forbidden edges between layers, each with its reason.
