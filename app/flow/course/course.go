@@ -170,10 +170,11 @@ func (c *Course) Add(tx *partition.Tx, id tenant.ID, triple profiles.Triple) (pr
 	return triple, tx.Put(revisions, key(id, triple.Number), "profile", revisionVersion, triple)
 }
 
-// PinOf is the pin that holds: a person's before the policy's.
+// PinOf is the pin that holds: a person's before the policy's. A person's that is over
+// holds nothing back, though it is taken out by the next look only: the policy's holds.
 func PinOf(c Course, p *profiles.Policy, id tenant.ID, now time.Time) (evolution.Pin, bool) {
-	if c.Pin != nil {
-		return *c.Pin, c.Pin.Until == nil || now.Before(*c.Pin.Until)
+	if c.Pin != nil && (c.Pin.Until == nil || now.Before(*c.Pin.Until)) {
+		return *c.Pin, true
 	}
 	n, ok := p.Pinned(id, now)
 	pin := evolution.Pin{Tier: n.Tier, Revision: n.Revision, Reason: n.Reason, By: n.By}
