@@ -2,6 +2,7 @@ package lesson
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tocsin-alerting/tocsin/evaluate"
 	"github.com/tocsin-alerting/tocsin/partition"
@@ -15,33 +16,37 @@ func Load(ctx context.Context, p store.Partition, s store.Store, e *evaluate.Eng
 	if err := loadAccepted(ctx, p, s, e); err != nil {
 		return err
 	}
-	list, err := partition.All(ctx, s, p, records)
-	if err != nil {
-		return err
-	}
-	for _, r := range list {
-		if r.Version != 1 {
-			return problem.New(problem.Internal, "a lesson of version %d cannot be read by this release", r.Version)
-		}
-		l, err := partition.Decode[evaluate.Lesson](r)
-		if err != nil {
-			return err
-		}
+	list, err := kept[evaluate.Lesson](ctx, p, s, records, "a lesson")
+	for _, l := range list {
 		e.Learn(l)
 	}
-	return nil
+	return err
 }
 
-// loadAccepted gives the engine what was accepted.
+// loadAccepted gives the engine what was accepted, the oldest first: it remembers the
+// latest only.
 func loadAccepted(ctx context.Context, p store.Partition, s store.Store, e *evaluate.Engine) error {
-	list, err := partition.Values[evaluate.Acceptance](partition.All(ctx, s, p, accepted))
-	if err != nil {
-		return err
-	}
+	list, err := kept[evaluate.Acceptance](ctx, p, s, accepted, "an acceptance")
+	slices.SortStableFunc(list, func(a, b evaluate.Acceptance) int { return a.At.Compare(b.At) })
 	for _, v := range list {
 		e.Accept(v)
 	}
-	return nil
+	return err
+}
+
+// kept reads all of a collection; none where this release cannot read one of them. word is
+// what one is called.
+func kept[T any](ctx context.Context, p store.Partition, s store.Store, collection, word string) ([]T, error) {
+	list, err := partition.All(ctx, s, p, collection)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		if r.Version != 1 {
+			return nil, problem.New(problem.Internal, "%s of version %d cannot be read by this release", word, r.Version)
+		}
+	}
+	return partition.Values[T](list, nil)
 }
 
 // Of lists what was said of a tenant's alerts and is kept.
