@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -51,8 +52,12 @@ type sided struct {
 	alert alert.Alert
 }
 
+// follows says whether it is a later state of what was noted of o, which comes first.
+func (v sided) follows(o sided) bool { return v.of == o.of && v.alert.ID == o.alert.ID }
+
 // Note notes what both policies of tenants in a rollout's stage would page. The
-// detectors have moved on already, so what the store could not take is kept.
+// detectors have moved on already, so what the store could not take is kept; the others
+// do not wait for it.
 func (b *Bench) Note(tx *partition.Tx, inForce, inShadow []alert.Alert) {
 	tries := func(a alert.Alert) bool { return b.Tries(a.Tenant) != Attempt{} }
 	for _, a := range inForce {
@@ -65,14 +70,18 @@ func (b *Bench) Note(tx *partition.Tx, inForce, inShadow []alert.Alert) {
 			b.left = append(b.left, sided{newSide, a})
 		}
 	}
-	for i, v := range b.left {
-		if err := b.note(tx, v.of, v.alert); err != nil {
-			b.o.Logger.Error("an alert could not be noted for the rollout yet", slog.String("alert", string(v.alert.ID)), slog.Any("error", err))
-			b.left = b.left[i:]
-			return
-		}
-	}
+	all := b.left
 	b.left = nil
+	for _, v := range all {
+		if !slices.ContainsFunc(b.left, v.follows) {
+			err := b.note(tx, v.of, v.alert)
+			if err == nil {
+				continue
+			}
+			b.o.Logger.Error("an alert could not be noted for the rollout yet", slog.String("alert", string(v.alert.ID)), slog.Any("error", err))
+		}
+		b.left = append(b.left, v)
+	}
 }
 
 func (b *Bench) note(tx *partition.Tx, of side, a alert.Alert) error {
