@@ -90,6 +90,7 @@ func open(t *testing.T) *room {
 
 func (r *room) reads(t *testing.T, who, word string) {
 	t.Helper()
+	partitiontest.Pass(time.Second) // another reading, not the same again
 	p := parse(t, text(word))
 	r.Offer(t, policy.Reading{Who: who, Revision: rollout.Revision{Sha: p.Sha, Text: string(p.Text), Author: "tocsin", Reason: "it was read", Origin: rollout.FromFile}}.Input(time.Now()))
 }
