@@ -19,14 +19,21 @@ import (
 // step, so that its first line says for whom.
 const Gather = 2 * time.Second
 
-// askTicket asks for the incident's mirror in its ticket system.
-func (k *Desk) askTicket(tx *partition.Tx, i incident.Incident) {
+// ticketOf says which system takes an incident's ticket, in which queue, and whether
+// anything may be written there. A ticket stays in the system that it is in.
+func (k *Desk) ticketOf(i incident.Incident) (system, queue string, live bool) {
 	team, _ := k.Rules().Catalog.Team(i.Team)
-	system, queue, live := k.Ticket(team)
+	system, queue, live = k.Ticket(team)
 	if pinned := i.Mirror.System; pinned != "" && pinned != system {
 		team.ITSM.System, team.ITSM.Queue = pinned, "" // the team's queue is one of its present system
 		system, queue, live = k.Ticket(team)
 	}
+	return system, queue, live
+}
+
+// askTicket asks for the incident's mirror in its ticket system.
+func (k *Desk) askTicket(tx *partition.Tx, i incident.Incident) {
+	system, queue, live := k.ticketOf(i)
 	if !live {
 		return
 	}

@@ -103,8 +103,9 @@ func Open(ctx context.Context, s store.Store, environment string) ([]incident.In
 func Picture(id incident.ID, opening int) string { return fmt.Sprintf("%s-%d.png", id, opening) }
 
 // Erase erases the incidents of an environment that are the tenant's
-// alone; others are kept. It gives the pictures that there may be, of every
-// opening; the caller erases them.
+// alone; others are kept, and so is one that is not over, or whose ticket does not say so
+// yet where one may be written. It gives the pictures that there may be, of every opening;
+// the caller erases them.
 func (k *Desk) Erase(tx *partition.Tx, id tenant.ID) (pictures []string, erased, kept int, err error) {
 	records, err := tx.List(Incidents)
 	if err != nil {
@@ -121,7 +122,8 @@ func (k *Desk) Erase(tx *partition.Tx, id tenant.ID) (pictures []string, erased,
 		for n := range i.Openings {
 			pictures = append(pictures, Picture(i.ID, n+1))
 		}
-		if i.State != incident.StateResolved || i.Mirror.Delivered != i.Mirror.Desired {
+		_, _, live := k.ticketOf(i)
+		if i.State != incident.StateResolved || live && i.Mirror.Delivered != i.Mirror.Desired {
 			kept++
 			i.Dashboard.Blob, i.Dashboard.Error = "", "erased with the tenant's data"
 			if err := putIncident(tx, i); err != nil {
