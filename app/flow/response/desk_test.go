@@ -313,7 +313,8 @@ func TestAFaultThatComesBack(t *testing.T) {
 	})
 }
 
-// Erasing a tenant leaves what others share and what is not over; of the latter the picture goes.
+// Erasing a tenant leaves what others share and what is not over; of the latter the picture
+// goes. Who was called for an incident of the tenant alone is the tenant's data, too.
 func TestErasingATenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t)
@@ -338,8 +339,9 @@ func TestErasingATenant(t *testing.T) {
 		last := r.asked(t, "itsm/rt")
 		d := last[len(last)-1]
 		r.reports(t, "o1", d, delivery.Outcome{Final: true, OK: true, Data: partition.Payload(itsm.Result{Ref: itsm.Ref{ID: "17"}, Version: d.Version, State: itsm.Resolved})})
-		_, erased, _ = erase("acme")
-		require.Equal(t, 1, erased)
+		require.Len(t, partitiontest.Values[any](t, r.Home, response.Escalations), 1)
+		_, erased, kept = erase("acme")
+		require.Equal(t, [2]int{1, 0}, [2]int{erased, kept})
 		require.Empty(t, r.incidents(t))
 		require.Empty(t, r.pages(t))
 		require.Empty(t, partitiontest.Values[any](t, r.Home, response.Escalations))
