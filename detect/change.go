@@ -20,7 +20,7 @@ const (
 	ownEdge      = 1.0 / 3   // of the time a swing carries a tenant's ratio well into the indifference zone, and chance has something to add
 	commonEdge   = 1.0 / 10  // and that of many tenants, whose swings even out
 	changeIn     = 3.0       // minutes in which the change that is asked for could just be seen
-	changeDoubt  = 1.5       // nats from which on what comes moves no level
+	changeDoubt  = 2.0       // nats from which on what comes moves no level
 	changeLeast  = 0.06      // and no smaller one is asked for, as a share of what is expected
 	changeMost   = 0.5       // a stream that is too thin for this is not tested
 	changeSwing  = 0.025     // standard deviation of a five minutes' ratio around the last hour's before any was seen
