@@ -67,6 +67,23 @@ func TestALeakIsSeenInMinutes(t *testing.T) {
 	require.Less(t, sum, 20*4.0, "a perfect observer needs three minutes")
 }
 
+// TestWhatManyShareIsSeenEarlier: of a stream of many tenants less evidence and a shorter
+// time are enough.
+func TestWhatManyShareIsSeenEarlier(t *testing.T) {
+	seen := func(common bool) (sum float64) {
+		for seed := range uint64(20) {
+			x := newStretch(seed, 60_000)
+			x.with.Common = common
+			x.pass(90, steady(0.013))
+			fired, d := x.pass(30, func(minute float64) float64 { return 0.013 + 0.15*minute/180 })
+			require.True(t, d.Firing)
+			sum += fired
+		}
+		return sum
+	}
+	require.Less(t, seen(true), seen(false)-20*0.05, "some seconds each")
+}
+
 // TestABlipIsNoChange: what a deployment breaks for 42 seconds, at one tenant of many or
 // at all of them, is over before two minutes of it could be seen.
 func TestABlipIsNoChange(t *testing.T) {

@@ -275,8 +275,7 @@ func (d *ErrorRatio) filled() float64 {
 }
 
 // fill keeps how much the worst step failed, a second. That it has more than the others
-// is partly chance, which is taken off: no more than chance surely added, or a burst would
-// seem longer than it was.
+// is partly chance, of which little is taken off: or a burst would seem longer than it was.
 func (d *ErrorRatio) fill(s *Step) {
 	if d.slow.score == 0 || d.slow.onset == s.Start {
 		d.worst = 0

@@ -173,7 +173,7 @@ func swung(s *Season, rng *rand.Rand, from time.Time, days int, swing, part floa
 }
 
 // TestSwingsAreLearnedAsTheyAre: what an hour counts at most leaves out no more of usual swings
-// than is put back. That an hour's expectation is learned as well makes them seem larger.
+// than is put back. That an hour's expectation is learned as well makes them seem a little larger.
 func TestSwingsAreLearnedAsTheyAre(t *testing.T) {
 	for _, swing := range []float64{.15, .25, .4} {
 		mean := 0.0
@@ -181,7 +181,8 @@ func TestSwingsAreLearnedAsTheyAre(t *testing.T) {
 			var s Season
 			mean += swung(&s, rand.New(rand.NewPCG(seed, 9)), monday, 42, swing, 1) / 8
 		}
-		require.InDelta(t, swing*swing, mean, .005+.2*swing*swing, swing)
+		require.Greater(t, mean, swing*swing, swing)
+		require.Less(t, mean, swing*swing+.01, swing)
 	}
 }
 
