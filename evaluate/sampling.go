@@ -14,7 +14,6 @@ const (
 	nowFades   = 60_000    // the same for the rate of the last steps
 	keptFrom   = 30        // events of each outcome from which sampling can be compared
 	keptUneven = 1.25      // how much more often one outcome may be kept than the other
-
 )
 
 // kept is what sampling kept: events, and how many they stood for.
