@@ -140,10 +140,15 @@ func Interrupted(d Delivery, now time.Time) Delivery {
 // TooLate says whether a call's time has passed.
 func TooLate(d Delivery, now time.Time) bool { return !d.NotAfter.IsZero() && now.After(d.NotAfter) }
 
+// Stale says whether a result does not belong to the running attempt.
+func Stale(d Delivery, r Result) bool {
+	return d.Sending == 0 || d.Sending != r.Version+1 || d.Attempts != 0 && r.Attempt != 0 && r.Version == d.Version && r.Attempt != d.Attempts
+}
+
 // Finish takes the result of an attempt. next is nil when the delivery is over.
-// A result that does not belong to the running attempt changes nothing.
+// A stale result changes nothing.
 func Finish(d Delivery, dest Destination, r Result, now time.Time) (next *Delivery, after Destination, out *Outcome) {
-	if d.Sending == 0 || d.Sending != r.Version+1 || d.Attempts != 0 && r.Attempt != 0 && r.Version == d.Version && r.Attempt != d.Attempts {
+	if Stale(d, r) {
 		return &d, dest, nil
 	}
 	d.Sending = 0

@@ -146,10 +146,14 @@ func (b *Box) advance(tx *partition.Tx, d delivery.Delivery) error {
 
 // finish decides what follows from an attempt.
 func (b *Box) finish(tx *partition.Tx, r delivery.Result) error {
-	tx.After(func() { delete(b.sending, r.Key) })
 	var d delivery.Delivery
-	if ok, err := tx.Get(deliveries, r.Key, &d); err != nil || !ok {
+	ok, err := tx.Get(deliveries, r.Key, &d)
+	if err != nil || ok && delivery.Stale(d, r) {
 		return err
+	}
+	tx.After(func() { delete(b.sending, r.Key) })
+	if !ok {
+		return nil
 	}
 	var dest delivery.Destination
 	if _, err := tx.Get(destinations, d.Destination, &dest); err != nil {
@@ -161,7 +165,7 @@ func (b *Box) finish(tx *partition.Tx, r delivery.Result) error {
 			return err
 		}
 	}
-	b.o.Metrics.attempts.WithLabelValues(d.Verb, outcomeLabel(r)).Inc()
+	tx.After(func() { b.o.Metrics.attempts.WithLabelValues(d.Verb, outcomeLabel(r)).Inc() })
 	if out != nil {
 		final := "trouble"
 		if out.Final {

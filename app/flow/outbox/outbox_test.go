@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	mail  = "channel/mail"
-	asker = "incidents/production"
+	mail     = "channel/mail"
+	asker    = "incidents/production"
+	attempts = "tocsin_flow_deliveries_total"
 )
 
 // attempt is one that the Sender was given and has not reported of yet.
@@ -151,6 +152,7 @@ func TestACallWaitsAndIsTriedAgain(t *testing.T) {
 		require.Len(t, w.begun(), 1)
 		for n := range 2 {
 			w.report(delivery.Result{Retryable: true, Error: "down"})
+			w.report(delivery.Result{Retryable: true, Error: "down"}) // told twice
 			partitiontest.Pass(5 * time.Second)
 			require.Len(t, w.begun(), n+2)
 		}
@@ -210,7 +212,11 @@ func TestAnAttemptThatWasCutShort(t *testing.T) {
 
 		first.report(delivery.Result{Error: "cut short"})
 		require.Empty(t, outcomes(t, s))
+		second.Do(t, second.box.Wake)
+		require.Len(t, second.begun(), 1, "it is under way still")
 		second.report(delivery.Result{OK: true})
+		require.Zero(t, second.pages(t, attempts, "refused"), "of that attempt nobody knows how it ended")
+		require.EqualValues(t, 1, second.pages(t, attempts, "ok"))
 		said := outcomes(t, s)
 		require.Len(t, said, 1)
 		require.True(t, said[0].OK)
@@ -220,14 +226,22 @@ func TestAnAttemptThatWasCutShort(t *testing.T) {
 
 func waitingPages(t *testing.T, w *way) float64 {
 	t.Helper()
+	return w.pages(t, "tocsin_flow_waiting_deliveries", "")
+}
+
+// pages is the value of a series of pages; result: of which attempts.
+func (w *way) pages(t *testing.T, name, result string) float64 {
+	t.Helper()
 	list, err := w.registry.Gather()
 	require.NoError(t, err)
 	for _, f := range list {
-		if f.GetName() == "tocsin_flow_waiting_deliveries" {
-			for _, m := range f.GetMetric() {
-				if m.GetLabel()[0].GetValue() == outbox.Page {
-					return m.GetGauge().GetValue()
-				}
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if f.GetName() == name && labels["verb"] == outbox.Page && labels["result"] == result {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 			}
 		}
 	}
