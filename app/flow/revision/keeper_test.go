@@ -1,6 +1,7 @@
 package revision_test
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -301,6 +302,11 @@ func TestWhatWaitsForAPersonIsCounted(t *testing.T) {
 			return evolution.Refuse(s, "ann", "", now)
 		}))
 		require.InDelta(t, 1, testutil.ToFloat64(r.awaited), 0)
+		require.Error(t, r.Try(t, func(tx *partition.Tx) error {
+			r.keeper.Tell(tx, tenant.Tenant{ID: acme}, evolution.State{}, evolution.State{})
+			return errors.New("what else is decided with it fails")
+		}))
+		require.InDelta(t, 1, testutil.ToFloat64(r.awaited), 0, "nothing was decided")
 		r.End()
 		r.keeper.Left()
 		require.Zero(t, testutil.ToFloat64(r.awaited))

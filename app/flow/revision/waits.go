@@ -10,7 +10,7 @@ import (
 // Tell tells the reviews' home when what waits for a person of a tenant has
 // changed.
 func (k *Keeper) Tell(tx *partition.Tx, t tenant.Tenant, was, is evolution.State) {
-	k.count(t.ID, review.Waiting(is) > 0)
+	tx.After(func() { k.count(t.ID, review.Waiting(is) > 0) })
 	review.Tell(tx, k.Rules(), t, was, is)
 }
 
