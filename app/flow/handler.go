@@ -183,7 +183,8 @@ func (h *Handler) Timer(tx *partition.Tx, t store.Timer) error {
 	return h.s.Incidents().Timer(tx, t)
 }
 
-// Tick implements partition.Handler: steps close by the clock too.
+// Tick implements partition.Handler: steps close by the clock too. What they raise is not
+// lost with a Tx that fails further down: the queue keeps it for the next one.
 func (h *Handler) Tick(tx *partition.Tx) error {
 	if err := h.wake(tx); err != nil {
 		return err

@@ -38,6 +38,8 @@ type Options struct {
 type Queue struct {
 	o    Options
 	left []alert.Alert // what could not be stored when it came
+	in   *partition.Tx // that has put and is not known to be committed; nil: none
+	put  []alert.Alert // in the order they came
 	// by is, while traces are made, which request brought a tenant's newest samples: a
 	// step is closed by the clock as often as by a request.
 	by    map[tenant.ID]string
@@ -62,8 +64,12 @@ func (q *Queue) Caused(trace string, id tenant.ID) {
 func (q *Queue) Evaluating(since time.Time) { q.began = since }
 
 // All raises alerts in order. The detectors have moved on already, so what
-// the store could not take now is kept and raised before the next ones.
+// the store could not take now, and what was put in a Tx that was thrown away, is kept
+// and raised before the next ones.
 func (q *Queue) All(tx *partition.Tx, as []alert.Alert) {
+	if q.in != tx { // nothing of the one before is committed any more
+		q.left, q.put, q.in = append(q.put, q.left...), nil, nil
+	}
 	as = append(q.left, as...)
 	q.left = nil
 	for _, a := range as {
@@ -71,7 +77,13 @@ func (q *Queue) All(tx *partition.Tx, as []alert.Alert) {
 			q.o.Logger.Error("an alert could not be stored yet", slog.String("alert", string(a.ID)), slog.String(logkey.Tenant, string(a.Tenant)), slog.Any("error", err))
 			q.left = slices.DeleteFunc(q.left, func(old alert.Alert) bool { return old.ID == a.ID })
 			q.left = append(q.left, a)
+			continue
 		}
+		if q.in == nil {
+			q.in = tx
+			tx.After(func() { q.put, q.in = nil, nil })
+		}
+		q.put = append(q.put, a)
 	}
 }
 
@@ -93,7 +105,7 @@ func (q *Queue) One(tx *partition.Tx, a alert.Alert) error {
 	}
 	if !exists || old.State != a.State {
 		tx.Log(ledger.Entry{Subject: "alert/" + string(a.ID), Refs: []string{a.Tenant.Subject()}, Kind: "alert." + string(a.State), Reason: a.Reason, Data: partition.Payload(a.Evidence)})
-		q.o.Changes.WithLabelValues(string(a.State)).Inc()
+		tx.After(func() { q.o.Changes.WithLabelValues(string(a.State)).Inc() })
 	}
 	tx.Send(response.Alert(fmt.Sprintf("%s/%s/%d", a.ID, a.State, a.AsOf.UnixMilli()), a))
 	tx.SetTrace("") // what else this Tx decides does not follow from the alert

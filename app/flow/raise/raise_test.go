@@ -143,6 +143,31 @@ func TestWhatCannotBeStoredNowIsStoredLater(t *testing.T) {
 	})
 }
 
+// What was put in a Tx that is thrown away is raised with the next one, in its order; what
+// is committed is not raised again.
+func TestWhatIsThrownAwayIsRaisedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t)
+		began := firing("payment_errors")
+		require.Error(t, r.Try(t, func(tx *partition.Tx) error {
+			r.queue.All(tx, []alert.Alert{began})
+			r.queue.All(tx, []alert.Alert{firing("payout_errors")})
+			return errors.New("what else is decided with it fails")
+		}))
+		require.Empty(t, r.stored(t))
+		require.Zero(t, testutil.ToFloat64(r.changes.WithLabelValues("firing")))
+		partitiontest.Pass(time.Second)
+		r.all(t, over(began))
+		require.Len(t, r.stored(t), 2)
+		require.Equal(t, []string{"alert.firing", "alert.firing", "alert.resolved"}, r.kinds(t))
+		require.Equal(t, []alert.State{alert.Firing, alert.Firing, alert.Resolved}, r.sent(t))
+		require.InDelta(t, 2, testutil.ToFloat64(r.changes.WithLabelValues("firing")), 0)
+		r.Do(t, func(tx *partition.Tx) error { tx.Delete(raise.Records, string(began.ID)); return nil })
+		r.all(t)
+		require.Len(t, r.stored(t), 1)
+	})
+}
+
 // What began and ended while it could not be stored is stored as it is at last.
 func TestWhatWaitsIsSupersededByItsOwnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
