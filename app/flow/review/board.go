@@ -165,8 +165,12 @@ func (b *Board) Look(tx *partition.Tx, team string) error {
 	return tx.Put(notices, team, "review", 1, r)
 }
 
-// ask asks for the notice's ticket.
+// ask asks for the notice's ticket. A notice that is over and never had one, as its team was
+// not live, needs none.
 func (b *Board) ask(tx *partition.Tx, id catalog.TeamID, r *notice) {
+	if !r.Open && r.System == "" {
+		return
+	}
 	team, _ := b.Catalog().Team(id)
 	if r.System != "" {
 		if system, _, _ := b.Ticket(team); system != r.System { // it stays where it is

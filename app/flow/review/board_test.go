@@ -201,3 +201,25 @@ func TestATeamThatIsNotLiveYet(t *testing.T) {
 		require.Len(t, o.asked(t, "rt"), 1)
 	})
 }
+
+// A team that goes live when nothing waits any more gets no ticket of what is over; its next
+// notice is one.
+func TestATeamThatGoesLiveTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t)
+		o.live = false
+		first := time.Now().UTC()
+		o.tell(t, "acme", waits(0, first), waits(1, first))
+		partitiontest.Pass(2 * time.Minute)
+		o.live = true
+		o.tell(t, "acme", waits(1, first), waits(0, first))
+		partitiontest.Pass(2 * time.Minute)
+		require.Empty(t, o.asked(t, "rt"))
+		o.tell(t, "acme", waits(0, first), waits(2, first))
+		partitiontest.Pass(2 * time.Minute)
+		jobs := o.asked(t, "rt")
+		require.Len(t, jobs, 1)
+		require.Equal(t, "review-payments-2", jobs[0].Ticket.Key)
+		require.Equal(t, itsm.Open, jobs[0].Ticket.State)
+	})
+}
