@@ -20,6 +20,9 @@ func TestTheBuiltInPolicyWatchesPayments(t *testing.T) {
 	require.NoError(t, err)
 	rules, reasons := Compile(p, tenant.Tenant{ID: "acme"}, observed(1))
 	require.Len(t, reasons, len(rules))
+	for _, r := range p.Rules {
+		require.NotContains(t, r.Summary, "tenant", "%s: it is what a dashboard and an alert over all tenants say too", r.Name)
+	}
 	for _, r := range rules {
 		require.NotEmpty(t, r.Summary, r.Name)
 		require.FileExists(t, "../docs/runbooks/"+r.Name+".md")
