@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,14 +87,64 @@ func TestTheWorldIsWhatTheStorySays(t *testing.T) {
 	require.InDelta(t, 0.95, float64(truth.Injected)/float64(truth.Events), 0.05)
 }
 
-// written counts the samples of a remote write 2.0 body.
-func written(body []byte) int {
+// A minute of a dashboard, which begins at any second, shows a minute's payments, as far back
+// as dashboards are cut into minutes.
+func TestNoMinuteOfTheHistoryShowsTwo(t *testing.T) {
+	sum, seen := map[int64]float64{}, 0 // all counters by time in milliseconds
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/tokens" {
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"token":"sender"}`)
+			return
+		}
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+		req, err := decoded(body.Bytes())
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		for _, ts := range req.Timeseries {
+			for _, v := range ts.Samples {
+				sum[v.Timestamp] += v.Value
+				seen++
+			}
+		}
+		w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", fmt.Sprint(written(body.Bytes())))
+	}))
+	defer srv.Close()
+	s := &story{Options: Options{Server: srv.URL, Out: io.Discard, History: 5 * time.Hour}.withDefaults(), api: &client{base: srv.URL, http: srv.Client()},
+		print: &printer{out: io.Discard}, world: payments()}
+	require.NoError(t, s.history(t.Context()))
+
+	times := slices.Sorted(maps.Keys(sum))
+	require.Len(t, s.gateway.Snapshot(s.gateway.Now()), seen/len(times), "every series once at a time")
+	last := func(at time.Time) float64 { // what was counted by then, as a dashboard reads it
+		i, _ := slices.BinarySearch(times, at.UnixMilli()+1)
+		return sum[times[i-1]]
+	}
+	for phase := range 60 {
+		end := s.gateway.Now().Add(time.Duration(phase-60) * time.Second)
+		usual := (last(end) - last(end.Add(-time.Hour))) / 60
+		for ago := range 180 {
+			at := end.Add(-time.Duration(ago) * time.Minute)
+			require.InEpsilon(t, usual, last(at)-last(at.Add(-time.Minute)), 0.25, "%s before the end", s.gateway.Now().Sub(at))
+		}
+	}
+}
+
+func decoded(body []byte) (req writev2.Request, err error) {
 	raw, err := snappy.Decode(nil, body)
 	if err != nil {
-		return -1
+		return req, err
 	}
-	var req writev2.Request
-	if req.Unmarshal(raw) != nil {
+	return req, req.Unmarshal(raw)
+}
+
+// written counts the samples of a remote write 2.0 body.
+func written(body []byte) int {
+	req, err := decoded(body)
+	if err != nil {
 		return -1
 	}
 	n := 0

@@ -65,8 +65,8 @@ func (s *story) history(ctx context.Context) error {
 	}
 	w := s.sender()
 	began := time.Now()
-	s.print.step(StepHistory, "%.0f hours of %d tenants through remote write, a scrape a minute, the last 20 minutes every 5 s", s.History.Hours(), len(s.world.tenants))
-	recent := end.Add(-recentHistory) // as dense as what follows, so that the picture shows no seam
+	s.print.step(StepHistory, "%.0f hours of %d tenants through remote write, a scrape a minute, the last %.0f minutes every %.0f s", s.History.Hours(), len(s.world.tenants), recentHistory.Minutes(), liveStep.Seconds())
+	recent := end.Add(-min(s.History, recentHistory)) // as dense as what follows, so that the picture shows no seam
 	if err := w.Backfill(ctx, g, start, recent, historyStep, nil); err != nil {
 		return err
 	}

@@ -10,10 +10,14 @@ import (
 const acquirer = "alpha"
 
 const (
-	historyStep   = time.Minute
-	liveStep      = 5 * time.Second
-	recentHistory = 20 * time.Minute // is sent at liveStep too
-	judgedStep    = 15 * time.Second // the fault begins and ends at its boundaries
+	historyStep = time.Minute
+	liveStep    = 5 * time.Second
+	judgedStep  = 15 * time.Second // the fault begins and ends at its boundaries
+
+	// recentHistory is sent at liveStep too. A minute that begins between two scrapes of a
+	// minute and ends between two of liveStep shows nearly two minutes' payments: there is
+	// none in what dashboards cut into minutes, which is three hours before the fault.
+	recentHistory = 200 * time.Minute
 )
 
 type world struct {
