@@ -28,9 +28,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/itsm"
 	"github.com/tocsin-alerting/tocsin/itsm/register"
 	"github.com/tocsin-alerting/tocsin/journal"
-	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/oncall"
 	"github.com/tocsin-alerting/tocsin/partition"
+	"github.com/tocsin-alerting/tocsin/partition/partitiontest"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
@@ -270,17 +270,7 @@ func (l *life) pages(t *testing.T) []oncall.Page {
 // kinds counts the entries of the whole ledger by kind.
 func (l *life) kinds(t *testing.T) map[string]int {
 	t.Helper()
-	out := map[string]int{}
-	for p := range store.Partitions {
-		entries, err := l.store.Ledger(t.Context(), store.Partition(p), "", 0, 0)
-		require.NoError(t, err)
-		_, err = ledger.Verify(ledger.Head{}, entries)
-		require.NoError(t, err)
-		for _, e := range entries {
-			out[e.Kind]++
-		}
-	}
-	return out
+	return partitiontest.Kinds(t, l.store)
 }
 
 func (l *life) tickets(t *testing.T) []register.Entry {

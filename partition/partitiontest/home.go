@@ -125,6 +125,22 @@ func Arrived(t *testing.T, s store.Store, subject string) []store.Input {
 	return out
 }
 
+// Kinds counts the entries of a store's whole ledger by kind; every chain must hold.
+func Kinds(t *testing.T, s store.Store) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for p := range store.Partitions {
+		entries, err := s.Ledger(t.Context(), store.Partition(p), "", 0, 0)
+		require.NoError(t, err)
+		_, err = ledger.Verify(ledger.Head{}, entries)
+		require.NoError(t, err)
+		for _, e := range entries {
+			out[e.Kind]++
+		}
+	}
+	return out
+}
+
 // Pass lets time pass.
 func Pass(d time.Duration) {
 	time.Sleep(d)

@@ -135,15 +135,6 @@ func (r *room) reports(t *testing.T, id string, d delivery.Delivery, o delivery.
 	r.Offer(t, store.Input{ID: id, Kind: outbox.InputOutcome, Version: 1, Subject: response.Subject(env), Payload: partition.Payload(o)})
 }
 
-func (r *room) kinds(t *testing.T) map[string]int {
-	t.Helper()
-	out := map[string]int{}
-	for _, e := range r.Ledger(t) {
-		out[e.Kind]++
-	}
-	return out
-}
-
 // An alert opens one incident, with a ticket, a picture and one page, whoever offers its
 // state again and whatever process decides; a second tenant's joins it and calls nobody more.
 func TestOneIncidentAndOnePage(t *testing.T) {
@@ -168,7 +159,7 @@ func TestOneIncidentAndOnePage(t *testing.T) {
 		require.Len(t, tickets, 2, "the ticket says that there are two")
 		require.Equal(t, tickets[0].Key, tickets[1].Key)
 		require.Greater(t, tickets[1].Version, tickets[0].Version)
-		require.Equal(t, 1, r.kinds(t)["incident.opened"])
+		require.Equal(t, 1, partitiontest.Kinds(t, r.store)["incident.opened"])
 
 		partitiontest.Pass(time.Minute)
 		r.alert(t, over(a))
@@ -215,7 +206,7 @@ func TestTheNextStep(t *testing.T) {
 					who = append(who, p.Person)
 				}
 				require.ElementsMatch(t, []catalog.PersonID{"ada", "bo"}, who)
-				said := r.kinds(t)
+				said := partitiontest.Kinds(t, r.store)
 				require.Equal(t, map[bool]int{true: 1}[c.refused], said["incident.page_failed"], "the incident says why, once")
 				require.Equal(t, [2]int{1, 2}, [2]int{said["escalation.step"], said["page.requested"]})
 			})
@@ -243,7 +234,7 @@ func TestTheButtonOfAPage(t *testing.T) {
 		require.False(t, second.Taken)
 		require.Equal(t, catalog.PersonID("bo"), second.By.Person)
 		press("bo")
-		require.Equal(t, 1, r.kinds(t)["incident.acknowledged"])
+		require.Equal(t, 1, partitiontest.Kinds(t, r.store)["incident.acknowledged"])
 		partitiontest.Pass(2 * time.Hour)
 		require.Len(t, r.pages(t), 2)
 		require.Error(t, r.Try(t, func(tx *partition.Tx) error { _, err := r.desk.AcknowledgePage(tx, "pg_other"); return err }))
