@@ -10,6 +10,7 @@ import "math"
 const (
 	leastRetries = 1.0     // a minute, of a customer whose retries matter
 	mostRetries  = 30.0    // more is a machine, and no customer
+	surelyMany   = 2.0     // minutes of what a customer tries at most that are no chance burst of his
 	againRatio   = 1.5     // failing payments of a fault for one that is missing: people try again
 	aloneSize    = 25.0    // of the successes of a cell of which nothing else is known: to a fifth
 	aloneSharing = 400.0   // shares are known to a twentieth

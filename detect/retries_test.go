@@ -19,6 +19,8 @@ func TestSuccessesTellAFaultFromRetries(t *testing.T) {
 		{"as many retries on top of it", 180, 180, 10, 180, -100, -2},
 		{"five points more: cannot be told, and fires", 21, 315, 5, 336, -2, 5},
 		{"a machine", 600, 60, 2, 60, 100, 1e4},
+		{"an outage in which a job tries on, two minutes", 120, 0, 2, 13, 10, 1e4},
+		{"as much of one customer who tries as often as he can", 50, 0, 2, 4, -100, 2},
 		{"failures of hours", 5, 95, 50, 100, 20, 1e4},
 	} {
 		alone := Scene{Parts: []Part{{Successes: c.successes, Failures: c.k, Usual: (c.k + c.successes) * 0.01, Share: 1}}, Slices: []uint32{1}, Among: 1,
@@ -71,4 +73,26 @@ func TestRetriesDoNotFireWhereOutagesDo(t *testing.T) {
 	require.Zero(t, run(n, k))
 	p.PerMinute = 0
 	require.NotZero(t, run(n, k), "without an expectation failures count as they come")
+}
+
+// A job that goes on trying through an outage of refunds fails many times as often as refunds
+// are missing: it is seen as soon as any outage, and not held to be a customer's retries.
+func TestAnOutageInWhichAJobTriesOnIsSeen(t *testing.T) {
+	p, b := at16(), taught(0.05, 0.01)
+	p.PerMinute = 6.5
+	for _, perMinute := range []float64{40, 60, 600} {
+		d, after := &ErrorRatio{}, 0
+		for i := 0; i < 240 && after == 0; i++ {
+			start := testStart + int64(i)*stepMillis
+			s := Step{Start: start, End: start + stepMillis, N: []float64{2, 1, 2, 1}[i%4], Coverage: 1}
+			if i >= 200 {
+				s.N, s.K = perMinute/4, perMinute/4
+			}
+			if d.Step(p, b, s).Firing {
+				after = i - 199
+			}
+		}
+		require.NotZero(t, after, "%g a minute", perMinute)
+		require.LessOrEqual(t, after, 14, "%g a minute", perMinute)
+	}
 }

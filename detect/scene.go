@@ -138,13 +138,21 @@ func (x *Scene) faultOf(of uint32) float64 {
 	failed = math.Min(failed, most)
 	l := x.volume(of, ratio)
 	for i, p := range x.Parts {
-		if of>>i&1 != 0 {
+		if of>>i&1 != 0 && x.tireless(&x.Parts[i]) {
+			l += p.failures(p.Failures-p.Usual, spreadSize)
+		} else if of>>i&1 != 0 {
 			l += p.failures(failed*p.Share/share, spreadSize)
 		} else {
 			l += p.failures(0, 0)
 		}
 	}
 	return l
+}
+
+// tireless says whether more fails in a part than any customer tries: a machine tries there
+// again and again, and how often says nothing of how many payments are missing.
+func (x *Scene) tireless(p *Part) bool {
+	return p.Failures-p.Usual > mostRetries*math.Max(x.Active, surelyMany)
 }
 
 // failures is the logarithm of the chance of a part's failures where more come than
