@@ -17,7 +17,7 @@ func TestTheCommandReferenceIsCurrent(t *testing.T) {
 	require.NoError(t, err)
 	var b strings.Builder
 	b.WriteString("<!-- Made by make docs from the commands. -->\n\n# Commands\n\n" +
-		"Exit codes: 0 done, 1 failed, 2 wrong use. Everything but `serve`, `check`, `schema`, `backtest` and\n`version` asks the daemon at `--server` with the token in `--token-file`.\n\n")
+		"Exit codes: 0 done, 1 failed, 2 wrong use; 3 of `policy plan --exit-code`. Everything but `serve`, `check`, `schema`, `backtest`,\n`version` and `policy plan --tenants` asks the daemon at `--server` with the token in `--token-file`.\n\n")
 	b.WriteString("Flags of every command:\n\n")
 	flags(&b, parser.Model.Node)
 	commands(&b, parser.Model.Node)

@@ -168,7 +168,7 @@ func (tenantUnknown) Run(ctx context.Context, c *console.Client) error {
 }
 
 type tenantAdopt struct {
-	IDs []string `arg:"" optional:"" help:"Tenants, as tocsin tenant unknown lists them."`
+	IDs []string `arg:"" optional:"" name:"id" help:"Tenants, as tocsin tenant unknown lists them."`
 	All bool     `help:"All that send now."`
 }
 
