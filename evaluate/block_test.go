@@ -100,7 +100,7 @@ func TestABlockCountsAsItsSamplesDo(t *testing.T) {
 				e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, OnboardedAt: epoch.Add(-time.Hour)}, c.rules, epoch)
 			}
 			all := everySeries(engines[0], c.scrape.Seconds())
-			rng := rand.New(rand.NewPCG(5, 77))
+			rng, blocks := rand.New(rand.NewPCG(5, 77)), [2]*Block{{}, {}}
 			outputs := 0
 			for i := range 800 {
 				lag := time.Duration(rng.IntN(3)) * time.Millisecond
@@ -110,7 +110,7 @@ func TestABlockCountsAsItsSamplesDo(t *testing.T) {
 					a, b := engines[0].Advance(now), engines[1].Advance(now)
 					require.Equal(t, b, a, "step %d", i)
 					outputs += len(a.Alerts) + len(a.Contributions)
-					scrapeBoth(engines, all[instance], rng, now, at.UnixMilli(), c.often)
+					scrapeBoth(engines, blocks[instance], all[instance], rng, now, at.UnixMilli(), c.often)
 				}
 				if i == 500 { // as after a start: nothing is known of what was found
 					for _, e := range engines {
@@ -160,9 +160,11 @@ func everySeries(e *Engine, seconds float64) (out [2][]*scraped) {
 	return out
 }
 
-// scrapeBoth sends one scrape to both engines, to the first in blocks.
-func scrapeBoth(engines []*Engine, all []*scraped, rng *rand.Rand, now time.Time, t int64, often int) {
-	block, rest := &Block{T: []int64{t}}, []func(){}
+// scrapeBoth sends one scrape to both engines, to the first in blocks, as a rule in the one
+// that the scrape before was in.
+func scrapeBoth(engines []*Engine, block *Block, all []*scraped, rng *rand.Rand, now time.Time, t int64, often int) {
+	values, rest := []float64{}, []func(){}
+	block.Refs = block.Refs[:0]
 	for _, s := range all {
 		at, v, ok := s.next(rng, t, often)
 		if !ok {
@@ -170,18 +172,57 @@ func scrapeBoth(engines []*Engine, all []*scraped, rng *rand.Rand, now time.Time
 		}
 		if at != t { // of another block
 			rest = append(rest, func() {
-				engines[0].AppendBlock(now, &Block{Refs: []*Ref{s.ref}, T: []int64{at}, V: [][]float64{{v}}}, 0)
+				engines[0].AppendBlock(now, &Block{Refs: []*Ref{s.ref}}, at, []float64{v})
 				engines[1].Add(now, "shop", s.ls, []Sample{{T: at, V: v}})
 			})
 			continue
 		}
-		block.Refs, block.V = append(block.Refs, s.ref), append(block.V, []float64{v})
+		block.Refs, values = append(block.Refs, s.ref), append(values, v)
 	}
-	engines[0].AppendBlock(now, block, 0)
+	engines[0].AppendBlock(now, block, t, values)
 	for i, r := range block.Refs {
-		engines[1].Append(now, engines[1].Resolve("shop", r.ls), []Sample{{T: t, V: block.V[i][0]}})
+		engines[1].Append(now, engines[1].Resolve("shop", r.ls), []Sample{{T: t, V: values[i]}})
 	}
 	for _, send := range rest {
 		send()
 	}
+}
+
+// TestABlockFindsItsSeriesAgain: what its references stand for is looked up when it may be
+// another, and not for each sample.
+func TestABlockFindsItsSeriesAgain(t *testing.T) {
+	e := New(Options{})
+	shop := tenant.Tenant{ID: "shop", State: tenant.Live}
+	e.SetTenant(shop, []rule.Rule{failing()}, epoch)
+	b, now, all := &Block{}, epoch, []*Ref{}
+	for _, s := range everySeries(e, 15)[0] {
+		all = append(all, s.ref)
+	}
+	values := make([]float64, len(all))
+	known := func() (n int) { // of the next scrape but one
+		for range 2 {
+			now = now.Add(15 * time.Second)
+			e.Advance(now)
+			e.AppendBlock(now, b, now.UnixMilli(), values[:len(b.Refs)])
+		}
+		for j, r := range b.Refs {
+			if c := b.counted[j]; c.s != nil {
+				require.Same(t, r.s, c.s)
+				n++
+			}
+		}
+		return n
+	}
+	b.Refs = all[3:]
+	require.Equal(t, 9, known(), "counters")
+	b.Refs = all
+	require.Equal(t, 12, known(), "three are new")
+	e.SetTenant(shop, []rule.Rule{failing(), slowing()}, now)
+	require.Equal(t, 24, known(), "buckets are counted as well")
+	raw, err := e.Checkpoint("shop")
+	require.NoError(t, err)
+	require.NoError(t, e.Restore("shop", raw))
+	require.Equal(t, 24, known())
+	b.Refs = all[3:]
+	require.Equal(t, 21, known())
 }

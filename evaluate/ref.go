@@ -28,6 +28,14 @@ func (e *Engine) Resolve(id tenant.ID, ls labels.Labels) *Ref { return &Ref{id: 
 // Is says whether r stands for that series of that tenant.
 func (r *Ref) Is(id tenant.ID, ls labels.Labels) bool { return r.id == id && labels.Equal(r.ls, ls) }
 
+// found says whether what was found of it holds.
+func (r *Ref) found() bool { return r.ts != nil && r.ts.generation == r.generation }
+
+// passedOver says whether it is known that no SLI counts it, of a tenant that is watched.
+func (r *Ref) passedOver() bool {
+	return r.found() && r.ts.watched && r.s == nil && r.unmatched != ""
+}
+
 // Append is [Engine.Add] by reference.
 func (e *Engine) Append(receivedAt time.Time, r *Ref, samples []Sample) {
 	ts := r.ts

@@ -64,7 +64,6 @@ type reading struct {
 	told     time.Time
 	count    int64
 	owners   []*owner // of the runs of the stretch
-	samples  []recorded.Columns
 }
 
 // cut is some windows of a stretch.
@@ -78,9 +77,6 @@ func (c *cut) end() int64 { return c.ends[len(c.ends)-1] }
 // stretch replays what is read at once.
 func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
 	t.owners = owners(s.Runs, t.replays[0].o.TenantLabel)
-	for len(t.samples) < len(s.Runs) {
-		t.samples = append(t.samples, recorded.Columns{})
-	}
 	for _, r := range t.replays {
 		r.expect(s.Runs, t.owners)
 	}
@@ -99,8 +95,8 @@ func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
 		for _, r := range t.replays {
 			r.begin(time.UnixMilli(c.ends[0]).UTC())
 			if r.o.Course != nil {
-				for i, run := range s.Runs {
-					r.o.Course.take(run.Series, &t.samples[i])
+				for _, o := range t.owners {
+					o.draw(s.Runs, r.o.Course)
 				}
 			}
 			r.through(c)
@@ -144,7 +140,7 @@ func (t *reading) both(runs []*recorded.Run, c, next *cut) error {
 
 // decode reads what an owner sent in a cut.
 func (t *reading) decode(runs []*recorded.Run, o *owner, c *cut) error {
-	n, err := o.decode(runs, c.end(), t.samples)
+	n, err := o.decode(runs, c.end())
 	for _, r := range t.replays {
 		r.count(o, c)
 	}

@@ -34,6 +34,7 @@ type subject struct {
 // block is what some of its series have at the same times, and how much of it was heard.
 type block struct {
 	evaluate.Block
+	*sheet
 	next int
 }
 
@@ -118,7 +119,7 @@ func (s *subject) lay(heard []*known) (first int64) {
 			s.blocks = append(s.blocks, block{})
 		}
 		b := &s.blocks[i]
-		b.T, b.V, b.next, b.Refs = x.t, x.v, 0, b.Refs[:0]
+		b.sheet, b.next, b.Refs = x, 0, b.Refs[:0]
 		for _, run := range x.runs {
 			b.Refs = append(b.Refs, heard[run].ref)
 		}
@@ -132,11 +133,11 @@ func (s *subject) hear(now time.Time, end int64) (next int64) {
 	next = math.MaxInt64
 	for i := range s.blocks {
 		b := &s.blocks[i]
-		for ; b.next < len(b.T) && b.T[b.next] < end; b.next++ {
-			s.engine.AppendBlock(now, &b.Block, b.next)
+		for ; b.next < len(b.t) && b.t[b.next] < end; b.next++ {
+			s.engine.AppendBlock(now, &b.Block, b.t[b.next], b.at(b.next))
 		}
-		if b.next < len(b.T) {
-			next = min(next, b.T[b.next])
+		if b.next < len(b.t) {
+			next = min(next, b.t[b.next])
 		}
 	}
 	return next
