@@ -12,18 +12,22 @@ type owner struct {
 	id     tenant.ID
 	runs   []int            // of the stretch
 	in     []int            // by place in runs: the sheet it was in last
-	sheets []sheet          // of the cut
+	sheets []sheet          // of what was read at once
 	read   recorded.Columns // of the run that is being decoded
 }
 
-// sheet is what some runs of an owner hold of a cut, which have samples at the same times:
-// nearly always all that one target sends.
+// sheet is what some runs of an owner hold, which have samples at the same times: nearly
+// always all that one target sends.
 type sheet struct {
-	t     []int64
-	runs  []int
-	v     []float64 // by time, and by run: width is from one time to the next
-	width int
+	t        []int64
+	runs     []int
+	v        []float64 // by time, and by run: width is from one time to the next
+	width    int
+	from, to int // places in t: of the cut
 }
+
+// times are those of the cut.
+func (s *sheet) times() []int64 { return s.t[s.from:s.to] }
 
 // at gives what the runs have at the i-th time.
 func (s *sheet) at(i int) []float64 { return s.v[i*s.width:][:len(s.runs)] }
@@ -68,25 +72,41 @@ func owners(runs []*recorded.Run, label string) (out []*owner) {
 	return out
 }
 
-// decode reads what the owner's runs hold before end (ms), and says how many samples.
-func (o *owner) decode(runs []*recorded.Run, end int64) (n int, err error) {
-	o.sheets = o.sheets[:0]
-	for i, run := range o.runs {
-		o.read.Reset()
-		if err := runs[run].Before(end, &o.read); err != nil {
-			return n, err
+// decode readies a cut, and says how many samples it holds.
+func (o *owner) decode(runs []*recorded.Run, c *cut) (n int, err error) {
+	if c.until > 0 {
+		if err := o.readOn(runs, c.until); err != nil {
+			return 0, err
 		}
-		if len(o.read.T) == 0 {
-			continue
+	}
+	end := c.end()
+	for i := range o.sheets {
+		s := &o.sheets[i]
+		for s.from = s.to; s.to < len(s.t) && s.t[s.to] < end; {
+			s.to++
 		}
-		n += len(o.read.T)
-		o.in[i] = o.sheet(o.in[i], o.read.T)
-		o.sheets[o.in[i]].add(run, o.read.V)
+		n += (s.to - s.from) * len(s.runs)
 	}
 	return n, nil
 }
 
-// draw has a picture follow what was decoded.
+// readOn reads what the owner's runs hold before end (ms).
+func (o *owner) readOn(runs []*recorded.Run, end int64) error {
+	o.sheets = o.sheets[:0]
+	for i, run := range o.runs {
+		o.read.Reset()
+		if err := runs[run].Before(end, &o.read); err != nil {
+			return err
+		}
+		if len(o.read.T) > 0 {
+			o.in[i] = o.sheet(o.in[i], o.read.T)
+			o.sheets[o.in[i]].add(run, o.read.V)
+		}
+	}
+	return nil
+}
+
+// draw has a picture follow the cut.
 func (o *owner) draw(runs []*recorded.Run, c *Course) {
 	next := make([]int, len(o.sheets))
 	for i, run := range o.runs {
@@ -99,8 +119,8 @@ func (o *owner) draw(runs []*recorded.Run, c *Course) {
 		}
 		next[o.in[i]]++
 		o.read.Reset()
-		for at, t := range s.t {
-			o.read.T, o.read.V = append(o.read.T, t), append(o.read.V, s.at(at)[n])
+		for at := s.from; at < s.to; at++ {
+			o.read.T, o.read.V = append(o.read.T, s.t[at]), append(o.read.V, s.at(at)[n])
 		}
 		c.take(runs[run].Series, &o.read)
 	}
@@ -126,6 +146,7 @@ func (o *owner) sheet(was int, t []int64) int {
 	if s.width = max(s.width, 4); n == 0 { // nearly always all of them are in it
 		s.width = len(o.runs)
 	}
+	s.from, s.to = 0, 0
 	s.t, s.runs, s.v = append(s.t[:0], t...), s.runs[:0], slices.Grow(s.v[:0], len(t)*s.width)[:len(t)*s.width]
 	return n
 }

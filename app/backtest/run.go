@@ -23,6 +23,9 @@ const (
 	// settled is how long after the last sample time goes on: until steps that wait
 	// are closed, but not until tenants count as blind.
 	settled = time.Minute
+	// ahead is how many windows after a cut are decoded with it: a series' chunk is far
+	// away, and what comes next in it is near.
+	ahead = 120
 )
 
 // Run reads the source once for all replays, which name tenants by the same label.
@@ -64,11 +67,13 @@ type reading struct {
 	told     time.Time
 	count    int64
 	owners   []*owner // of the runs of the stretch
+	decoded  int64    // what is decoded of the stretch ends then, ms
 }
 
 // cut is some windows of a stretch.
 type cut struct {
 	ends  []int64 // of its windows, ms
+	until int64   // what is decoded for it ends then; 0: it is decoded
 	count atomic.Int64
 }
 
@@ -85,6 +90,7 @@ func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
 		end = min(end+window.Milliseconds(), s.To)
 		ends = append(ends, end)
 	}
+	t.decoded = 0
 	next := t.plan(ends)
 	err := parallel(len(t.owners), func(i int) error { return t.decode(s.Runs, t.owners[i], next) })
 	for err == nil && next != nil {
@@ -121,10 +127,19 @@ func (t *reading) plan(ends []int64) *cut {
 	for _, r := range t.replays {
 		n = min(n, r.undisturbed(ends))
 	}
+	c := &cut{}
+	if ends[0] > t.decoded {
+		c.until = ends[min(n-1+ahead, len(ends)-1)]
+		t.decoded = c.until
+	}
+	for ends[n-1] > t.decoded {
+		n--
+	}
+	c.ends = ends[:n]
 	for _, r := range t.replays {
 		r.requests = r.senders.requests(ends[:n], r.requests[:0])
 	}
-	return &cut{ends: ends[:n]}
+	return c
 }
 
 // both orders what was said in a cut, in every replay, and decodes the next one beside it.
@@ -138,9 +153,9 @@ func (t *reading) both(runs []*recorded.Run, c, next *cut) error {
 	})
 }
 
-// decode reads what an owner sent in a cut.
+// decode readies what an owner sent in a cut.
 func (t *reading) decode(runs []*recorded.Run, o *owner, c *cut) error {
-	n, err := o.decode(runs, c.end())
+	n, err := o.decode(runs, c)
 	for _, r := range t.replays {
 		r.count(o, c)
 	}

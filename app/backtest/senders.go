@@ -96,7 +96,7 @@ func (r *Replay) count(o *owner, c *cut) {
 			p := r.heard[s.runs[run]].part
 			for n = 1; run+n < len(s.runs) && r.heard[s.runs[run+n]].part == p; n++ {
 			}
-			p.count(c.ends, r.requests, s.t, int32(n))
+			p.count(c.ends, r.requests, s.times(), int32(n))
 		}
 	}
 }

@@ -119,11 +119,13 @@ func (s *subject) lay(heard []*known) (first int64) {
 			s.blocks = append(s.blocks, block{})
 		}
 		b := &s.blocks[i]
-		b.sheet, b.next, b.Refs = x, 0, b.Refs[:0]
+		b.sheet, b.next, b.Refs = x, x.from, b.Refs[:0]
 		for _, run := range x.runs {
 			b.Refs = append(b.Refs, heard[run].ref)
 		}
-		first = min(first, x.t[0])
+		if x.from < x.to {
+			first = min(first, x.t[x.from])
+		}
 	}
 	return first
 }
@@ -133,10 +135,10 @@ func (s *subject) hear(now time.Time, end int64) (next int64) {
 	next = math.MaxInt64
 	for i := range s.blocks {
 		b := &s.blocks[i]
-		for ; b.next < len(b.t) && b.t[b.next] < end; b.next++ {
+		for ; b.next < b.to && b.t[b.next] < end; b.next++ {
 			s.engine.AppendBlock(now, &b.Block, b.t[b.next], b.at(b.next))
 		}
-		if b.next < len(b.t) {
+		if b.next < b.to {
 			next = min(next, b.t[b.next])
 		}
 	}
