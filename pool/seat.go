@@ -6,6 +6,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/exchange"
+	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -16,6 +17,7 @@ type seat struct {
 	of     *stream
 	after  *seat            // that was found after it; derived
 	from   *exchange.Origin // of what was added last; derived
+	dim    *sli.Dim         // its slice's, as well
 	gone   bool             // the stream has forgotten it
 	last   int64            // end of the newest step
 	own    fading           // failures beyond its usual
@@ -53,7 +55,7 @@ func (x *seat) forget(before int64) bool {
 	if x.last < before {
 		x.last = 0
 	}
-	x.gone = *x == seat{id: x.id, of: x.of, after: x.after, from: x.from}
+	x.gone = *x == seat{id: x.id, of: x.of, after: x.after, from: x.from, dim: x.dim}
 	return x.gone
 }
 

@@ -79,6 +79,9 @@ func (p *Pool) place(c *exchange.Contribution) *seat {
 			return x
 		}
 	}
+	if c.Environment != p.environment || c.Service != p.service {
+		return nil
+	}
 	r := p.rule(c.Rule)
 	if r == nil || len(c.Slice) != 1 || !r.Cuts(c.Slice) || (r.Kind == rule.Traffic) != (c.Expected > 0) {
 		return nil
@@ -86,7 +89,7 @@ func (p *Pool) place(c *exchange.Contribution) *seat {
 	s := p.streamOf(streamKey{c.Rule, c.Slice[0]}, c.Slice)
 	s.judged = r
 	x := s.seat(c.Tenant)
-	x.from = c.Origin
+	x.from, x.dim = c.Origin, &c.Slice[0]
 	if p.sat != nil {
 		p.sat.after = x
 	}
@@ -94,11 +97,12 @@ func (p *Pool) place(c *exchange.Contribution) *seat {
 	return x
 }
 
-// takes says whether a contribution is added here.
+// takes says whether a contribution is added here. One that was not read from somewhere is
+// nearly always of the very origin and slice that was added last.
 func (x *seat) takes(c *exchange.Contribution) bool {
-	s := x.of
-	return (x.from == c.Origin || x.id == c.Tenant && s.rule == c.Rule) && !x.gone && s.judged != nil && len(c.Slice) == 1 && s.slice[0] == c.Slice[0] &&
-		(s.judged.Kind == rule.Traffic) == (c.Expected > 0)
+	r := x.of.judged
+	return (x.from == c.Origin || *x.from == *c.Origin) && len(c.Slice) == 1 && (x.dim == &c.Slice[0] || *x.dim == c.Slice[0]) &&
+		!x.gone && r != nil && (r.Kind == rule.Traffic) == (c.Expected > 0)
 }
 
 // streamOf finds a stream, or makes it.

@@ -87,6 +87,7 @@ type Replay struct {
 	ordered   []*pool.Pool // in the order they came to be
 	lastKey   poolKey      // of pools, that was asked for last
 	lastPool  *pool.Pool
+	lastFrom  *exchange.Origin // of what went there
 	chain     *chain
 	senders   senders
 	life      []event // of tenants, by time
@@ -300,6 +301,10 @@ func (r *Replay) pass(alerts []alert.Alert, told []exchange.Contribution) {
 }
 
 func (r *Replay) pool(c *exchange.Contribution) *pool.Pool {
+	if c.Origin == r.lastFrom {
+		return r.lastPool // a tenant says much by one rule
+	}
+	r.lastFrom = c.Origin
 	key := poolKey{c.Environment, c.Service}
 	if key == r.lastKey {
 		return r.lastPool // nearly all say the same

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/dashboards"
+	"github.com/tocsin-alerting/tocsin/exchange"
+	"github.com/tocsin-alerting/tocsin/pool"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/samples/recorded"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -118,4 +120,21 @@ func TestACutIsDecodedWhole(t *testing.T) {
 		ends = ends[len(c.ends):]
 	}
 	require.Less(t, times, 15)
+}
+
+// TestEachServiceHasItsPool: what is told goes to the pool of its service, told by whom and
+// after what it may be.
+func TestEachServiceHasItsPool(t *testing.T) {
+	payments, refunds := pool.New(pool.Options{}, "production", "payments"), pool.New(pool.Options{}, "production", "refunds")
+	r := &Replay{pools: map[poolKey]*pool.Pool{{"production", "payments"}: payments, {"production", "refunds"}: refunds}}
+	told := func(o *exchange.Origin) *pool.Pool { return r.pool(&exchange.Contribution{Origin: o}) }
+	one, other := &exchange.Origin{Environment: "production", Service: "payments"}, &exchange.Origin{Environment: "production", Service: "refunds"}
+	for range 2 {
+		for range 2 {
+			require.Same(t, payments, told(one))
+		}
+		again := *one
+		require.Same(t, payments, told(&again))
+		require.Same(t, refunds, told(other))
+	}
 }
