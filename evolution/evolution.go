@@ -189,7 +189,8 @@ func (c *Change) place(in Input) bool {
 		c.withdraw("the policy has other tiers now")
 	}
 	if in.Settings.index(s.Tier) >= 0 {
-		return true
+		c.promise(in)
+		return s.Tier != ""
 	}
 	if s.Tier == "" && !in.Known && !(in.Promised > 0) {
 		return false // nobody knows its size: it has what all have
@@ -207,6 +208,25 @@ func (c *Change) place(in Input) bool {
 	}
 	c.log("profile.tier", "", "%s", why)
 	return true
+}
+
+// promise moves a tenant whose volume was never known to the tier of what is promised of
+// it now, within the bounds that hold now.
+func (c *Change) promise(in Input) {
+	s, old := &c.State, c.State.Tier
+	if s.TPM > 0 || s.held(in.Held) != "" {
+		return
+	}
+	next, why := "", "no volume is known of it, and none is promised any more"
+	if in.Promised > 0 {
+		next = in.Settings.of(in.Promised)
+		why = fmt.Sprintf("%s transactions a minute are promised: tier %s instead of %s", number(in.Promised), next, old)
+	}
+	if next == old {
+		return
+	}
+	s.Tier, s.Toward, c.Assign = next, nil, why
+	c.log("profile.tier", "", "%s", why)
 }
 
 // follow notes in which direction the volume is beyond the tier's bounds, and takes

@@ -73,6 +73,33 @@ func TestOnboardingAssignsTheTierOfThePromisedVolume(t *testing.T) {
 	require.Equal(t, "large", begin(t, 1e9).s.Tier)
 }
 
+// TestTheTierFollowsThePromise and the bounds, as long as no volume was ever known.
+func TestTheTierFollowsThePromise(t *testing.T) {
+	l := begin(t, 5)
+	look := func() { l.take(evolution.Look(l.s, l.in, l.now)) }
+	l.in.Promised = 5000
+	l.in.Held = "the calendar says so"
+	look()
+	require.Equal(t, "small", l.s.Tier, "that holds revisions")
+	require.Contains(t, strings.Join(l.s.Words(l.in.Settings, l.in.Held), " "), "the tier is that of what was promised when it was held")
+	l.in.Held = ""
+	look()
+	require.Equal(t, "large", l.s.Tier)
+	require.Equal(t, "5000 transactions a minute are promised: tier large instead of small", l.why[len(l.why)-1])
+	l.in.Settings.Tiers[3].From = 6000
+	look()
+	require.Equal(t, "medium", l.s.Tier)
+	l.in.Promised = 0
+	look()
+	require.Empty(t, l.s.Tier)
+	l.in.Promised = 5
+	look()
+	l.live(time.Hour, 15)
+	l.in.Known, l.in.Promised = false, 5000
+	look()
+	require.Equal(t, "small", l.s.Tier, "what was observed once says more")
+}
+
 // TestATenantThatPromisedNothing is in no tier before its volume was observed, and then
 // at once in the one that fits, however far from the smallest.
 func TestATenantThatPromisedNothing(t *testing.T) {

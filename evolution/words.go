@@ -21,8 +21,11 @@ func (s State) Words(set Settings, held string) (out []string) {
 			bounds = fmt.Sprintf("from %s to %s transactions a minute", number(set.Tiers[i].From), number(set.Tiers[i+1].From))
 		}
 		volume := "its volume is not known yet, the tier is that of the promised one"
-		if s.TPM > 0 {
+		switch {
+		case s.TPM > 0:
 			volume = fmt.Sprintf("its volume is about %s a minute", number(s.TPM))
+		case s.held(held) != "":
+			volume = "its volume is not known yet, the tier is that of what was promised when it was held"
 		}
 		say("By volume it is in tier %s (%s): %s.", s.Tier, bounds, volume)
 	} else if len(set.Tiers) > 0 {

@@ -182,6 +182,28 @@ func TestARevisionIsMadeForAReason(t *testing.T) {
 	})
 }
 
+// As long as no volume was observed, the tier is that of the promised one: when another is
+// promised, and under a policy that is planned; but not when it is pinned.
+func TestAnotherPromiseIsAnotherTier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t)
+		r.document(t, func(d *tenant.Tenant) { d.ExpectedTPM = 20 })
+		require.Equal(t, "medium", r.follow(t, "").Observation.Tier)
+		in, _ := r.keeper.Rules().Of(acme)
+		next, err := profiles.Parse("next", []byte(strings.ReplaceAll(string(in.Text), "from_tpm: 10,", "from_tpm: 50,")))
+		require.NoError(t, err)
+		under := func(expected float64) string {
+			require.NotEqual(t, in.Sha, next.Sha)
+			return r.keeper.Under(next, tenant.Tenant{ID: acme, ExpectedTPM: expected}, time.Now()).Tier
+		}
+		require.Equal(t, "small", under(20))
+		require.NoError(t, r.steer(t, func(s evolution.State, now time.Time) (evolution.Change, error) {
+			return evolution.PinAt(s, evolution.Pin{Tier: "large", By: "ann", Reason: "a launch"}, now)
+		}))
+		require.Equal(t, "large", under(20))
+	})
+}
+
 // A profile that is pinned at a revision, or frozen, stays as it is: through a changed
 // document, a changed policy and a start; what waited comes when it follows again.
 func TestAProfileThatIsKept(t *testing.T) {

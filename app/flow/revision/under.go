@@ -30,7 +30,9 @@ func (m *Maker) under(p *profiles.Policy, t tenant.Tenant, o profiles.Observatio
 		})
 	})
 	o.Overrides = slices.Concat(p.InForce(t.ID, now), made)
-	if _, known := p.Tier(o.Tier); !known {
+	// A tier that is not that of the promised volume is pinned, or held.
+	promised := o.TPM == 0 && t.ExpectedTPM > 0 && o.Tier == has.TierOf(t.ExpectedTPM).Name
+	if _, known := p.Tier(o.Tier); !known || promised {
 		o.Tier = p.TierOf(cmp.Or(o.TPM, t.ExpectedTPM)).Name
 	}
 	return o
