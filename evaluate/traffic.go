@@ -24,6 +24,8 @@ const (
 	nightEnds   = 8                  //
 	nightPart   = 0.05               // what is expected of such a night
 	youngFrom   = 30.0               // minutes after which a young tenant's mean is a mean
+	refutedBy   = 3.0                // times what was promised
+	refutedFor  = 120.0              // minutes in hours that brought so much: then the promise holds the mean down no longer
 	farBelow    = 0.3                // part of the expectation below which a slice's series are looked at one by one
 	offerAfter  = 24 * 3_600_000     // ms after which a volume may have changed for good, and the alert says so
 	acceptAfter = 7 * 24 * 3_600_000 // ms after which it is the usual one
@@ -159,13 +161,14 @@ func (ts *tenantState) youngFlow(m *meter) bool {
 }
 
 // youngRate is what must come at least of a tenant whose hours are not known: its mean
-// so far, or what was promised of it if that is less, and next to nothing at night.
+// so far, or what was promised of it if that is less and what came does not refute it, and
+// next to nothing at night.
 func (ts *tenantState) youngRate(m *meter, slot int) float64 {
 	if m.flow.season.Minutes() < youngFrom {
 		return 0
 	}
 	rate := m.flow.season.Mean()
-	if ts.promised > 0 {
+	if ts.promised > 0 && m.flow.season.Above(refutedBy*ts.promised) < refutedFor {
 		rate = math.Min(rate, ts.promised)
 	}
 	if h := slot % 24; h < nightEnds || h >= nightFrom {

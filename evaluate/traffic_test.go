@@ -197,22 +197,24 @@ func TestTooMuchTrafficIsNeverCritical(t *testing.T) {
 func TestAYoungTenantsTrafficIsGoneOnlyWhenNothingComes(t *testing.T) {
 	for name, c := range map[string]struct {
 		left     float64
-		at       time.Duration
+		from, at time.Duration
 		promised float64
 		fires    bool
 	}{
-		"a tenth is left":               {.1, 12 * time.Hour, 60, false},
-		"nothing is left":               {0, 12 * time.Hour, 60, true},
-		"nothing, and nothing promised": {0, 12 * time.Hour, 0, true},
-		"much less was promised":        {0, 12 * time.Hour, .1, false},
-		"at night":                      {0, 2 * time.Hour, 60, false},
+		"a tenth is left":               {.1, 0, 12 * time.Hour, 60, false},
+		"nothing is left":               {0, 0, 12 * time.Hour, 60, true},
+		"nothing, and nothing promised": {0, 0, 12 * time.Hour, 0, true},
+		"much less was promised":        {0, 10 * time.Hour, 11*time.Hour + 30*time.Minute, .1, false},
+		"what was promised is refuted":  {0, 0, 12 * time.Hour, .1, true},
+		"and was not, of such an hour":  {0, 10 * time.Hour, 11*time.Hour + 30*time.Minute, 60, true},
+		"at night":                      {0, 0, 2 * time.Hour, 60, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, Options{}, flowing())
 			zone := "UTC"
 			r.e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Live, Timezone: zone, ExpectedTPM: c.promised, OnboardedAt: epoch.Add(-time.Hour)}, []rule.Rule{flowing()}, epoch)
 			s := newShops(6, 1)
-			s.live(r, epoch, epoch.Add(c.at))
+			s.live(r, epoch.Add(c.from), epoch.Add(c.at))
 			require.Empty(t, r.out.Alerts)
 			s.part["alpha"], s.part["beta"] = .4*c.left, .6*c.left
 			s.live(r, epoch.Add(c.at), epoch.Add(c.at+30*time.Minute))

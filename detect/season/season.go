@@ -239,6 +239,20 @@ func (s *Season) Mean() float64 {
 // Minutes is how long it was observed, ever.
 func (s *Season) Minutes() float64 { return s.heard }
 
+// Above is how many of the last hours' minutes lie in hours that brought more than rate
+// events a minute.
+func (s *Season) Above(rate float64) (minutes float64) {
+	for _, p := range s.ring {
+		if float64(p.n) > rate*float64(p.minutes) {
+			minutes += float64(p.minutes)
+		}
+	}
+	if s.now.n > rate*s.now.minutes {
+		minutes += s.now.minutes
+	}
+	return minutes
+}
+
 // At is what is usual at a local time, from hours at least one hour old: the season
 // between the middles of two hours, times the level of the last day.
 func (s *Season) At(local time.Time) Rate {

@@ -51,6 +51,16 @@ func TestADayIsEnoughForTheDayAndAWeekForTheWeek(t *testing.T) {
 	require.InDelta(t, 10, s.At(sunday.Add(3*7*24*time.Hour+15*time.Hour)).Expected, 2)
 }
 
+func TestMinutesAboveARate(t *testing.T) {
+	var s Season
+	require.Zero(t, s.Above(1))
+	teach(&s, time.UTC, monday.Add(6*time.Hour), monday.Add(9*time.Hour+30*time.Minute), shop)
+	require.InDelta(t, 90, s.Above(50), 0, "the hour that is not over too")
+	require.InDelta(t, 210, s.Above(9), 0)
+	teach(&s, time.UTC, monday.Add(9*time.Hour+30*time.Minute), monday.Add(60*time.Hour), func(time.Time) float64 { return 10 })
+	require.Zero(t, s.Above(50), "a day later")
+}
+
 func TestTheLevelOfTheLastDay(t *testing.T) {
 	var s Season
 	end := monday.Add(15 * 24 * time.Hour)
