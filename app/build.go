@@ -108,7 +108,7 @@ func (a *App) buildEffects(ctx context.Context) error {
 	known := &state.State{Store: a.store, Flow: a.shared, Now: a.o.Now, Environments: a.environments}
 	found := &incidents.API{State: known, Blobs: a.blobs, Links: addresses}
 	a.server = &api.Server{State: known, Incidents: found, Duty: &duty.API{State: known, Incidents: found, Links: addresses, Signer: signer},
-		Tenants: &tenants.API{State: known, Door: a.door, Purge: a.purge}, Policies: &policies.API{State: known, Incidents: found, Check: a.checkPolicy},
+		Tenants: &tenants.API{State: known, Access: a.access, Door: a.door, Purge: a.purge}, Policies: &policies.API{State: known, Incidents: found, Check: a.checkPolicy},
 		Health: &health.API{State: known, Door: a.door, Machine: a.machine}, Records: &records.API{State: known, Incidents: found}, Tickets: &tickets.API{State: known},
 		Access: a.access, Door: a.door, OTLP: a.otlpDoors(), Query: a.query, Blobs: a.blobs, Artist: artist,
 		Links: addresses, Signer: signer, Gatherer: a.registry, Logger: a.log, Ready: a.readiness}

@@ -33,6 +33,7 @@ func (a *App) purge(ctx context.Context, id tenant.ID, match int, by string) (e 
 	records := 0
 	err = a.shared.Decide(ctx, subject, func(tx *partition.Tx, h *flow.Handler) (err error) {
 		records, err = a.shared.BeginPurge(tx, h, id, match, by)
+		a.access.EndOf(tx, id, by)
 		return err
 	})
 	if err != nil {

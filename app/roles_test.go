@@ -80,6 +80,48 @@ func TestATokensLastUseIsListed(t *testing.T) {
 	require.WithinDuration(t, time.Now(), at, time.Minute)
 }
 
+// TestOffboardingEndsATenantsTokens that cover nobody else: who has the id next is
+// somebody else.
+func TestOffboardingEndsATenantsTokens(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, dir)
+	onboard := func() { r.want(t, http.StatusCreated, "PUT", "/api/v1/tenants/acme", `{}`) }
+	onboard()
+	id, own := r.token(t, "tenant", time.Time{}, "acme")
+	_, group := r.token(t, "tenant", time.Time{}, "acme", "bolt")
+	_, all := r.token(t, "tenant", time.Time{}, "*")
+	_, other := r.token(t, "tenant", time.Time{}, "bolt")
+	_, sender := r.token(t, "sender", time.Time{}, "acme")
+	status := func(token, path string) int { return r.do(t, call{Method: "GET", Path: path, Token: token}).Status }
+	require.Equal(t, http.StatusOK, status(own, "/api/v1/tenants/acme"))
+	got := r.do(t, call{Method: "DELETE", Path: "/api/v1/tenants/acme", Token: r.admin, Header: map[string]string{"If-Match": `"9"`}})
+	require.Equal(t, http.StatusConflict, got.Status)
+	require.Equal(t, http.StatusOK, status(own, "/api/v1/tenants/acme"), "it was not offboarded")
+
+	r.want(t, http.StatusNoContent, "DELETE", "/api/v1/tenants/acme", "")
+	onboard()
+	require.Equal(t, http.StatusUnauthorized, status(own, "/api/v1/tenants/acme"))
+	require.Equal(t, http.StatusUnauthorized, r.push(t, sender, "", series(time.Now(), 1, "up")).Status)
+	for _, token := range []string{group, all} {
+		require.Equal(t, http.StatusOK, status(token, "/api/v1/tenants/acme"))
+	}
+	require.Equal(t, http.StatusOK, status(other, "/api/v1/tenants"))
+	require.NotContains(t, r.want(t, http.StatusOK, "GET", "/api/v1/tokens", "").Body, id)
+	require.Eventually(t, func() bool {
+		return strings.Contains(r.want(t, http.StatusOK, "GET", "/api/v1/ledger?subject=token/"+id, "").Body, "covered only tenant acme, which was offboarded")
+	}, 10*time.Second, 20*time.Millisecond)
+
+	_, next := r.token(t, "tenant", time.Time{}, "acme")
+	require.Equal(t, http.StatusOK, status(next, "/api/v1/tenants/acme"))
+	r.want(t, http.StatusOK, "DELETE", "/api/v1/tenants/acme?purge=true", "")
+	require.Equal(t, http.StatusUnauthorized, status(next, "/api/v1/tenants"))
+
+	require.NoError(t, r.Stop(t.Context()))
+	r = start(t, dir)
+	require.Equal(t, http.StatusUnauthorized, status(own, "/api/v1/tenants"))
+	require.Equal(t, http.StatusOK, status(other, "/api/v1/tenants"))
+}
+
 // TestTheRolesTableIsCurrent holds docs/roles.md to the route table; make docs
 // writes it.
 func TestTheRolesTableIsCurrent(t *testing.T) {

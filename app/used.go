@@ -19,6 +19,10 @@ func (a *App) keepUse(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		// A start may have found tokens that an offboarding was about to end.
+		if err := a.access.Load(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("the tokens cannot be read; it is tried again", "error", err)
+		}
 		if err := a.access.KeepUse(ctx, a.shared.Owner(access.Subject)); err != nil && ctx.Err() == nil {
 			a.log.Warn("when tokens were used last cannot be stored; it is tried again", "error", err)
 		}

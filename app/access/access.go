@@ -23,6 +23,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/store"
+	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
 
@@ -213,11 +214,29 @@ func (a *Keeper) Revoke(ctx context.Context, owner *partition.Owner, id, by stri
 	if err != nil {
 		return err
 	}
+	a.drop(id)
+	return nil
+}
+
+// EndOf ends, with the decision that offboards a tenant, every token that covers it and
+// nobody else: who has the id next is somebody else.
+func (a *Keeper) EndOf(tx *partition.Tx, id tenant.ID, by string) {
+	for _, t := range a.List() {
+		if len(t.Tenants) == 0 || slices.ContainsFunc(t.Tenants, func(of string) bool { return of != string(id) }) {
+			continue
+		}
+		job := flow.RecordJob{Collection: tokens, Key: t.ID, Kind: "token", Version: 1, Delete: true, Entry: ledger.Entry{At: tx.Now(), Subject: "token/" + t.ID,
+			Kind: "token.revoked", Actor: by, Reason: "token " + t.Name + " covered only tenant " + string(id) + ", which was offboarded"}}
+		tx.Send(flow.RecordInput(Subject, "token/"+t.ID+"/end", job, tx.Now()))
+		tx.After(func() { a.drop(t.ID) })
+	}
+}
+
+func (a *Keeper) drop(id string) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	delete(a.byID, id)
 	a.changed++
-	a.mu.Unlock()
-	return nil
 }
 
 // EnsureAdmin makes the administrator's token at the first start and writes it

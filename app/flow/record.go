@@ -12,13 +12,14 @@ import (
 const inputRecord = "record" // 1: RecordJob, for whoever's record it is
 
 // RecordJob asks the owner of a partition, who may be another process, to write a
-// record unless there is one, with the reason.
+// record unless there is one, or to delete it if there is, with the reason.
 type RecordJob struct {
 	Collection string          `json:"collection"`
 	Key        string          `json:"key"`
 	Kind       string          `json:"kind"`
 	Version    int             `json:"version"`
 	Value      json.RawMessage `json:"value"`
+	Delete     bool            `json:"delete,omitempty"` // then there is no value
 	Entry      ledger.Entry    `json:"entry"`
 }
 
@@ -32,10 +33,14 @@ func (h *Handler) record(tx *partition.Tx, in store.Input) error {
 	if err != nil {
 		return err
 	}
-	if _, exists, err := tx.Raw(j.Collection, j.Key); err != nil || exists {
+	if _, exists, err := tx.Raw(j.Collection, j.Key); err != nil || exists != j.Delete {
 		return err
 	}
-	tx.PutRaw(store.Record{Collection: j.Collection, Key: j.Key, Kind: j.Kind, Version: j.Version, Value: j.Value})
+	if j.Delete {
+		tx.Delete(j.Collection, j.Key)
+	} else {
+		tx.PutRaw(store.Record{Collection: j.Collection, Key: j.Key, Kind: j.Kind, Version: j.Version, Value: j.Value})
+	}
 	tx.Log(j.Entry)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tocsin-alerting/tocsin/app/access"
 	"github.com/tocsin-alerting/tocsin/app/flow"
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
@@ -27,7 +28,8 @@ import (
 // API answers for tenants. All fields are needed.
 type API struct {
 	*state.State
-	Door *samples.Door
+	Access *access.Keeper
+	Door   *samples.Door
 	// Purge offboards a tenant and erases what is kept of it; by is who asked.
 	Purge func(ctx context.Context, id tenant.ID, match int, by string) (directory.Erased, error)
 }
@@ -38,7 +40,7 @@ func (s *API) Routes() []web.Route {
 		{Method: "GET", Path: "/api/v1/tenants", Summary: "List tenants", Roles: web.Readers, Response: web.List[tenant.Tenant]{}, Handle: s.listTenants},
 		{Method: "PUT", Path: "/api/v1/tenants/{id}", Summary: "Onboard or change a tenant", Roles: web.Onboarders, Tenant: "id", Request: TenantRequest{}, Response: TenantAnswer{}, Status: http.StatusCreated, Handle: s.putTenant},
 		{Method: "GET", Path: "/api/v1/tenants/{id}", Summary: "One tenant with its profile", Roles: web.Readers, Tenant: "id", Response: TenantAnswer{}, Handle: s.getTenant},
-		{Method: "DELETE", Path: "/api/v1/tenants/{id}", Summary: "Offboard a tenant; ?purge=true also erases what is kept of it and answers 200 with the counts", Roles: web.Administrators, Tenant: "id", Status: http.StatusNoContent, Handle: s.deleteTenant},
+		{Method: "DELETE", Path: "/api/v1/tenants/{id}", Summary: "Offboard a tenant and end the tokens that cover only it; ?purge=true also erases what is kept of it and answers 200 with the counts", Roles: web.Administrators, Tenant: "id", Status: http.StatusNoContent, Handle: s.deleteTenant},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/profile", Summary: "What is watched for a tenant, and why", Roles: web.Readers, Tenant: "id", Response: ProfileAnswer{}, Handle: s.getProfile},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/profile/revisions", Summary: "How the profile came to be", Roles: web.Readers, Tenant: "id", Response: web.List[profiles.Revision]{}, Handle: s.getRevisions},
 		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: web.Onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
@@ -159,6 +161,7 @@ func (s *API) deleteTenant(w http.ResponseWriter, r *http.Request, p web.Princip
 		return web.WriteJSON(w, http.StatusOK, erased)
 	}
 	err = s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
+		s.Access.EndOf(tx, id, p.Name)
 		return s.Flow.DeleteTenant(tx, h, id, match, p.Name)
 	})
 	if err != nil {
