@@ -33,7 +33,8 @@ type Settings struct {
 	// KnownAfter is how much later than a page it is known what the other rules made of
 	// the fault: a proposal is in shadow for so much longer, so that its last pages count.
 	KnownAfter time.Duration
-	ByPerson   bool // only a person promotes
+	SeenFor    time.Duration // of the last day that must be observed before the volume is known; for the words
+	ByPerson   bool          // only a person promotes
 }
 
 // State is what is decided of one tenant. The zero State is a tenant that was just

@@ -20,16 +20,16 @@ func (s State) Words(set Settings, held string) (out []string) {
 		if i+1 < len(set.Tiers) {
 			bounds = fmt.Sprintf("from %s to %s transactions a minute", number(set.Tiers[i].From), number(set.Tiers[i+1].From))
 		}
-		volume := "its volume is not known yet, the tier is that of the promised one"
+		volume := "its volume is not known yet" + set.needs() + ", the tier is that of the promised one"
 		switch {
 		case s.TPM > 0:
 			volume = fmt.Sprintf("its volume is about %s a minute", number(s.TPM))
 		case s.held(held) != "":
-			volume = "its volume is not known yet, the tier is that of what was promised when it was held"
+			volume = "its volume is not known yet" + set.needs() + ", the tier is that of what was promised when it was held"
 		}
 		say("By volume it is in tier %s (%s): %s.", s.Tier, bounds, volume)
 	} else if len(set.Tiers) > 0 {
-		say("It is in no tier yet: its volume is not known, and none was promised.")
+		say("It is in no tier yet: its volume is not known%s, and none was promised.", set.needs())
 	}
 	if p := s.Proposal; p != nil {
 		say("Proposal %d, from tier %s to %s, is in shadow since %s, until %s at least, because %s.", p.Number, p.From, p.To, clock(p.At), clock(p.Until), p.Cause)
@@ -57,6 +57,14 @@ func (s State) Words(set Settings, held string) (out []string) {
 		say("Nothing is proposed or promoted now: %s.", held)
 	}
 	return out
+}
+
+// needs says how much must be observed before a volume is known.
+func (s Settings) needs() string {
+	if s.SeenFor == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%g hours of the last day must be observed first)", s.SeenFor.Hours())
 }
 
 // said counts the pages that somebody has said something of, by whether the proposal was right.

@@ -172,7 +172,7 @@ func (m *Maker) heldFor(t tenant.Tenant, c course.Course, p *profiles.Policy, no
 // Evolution are a policy's settings.
 func Evolution(p *profiles.Policy) evolution.Settings {
 	e := p.Evolution
-	out := evolution.Settings{GrowAfter: e.GrowAfter, ShrinkAfter: e.ShrinkAfter, Margin: e.Margin, ShadowFor: e.ShadowFor, KnownAfter: trial.Wait, ByPerson: e.Promote == profiles.ByPerson}
+	out := evolution.Settings{GrowAfter: e.GrowAfter, ShrinkAfter: e.ShrinkAfter, Margin: e.Margin, ShadowFor: e.ShadowFor, KnownAfter: trial.Wait, SeenFor: KnownAfter, ByPerson: e.Promote == profiles.ByPerson}
 	for _, t := range p.Tiers {
 		out.Tiers = append(out.Tiers, evolution.Tier{Name: t.Name, From: t.FromTPM})
 	}

@@ -189,6 +189,11 @@ func TestAnotherPromiseIsAnotherTier(t *testing.T) {
 		r := open(t)
 		r.document(t, func(d *tenant.Tenant) { d.ExpectedTPM = 20 })
 		require.Equal(t, "medium", r.follow(t, "").Observation.Tier)
+		r.Do(t, func(tx *partition.Tx) error {
+			_, words, err := r.keeper.Standing(tx, tenant.Tenant{ID: acme, State: tenant.Live})
+			require.Contains(t, strings.Join(words, " "), "its volume is not known yet (12 hours of the last day must be observed first), the tier is that of the promised one")
+			return err
+		})
 		in, _ := r.keeper.Rules().Of(acme)
 		next, err := profiles.Parse("next", []byte(strings.ReplaceAll(string(in.Text), "from_tpm: 10,", "from_tpm: 50,")))
 		require.NoError(t, err)
@@ -229,6 +234,12 @@ func TestAProfileThatIsKept(t *testing.T) {
 				held := r.follow(t, "").Number
 				require.Equal(t, held, r.follow(t, "the document changed").Number, "what it says waits")
 				require.NotContains(t, r.watched, "refund_errors")
+				reasons := func() string {
+					var p profiles.Profile
+					r.Do(t, func(tx *partition.Tx) (err error) { p, err = r.keeper.Profile(tx, acme); return err })
+					return strings.Join(p.Reasons, "; ")
+				}
+				require.Contains(t, reasons(), "revision 1 of the tenant's document, which is at 2; what changed in between waits")
 				r.End()
 				r.begin(t, 2, "payment_errors", "pay_errors")
 				require.Contains(t, r.loaded, "payment_errors")
@@ -239,6 +250,7 @@ func TestAProfileThatIsKept(t *testing.T) {
 				require.NoError(t, r.steer(t, c.release))
 				require.Contains(t, r.watched, "refund_errors")
 				require.Contains(t, r.watched, "pay_errors")
+				require.NotContains(t, reasons(), "waits")
 			})
 		})
 	}

@@ -111,6 +111,9 @@ func (m *Maker) Make(tx *partition.Tx, t tenant.Tenant, triple profiles.Triple) 
 	for _, f := range profiles.Unruled(policy, *triple.Document) {
 		reasons = append(reasons, "no rule follows from the feature "+f+": the policy does not know it")
 	}
+	if triple.TenantRevision != t.Revision {
+		reasons = append(reasons, fmt.Sprintf("the profile is kept by a pin or a freeze: it follows revision %d of the tenant's document, which is at %d; what changed in between waits", triple.TenantRevision, t.Revision))
+	}
 	triple.Document = nil // the answer has it as the tenant
 	return profiles.Profile{Tenant: t.ID, Revision: triple, Rules: rules, Reasons: reasons}, nil
 }
