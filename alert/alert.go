@@ -103,6 +103,8 @@ type Alert struct {
 	EndsAt     *time.Time    `json:"ends_at"`   // nil while firing
 	Evidence   Evidence      `json:"evidence"`
 	Reason     string        `json:"reason"` // the evidence in a sentence
+	// Dropped is why it ended without being over: nothing judges it any more.
+	Dropped string `json:"dropped,omitempty"`
 	// AsOf is the end of the step that brought the newest transition. A change
 	// whose AsOf is not later than the stored one is a replay and is ignored.
 	AsOf time.Time `json:"as_of"`

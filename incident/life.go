@@ -2,6 +2,8 @@ package incident
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -102,6 +104,9 @@ func (b *build) ended(a alert.Alert) {
 	if a.EndsAt != nil {
 		end = " at " + a.EndsAt.UTC().Format("15:04:05 UTC")
 	}
+	if a.Dropped != "" {
+		end += ", not because it is over: it is no longer evaluated, because " + a.Dropped
+	}
 	b.log("alert_ended", "tocsin", fmt.Sprintf("%s for %s ended%s; %d still firing", a.Rule, who(a), end, left), refs(a)...)
 	if left > 0 || i.State == StateResolved {
 		return
@@ -110,9 +115,46 @@ func (b *build) ended(a alert.Alert) {
 	if len(i.Alerts) == 1 {
 		why = "its alert has ended"
 	}
+	why += i.dropped()
 	b.resolve(Actor{}, why)
 	b.log("resolved", "tocsin", "resolved: "+why+b.unsent())
 	b.note(fmt.Sprintf("resolved/%d", i.Openings), "Resolved: "+why+".", nil)
+}
+
+// dropped says which of the alerts that ended since the opening nobody judges any more, and
+// why: that reads otherwise like a recovery. Empty: all are over.
+func (i Incident) dropped() string {
+	var reasons []string
+	ended, dropped := 0, 0
+	for _, a := range i.Alerts {
+		if !i.ofOpening(a) {
+			continue
+		}
+		ended++
+		if a.Dropped == "" {
+			continue
+		}
+		dropped++
+		if !slices.Contains(reasons, a.Dropped) {
+			reasons = append(reasons, a.Dropped)
+		}
+	}
+	if dropped == 0 {
+		return ""
+	}
+	if more := len(reasons) - 3; more > 0 {
+		reasons = append(reasons[:3], fmt.Sprintf("and %d more reasons", more))
+	}
+	part := ", "
+	if dropped < ended {
+		part = fmt.Sprintf(", %d of %d ", dropped, ended)
+	}
+	return part + "not because it is over: " + strings.Join(reasons, "; ")
+}
+
+// ofOpening says whether the alert fires, or ended since the incident opened last.
+func (i Incident) ofOpening(a alert.Alert) bool {
+	return i.ReopenedAt == nil || a.State == alert.Firing || a.EndsAt == nil || !a.EndsAt.Before(*i.ReopenedAt)
 }
 
 func (b *build) unsent() string {

@@ -122,7 +122,9 @@ func (a Asked) Unsaid() Asked {
 func (a Asked) End(at time.Time, why string) (said []alert.Alert) {
 	for _, s := range a.Series {
 		if s.Firing != nil {
-			said = append(said, s.over(at, "no longer evaluated: "+why))
+			over := s.over(at, "no longer evaluated: "+why)
+			over.Dropped = why
+			said = append(said, over)
 		}
 	}
 	return said

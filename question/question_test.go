@@ -112,6 +112,8 @@ func TestWhatAQuerySaysOutlivesARestart(t *testing.T) {
 	require.Empty(t, none.Series)
 	ended := c.End(at(91), "the rule no longer applies to the tenant")
 	require.Equal(t, "no longer evaluated: the rule no longer applies to the tenant; before, "+b.Series[0].Alert.Reason, ended[0].Reason)
+	require.Equal(t, "the rule no longer applies to the tenant", ended[0].Dropped)
+	require.Empty(t, said[0].Dropped, "what its query gives no more is over")
 	twice, _ := question.Asked{}.Look(r, "shop", append(one, one...), at(0))
 	require.Len(t, twice.Series, 1)
 }

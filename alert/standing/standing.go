@@ -56,7 +56,7 @@ func (s *Stream) Over(a alert.Alert) alert.Alert {
 // Dropped resolves an alert for a reason that no step gave.
 func Dropped(a alert.Alert, when int64, why string) alert.Alert {
 	ends := at(when)
-	a.State, a.EndsAt, a.Reason = alert.Resolved, &ends, "no longer evaluated: "+why
+	a.State, a.EndsAt, a.Reason, a.Dropped = alert.Resolved, &ends, "no longer evaluated: "+why, why
 	return a
 }
 

@@ -68,6 +68,7 @@ func TestWhatIsDroppedSaysWhy(t *testing.T) {
 	require.Equal(t, alert.Resolved, a.State)
 	require.Equal(t, noon, *a.EndsAt)
 	require.Equal(t, "no longer evaluated: the tenant was removed", a.Reason)
+	require.Equal(t, "the tenant was removed", a.Dropped)
 }
 
 func TestWhatIsAbsentIsNotCounted(t *testing.T) {

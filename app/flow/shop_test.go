@@ -67,9 +67,14 @@ func (s *shop) put(t *testing.T, doc tenant.Tenant, match int) (p profiles.Profi
 
 func (s *shop) optIn(t *testing.T, feature string, in bool) (p profiles.Profile) {
 	t.Helper()
+	return s.opt(t, feature, in, "")
+}
+
+func (s *shop) opt(t *testing.T, feature string, in bool, reason string) (p profiles.Profile) {
+	t.Helper()
 	subject := s.id.Subject()
 	require.NoError(t, s.shared.Owner(subject).Call(t.Context(), func(tx *partition.Tx) (err error) {
-		p, _, err = s.shared.OptIn(tx, s.shared.HandlerOf(subject), s.id, feature, in, 0, "test")
+		p, _, err = s.shared.OptIn(tx, s.shared.HandlerOf(subject), s.id, feature, in, 0, "test", reason)
 		return err
 	}))
 	synctest.Wait()

@@ -68,7 +68,7 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	if p, err = s.Profiles().Make(tx, t, triple); err != nil {
 		return p, t, false, err
 	}
-	return p, t, !exists, s.takeUp(tx, h, old, t, p.Rules, why)
+	return p, t, !exists, s.takeUp(tx, h, old, t, p.Rules, cause)
 }
 
 // takeUp puts a stored document in force.
@@ -123,8 +123,9 @@ func (s *Shared) maxTenants() int {
 	return 100_000
 }
 
-// OptIn switches a feature on or off. match is as with PutTenant.
-func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature string, in bool, match int, actor string) (profiles.Profile, tenant.Tenant, error) {
+// OptIn switches a feature on or off. match is as with PutTenant; reason is why it is
+// switched off, and may be empty.
+func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature string, in bool, match int, actor, reason string) (profiles.Profile, tenant.Tenant, error) {
 	t, err := directory.Document(tx, id)
 	if err != nil {
 		return profiles.Profile{}, t, err
@@ -136,7 +137,11 @@ func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature strin
 		t.Features = filter(t.Features, other)
 		t.OptIns = filter(t.OptIns, func(o tenant.OptIn) bool { return other(o.Feature) })
 	}
-	p, t, _, err := s.PutTenant(tx, h, t, match, actor)
+	cause := ""
+	if !in && reason != "" {
+		cause = "the tenant opted out of " + feature + ": " + reason
+	}
+	p, t, _, err := s.putTenant(tx, h, t, match, actor, cause)
 	return p, t, err
 }
 

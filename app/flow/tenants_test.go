@@ -91,20 +91,24 @@ func TestOptingOutEndsWhatFires(t *testing.T) {
 		pages := len(l.mail.carried())
 		require.Equal(t, 1, pages)
 
-		s.optIn(t, "payouts", false)
+		s.opt(t, "payouts", false, "they move to another provider")
 		after(5 * time.Second)
 		a := s.alerts(t)["payout_errors "]
 		require.Equal(t, alert.Resolved, a.State)
 		require.Contains(t, a.Reason, "the tenant opted out of payouts")
 		require.NotNil(t, a.EndsAt)
-		require.Equal(t, incident.StateResolved, l.incidents(t)[0].State)
+		i := l.incidents(t)[0]
+		require.Equal(t, incident.StateResolved, i.State)
+		const why = "all its alerts have ended, not because it is over: the tenant opted out of payouts: they move to another provider"
+		require.Equal(t, why, i.ResolutionReason)
+		require.Equal(t, "Resolved: "+why+".", i.Notes[len(i.Notes)-1].Text, "the ticket says so")
 		s.trade(t, 2*time.Minute)
 		require.Empty(t, s.firing(t), "the fault goes on, and nobody watches it")
 		require.Len(t, l.mail.carried(), pages)
 
 		revisions := s.revisions(t)
 		last := revisions[len(revisions)-1]
-		require.Equal(t, "the tenant opted out of payouts", last.Cause)
+		require.Equal(t, "the tenant opted out of payouts: they move to another provider", last.Cause)
 		require.Equal(t, "test", last.Author)
 		require.Contains(t, last.Diff.Words, "payout_errors is removed: what it has firing ends")
 		require.Equal(t, []string{"payout_errors"}, names(last.Diff.Removed))

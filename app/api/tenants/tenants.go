@@ -44,7 +44,7 @@ func (s *API) Routes() []web.Route {
 		{Method: "GET", Path: "/api/v1/tenants/{id}/profile", Summary: "What is watched for a tenant, and why", Roles: web.Readers, Tenant: "id", Response: ProfileAnswer{}, Handle: s.getProfile},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/profile/revisions", Summary: "How the profile came to be", Roles: web.Readers, Tenant: "id", Response: web.List[profiles.Revision]{}, Handle: s.getRevisions},
 		{Method: "POST", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt in", Roles: web.Onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(true)},
-		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out", Roles: web.Onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
+		{Method: "DELETE", Path: "/api/v1/tenants/{id}/features/{feature}", Summary: "Opt out; ?reason= says why", Roles: web.Onboarders, Tenant: "id", Response: TenantAnswer{}, Handle: s.feature(false)},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/status", Summary: "What arrives, what was learned, what could be seen", Roles: web.Readers, Tenant: "id", Response: TenantStatus{}, Handle: s.tenantStatus},
 		{Method: "GET", Path: "/api/v1/tenants/{id}/traces", Summary: "Traces worth looking at, and where failing ones fail", Roles: web.Readers, Tenant: "id", Response: hops.Answer{}, Handle: s.traces},
 		{Method: "GET", Path: "/api/v1/unknown-tenants", Summary: "Tenants that send and were never onboarded", Roles: web.People, Response: web.List[samples.UnknownTenant]{}, Handle: s.unknownTenants},
@@ -214,17 +214,23 @@ func (s *API) getRevisions(w http.ResponseWriter, r *http.Request, _ web.Princip
 	return web.WriteJSON(w, http.StatusOK, page)
 }
 
+const maxReason = 500 // bytes
+
 // feature opts a tenant in or out.
 func (s *API) feature(in bool) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 		id, feature := tenant.ID(r.PathValue("id")), r.PathValue("feature")
+		reason := r.URL.Query().Get("reason")
+		if len(reason) > maxReason {
+			return problem.New(problem.Invalid, "reason is longer than %d bytes", maxReason).WithHint("shorten it")
+		}
 		match, err := web.IfMatch(r)
 		if err != nil {
 			return err
 		}
 		var a TenantAnswer
 		err = s.Decide(r.Context(), id.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
-			profile, stored, err := s.Flow.OptIn(tx, h, id, feature, in, match, p.Name)
+			profile, stored, err := s.Flow.OptIn(tx, h, id, feature, in, match, p.Name, strings.TrimSpace(reason))
 			a = TenantAnswer{Tenant: stored, Profile: profileAnswer(profile)}
 			return err
 		})

@@ -109,21 +109,26 @@ type tenantOptIn struct {
 }
 
 func (t tenantOptIn) Run(ctx context.Context, c *console.Client) error {
-	return opt(ctx, c, http.MethodPost, t.ID, t.Feature)
+	return opt(ctx, c, http.MethodPost, t.ID, url.PathEscape(t.Feature))
 }
 
 type tenantOptOut struct {
 	ID      string `arg:"" help:"Tenant."`
 	Feature string `arg:"" help:"Feature."`
+	Reason  string `help:"Why; it stands in the ledger, in the profile and in the incident that ends." placeholder:"TEXT"`
 }
 
 func (t tenantOptOut) Run(ctx context.Context, c *console.Client) error {
-	return opt(ctx, c, http.MethodDelete, t.ID, t.Feature)
+	path := url.PathEscape(t.Feature)
+	if t.Reason != "" {
+		path += "?reason=" + url.QueryEscape(t.Reason)
+	}
+	return opt(ctx, c, http.MethodDelete, t.ID, path)
 }
 
-func opt(ctx context.Context, c *console.Client, method, id, feature string) error {
+func opt(ctx context.Context, c *console.Client, method, id, path string) error {
 	var a tenants.TenantAnswer
-	if err := c.Call(ctx, method, tenantPath(id)+"/features/"+url.PathEscape(feature), nil, &a); err != nil {
+	if err := c.Call(ctx, method, tenantPath(id)+"/features/"+path, nil, &a); err != nil {
 		return err
 	}
 	return c.Print(a, nil, tenantRows(a))
