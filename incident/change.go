@@ -200,8 +200,8 @@ func (b *build) derive(newest alert.Alert) {
 // onset is the earliest of the alerts in the incident's own slice; others see
 // the same fault diluted and place its beginning less well.
 func (i Incident) onset() (at time.Time) {
-	own := slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return a.Slice.Equal(i.Slice) })
-	for _, a := range i.Alerts {
+	own := i.owns()
+	for _, a := range i.told() {
 		if own && !a.Slice.Equal(i.Slice) {
 			continue
 		}

@@ -99,6 +99,8 @@ type Tenant struct {
 	K      float64   `json:"k"` // failed attempts; 0 of 0 when only the pooled alert names it
 	N      float64   `json:"n"` // attempts
 	Firing bool      `json:"firing"`
+	// Earlier says that it was over before the incident came back: it is no part of this opening.
+	Earlier bool `json:"earlier,omitempty"`
 }
 
 // Attribute is one change of what the incident is about or whose it is.
@@ -220,10 +222,21 @@ func (i Incident) Rings() []sli.Slice {
 	return out
 }
 
+// OfOpening says whether the alert fires, or ended since the incident opened last: of what
+// came before, an incident that is back tells nothing.
+func (i Incident) OfOpening(a alert.Alert) bool {
+	return i.ReopenedAt == nil || a.State == alert.Firing || a.EndsAt == nil || !a.EndsAt.Before(*i.ReopenedAt)
+}
+
+// Concerned are the tenants of this opening, most failures first.
+func (i Incident) Concerned() []Tenant {
+	return slices.DeleteFunc(slices.Clone(i.Tenants), func(t Tenant) bool { return t.Earlier })
+}
+
 // scope is the one tenant it concerns, or the product.
 func (i Incident) scope() tenant.ID {
-	if len(i.Tenants) == 1 {
-		return i.Tenants[0].ID
+	if all := i.Concerned(); len(all) == 1 {
+		return all[0].ID
 	}
 	return tenant.Product
 }

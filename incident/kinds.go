@@ -20,18 +20,15 @@ func kindOf(a *alert.Alert) rule.Kind {
 	return a.Kind
 }
 
-// Kind is what the incident is about in its headline and counts: of its alerts in
-// its own slice the most severe, then the one that says most about what is wrong.
+// Kind is what the incident is about in its headline and counts: of this opening's
+// alerts in its own slice the most severe, then the one that says most about what is wrong.
 func (i Incident) Kind() rule.Kind {
-	own := false
-	for n := range i.Alerts {
-		own = own || i.Alerts[n].Slice.Equal(i.Slice)
-	}
+	own := i.owns()
 	best, found := rule.Errors, false
 	rank := 0
 	for n := range i.Alerts {
 		a := &i.Alerts[n]
-		if own && !a.Slice.Equal(i.Slice) {
+		if own && !a.Slice.Equal(i.Slice) || !i.OfOpening(*a) {
 			continue
 		}
 		k, r := kindOf(a), a.Severity.Rank()
@@ -42,14 +39,19 @@ func (i Incident) Kind() rule.Kind {
 	return best
 }
 
-// Leads says whether the alert is of that kind.
-func (i Incident) Leads(a alert.Alert) bool { return kindOf(&a) == i.Kind() }
+// owns says whether an alert of this opening is in the incident's own slice.
+func (i Incident) owns() bool {
+	return slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool { return i.OfOpening(a) && a.Slice.Equal(i.Slice) })
+}
+
+// Leads says whether the alert is of that kind, and of this opening.
+func (i Incident) Leads(a alert.Alert) bool { return i.OfOpening(a) && kindOf(&a) == i.Kind() }
 
 // lead is the newest evidence of the leading kind.
 func (i Incident) lead() (lead alert.Alert) {
 	kind := i.Kind()
 	for n := range i.Alerts {
-		if a := &i.Alerts[n]; kindOf(a) == kind && (lead.ID == "" || a.AsOf.After(lead.AsOf)) {
+		if a := &i.Alerts[n]; i.OfOpening(*a) && kindOf(a) == kind && (lead.ID == "" || a.AsOf.After(lead.AsOf)) {
 			lead = *a
 		}
 	}
@@ -61,12 +63,12 @@ func (i Incident) lead() (lead alert.Alert) {
 func (i Incident) Headline() string {
 	n, k, _, share, pooled := i.Counts()
 	who, whose := "the product", "its"
-	switch len(i.Tenants) {
+	switch all := i.Concerned(); len(all) {
 	case 0:
 	case 1:
-		who = string(i.Tenants[0].ID)
+		who = string(all[0].ID)
 	default:
-		who, whose = fmt.Sprintf("%d tenants", len(i.Tenants)), "their"
+		who, whose = fmt.Sprintf("%d tenants", len(all)), "their"
 	}
 	kind, lead := i.Kind(), i.lead()
 	if kind == rule.Source {

@@ -127,7 +127,7 @@ func (i Incident) dropped() string {
 	var reasons []string
 	ended, dropped := 0, 0
 	for _, a := range i.Alerts {
-		if !i.ofOpening(a) {
+		if !i.OfOpening(a) {
 			continue
 		}
 		ended++
@@ -150,11 +150,6 @@ func (i Incident) dropped() string {
 		part = fmt.Sprintf(", %d of %d ", dropped, ended)
 	}
 	return part + "not because it is over: " + strings.Join(reasons, "; ")
-}
-
-// ofOpening says whether the alert fires, or ended since the incident opened last.
-func (i Incident) ofOpening(a alert.Alert) bool {
-	return i.ReopenedAt == nil || a.State == alert.Firing || a.EndsAt == nil || !a.EndsAt.Before(*i.ReopenedAt)
 }
 
 func (b *build) unsent() string {
@@ -210,6 +205,7 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 		n.Severity = worst.Severity
 	}
 	b.narrow(narrow, reason)
+	b.anew(a)
 	b.Dashboard, b.Ticket = a.Kind != rule.Source, true
 	b.log("reopened", "tocsin", "reopened by "+describe(a)+": "+reason, refs(a)...)
 	b.note(fmt.Sprintf("opened/%d", n.Openings), "Reopened: "+describe(a)+".\n"+reason+".", nil)
@@ -223,6 +219,21 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 		b.log("no_page", "tocsin", "nobody is paged: "+nobody)
 	}
 	return b.done()
+}
+
+// anew lets the incident that is back be about what fires now: its slice, when nothing in
+// the old one does, the beginning, the tenants and the runbook.
+func (b *build) anew(a alert.Alert) {
+	i := &b.Incident
+	if !i.owns() {
+		why := "nothing of " + sliceName(i.Slice) + " fires now that it is back"
+		b.attribute("slice", i.Slice.Key(), a.Slice.Key(), why)
+		i.Slice = slices.Clone(a.Slice)
+	}
+	i.OnsetAt, i.Tenants = i.onset(), i.tenants()
+	if url := i.lead().RunbookURL; url != "" {
+		i.RunbookURL = url
+	}
 }
 
 // Settled is called by the settle timer: a page is wanted if it still fires.

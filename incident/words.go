@@ -16,20 +16,24 @@ import (
 
 // tenants works out each tenant's part: of its alerts the one nearest to the
 // incident's slice speaks, firing before ended, then the one with most
-// failures. Tenants that only a pooled alert names have no counts.
+// failures. Tenants that only a pooled alert names have no counts. What ended before the
+// opening speaks for those only of whom nothing came since.
 func (i Incident) tenants() []Tenant {
 	best, kind := map[tenant.ID]*alert.Alert{}, i.Kind()
-	out := map[tenant.ID]Tenant{}
+	out, since := map[tenant.ID]Tenant{}, map[tenant.ID]bool{}
 	for n := range i.Alerts {
 		a := &i.Alerts[n]
 		if a.Tenant == tenant.Product {
 			for _, id := range a.Evidence.Tenants {
 				t := out[id]
 				out[id] = Tenant{ID: id, Firing: t.Firing || a.State == alert.Firing}
+				since[id] = since[id] || i.OfOpening(*a)
 			}
 			continue
 		}
-		if b := best[a.Tenant]; b == nil || nearer(kind, i.Slice, a, b) {
+		since[a.Tenant] = since[a.Tenant] || i.OfOpening(*a)
+		b := best[a.Tenant]
+		if b == nil || i.OfOpening(*a) && !i.OfOpening(*b) || i.OfOpening(*a) == i.OfOpening(*b) && nearer(kind, i.Slice, a, b) {
 			best[a.Tenant] = a
 		}
 	}
@@ -42,7 +46,8 @@ func (i Incident) tenants() []Tenant {
 		}
 	}
 	list := make([]Tenant, 0, len(out))
-	for _, t := range out {
+	for id, t := range out {
+		t.Earlier = !since[id]
 		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b Tenant) int { return cmp.Or(cmp.Compare(b.K, a.K), cmp.Compare(a.ID, b.ID)) })
@@ -75,7 +80,7 @@ func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 	best, kind := map[tenant.ID]*alert.Alert{}, i.Kind()
 	for x := range i.Alerts {
 		a := &i.Alerts[x]
-		if a.Tenant == tenant.Product && !a.Slice.Equal(i.Slice) || kindOf(a) != kind {
+		if a.Tenant == tenant.Product && !a.Slice.Equal(i.Slice) || kindOf(a) != kind || !i.OfOpening(*a) {
 			continue
 		}
 		if b := best[a.Tenant]; b == nil || nearer(kind, i.Slice, a, b) {
@@ -88,7 +93,7 @@ func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 		}
 	}
 	volume, known := 0.0, true
-	for _, t := range i.Tenants {
+	for _, t := range i.Concerned() {
 		a := best[t.ID]
 		if a == nil || t.ID == tenant.Product {
 			continue
@@ -180,12 +185,12 @@ type Facts struct {
 func (i Incident) Facts() Facts {
 	counted, usual := i.counted()
 	return Facts{Incident: string(i.ID), Number: i.Number, Headline: i.Headline(), Severity: string(i.Severity), Since: i.OnsetAt,
-		Counted: counted, Usual: usual, Tenants: i.top(5), TenantCount: len(i.Tenants), Owner: i.OwnerReason, Runbook: i.RunbookURL}
+		Counted: counted, Usual: usual, Tenants: i.top(5), TenantCount: len(i.Concerned()), Owner: i.OwnerReason, Runbook: i.RunbookURL}
 }
 
 func (i Incident) top(limit int) []string {
 	out := []string{}
-	for _, t := range i.Tenants {
+	for _, t := range i.Concerned() {
 		if len(out) == limit {
 			break
 		}
@@ -201,9 +206,14 @@ func (i Incident) top(limit int) []string {
 	return out
 }
 
+// told are the alerts of this opening.
+func (i Incident) told() []alert.Alert {
+	return slices.DeleteFunc(slices.Clone(i.Alerts), func(a alert.Alert) bool { return !i.OfOpening(a) })
+}
+
 // traces are the ids of failing traces that its alerts name, five at most.
 func (i Incident) traces() (ids []string) {
-	for _, a := range i.Alerts {
+	for _, a := range i.told() {
 		for _, t := range a.Traces {
 			if t.Why == "failing" && len(ids) < 5 && !slices.Contains(ids, t.ID) {
 				ids = append(ids, t.ID)
@@ -237,9 +247,10 @@ func (i Incident) Body(zone *time.Location) string {
 		line("Nobody is called: %s", nobody)
 	}
 	line("Owner: %s", f.Owner)
-	for n, a := range i.Alerts {
+	alerts := i.told()
+	for n, a := range alerts {
 		if n == 5 {
-			line("and %d more alerts", len(i.Alerts)-n)
+			line("and %d more alerts", len(alerts)-n)
 			break
 		}
 		line("Why: %s", describe(a))

@@ -104,8 +104,8 @@ func (a Artist) around(ctx context.Context, environment string, t tenant.ID, spe
 
 // Whose counts an incident's picture shows: one tenant's, or everybody's.
 func Whose(i incident.Incident) tenant.ID {
-	if len(i.Tenants) == 1 {
-		return i.Tenants[0].ID
+	if all := i.Concerned(); len(all) == 1 {
+		return all[0].ID
 	}
 	return tenant.Product
 }
@@ -181,7 +181,7 @@ func (a Artist) zone(i incident.Incident) *time.Location {
 	return time.UTC
 }
 
-// Lead is the alert that says most about an incident: of the kind it is about, one
+// Lead is the alert that says most about an incident: of its opening and the kind it is about, one
 // over all tenants in its slice before a tenant's, then the one with the most failures.
 func Lead(i incident.Incident) (alert.Alert, bool) {
 	var best alert.Alert

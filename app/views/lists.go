@@ -20,7 +20,7 @@ import (
 // that it is, and not what people and programs wrote: that may name anybody.
 func (v *Views) row(i incident.Incident, p web.Principal) view.IncidentRow {
 	row := view.IncidentRow{Number: strconv.Itoa(i.Number), URL: "/incidents/" + string(i.ID), Headline: i.Title, State: view.State(i.State), Severity: string(i.Severity),
-		Service: i.Service, Owner: string(i.Team), Since: i.OnsetAt, Tenants: len(i.Tenants), Ticket: entry.TicketOf(i)}
+		Service: i.Service, Owner: string(i.Team), Since: i.OnsetAt, Tenants: len(i.Concerned()), Ticket: entry.TicketOf(i)}
 	if i.AcknowledgedAt != nil {
 		row.AcknowledgedBy = i.AcknowledgedBy.String()
 	}
