@@ -36,7 +36,7 @@ func Effects() []Effect { return []Effect{Widen, HoldPages, HoldRevisions, DenyC
 // Entry is one line of the calendar: once from StartsAt to EndsAt, or every week, or
 // on dates. With the latter two, StartsAt and EndsAt bound it where they are given.
 type Entry struct {
-	Name     string    `yaml:"name" json:"name"`
+	Name     string    `yaml:"name" json:"name"`                    // lower-case letters, digits and _
 	Effect   Effect    `yaml:"effect" json:"effect"`                // widen, hold_pages, hold_revisions, deny_changes
 	StartsAt time.Time `yaml:"starts_at" json:"starts_at,omitzero"` // included
 	EndsAt   time.Time `yaml:"ends_at" json:"ends_at,omitzero"`     // not included

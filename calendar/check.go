@@ -11,8 +11,9 @@ import (
 
 const (
 	maxEntries = 1000 // each is looked at when something is decided
-	maxFactor  = 1000
-	dayEnd     = "24:00"
+	// MaxFactor is the most of the usual volume that may be announced.
+	MaxFactor = 1000
+	dayEnd    = "24:00"
 )
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
@@ -54,9 +55,9 @@ func (e Entry) check(fault faulter) {
 	if !slices.Contains(Effects(), e.Effect) {
 		fault("effect must be widen, hold_pages, hold_revisions or deny_changes")
 	}
-	switch ok := e.Factor > 0 && e.Factor <= maxFactor && e.Factor != 1; {
+	switch ok := e.Factor > 0 && e.Factor <= MaxFactor && e.Factor != 1; {
 	case e.Effect == Widen && !ok:
-		fault("factor must say what of the usual volume may come, for example 0.5 or 2, at most %d", maxFactor)
+		fault("factor must say what of the usual volume may come, for example 0.5 or 2, at most %d", MaxFactor)
 	case e.Effect != Widen && e.Factor != 0:
 		fault("factor is for effect widen only")
 	}

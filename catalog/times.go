@@ -93,6 +93,9 @@ const dayEnd = "24:00"
 
 var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
+// Days lists the days of the week as Hours name them.
+func Days() []string { return slices.Clone(days) }
+
 // Weekday reads a day of the week as Hours name it.
 func Weekday(name string) (time.Weekday, bool) {
 	n := slices.Index(days, name)

@@ -52,6 +52,9 @@ const (
 	ByPerson = "person"
 )
 
+// Promoters lists them.
+func Promoters() []string { return []string{ByRecord, ByPerson} }
+
 func (e *Evolution) fill() {
 	def := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
@@ -90,7 +93,7 @@ func (e Evolution) check() (faults []string) {
 	if !(e.Margin >= 0 && e.Margin < 1) {
 		faults = append(faults, "evolution.margin must be at least 0 and below 1, for example 0.2")
 	}
-	if e.Promote != ByRecord && e.Promote != ByPerson {
+	if !slices.Contains(Promoters(), e.Promote) {
 		faults = append(faults, "evolution.promote must be record or person")
 	}
 	sound := e.Stages[len(e.Stages)-1] == 100 && slices.IsSorted(e.Stages)

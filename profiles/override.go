@@ -14,26 +14,26 @@ import (
 // Override changes rules for one tenant until a date. It has a reason and somebody
 // who answers for it; when the date has come the rules are as the policy says again.
 type Override struct {
-	Tenant string `yaml:"tenant" json:"tenant"`
+	Tenant string `yaml:"tenant" json:"tenant"`       // its id
 	Rule   string `yaml:"rule" json:"rule,omitempty"` // empty: every rule
 	// Severity, Sensitivity and Off are what is changed, at least one of them.
 	Severity    string    `yaml:"severity" json:"severity,omitempty"`
-	Sensitivity string    `yaml:"sensitivity" json:"sensitivity,omitempty"`
-	Off         bool      `yaml:"off" json:"off,omitempty"` // the tenant has no such rule meanwhile
-	Until       time.Time `yaml:"until" json:"until"`       // not included
-	Reason      string    `yaml:"reason" json:"reason"`
-	By          string    `yaml:"by" json:"by"`
+	Sensitivity string    `yaml:"sensitivity" json:"sensitivity,omitempty"` // quiet, balanced or early
+	Off         bool      `yaml:"off" json:"off,omitempty"`                 // the tenant has no such rule meanwhile
+	Until       time.Time `yaml:"until" json:"until"`                       // not included
+	Reason      string    `yaml:"reason" json:"reason"`                     // whoever reads the profile asks
+	By          string    `yaml:"by" json:"by"`                             // who answers for it
 }
 
 // Pin keeps a tenant's profile as it is, whatever its volume: in a tier, or at a
 // revision.
 type Pin struct {
-	Tenant   string    `yaml:"tenant" json:"tenant"`
-	Tier     string    `yaml:"tier" json:"tier,omitempty"`
+	Tenant   string    `yaml:"tenant" json:"tenant"`               // its id
+	Tier     string    `yaml:"tier" json:"tier,omitempty"`         // the name of one of tiers; or revision instead
 	Revision int       `yaml:"revision" json:"revision,omitempty"` // of the profile
 	Until    time.Time `yaml:"until" json:"until,omitzero"`        // not included; without it, until it is taken out
-	Reason   string    `yaml:"reason" json:"reason"`
-	By       string    `yaml:"by" json:"by"`
+	Reason   string    `yaml:"reason" json:"reason"`               // whoever reads the profile asks
+	By       string    `yaml:"by" json:"by"`                       // who answers for it
 }
 
 // Faults names what is wrong with an override of the policy's rules; each sentence

@@ -24,23 +24,27 @@ import (
 
 // Policy is the document people write. Unknown keys are errors.
 type Policy struct {
-	Version int `yaml:"version"`
+	Version int `yaml:"version"` // of the form of this file: 1
 	// Environments lists those that may page; others are evaluated and shown.
 	Environments []string `yaml:"environments"`
 	// Volume names the SLI whose total is the tenant's volume.
-	Volume Volume    `yaml:"volume"`
-	SLIs   []SLI     `yaml:"slis"`
-	Spans  Spans     `yaml:"spans"`
-	Rules  []RuleDoc `yaml:"rules"`
+	Volume Volume `yaml:"volume"`
+	// SLIs are what is counted, each by a name of its own.
+	SLIs  []SLI `yaml:"slis"`
+	Spans Spans `yaml:"spans"`
+	// Rules are what is watched, each on an SLI.
+	Rules []RuleDoc `yaml:"rules"`
 	// Features says what opting in brings besides the rules that name the feature.
 	// A name that ends in .* stands for every feature that begins so.
 	Features map[string]Feature `yaml:"features"`
 	// Tiers are classes of tenants by volume; without any all tenants are alike.
-	Tiers     []Tier     `yaml:"tiers"`
-	Evolution Evolution  `yaml:"evolution"`
-	Impact    Impact     `yaml:"impact"`
+	Tiers     []Tier    `yaml:"tiers"`
+	Evolution Evolution `yaml:"evolution"`
+	Impact    Impact    `yaml:"impact"`
+	// Overrides change rules for single tenants until a date.
 	Overrides []Override `yaml:"overrides"`
-	Pins      []Pin      `yaml:"pins"`
+	// Pins keep the profiles of single tenants as they are, whatever their volume.
+	Pins []Pin `yaml:"pins"`
 	// Announced is what the calendar says of promotions, holidays, maintenance and
 	// freezes; of two entries with one effect the first listed counts.
 	Announced []calendar.Entry `yaml:"calendar"`
@@ -58,16 +62,16 @@ func (p *Policy) Calendar() calendar.Calendar { return p.calendar }
 
 // Volume names what is counted as a tenant's traffic.
 type Volume struct {
-	SLI string `yaml:"sli"`
+	SLI string `yaml:"sli"` // one of slis that counts events; a histogram does not
 }
 
 // SLI declares what is counted.
 type SLI struct {
-	Name   string   `yaml:"name"`
-	Source string   `yaml:"source"`
-	Total  Selector `yaml:"total"`
-	Bad    Selector `yaml:"bad"`
-	Slices []string `yaml:"slices"`
+	Name   string   `yaml:"name"`   // lower-case letters, digits and _; rules and volume name it
+	Source string   `yaml:"source"` // where the counts come from: metrics (also when empty) or spans
+	Total  Selector `yaml:"total"`  // which events are counted
+	Bad    Selector `yaml:"bad"`    // which of them failed
+	Slices []string `yaml:"slices"` // labels, each of which cuts the counts on its own
 	// Histogram names a classic histogram of durations in seconds, instead of Bad and
 	// of Total's metric; Total's match still narrows it.
 	Histogram string `yaml:"histogram"`
@@ -83,34 +87,38 @@ type SLI struct {
 // Selector picks series of a metric: every label of Match has one of the
 // values, none of Not has one of its.
 type Selector struct {
-	Metric string              `yaml:"metric"`
-	Match  map[string][]string `yaml:"match"`
-	Not    map[string][]string `yaml:"not"`
+	Metric string              `yaml:"metric"` // of bad: that of total, also when empty; of spans: none
+	Match  map[string][]string `yaml:"match"`  // values by label, one of which each has; "" is an absent label
+	Not    map[string][]string `yaml:"not"`    // values by label, of which it has none
 }
 
 // Customers names a counter of end customers that failed, each at most once an hour, with
 // the labels of slices; or a label of the SLI's own series that says whose they are.
 type Customers struct {
-	Metric string              `yaml:"metric"`
-	Match  map[string][]string `yaml:"match"`
-	Not    map[string][]string `yaml:"not"`
+	Metric string              `yaml:"metric"` // the counter of end customers that failed
+	Match  map[string][]string `yaml:"match"`  // values by label, one of which each has; "" is an absent label
+	Not    map[string][]string `yaml:"not"`    // values by label, of which it has none
 	// Label makes a series of each customer: for few. A tenant has 2,000 series at most.
 	Label string `yaml:"label"`
 }
 
 // RuleDoc declares a rule on an SLI.
 type RuleDoc struct {
-	Name     string `yaml:"name"`
-	Kind     string `yaml:"kind"`
-	SLI      string `yaml:"sli"` // of kind promql only what is shown beside it; default that of volume
-	Service  string `yaml:"service"`
+	Name string `yaml:"name"` // lower-case letters, digits and _; alerts carry it
+	// Kind says what is judged: errors, declines, latency, traffic, absent, burn_rate or
+	// promql.
+	Kind    string `yaml:"kind"`
+	SLI     string `yaml:"sli"`     // of kind promql only what is shown beside it; default that of volume
+	Service string `yaml:"service"` // of the catalog: the owner is found through it
+	// Severity is critical, which calls at any hour, warning, which opens a ticket and
+	// calls in the team's working hours, or info, which is recorded.
 	Severity string `yaml:"severity"`
 	// Sensitivity is quiet, balanced (also when empty) or early.
 	Sensitivity string `yaml:"sensitivity"`
 	// Direction of a traffic rule: less (also when empty), more or both.
 	Direction  string `yaml:"direction"`
-	Summary    string `yaml:"summary"`
-	RunbookURL string `yaml:"runbook_url"`
+	Summary    string `yaml:"summary"`     // what the person paged reads first
+	RunbookURL string `yaml:"runbook_url"` // what to do about it
 	// DashboardURL is a dashboard of your own; empty: the service's.
 	DashboardURL string `yaml:"dashboard_url"`
 	// Objective of kind burn_rate: the share of events that must not fail, for example

@@ -25,9 +25,9 @@ type Spans struct {
 // Beside declares the same events by the other source. It is shown beside the
 // SLI's own and never added; it counts for tenants that send nothing by that.
 type Beside struct {
-	Source string   `yaml:"source"`
-	Total  Selector `yaml:"total"`
-	Bad    Selector `yaml:"bad"`
+	Source string   `yaml:"source"` // metrics or spans, the one that the SLI does not count
+	Total  Selector `yaml:"total"`  // which events are counted
+	Bad    Selector `yaml:"bad"`    // which of them failed
 }
 
 // labelPattern is a label's name; reserved are those that spans have anyway.
@@ -110,7 +110,7 @@ func (p *Policy) SpanFailures() (out []sli.Spec) {
 
 // checkSource checks where an SLI's counts come from.
 func (s SLI) checkSource() (faults []string) {
-	if !slices.Contains([]string{"", string(sli.Metrics), string(sli.Spans)}, s.Source) {
+	if s.Source != "" && !slices.Contains(sli.Sources(), sli.Source(s.Source)) {
 		faults = append(faults, "source must be metrics or spans")
 	}
 	if spans := s.Source == string(sli.Spans); spans && s.metric() != sli.SpanCalls {
@@ -125,7 +125,7 @@ func (s SLI) checkSource() (faults []string) {
 	switch mine := cmp.Or(s.Source, string(sli.Metrics)); {
 	case s.Histogram != "":
 		faults = append(faults, "beside is for counts, not for a histogram")
-	case b.Source != string(sli.Metrics) && b.Source != string(sli.Spans):
+	case !slices.Contains(sli.Sources(), sli.Source(b.Source)):
 		faults = append(faults, "beside.source must be metrics or spans")
 	case b.Source == mine:
 		faults = append(faults, "beside.source must be the other source")

@@ -10,7 +10,7 @@ import (
 // Tier is a class of tenants by their observed volume. Each tenant is in exactly one:
 // the last whose from_tpm it reaches.
 type Tier struct {
-	Name  string `yaml:"name"`
+	Name  string `yaml:"name"`  // lower-case letters, digits and _; rules and pins name it
 	Title string `yaml:"title"` // for people
 	// FromTPM is the least volume, in transactions a minute, included. The first tier
 	// begins at 0, each further one above the one before.
@@ -22,7 +22,9 @@ type Tier struct {
 	Slices int `yaml:"slices"`
 }
 
-const mostSlices = 64 // values of a label that are judged; each costs memory and a share of the budget
+// MostSlices is how many slices of a tier there may be: values of a label that are
+// judged, each of which costs memory and a share of the budget.
+const MostSlices = 64
 
 func (p *Policy) checkTiers() (faults []string) {
 	seen := map[string]bool{}
@@ -50,8 +52,8 @@ func (p *Policy) checkTiers() (faults []string) {
 		if !rule.Sensitivity(t.Sensitivity).Known() {
 			fault("sensitivity must be quiet, balanced or early")
 		}
-		if t.Slices < 0 || t.Slices > mostSlices {
-			fault("slices must be between 1 and %d", mostSlices)
+		if t.Slices < 0 || t.Slices > MostSlices {
+			fault("slices must be between 1 and %d", MostSlices)
 		}
 	}
 	for i, r := range p.Rules {

@@ -1,5 +1,7 @@
 package rule
 
+import "slices"
+
 // Kind says which question a rule asks.
 type Kind string
 
@@ -54,8 +56,11 @@ const (
 	Both Direction = "both"
 )
 
+// Directions lists them.
+func Directions() []Direction { return []Direction{Less, More, Both} }
+
 // Known says whether d is one of the three, or nothing.
-func (d Direction) Known() bool { return d == "" || d == Less || d == More || d == Both }
+func (d Direction) Known() bool { return d == "" || slices.Contains(Directions(), d) }
 
 // Sensitivity is how much a person wants to hear, without a number to set.
 type Sensitivity string
@@ -80,7 +85,10 @@ func (s Sensitivity) Factor() float64 {
 	return 1
 }
 
+// Sensitivities lists them, the one that needs most evidence first.
+func Sensitivities() []Sensitivity { return []Sensitivity{Quiet, Balanced, Early} }
+
 // Known says whether s is one of the three, or nothing.
 func (s Sensitivity) Known() bool {
-	return s == "" || s == Quiet || s == Balanced || s == Early
+	return s == "" || slices.Contains(Sensitivities(), s)
 }

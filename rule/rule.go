@@ -22,15 +22,13 @@ const (
 	Info     Severity = "info"
 )
 
+// Severities lists them, the worst first.
+func Severities() []Severity { return []Severity{Critical, Warning, Info} }
+
 // Rank orders severities, the worst highest.
 func (s Severity) Rank() int {
-	switch s {
-	case Critical:
-		return 3
-	case Warning:
-		return 2
-	case Info:
-		return 1
+	if i := slices.Index(Severities(), s); i >= 0 {
+		return len(Severities()) - i
 	}
 	return 0
 }

@@ -29,6 +29,9 @@ const (
 	Spans   Source = "spans"
 )
 
+// Sources lists them.
+func Sources() []Source { return []Source{Metrics, Spans} }
+
 // Match is one label condition: the label's value is one of Values, or with
 // Not none of them. An absent label has the empty value.
 type Match struct {
