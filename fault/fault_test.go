@@ -41,6 +41,15 @@ func read(t *testing.T, text string) (outer, *fault.Document, []string) {
 	return v, doc, out
 }
 
+func TestAWholeNumberHasNoDecimals(t *testing.T) {
+	_, _, got := read(t, "count: 2.9\nshare: 1.5\n")
+	require.Equal(t, []string{"f.yaml:1: count: the value must be a whole number"}, got)
+
+	v, _, got := read(t, "count: 1e3\ninner: {every: 1m}\n")
+	require.Empty(t, got)
+	require.Equal(t, 1000, v.Count)
+}
+
 func TestEverythingWrongIsFoundAtOnceAtItsPlace(t *testing.T) {
 	_, _, got := read(t, `name: [secret]
 cuont: 1

@@ -3,6 +3,7 @@ package fault
 import (
 	"encoding"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -94,10 +95,19 @@ func (w *walk) value(n *yaml.Node, t reflect.Type, field string) {
 			}
 		}
 	default:
-		if err := n.Decode(reflect.New(t).Interface()); err != nil {
+		if err := n.Decode(reflect.New(t).Interface()); err != nil || !own && cut(n, t) {
 			w.fault(n, field, "%sthe value must be %s", said(field), wanted(t))
 		}
 	}
+}
+
+// cut says whether a number would lose its decimals.
+func cut(n *yaml.Node, t reflect.Type) bool {
+	if t == durationType || t.Kind() < reflect.Int || t.Kind() > reflect.Uint64 {
+		return false
+	}
+	var f float64
+	return n.Decode(&f) == nil && f != math.Trunc(f)
 }
 
 func (w *walk) object(n *yaml.Node, t reflect.Type, field string) {
