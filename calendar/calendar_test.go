@@ -178,6 +178,8 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		"{name: a, effect: hold_pages, dates: {days: ['2026-12-26..2026-12-24']}, why: w, by: b}":                              "dates.days: a day must be like",
 		"{name: a, effect: hold_pages, weekly: {}, by: b}":                                                                     "why is missing",
 		"{name: a, effect: hold_pages, weekly: {}, why: w}":                                                                    "by is missing",
+		"{name: a, effect: hold_pages, weekly: {}, why: ' ', by: b}":                                                           "why is missing",
+		"{name: a, effect: hold_pages, weekly: {}, why: w, by: '  '}":                                                          "by is missing",
 		"{name: a, effect: hold_pages, weekly: {}, why: w, by: b, tenants: ['']}":                                              "tenants holds an empty name",
 		"{name: a, effect: hold_pages, weekly: {}, why: w, by: b}\n- {name: a, effect: hold_pages, weekly: {}, why: w, by: b}": "calendar[1] (a): name is used twice",
 		"{name: a, effect: hold_pages, weekly: {}, why: w, by: b}" + strings.Repeat("\n- {effect: widen}", 1000):               "calendar has more than",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -70,10 +71,10 @@ func (e Entry) check(fault faulter) {
 	case !e.EndsAt.IsZero() && !e.StartsAt.Before(e.EndsAt):
 		fault("ends_at must be after starts_at")
 	}
-	if e.Why == "" {
+	if strings.TrimSpace(e.Why) == "" {
 		fault("why is missing: it is what people read when nobody was called")
 	}
-	if e.By == "" {
+	if strings.TrimSpace(e.By) == "" {
 		fault("by is missing: somebody answers for it")
 	}
 	for _, l := range []struct {

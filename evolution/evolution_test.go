@@ -312,6 +312,8 @@ func TestPrecedence(t *testing.T) {
 	require.Equal(t, problem.Invalid, problem.From(err).Kind)
 	_, err = evolution.PinAt(l.s, evolution.Pin{Tier: "small", Until: &until, By: "eve", Reason: "late"}, l.now)
 	require.Equal(t, problem.Invalid, problem.From(err).Kind)
+	_, err = evolution.PinAt(l.s, evolution.Pin{Tier: "small", By: "eve", Reason: "  "}, l.now)
+	require.ErrorContains(t, err, "reason is missing")
 	_, err = evolution.Thaw(l.s, "eve", "x", l.now)
 	require.Equal(t, problem.Conflict, problem.From(err).Kind)
 }

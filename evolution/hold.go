@@ -2,6 +2,7 @@ package evolution
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -104,7 +105,7 @@ func (s State) Due() (at time.Time) {
 // said says whether a decision of a person is explained and not over already.
 func said(reason string, end *time.Time, now time.Time) error {
 	switch {
-	case reason == "":
+	case strings.TrimSpace(reason) == "":
 		return problem.New(problem.Invalid, "reason is missing").WithHint("whoever reads the profile asks why")
 	case len(reason) > 500:
 		return problem.New(problem.Invalid, "reason is longer than 500 bytes")

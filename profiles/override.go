@@ -61,10 +61,10 @@ func (o Override) Faults(p *Policy) (faults []string) {
 	if o.Until.IsZero() {
 		say("until is missing: an override ends by itself")
 	}
-	if o.Reason == "" {
+	if strings.TrimSpace(o.Reason) == "" {
 		say("reason is missing: whoever reads the profile asks")
 	}
-	if o.By == "" {
+	if strings.TrimSpace(o.By) == "" {
 		say("by is missing: somebody answers for it")
 	}
 	return faults
@@ -95,10 +95,10 @@ func (p *Policy) checkOverrides() (faults []string) {
 		case n.Revision < 0:
 			say("revision must be the number of a revision of the profile")
 		}
-		if n.Reason == "" {
+		if strings.TrimSpace(n.Reason) == "" {
 			say("reason is missing: whoever reads the profile asks")
 		}
-		if n.By == "" {
+		if strings.TrimSpace(n.By) == "" {
 			say("by is missing: somebody answers for it")
 		}
 	}

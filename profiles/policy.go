@@ -238,13 +238,13 @@ func (p *Policy) check() (faults []string) {
 			fault("%s: its SLI is a histogram, which only kind latency can judge", where)
 		}
 		r.checkKind(where, fault)
-		if r.Service == "" {
+		if strings.TrimSpace(r.Service) == "" {
 			fault("%s: service is missing: the owner is found through it", where)
 		}
 		if rule.Severity(r.Severity).Rank() == 0 {
 			fault("%s: severity must be critical, warning or info", where)
 		}
-		if r.Summary == "" {
+		if strings.TrimSpace(r.Summary) == "" {
 			fault("%s: summary is missing: the person paged reads it first", where)
 		}
 		if r.RunbookURL == "" {

@@ -106,7 +106,7 @@ version: 2
 environments: []
 volume: {sli: none}
 slis: [{name: Bad, total: {}, bad: {}}]
-rules: [{name: r, kind: magic, sli: none, severity: loud, sensitivity: nervous, direction: up}]
+rules: [{name: r, kind: magic, sli: none, severity: loud, sensitivity: nervous, direction: up, summary: ' ', service: ' '}]
 `))
 	require.Error(t, err)
 	for _, want := range []string{"version", "environments", "volume.sli", "total.metric", "bad.match", "kind", "rules[0] (r): sli", "service", "severity", "sensitivity", "direction", "summary", "runbook_url"} {

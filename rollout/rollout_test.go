@@ -143,6 +143,7 @@ func TestPagesOverTheBudgetHaltIt(t *testing.T) {
 	require.Equal(t, rollout.Old, c.Rollout.Place(shadow[0]))
 	require.Equal(t, c.State, rollout.Due(c.State, nil, ids, began.Add(time.Hour)).State, "nothing goes on by itself")
 
+	require.ErrorContains(t, rollout.Said(" "), "a reason is missing")
 	_, err := rollout.Begin(c.State, rollout.Beginning{Revision: rollout.Revision{Reason: "another"}}, at)
 	require.Equal(t, problem.Conflict, problem.From(err).Kind)
 	require.Contains(t, problem.From(err).Hint, "tocsin policy rollback")

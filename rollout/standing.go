@@ -8,6 +8,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/ledger"
@@ -176,7 +177,7 @@ func (c Change) sealed() Change {
 // Said refuses a change that nobody gives a reason for.
 func Said(reason string) error {
 	switch {
-	case reason == "":
+	case strings.TrimSpace(reason) == "":
 		return problem.New(problem.Invalid, "a reason is missing: whoever reads the ledger wants to know why")
 	case len(reason) > maxReason:
 		return problem.New(problem.Invalid, "the reason is longer than %d bytes", maxReason).WithHint("shorten it")
