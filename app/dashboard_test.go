@@ -18,7 +18,7 @@ func TestARulesPageLeadsToTheTeamsOwnDashboard(t *testing.T) {
 	write("catalog.yaml", strings.Replace(reloadCatalog, ", dashboard: 'https://grafana.example.com/d/service'", "", 1))
 	r.reload(t, http.StatusOK)
 	require.NotContains(t, page(), "own dashboard")
-	write("policy.yaml", strings.Replace(reloadPolicy, "runbook_url: r", "runbook_url: r, dashboard_url: 'https://grafana.example.com/d/rule'", 1))
+	write("policy.yaml", strings.Replace(reloadPolicy, "runbook_url: https://r", "runbook_url: r, dashboard_url: 'https://grafana.example.com/d/rule'", 1))
 	r.reload(t, http.StatusOK)
 	require.Contains(t, page(), `<a href="https://grafana.example.com/d/rule">`)
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // quieter is the reload's policy with one rule more.
-var quieter = strings.Replace(reloadPolicy, "rules:\n", "rules:\n  - {name: more_errors, kind: errors, sli: payments, service: payments, severity: warning, summary: s, runbook_url: r}\n", 1)
+var quieter = strings.Replace(reloadPolicy, "rules:\n", "rules:\n  - {name: more_errors, kind: errors, sli: payments, service: payments, severity: warning, summary: s, runbook_url: https://r}\n", 1)
 
 func body(t *testing.T, v any) string {
 	t.Helper()

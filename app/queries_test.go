@@ -18,8 +18,8 @@ const queuePolicy = reloadPolicy + `  - name: queue_grows
     severity: warning
     features: [queues]
     summary: A queue grows
-    runbook_url: r
-  - {name: nobodys, kind: promql, expr: sum(queue_length) > 0, service: payments, severity: critical, summary: It keeps no tenant, runbook_url: r}
+    runbook_url: https://r
+  - {name: nobodys, kind: promql, expr: sum(queue_length) > 0, service: payments, severity: critical, summary: It keeps no tenant, runbook_url: https://r}
 `
 
 // queues is a gauge that two tenants and nobody send.

@@ -37,7 +37,7 @@ environments: [production]
 volume: {sli: payments}
 slis: [{name: payments, total: {metric: payment_transactions_total}, bad: {match: {result: [error]}}}]
 rules:
-  - {name: payment_errors, kind: errors, sli: payments, service: payments, severity: critical, summary: s, runbook_url: r}
+  - {name: payment_errors, kind: errors, sli: payments, service: payments, severity: critical, summary: s, runbook_url: https://r}
 `
 
 // reloadRig is an app that was started from files, and the folder of those.
@@ -83,7 +83,7 @@ func TestAReloadSwapsPolicyCatalogAndConfiguration(t *testing.T) {
 
 	write("tocsin.yaml", strings.Replace(reloadConfig, "[payments]", "[]", 1)+"limits: {query: {points: 50}}\nchannels: [{name: hook, kind: webhook, url: 'http://127.0.0.1:1', secret_file: s}]\n")
 	write("catalog.yaml", strings.Replace(reloadCatalog, "oncall: [ada]", "oncall: [bo]", 1)+"  - {id: bo, contacts: [{channel: hook, to: bo}, {channel: log}]}\n")
-	write("policy.yaml", strings.Replace(reloadPolicy, "rules:\n", "rules:\n  - {name: more_errors, kind: errors, sli: payments, service: payments, severity: warning, summary: s, runbook_url: r}\n", 1))
+	write("policy.yaml", strings.Replace(reloadPolicy, "rules:\n", "rules:\n  - {name: more_errors, kind: errors, sli: payments, service: payments, severity: warning, summary: s, runbook_url: https://r}\n", 1))
 	write("catalog.yaml", "teams: [{id: payments, oncall: [bo]}]\nservices: [{id: payments, team: payments, dashboard: 'https://grafana.example.com/d/service'}]\npeople:\n  - {id: ada, contacts: [{channel: log}]}\n  - {id: bo, contacts: [{channel: hook, to: bo}, {channel: log}]}\n")
 	got := r.reload(t, http.StatusOK)
 	require.Equal(t, []string{"channels", "limits.query.points", "live_teams", "team payments", "person bo (new)", "policy revision 2"}, got.Changed)

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"net/mail"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -122,12 +123,28 @@ func (s *source) services() {
 				s.fault(s.at("services", i, "calls", n), "calls names an integration that is not listed; add it to integrations or correct the name")
 			}
 		}
+		s.link(i, "services", "runbook", v.Runbook)
+		s.link(i, "services", "dashboard", v.Dashboard)
 	}
 	for i, v := range s.c.Integrations {
+		s.link(i, "integrations", "runbook", v.Runbook)
+		s.link(i, "integrations", "status_page", v.StatusPage)
 		if _, ok := s.c.Team(v.Team); v.Team != "" && !ok {
 			s.fault(s.at("integrations", i, "team"), "the integration's team is not listed; add it to teams, correct the name, or leave it out (then the calling service's team deals with it)")
 		}
 	}
+}
+
+func (s *source) link(i int, list, key, value string) {
+	if value != "" && !Link(value) {
+		s.fault(s.at(list, i, key), "%s must be an http or https address: it is a link in tickets and pages", key)
+	}
+}
+
+// Link says whether people can open text in a browser.
+func Link(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 func (s *source) people() {

@@ -20,7 +20,7 @@ environments: [production]
 volume: {sli: payments}
 slis: [{name: payments, total: {metric: payment_transactions_total}, bad: {match: {result: [error]}}}]
 rules:
-  - {name: queue_grows, kind: promql, expr: 'max by (tenant, queue) (queue_length) > 100', for: 5m, service: payments, severity: critical, features: [queues], summary: s, runbook_url: r}
+  - {name: queue_grows, kind: promql, expr: 'max by (tenant, queue) (queue_length) > 100', for: 5m, service: payments, severity: critical, features: [queues], summary: s, runbook_url: https://r}
 `
 
 // queueDirectory records four hours of a payment counter and a queue that is too long

@@ -40,7 +40,7 @@ environments: [production]
 volume: {sli: payments}
 slis: [{name: payments, total: {metric: m}, bad: {match: {result: [error]}}}]
 rules:
-  - {name: a, kind: errors, sli: payments, service: payments, severity: critical, summary: s, runbook_url: r}
+  - {name: a, kind: errors, sli: payments, service: payments, severity: critical, summary: s, runbook_url: https://r}
 `
 
 // edit is one change to the good files.
@@ -100,6 +100,9 @@ func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 		{edit{"policy.yaml", "version: 1\n", "version: 1\noverrides: [{tenant: a, off: true, until: 2026-01-01T00:00:00Z, reason: r, by: b}]\n"}, "policy.yaml:2: warning: the override of tenant a has ended and is not applied"},
 		{edit{"policy.yaml", "version: 1\n", "version: 1\npins: [{tenant: a, revision: 1, until: 2026-01-01T00:00:00Z, reason: r, by: b}]\n"}, "policy.yaml:2: warning: the pin of tenant a has ended"},
 		{edit{"policy.yaml", "version: 1\n", "version: 1\ncalendar: [{name: a, effect: hold_pages, starts_at: 2025-01-01T00:00:00Z, ends_at: 2025-01-02T00:00:00Z, why: w, by: b}]\n"}, "policy.yaml:2: warning: the entry a is over"},
+		{edit{"policy.yaml", "https://r", "wiki/x"}, "policy.yaml:6: rule a: runbook_url must be an http or https address"},
+		{edit{"policy.yaml", "https://r", "'javascript:alert(2)'"}, "policy.yaml:6: rule a: runbook_url must be an http or https address"},
+		{edit{"policy.yaml", "summary: s", "summary: s, dashboard_url: 'javascript:alert(1)'"}, "policy.yaml:6: rule a: dashboard_url must be an http or https address"},
 		{edit{"policy.yaml", "kind: errors", "kind: magic"}, "policy.yaml:6: rules[0] (a): kind must be one of"},
 	} {
 		got := run(t, c.edit)

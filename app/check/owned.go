@@ -22,10 +22,15 @@ func unruled(c *config.Config, p *profiles.Policy, cat *catalog.Catalog, now tim
 }
 
 // owned finds rules that nobody owns and those without a dashboard of the people
-// who are called for them: whoever is woken needs both. The built-in catalog, which is
+// who are called for them: whoever is woken needs both, and links that open. The built-in catalog, which is
 // nobody's own, needs no dashboard: tocsin draws one of every rule.
 func owned(p *profiles.Policy, cat *catalog.Catalog, own bool) (faults fault.List) {
 	for i, r := range p.Rules {
+		for _, l := range []struct{ key, link string }{{"runbook_url", r.RunbookURL}, {"dashboard_url", r.DashboardURL}} {
+			if l.link != "" && !catalog.Link(l.link) {
+				faults = append(faults, p.Fault(fault.Error, index("rules", i)+"."+l.key, "rule "+r.Name+": "+l.key+" must be an http or https address: it is a link in tickets and pages"))
+			}
+		}
 		s, ok := cat.Service(catalog.ServiceID(r.Service))
 		switch {
 		case r.Service == "": // said already
