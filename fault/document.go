@@ -66,11 +66,22 @@ func (d *Document) syntax(err error) Fault {
 		f.Line, _ = strconv.Atoi(m[1])
 		text = m[2]
 	}
-	f.Message = quoted.ReplaceAllString(text, "…")
+	f.Message = Unquoted(text)
 	return f
 }
 
 var quoted = regexp.MustCompile("[`\"'][^`\"']*[`\"']")
+
+// Unquoted takes values out of YAML's own messages; a single sign, as the bracket
+// that is missing, is YAML's own and stays.
+func Unquoted(text string) string {
+	return quoted.ReplaceAllStringFunc(text, func(s string) string {
+		if len(s) == 3 && strings.ContainsAny(s[1:2], ",:-.!>[]{}") {
+			return s
+		}
+		return "…"
+	})
+}
 
 func resolve(n *yaml.Node) *yaml.Node {
 	for n != nil && n.Kind == yaml.AliasNode {

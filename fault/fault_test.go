@@ -97,6 +97,8 @@ func TestWhatIsNoDocumentIsSaid(t *testing.T) {
 	require.Zero(t, doc.Line("name"))
 	require.False(t, doc.Has("name"))
 	for text, want := range map[string]string{
+		"a: [b, c":               "f.yaml:1: did not find expected ',' or ']'",
+		"a: *secret":             "f.yaml: unknown anchor … referenced",
 		"a: [":                   "f.yaml:1: did not find expected node content",
 		"name: a\n---\nname: b":  "f.yaml:2: the file holds more than one YAML document",
 		"- a":                    "f.yaml:1: the value must be a set of keys",

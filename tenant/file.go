@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/problem"
 )
 
@@ -30,7 +31,7 @@ func ParseList(name string, text []byte, now time.Time) ([]Tenant, error) {
 	case errors.Is(err, io.EOF):
 		return []Tenant{}, nil
 	case err != nil:
-		return nil, problem.New(problem.Malformed, "%s is not YAML: %s", name, strings.TrimPrefix(err.Error(), "yaml: ")).WithHint(listHint)
+		return nil, problem.New(problem.Malformed, "%s is not YAML: %s", name, fault.Unquoted(strings.TrimPrefix(err.Error(), "yaml: "))).WithHint(listHint)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		l.fault(&doc, "", "", "the file holds more than one document")
@@ -91,7 +92,7 @@ func (l *list) entry(n *yaml.Node) (t Tenant) {
 			l.typeFault(n, t.ID, text)
 		}
 	case err != nil:
-		l.fault(n, t.ID, "", unquoted(strings.TrimPrefix(err.Error(), "yaml: ")))
+		l.fault(n, t.ID, "", fault.Unquoted(strings.TrimPrefix(err.Error(), "yaml: ")))
 	}
 	l.keys(n, reflect.TypeFor[Tenant](), t.ID, "")
 	if len(l.faults) > before { // what could not be read would only be found wrong again
@@ -119,7 +120,7 @@ var typeLine = regexp.MustCompile(`^line (\d+): cannot unmarshal (.*) into (\S+)
 func (l *list) typeFault(n *yaml.Node, id ID, text string) {
 	m := typeLine.FindStringSubmatch(text)
 	if m == nil { // a key that stands twice
-		l.fault(n, id, "", unquoted(text))
+		l.fault(n, id, "", fault.Unquoted(text))
 		return
 	}
 	line, _ := strconv.Atoi(m[1])
@@ -148,11 +149,6 @@ func lastLine(n *yaml.Node) int {
 		line = max(line, lastLine(c))
 	}
 	return line
-}
-
-// unquoted takes values out of YAML's own messages: a rejected value is not repeated.
-func unquoted(text string) string {
-	return regexp.MustCompile("[`\"'][^`\"']*[`\"']").ReplaceAllString(text, "…")
 }
 
 // keys finds keys that a type does not have.

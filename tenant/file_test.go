@@ -79,6 +79,13 @@ func TestEveryFaultOfAFileHasLineAndField(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoYAMLSaysWhatIsMissing(t *testing.T) {
+	_, err := ParseList("tenants.yaml", []byte("- id: a\n  features: [refunds, payouts\n"), noon)
+	require.ErrorContains(t, err, "did not find expected ',' or ']'")
+	_, err = ParseList("tenants.yaml", []byte("- id: *secret\n"), noon)
+	require.ErrorContains(t, err, "unknown anchor … referenced", "a rejected value is not repeated")
+}
+
 func TestWhatADocumentDoesNotSayOfItsPastStays(t *testing.T) {
 	first, err := Tenant{ID: "acme", Features: []string{"refunds"}}.Following(Tenant{}, noon).Normalise(noon)
 	require.NoError(t, err)
