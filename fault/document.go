@@ -54,6 +54,13 @@ func Read(name string, text []byte, v any) (*Document, List) {
 	return d, nil
 }
 
+// Entry checks one entry of a list as Read checks a whole file.
+func Entry(name string, n *yaml.Node, t reflect.Type) List {
+	w := walk{doc: &Document{name: name, of: t}, seen: map[visit]bool{}}
+	w.value(n, t, "")
+	return w.faults
+}
+
 // syntax words what the YAML reader says, without the values it quotes.
 func (d *Document) syntax(err error) Fault {
 	f := Fault{File: d.name, Level: Error}

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,16 +82,12 @@ func (l *list) entry(n *yaml.Node) (t Tenant) {
 	}
 	err := n.Decode(&t)
 	before := len(l.faults)
-	var wrong *yaml.TypeError
-	switch {
-	case errors.As(err, &wrong):
-		for _, text := range wrong.Errors {
-			l.typeFault(n, t.ID, text)
-		}
-	case err != nil:
+	for _, f := range fault.Entry(l.name, n, reflect.TypeFor[Tenant]()) {
+		l.fault(&yaml.Node{Line: f.Line}, t.ID, "", f.Message)
+	}
+	if err != nil && len(l.faults) == before {
 		l.fault(n, t.ID, "", fault.Unquoted(strings.TrimPrefix(err.Error(), "yaml: ")))
 	}
-	l.keys(n, reflect.TypeFor[Tenant](), t.ID, "")
 	if len(l.faults) > before { // what could not be read would only be found wrong again
 		return t
 	}
@@ -111,90 +104,6 @@ func (l *list) entry(n *yaml.Node) (t Tenant) {
 		l.fault(l.at(n, f.Field), t.ID, f.Field, f.Message)
 	}
 	return t
-}
-
-var typeLine = regexp.MustCompile(`^line (\d+): cannot unmarshal (.*) into (\S+)$`)
-
-// typeFault says which field has a value of another type; the value itself is
-// not repeated.
-func (l *list) typeFault(n *yaml.Node, id ID, text string) {
-	m := typeLine.FindStringSubmatch(text)
-	if m == nil { // a key that stands twice
-		l.fault(n, id, "", fault.Unquoted(text))
-		return
-	}
-	line, _ := strconv.Atoi(m[1])
-	want := map[string]string{"float64": "a number", "bool": "true or false", "[]string": "a list of texts", "time.Time": "a time such as 2026-02-01T00:00:00Z",
-		"map[string]string": "a mapping of text to text"}[m[3]]
-	if want == "" {
-		want = "of another type"
-	}
-	at, field := keyOn(n, line)
-	l.fault(at, id, field, "the value must be "+want)
-}
-
-// keyOn finds the field whose value stands on a line.
-func keyOn(n *yaml.Node, line int) (*yaml.Node, string) {
-	for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
-		if v := n.Content[i+1]; v.Line == line || lastLine(v) >= line && v.Line <= line {
-			return &yaml.Node{Line: line}, n.Content[i].Value
-		}
-	}
-	return &yaml.Node{Line: line}, ""
-}
-
-func lastLine(n *yaml.Node) int {
-	line := n.Line
-	for _, c := range n.Content {
-		line = max(line, lastLine(c))
-	}
-	return line
-}
-
-// keys finds keys that a type does not have.
-func (l *list) keys(n *yaml.Node, t reflect.Type, id ID, path string) {
-	switch {
-	case n.Kind == yaml.AliasNode:
-		l.keys(n.Alias, t, id, path)
-	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
-		for i, c := range n.Content {
-			l.keys(c, t.Elem(), id, fmt.Sprintf("%s[%d]", path, i))
-		}
-	case t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() && n.Kind == yaml.MappingNode:
-		known := map[string]reflect.Type{}
-		for i := range t.NumField() {
-			if tag, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); tag != "" && tag != "-" {
-				known[tag] = t.Field(i).Type
-			}
-		}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i]
-			of, ok := known[key.Value]
-			switch {
-			case key.Tag == "!!merge": // what is merged in was written elsewhere and is checked there
-			case !ok:
-				l.fault(key, id, "", "unknown key "+pathTo(path, key.Value)+"; known are "+strings.Join(sortedNames(known), ", "))
-			default:
-				l.keys(n.Content[i+1], of, id, pathTo(path, key.Value))
-			}
-		}
-	}
-}
-
-func pathTo(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-func sortedNames(m map[string]reflect.Type) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // at finds the node of a field, for its line; the entry itself where it is not

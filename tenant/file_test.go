@@ -61,7 +61,7 @@ func TestEveryFaultOfAFileHasLineAndField(t *testing.T) {
 		"tenants.yaml:8: types: expected_tpm: the value must be a number",
 		"tenants.yaml:9: types: priority: the value must be true or false",
 		"tenants.yaml:11: keys: unknown key colour",
-		"tenants.yaml:12: keys: unknown key opt_ins[0].when",
+		"tenants.yaml:12: keys: unknown key when",
 		"tenants.yaml:13: this is not a tenant",
 		"tenants.yaml:15: future: opt_ins: an opt-in is in the future",
 		"tenants.yaml:16: id: the tenant id is not usable",
@@ -84,6 +84,29 @@ func TestWhatIsNoYAMLSaysWhatIsMissing(t *testing.T) {
 	require.ErrorContains(t, err, "did not find expected ',' or ']'")
 	_, err = ParseList("tenants.yaml", []byte("- id: *secret\n"), noon)
 	require.ErrorContains(t, err, "unknown anchor … referenced", "a rejected value is not repeated")
+}
+
+func TestWhatIsOfAnotherTypeIsNamedByItsKey(t *testing.T) {
+	_, err := ParseList("t", []byte(`- {id: x1, expected_tpm: secret}
+- {id: y2, name: Y, features: refunds}
+- id: z3
+  opt_ins:
+    - feature: refunds
+      at: yesterday
+- {id: w4, expected_tmp: 5}
+- {id: v5, expected_tpm: 1e300}
+`), noon)
+	require.Error(t, err)
+	for _, want := range []string{
+		"t:1: x1: expected_tpm: the value must be a number",
+		"t:2: y2: features: the value must be a list",
+		"t:6: z3: opt_ins[0].at: the value must be a time like 2026-02-01T00:00:00Z",
+		"t:7: w4: unknown key expected_tmp; did you mean expected_tpm?",
+		"t:8: v5: expected_tpm must be a number from 0 to 1e15",
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.NotContains(t, err.Error(), "yesterday")
 }
 
 func TestWhatADocumentDoesNotSayOfItsPastStays(t *testing.T) {

@@ -219,7 +219,7 @@ func (t Tenant) check() (faults []Fault) {
 		value float64
 	}{{"expected_tpm", t.ExpectedTPM}, {"value_per_transaction", t.ValuePerTransaction}} {
 		if !(n.value >= 0 && n.value < 1e15) { // also not a number
-			fault(n.field, n.field+" must be a number that is not negative", "")
+			fault(n.field, n.field+" must be a number from 0 to 1e15", "")
 		}
 	}
 	for _, f := range t.Features {
