@@ -98,6 +98,7 @@ func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 		{edit{"policy.yaml", "service: payments", "service: paymetns"}, "policy.yaml:6: rule a: nobody owns it: its service is not in the catalog"},
 		{edit{"catalog.yaml", ", dashboard: https://grafana.example.com/d/p", ""}, "policy.yaml:6: rule a: it has no dashboard"},
 		{edit{"policy.yaml", "version: 1\n", "version: 1\noverrides: [{tenant: a, off: true, until: 2026-01-01T00:00:00Z, reason: r, by: b}]\n"}, "policy.yaml:2: warning: the override of tenant a has ended and is not applied"},
+		{edit{"policy.yaml", "version: 1\n", "version: 1\noverrides:\n  - {tenant: a, severity: info, until: 2099-01-01T00:00:00Z, reason: r, by: b}\n  - {tenant: a, severity: critical, until: 2099-01-01T00:00:00Z, reason: r, by: b}\n"}, "policy.yaml:4: warning: the override of tenant a contradicts overrides[0]"},
 		{edit{"policy.yaml", "version: 1\n", "version: 1\npins: [{tenant: a, revision: 1, until: 2026-01-01T00:00:00Z, reason: r, by: b}]\n"}, "policy.yaml:2: warning: the pin of tenant a has ended"},
 		{edit{"policy.yaml", "version: 1\n", "version: 1\ncalendar: [{name: a, effect: hold_pages, starts_at: 2025-01-01T00:00:00Z, ends_at: 2025-01-02T00:00:00Z, why: w, by: b}]\n"}, "policy.yaml:2: warning: the entry a is over"},
 		{edit{"policy.yaml", "https://r", "wiki/x"}, "policy.yaml:6: rule a: runbook_url must be an http or https address"},
@@ -115,6 +116,12 @@ func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 			return false
 		}, "%s -> %s: want %q, got\n%s", c.old, c.new, c.want, strings.Join(got, "\n"))
 	}
+}
+
+func TestAnOverrideWithoutAnEndHasNotEnded(t *testing.T) {
+	got := run(t, edit{"policy.yaml", "version: 1\n", "version: 1\noverrides: [{tenant: a, off: true, reason: r, by: b}]\n"})
+	require.Len(t, got, 1)
+	require.Contains(t, got[0], "until is missing")
 }
 
 func TestAllFilesFaultsComeAtOnceInOrder(t *testing.T) {

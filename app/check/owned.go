@@ -50,8 +50,16 @@ func over(p *profiles.Policy, now time.Time) (faults fault.List) {
 		faults = append(faults, p.Fault(fault.Warning, index(list, i)+"."+key, message))
 	}
 	for i, o := range p.Overrides {
-		if !now.Before(o.Until) {
+		if !o.Until.IsZero() && !now.Before(o.Until) {
 			warn("overrides", i, "until", "the override of tenant "+o.Tenant+" has ended and is not applied; take it out")
+		}
+	}
+	for i, o := range p.Overrides {
+		for j, earlier := range p.Overrides[:i] {
+			same := earlier.Tenant == o.Tenant && earlier.Rule == o.Rule && now.Before(earlier.Until) && now.Before(o.Until)
+			if same && (differ(earlier.Severity, o.Severity) || differ(earlier.Sensitivity, o.Sensitivity) || earlier.Off != o.Off) {
+				warn("overrides", i, "tenant", "the override of tenant "+o.Tenant+" contradicts "+index("overrides", j)+"; remove one of the two")
+			}
 		}
 	}
 	for i, n := range p.Pins {
@@ -66,3 +74,5 @@ func over(p *profiles.Policy, now time.Time) (faults fault.List) {
 	}
 	return faults
 }
+
+func differ(a, b string) bool { return a != "" && b != "" && a != b }
