@@ -56,7 +56,7 @@ func TestBadDocumentsAreRefusedWithTheirLine(t *testing.T) {
 		{sizes + rule1("kind: burn_rate, objective: 0.99, least_events: -1"), "least_events must not be negative"},
 		{sizes + rule1("kind: burn_rate, objective: 0.99, sensitivity: early"), "sensitivity is of no use with kind burn_rate"},
 		// Queries.
-		{sizes + rule1("kind: promql"), "p:13: rules[0] (burn): expr is no PromQL query"},
+		{sizes + rule1("kind: promql"), "p:13: rules[0] (burn): expr is missing"},
 		{sizes + rule1("kind: promql, expr: sum by (tenant (up)"), "expr is no PromQL query"},
 		{sizes + rule1("kind: promql, expr: up, for: -1m"), "for must not be negative"},
 		{sizes + rule1("kind: promql, expr: up, sensitivity: quiet"), "sensitivity is of no use with kind promql"},

@@ -35,7 +35,9 @@ func (r RuleDoc) checkKind(where string, fault func(string, ...any)) {
 			fault("%s: least_events must not be negative", where)
 		}
 	case rule.PromQL:
-		if _, err := parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true}).ParseExpr(r.Expr); r.Expr == "" || err != nil {
+		if r.Expr == "" {
+			fault("%s: expr is missing: say what is asked", where)
+		} else if _, err := parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true}).ParseExpr(r.Expr); err != nil {
 			fault("%s: expr is no PromQL query; promtool promql format shows where", where)
 		}
 		if r.For < 0 {
