@@ -1,9 +1,11 @@
 package profiles
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/rule"
 )
 
@@ -19,7 +21,31 @@ func Untried(before, after *Policy) []string {
 	if !sameSet(before.Environments, after.Environments) {
 		out = append(out, "which environments may page changes with the last stage, for all tenants at once: an incident may be of several")
 	}
+	for _, e := range after.Announced {
+		if e.Effect == calendar.HoldPages && !slices.ContainsFunc(before.Announced, func(b calendar.Entry) bool { return reflect.DeepEqual(b, e) }) {
+			out = append(out, "that nobody is called while the calendar entry "+e.Name+" holds is not tried: a policy that calls less is never halted")
+		}
+	}
+	if before.Impact != after.Impact {
+		out = append(out, "what must be at stake for a call (impact) is tried only where the new one calls more: a policy that calls less is never halted")
+	}
+	if at := changedPins(before, after); len(at) > 0 {
+		out = append(out, "profiles kept at a revision are not tried: "+strings.Join(at, ", "))
+	}
+	if !reflect.DeepEqual(before.Evolution, after.Evolution) {
+		out = append(out, "how profiles and the next policies are put in force (evolution) is not tried; this rollout goes by the one in force")
+	}
 	return out
+}
+
+// changedPins are the tenants that another policy pins at another revision.
+func changedPins(before, after *Policy) (tenants []string) {
+	for _, n := range after.Pins {
+		if n.Revision > 0 && !slices.ContainsFunc(before.Pins, func(b Pin) bool { return b.Tenant == n.Tenant && b.Revision == n.Revision }) {
+			tenants = append(tenants, n.Tenant)
+		}
+	}
+	return tenants
 }
 
 // Tried are those of the rules over all tenants that can run in shadow: what they count is

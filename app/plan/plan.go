@@ -42,13 +42,17 @@ type Input struct {
 	Volume map[tenant.ID]float64
 	// Firing are the alerts that fire now.
 	Firing []alert.Key
+	// Now is when the plan is made: what has ended by then counts no more.
+	Now time.Time
 }
 
 // Plan is who gets what.
 type Plan struct {
-	Tenants  int      `json:"tenants"`
-	Changed  int      `json:"changed"` // of those, with a profile that differs
-	Rules    []string `json:"rules"`   // how the policies' rules differ, one sentence each
+	Tenants int      `json:"tenants"`
+	Changed int      `json:"changed"` // of those, with a profile that differs
+	Rules   []string `json:"rules"`   // how the policies' rules differ, one sentence each
+	// Settings is how the policies differ besides SLIs and rules, one sentence each.
+	Settings []string `json:"settings"`
 	Changes  []Count  `json:"changes"` // what tenants' profiles would say, the most tenants first
 	More     int      `json:"more"`    // sentences that are left out of Changes
 	Largest  []Tenant `json:"largest"` // the largest tenants, whether they change or not
@@ -80,7 +84,8 @@ type Ending struct {
 
 // Make makes the plan.
 func Make(in Input) Plan {
-	p := Plan{Tenants: len(in.Tenants), Rules: Rules(in.Before, in.After), Changes: []Count{}, Largest: []Tenant{}, Ends: in.ends(), Warnings: in.warnings(), Untried: profiles.Untried(in.Before, in.After)}
+	p := Plan{Tenants: len(in.Tenants), Rules: Rules(in.Before, in.After), Settings: profiles.Settings(in.Before, in.After), Changes: []Count{}, Largest: []Tenant{},
+		Ends: in.ends(), Warnings: append(in.silenced(), in.warnings()...), Untried: profiles.Untried(in.Before, in.After)}
 	all := in.count()
 	p.Changed = all.changed
 	for words, n := range all.sentences {
@@ -95,7 +100,7 @@ func Make(in Input) Plan {
 		p.Changes = p.Changes[:maxSentences]
 	}
 	for _, t := range Largest(in.Tenants, in.Volume) {
-		p.Largest = append(p.Largest, Tenant{ID: t.ID, Name: t.Name, TPM: volume(t, in.Volume), Words: in.diff(t).Words})
+		p.Largest = append(p.Largest, Tenant{ID: t.ID, Name: t.Name, TPM: volume(t, in.Volume), Words: in.words(t)})
 	}
 	p.Warnings = append(p.Warnings, all.warnings()...)
 	return p
@@ -124,6 +129,10 @@ func volume(t tenant.Tenant, by map[tenant.ID]float64) float64 {
 	return t.ExpectedTPM
 }
 
+// Differs says whether the policies would do anything otherwise, whatever tenants there
+// are.
+func (p Plan) Differs() bool { return p.Changed+len(p.Rules)+len(p.Settings) > 0 }
+
 // Rules says how the rules of two policies differ, whichever tenants have them.
 func Rules(before, after *profiles.Policy) []string {
 	of := func(p *profiles.Policy) []rule.Rule {
@@ -140,7 +149,12 @@ func (in Input) compile(t tenant.Tenant) (before, after []rule.Rule) {
 	return in.kindOf(t).compile(in)
 }
 
-func (in Input) diff(t tenant.Tenant) profiles.Diff { return profiles.Compare(in.compile(t)) }
+func (in Input) words(t tenant.Tenant) []string {
+	if words, ok := in.kept(t); ok {
+		return append([]string{}, words...)
+	}
+	return profiles.Compare(in.compile(t)).Words
+}
 
 // kind is all that a tenant's profiles depend on: tenants of one kind have the same.
 type kind struct {
@@ -214,6 +228,10 @@ func (in Input) countPart(tenants []tenant.Tenant) *tally {
 	t := newTally()
 	known := map[[32]byte]effect{}
 	for _, doc := range tenants {
+		if words, ok := in.kept(doc); ok {
+			t.add(effect{words: words})
+			continue
+		}
 		k := in.kindOf(doc)
 		key := k.fingerprint()
 		e, ok := known[key]
@@ -315,6 +333,9 @@ func (in Input) ends() []Ending {
 		}
 		i := slices.IndexFunc(in.Tenants, func(t tenant.Tenant) bool { return t.ID == a.Tenant })
 		if i < 0 {
+			continue
+		}
+		if _, kept := in.kept(in.Tenants[i]); kept {
 			continue
 		}
 		if before, after := in.compile(in.Tenants[i]); hasRule(before, a) && !hasRule(after, a) {

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,49 @@ func TestAPlanWarns(t *testing.T) {
 	require.Contains(t, all, "environment production may page no longer, for any tenant")
 	require.Contains(t, all, "environment staging may page from now on")
 	require.Contains(t, all, "it learns from nothing for 60 tenant(s)")
+}
+
+// TestAPlanSaysWhatSilences: neither rules nor profiles differ, and fewer are called.
+func TestAPlanSaysWhatSilences(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	plans := func(before, more string) plan.Plan {
+		in := input(edited(t, "version: 1\n", "version: 1\n"+before), edited(t, "version: 1\n", "version: 1\n"+more), gateway(60))
+		in.Now = now
+		return plan.Make(in)
+	}
+	require.False(t, plans("", "").Differs())
+
+	quiet := "calendar: [{name: all_quiet, effect: hold_pages, starts_at: 2026-11-26T00:00:00Z, ends_at: 2036-11-28T00:00:00Z, why: x, by: ada}]\n"
+	got := plans("", quiet)
+	require.Zero(t, got.Changed)
+	require.True(t, got.Differs())
+	require.Contains(t, got.Settings[0], "the calendar entry all_quiet is added: from 2026-11-26 00:00 UTC")
+	require.Contains(t, got.Warnings[0], "NOBODY IS CALLED for everybody while the calendar entry all_quiet holds")
+	require.Contains(t, got.Untried[0], "all_quiet")
+	require.Empty(t, plans(quiet, strings.Replace(quiet, "why: x", "why: y", 1)).Warnings, "only its words are others")
+
+	got = plans("", "impact: {day: {tenants: 999, share: 1}}\n")
+	require.Equal(t, []string{"impact.day.share: 1, before: not set", "impact.day.tenants: 999, before: not set"}, got.Settings)
+	require.Contains(t, got.Warnings[0], "FEWER FAULTS CALL SOMEBODY by day: 999 tenant(s) or 100% of the volume must be affected; before: 3 tenant(s)")
+	require.Contains(t, got.Warnings[1], "at night")
+	require.Empty(t, plans("impact: {day: {tenants: 999, share: 1}}\n", "").Warnings)
+
+	got = plans("", "evolution: {stage_for: 100h, promote: person}\n")
+	require.Equal(t, []string{"evolution.promote: person, before: record", "evolution.stage_for: 100h0m0s, before: 24h0m0s"}, got.Settings)
+}
+
+// TestAPinnedRevisionIsNoRuleOfThePolicy: what it says is not known here.
+func TestAPinnedRevisionIsNoRuleOfThePolicy(t *testing.T) {
+	at := func(pins string) *profiles.Policy {
+		return edited(t, "version: 1\n", "version: 1\n"+pins, "result: [error]", "result: [error, abandoned]")
+	}
+	in := input(builtIn(t), at("pins: [{tenant: t00007, revision: 2, reason: x, by: ada}]\n"), gateway(9))
+	got := plan.Make(in)
+	i := slices.IndexFunc(got.Largest, func(l plan.Tenant) bool { return l.ID == "t00007" })
+	require.Equal(t, []string{"the profile is kept at revision 2, whatever the policy says"}, got.Largest[i].Words)
+	require.Equal(t, 9, got.Changed)
+	in.Before = edited(t, "version: 1\n", "version: 1\npins: [{tenant: t00007, revision: 2, reason: x, by: ada}]\n")
+	require.Equal(t, 8, plan.Make(in).Changed, "it stays where it is")
 }
 
 func BenchmarkPlan(b *testing.B) {

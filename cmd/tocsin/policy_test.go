@@ -36,6 +36,16 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	require.Regexp(t, `bolt +5 +nothing`, out)
 	require.Contains(t, out, "STAGES, EACH IN SHADOW FOR 1m FIRST")
 	require.Contains(t, d.ok(t, "policy", "plan", "-f", next, "--tenants", tenants), "1 of 2 tenant(s) would have another profile\n")
+	pinned := file(t, quick+"pins: [{tenant: bolt, tier: large, reason: it grows, by: ada}]\n")
+	for _, more := range [][]string{nil, {"--tenants", tenants, "--against", file(t, quick)}} {
+		out, _, code = d.run(t, append([]string{"policy", "plan", "-f", pinned, "--exit-code"}, more...)...)
+		require.Equal(t, steering.ExitChanges, code)
+		require.Contains(t, out, "1 of 2 tenant(s) would have another profile")
+		require.Contains(t, out, "\nSETTINGS\nthe pin of tenant bolt is added: tier large, by ada: it grows\n")
+	}
+	out, _, code = d.run(t, "policy", "plan", "-f", file(t, strings.Replace(quick, "stage_for: 1m", "stage_for: 2m", 1)), "--exit-code")
+	require.Equal(t, steering.ExitChanges, code)
+	require.Contains(t, out, "\nSETTINGS\nevolution.stage_for: 2m0s, before: 1m0s\n")
 	_, errOut, code := d.run(t, "policy", "plan", "-f", next, "--against", next)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errOut, "--tenants")

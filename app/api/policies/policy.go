@@ -207,7 +207,7 @@ func (s *API) plan(ctx context.Context, state rollout.State, p *profiles.Policy)
 		return s.Flow.Profiles().Under(p, t, now)
 	}
 	a := PlanAnswer{Against: rules.Revision, Sha: p.Sha, Same: p.Sha == rules.Policy.Sha, Stages: []PlanStage{}}
-	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing})
+	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing, Now: now})
 	r := rollout.Draft(state, policy.Settings(rules.Policy, p, rules.Catalog), ids(plan.Largest(tenants, volumes)))
 	a.StageFor = r.StageFor
 	for i, n := range r.Adds(ids(tenants)) {

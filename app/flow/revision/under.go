@@ -32,7 +32,14 @@ func (m *Maker) under(p *profiles.Policy, t tenant.Tenant, o profiles.Observatio
 	o.Overrides = slices.Concat(p.InForce(t.ID, now), made)
 	// A tier that is not that of the promised volume is pinned, or held.
 	promised := o.TPM == 0 && t.ExpectedTPM > 0 && o.Tier == has.TierOf(t.ExpectedTPM).Name
-	if _, known := p.Tier(o.Tier); !known || promised {
+	was, held := has.Pinned(t.ID, now)
+	switch is, pinned := p.Pinned(t.ID, now); {
+	case pinned && is.Tier != "" && is.Tier != was.Tier:
+		o.Tier = is.Tier
+	case !pinned && (promised || held && was.Tier == o.Tier): // not where a person's pin holds
+		o.Tier = p.TierOf(cmp.Or(o.TPM, t.ExpectedTPM)).Name
+	}
+	if _, known := p.Tier(o.Tier); !known {
 		o.Tier = p.TierOf(cmp.Or(o.TPM, t.ExpectedTPM)).Name
 	}
 	return o
@@ -48,7 +55,11 @@ func (m *Maker) shadow(t tenant.Tenant, c course.Course, o profiles.Observation,
 		o.Tier, o.Priors = c.Proposal.To, m.Priors.Of(c.Proposal.To)
 	default:
 		p, _, _ = m.Rules().Beside(t.ID)
+		tier := o.Tier
 		o = m.under(p, t, o, now)
+		if _, known := p.Tier(tier); known && c.Pin != nil { // a person's, before the policy's
+			o.Tier = tier
+		}
 	}
 	rules, _ := profiles.Compile(p, t, o)
 	return rules

@@ -31,7 +31,7 @@ var ErrChanges = errors.New("changes")
 
 type policyPlan struct {
 	File     string `short:"f" required:"" help:"The policy; - reads standard input." placeholder:"FILE"`
-	ExitCode bool   `name:"exit-code" help:"Exit with 3 when a tenant's profile would change."`
+	ExitCode bool   `name:"exit-code" help:"Exit with 3 when anything would change: a tenant's profile, a rule or a setting."`
 	Tenants  string `help:"Without a daemon: a YAML list of tenants." placeholder:"FILE"`
 	Against  string `help:"With --tenants: the policy to compare with; without it the built-in one." placeholder:"FILE"`
 	Config   string `name:"config.file" aliases:"config" help:"With --tenants: a configuration, for its catalog." placeholder:"FILE"`
@@ -59,7 +59,7 @@ func (k policyPlan) Run(ctx context.Context, c *console.Client) error {
 	} else {
 		err = showPlan(c, a, k.Tenants == "")
 	}
-	if err == nil && k.ExitCode && a.Changed > 0 {
+	if err == nil && k.ExitCode && a.Differs() {
 		return ErrChanges
 	}
 	return err
@@ -93,9 +93,15 @@ func (k policyPlan) offline(text []byte) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, console.Misused(err)
 	}
-	return plan.Make(plan.Input{Before: before, After: after, Tenants: tenants,
-		Observe: func(p *profiles.Policy, _ tenant.Tenant) profiles.Observation {
-			return whole.Observe(p, owners, len(tenants))
+	now := time.Now()
+	return plan.Make(plan.Input{Before: before, After: after, Tenants: tenants, Now: now,
+		Observe: func(p *profiles.Policy, t tenant.Tenant) profiles.Observation {
+			o := whole.Observe(p, owners, len(tenants))
+			o.Overrides = p.InForce(t.ID, now)
+			if n, ok := p.Pinned(t.ID, now); ok {
+				o.Tier = n.Tier
+			}
+			return o
 		}}), nil
 }
 
@@ -108,6 +114,7 @@ func showPlan(c *console.Client, a policies.PlanAnswer, served bool) error {
 	}
 	fmt.Fprintf(w, "%d of %d tenant(s) would have another profile%s\n", a.Changed, a.Tenants, against)
 	block(w, "RULES", a.Rules)
+	block(w, "SETTINGS", a.Settings)
 	if len(a.Changes) > 0 {
 		fmt.Fprintln(w, "\nTENANTS\tWHAT CHANGES")
 		for _, ch := range a.Changes {

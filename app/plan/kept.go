@@ -1,0 +1,85 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerting/tocsin/calendar"
+	"github.com/tocsin-alerting/tocsin/impact"
+	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/tenant"
+)
+
+// kept says what becomes of a tenant whose profile a pin keeps at a revision, under one
+// of the policies or both: not the policy says then what it is.
+func (in Input) kept(t tenant.Tenant) (words []string, ok bool) {
+	at := func(p *profiles.Policy) int {
+		n, _ := p.Pinned(t.ID, in.Now)
+		return n.Revision
+	}
+	switch before, after := at(in.Before), at(in.After); {
+	case before == 0 && after == 0:
+		return nil, false
+	case before == after:
+	case after == 0:
+		words = append(words, fmt.Sprintf("the profile is kept at revision %d no longer, and follows the policy", before))
+	default:
+		words = append(words, fmt.Sprintf("the profile is kept at revision %d, whatever the policy says", after))
+	}
+	return words, true
+}
+
+// silenced warns of all that lets people be called less than before, besides rules.
+func (in Input) silenced() (out []string) {
+	was := map[string]string{}
+	for _, e := range in.Before.Announced {
+		was[e.Name] = hold(e)
+	}
+	for _, e := range in.After.Announced {
+		if e.Effect == calendar.HoldPages && was[e.Name] != hold(e) && (e.EndsAt.IsZero() || in.Now.Before(e.EndsAt)) {
+			out = append(out, fmt.Sprintf("NOBODY IS CALLED for %s while the calendar entry %s holds: %s", e.Whom(), e.Name, e.When(time.UTC)))
+		}
+	}
+	n := len(in.Tenants)
+	day := func(p *profiles.Policy) impact.Floor { return impact.Floor(p.Impact.Day).Or(impact.Day(n)) }
+	night := func(p *profiles.Policy) impact.Floor { // which demands nothing less than the day
+		f, d := impact.Floor(p.Impact.Night.Floor()).Or(impact.AtNight(n)), day(p)
+		return impact.Floor{Share: max(f.Share, d.Share), LossPerMinute: max(f.LossPerMinute, d.LossPerMinute), Tenants: max(f.Tenants, d.Tenants)}
+	}
+	for _, f := range []struct {
+		when          string
+		before, after impact.Floor
+	}{{"by day", day(in.Before), day(in.After)}, {"at night", night(in.Before), night(in.After)}} {
+		if harder(f.before, f.after) {
+			out = append(out, fmt.Sprintf("FEWER FAULTS CALL SOMEBODY %s: %s; before: %s", f.when, floor(f.after), floor(f.before)))
+		}
+	}
+	return out
+}
+
+// hold tells a change of what an entry holds from one of its words.
+func hold(e calendar.Entry) string {
+	return string(e.Effect) + "\n" + e.Whom() + "\n" + e.When(time.UTC)
+}
+
+// harder says whether a part of a floor that is enough by itself is reached later.
+func harder(before, after impact.Floor) bool {
+	switch {
+	case after.Share == 0: // every tenant is enough
+		return false
+	case after.Share > before.Share, after.Tenants > before.Tenants:
+		return true
+	}
+	return before.LossPerMinute > 0 && (after.LossPerMinute == 0 || after.LossPerMinute > before.LossPerMinute)
+}
+
+func floor(f impact.Floor) string {
+	if f.Share == 0 {
+		return "every tenant is enough"
+	}
+	s := fmt.Sprintf("%d tenant(s) or %.3g%% of the volume must be affected", f.Tenants, 100*f.Share)
+	if f.LossPerMinute > 0 {
+		s += fmt.Sprintf(", or %g a minute be lost", f.LossPerMinute)
+	}
+	return s
+}
