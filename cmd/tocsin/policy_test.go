@@ -73,7 +73,7 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	_, errOut, code = d.run(t, "policy", "rollback", "--reason", "x", "--to", "9")
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, errOut, "tocsin policy revisions")
-	require.Contains(t, d.ok(t, "policy", "rollback", "--reason", "too quiet"), "policy revision 2 is in force for every tenant")
+	require.Contains(t, d.ok(t, "policy", "rollback", "--reason", "too quiet"), "policy revision 2 is in force for every tenant but those whose profile is frozen or pinned at a revision")
 	require.Contains(t, d.ok(t, "why", "policy"), "too quiet")
 	require.NotContains(t, d.ok(t, "policy", "show"), "sensitivity: quiet")
 	require.Contains(t, d.ok(t, "policy", "show", "--revision", "3"), "sensitivity: quiet")

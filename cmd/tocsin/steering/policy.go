@@ -36,6 +36,9 @@ func policyText(file string) ([]byte, error) {
 	return text, nil
 }
 
+// keepers are those whose profile follows no policy at once.
+const keepers = " but those whose profile is frozen or pinned at a revision: they keep theirs until that ends (tocsin profile explain TENANT)"
+
 type policyApply struct {
 	File   string        `short:"f" required:"" help:"The policy; - reads standard input." placeholder:"FILE"`
 	Reason string        `required:"" help:"Why; it stands in the ledger." placeholder:"TEXT"`
@@ -61,7 +64,7 @@ func (k policyApply) Run(ctx context.Context, c *console.Client) error {
 	case !a.Changed && (a.Rollout == nil || !a.Rollout.Open()):
 		return c.Say(a, "policy revision %d is this text, and in force already", a.InForce)
 	case k.Now:
-		return c.Say(a, "policy revision %d is in force for every tenant; tocsin policy rollback takes it back", a.InForce)
+		return c.Say(a, "policy revision %d is in force for every tenant%s; tocsin policy rollback takes it back", a.InForce, keepers)
 	case !k.Wait:
 		return tell(c, a)
 	}
@@ -172,7 +175,7 @@ func (k policyRollback) Run(ctx context.Context, c *console.Client) error {
 	if err := c.Call(ctx, http.MethodPost, "/api/v1/policy/rollback", policies.RollbackRequest{To: k.To, Reason: k.Reason}, &a); err != nil {
 		return err
 	}
-	return c.Say(a, "policy revision %d is in force for every tenant", a.InForce)
+	return c.Say(a, "policy revision %d is in force for every tenant%s", a.InForce, keepers)
 }
 
 type policyResume struct {
