@@ -43,6 +43,9 @@ rules:
   - {name: a, kind: errors, sli: payments, service: payments, severity: critical, summary: s, runbook_url: https://r}
 `
 
+// lasting is the beginning of an entry of the calendar.
+const lasting = "calendar: [{name: a, effect: hold_pages, weekly: {days: [sun]}, why: w, by: b, "
+
 // edit is one change to the good files.
 type edit struct{ file, old, new string }
 
@@ -65,7 +68,10 @@ func run(t *testing.T, edits ...edit) []string {
 	return out
 }
 
-func TestGoodFilesHaveNoFault(t *testing.T) { require.Empty(t, run(t)) }
+func TestGoodFilesHaveNoFault(t *testing.T) {
+	require.Empty(t, run(t))
+	require.Empty(t, run(t, edit{"policy.yaml", "version: 1\n", "version: 1\n" + lasting + "services: [payments], environments: [production], countries: [de]}]\n"}))
+}
 
 func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 	for _, c := range []struct {
@@ -104,6 +110,9 @@ func TestEachFaultAndWarningIsFoundWhereItStands(t *testing.T) {
 		{edit{"policy.yaml", "https://r", "wiki/x"}, "policy.yaml:6: rule a: runbook_url must be an http or https address"},
 		{edit{"policy.yaml", "https://r", "'javascript:alert(2)'"}, "policy.yaml:6: rule a: runbook_url must be an http or https address"},
 		{edit{"policy.yaml", "summary: s", "summary: s, dashboard_url: 'javascript:alert(1)'"}, "policy.yaml:6: rule a: dashboard_url must be an http or https address"},
+		{edit{"policy.yaml", "version: 1\n", "version: 1\n" + lasting + "services: [nope]}]\n"}, "policy.yaml:2: warning: the entry a names the service nope, which is not in the catalog"},
+		{edit{"policy.yaml", "version: 1\n", "version: 1\n" + lasting + "environments: [prd]}]\n"}, "policy.yaml:2: warning: the entry a names the environment prd, which neither"},
+		{edit{"policy.yaml", "version: 1\n", "version: 1\n" + lasting + "countries: [germany]}]\n"}, "policy.yaml:2: warning: the entry a names a country by germany"},
 		{edit{"policy.yaml", "kind: errors", "kind: magic"}, "policy.yaml:6: rules[0] (a): kind must be one of"},
 	} {
 		got := run(t, c.edit)

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -18,7 +19,32 @@ func unruled(c *config.Config, p *profiles.Policy, cat *catalog.Catalog, now tim
 	if !p.MayPage(c.Environment) {
 		faults = append(faults, p.Fault(fault.Warning, "environments", "environments does not list the environment of tocsin.yaml: nothing in it pages"))
 	}
-	return append(append(faults, owned(p, cat, len(c.CatalogFiles) > 0)...), over(p, now)...)
+	faults = append(faults, owned(p, cat, len(c.CatalogFiles) > 0)...)
+	return append(append(faults, announced(c, p, cat)...), over(p, now)...)
+}
+
+// announced finds entries of the calendar that name what there is not: they would hold
+// nothing, and whoever wrote them thinks that they do.
+func announced(c *config.Config, p *profiles.Policy, cat *catalog.Catalog) (faults fault.List) {
+	for i, e := range p.Announced {
+		for _, s := range e.Services {
+			_, owned := cat.Service(catalog.ServiceID(s))
+			if !owned && !slices.ContainsFunc(p.Rules, func(r profiles.RuleDoc) bool { return r.Service == s }) {
+				faults = append(faults, p.Fault(fault.Warning, index("calendar", i)+".services", "the entry "+e.Name+" names the service "+s+", which is not in the catalog: it holds nothing for it; correct the name"))
+			}
+		}
+		for _, env := range e.Environments {
+			if env != c.Environment && !p.MayPage(env) {
+				faults = append(faults, p.Fault(fault.Warning, index("calendar", i)+".environments", "the entry "+e.Name+" names the environment "+env+", which neither tocsin.yaml nor environments lists: it holds nothing there; correct the name"))
+			}
+		}
+		for _, country := range e.Countries {
+			if len(country) != 2 {
+				faults = append(faults, p.Fault(fault.Warning, index("calendar", i)+".countries", "the entry "+e.Name+" names a country by "+country+": tenants and payments name theirs by two letters, as in DE"))
+			}
+		}
+	}
+	return faults
 }
 
 // owned finds rules that nobody owns and those without a dashboard of the people

@@ -15,6 +15,9 @@ import (
 func (in Input) kept(t tenant.Tenant) (words []string, ok bool) {
 	at := func(p *profiles.Policy) int {
 		n, _ := p.Pinned(t.ID, in.Now)
+		if n.Revision > 0 && in.HasRevision != nil && !in.HasRevision(t.ID, n.Revision) {
+			return 0 // it keeps nothing
+		}
 		return n.Revision
 	}
 	switch before, after := at(in.Before), at(in.After); {
@@ -82,4 +85,40 @@ func floor(f impact.Floor) string {
 		s += fmt.Sprintf(", or %g a minute be lost", f.LossPerMinute)
 	}
 	return s
+}
+
+// unknown warns of tenants that the policy names and that are not onboarded, and of
+// revisions that are not kept.
+func (in Input) unknown() (out []string) {
+	has := map[string]bool{}
+	for _, t := range in.Tenants {
+		has[string(t.ID)] = true
+	}
+	warn := func(what, id string) {
+		if !has[id] {
+			out = append(out, what+" names the tenant "+id+", which is not onboarded: it does nothing; correct the name")
+		}
+	}
+	for _, o := range in.After.Overrides {
+		if in.Now.Before(o.Until) {
+			warn("an override", o.Tenant)
+		}
+	}
+	for _, n := range in.After.Pins {
+		if _, counts := in.After.Pinned(tenant.ID(n.Tenant), in.Now); !counts {
+			continue
+		}
+		if warn("a pin", n.Tenant); has[n.Tenant] && n.Revision > 0 && in.HasRevision != nil && !in.HasRevision(tenant.ID(n.Tenant), n.Revision) {
+			out = append(out, fmt.Sprintf("the pin of tenant %s names revision %d of its profile, which is not kept: it does nothing; tocsin profile explain lists them", n.Tenant, n.Revision))
+		}
+	}
+	for _, e := range in.After.Announced {
+		if !e.EndsAt.IsZero() && !in.Now.Before(e.EndsAt) {
+			continue
+		}
+		for _, id := range e.Tenants {
+			warn("the calendar entry "+e.Name, id)
+		}
+	}
+	return out
 }

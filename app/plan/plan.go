@@ -44,6 +44,8 @@ type Input struct {
 	Firing []alert.Key
 	// Now is when the plan is made: what has ended by then counts no more.
 	Now time.Time
+	// HasRevision says whether a revision of a tenant's profile is kept; nil: not known.
+	HasRevision func(tenant.ID, int) bool
 }
 
 // Plan is who gets what.
@@ -85,7 +87,7 @@ type Ending struct {
 // Make makes the plan.
 func Make(in Input) Plan {
 	p := Plan{Tenants: len(in.Tenants), Rules: Rules(in.Before, in.After), Settings: profiles.Settings(in.Before, in.After), Changes: []Count{}, Largest: []Tenant{},
-		Ends: in.ends(), Warnings: append(in.silenced(), in.warnings()...), Untried: profiles.Untried(in.Before, in.After)}
+		Ends: in.ends(), Warnings: slices.Concat(in.silenced(), in.unknown(), in.warnings()), Untried: profiles.Untried(in.Before, in.After)}
 	all := in.count()
 	p.Changed = all.changed
 	for words, n := range all.sentences {

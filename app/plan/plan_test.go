@@ -181,6 +181,21 @@ func TestAPinnedRevisionIsNoRuleOfThePolicy(t *testing.T) {
 	require.Equal(t, 8, plan.Make(in).Changed, "it stays where it is")
 }
 
+func TestAPlanWarnsOfTenantsThatAreNone(t *testing.T) {
+	const names = `overrides: [{tenant: acm, off: true, until: 2036-01-01T00:00:00Z, reason: x, by: ada}]
+pins: [{tenant: nobody, revision: 1, reason: x, by: ada}, {tenant: t00001, revision: 9999, reason: x, by: ada}]
+calendar: [{name: a, effect: deny_changes, tenants: [t00001, tt], weekly: {days: [sun]}, why: w, by: ada}]
+`
+	in := input(builtIn(t), edited(t, "version: 1\n", "version: 1\n"+names), gateway(9))
+	in.HasRevision = func(_ tenant.ID, n int) bool { return n < 10 }
+	require.Equal(t, []string{
+		"an override names the tenant acm, which is not onboarded: it does nothing; correct the name",
+		"a pin names the tenant nobody, which is not onboarded: it does nothing; correct the name",
+		"the pin of tenant t00001 names revision 9999 of its profile, which is not kept: it does nothing; tocsin profile explain lists them",
+		"the calendar entry a names the tenant tt, which is not onboarded: it does nothing; correct the name",
+	}, plan.Make(in).Warnings)
+}
+
 func BenchmarkPlan(b *testing.B) {
 	before := builtIn(b)
 	after := edited(b, "environments: [production]", "environments: [staging]", "result: [error]", "result: [error, abandoned]")

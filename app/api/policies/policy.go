@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/incidents"
 	"github.com/tocsin-alerting/tocsin/app/flow"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
 	"github.com/tocsin-alerting/tocsin/app/plan"
 	"github.com/tocsin-alerting/tocsin/app/state"
@@ -23,6 +24,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rollout"
+	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -207,7 +209,11 @@ func (s *API) plan(ctx context.Context, state rollout.State, p *profiles.Policy)
 		return s.Flow.Profiles().Under(p, t, now)
 	}
 	a := PlanAnswer{Against: rules.Revision, Sha: p.Sha, Same: p.Sha == rules.Policy.Sha, Stages: []PlanStage{}}
-	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing, Now: now})
+	kept := func(id tenant.ID, revision int) bool {
+		c, _, err := course.Stored(ctx, s.Store, store.PartitionOf(id.Subject()), id)
+		return err != nil || revision >= c.Oldest && revision <= c.Newest
+	}
+	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing, Now: now, HasRevision: kept})
 	r := rollout.Draft(state, policy.Settings(rules.Policy, p, rules.Catalog), ids(plan.Largest(tenants, volumes)))
 	a.StageFor = r.StageFor
 	for i, n := range r.Adds(ids(tenants)) {
