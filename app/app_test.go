@@ -167,7 +167,7 @@ func TestOnboarding(t *testing.T) {
 		"no JSON":               {`name: x`, http.StatusBadRequest, "JSON"},
 		"nothing":               {``, http.StatusBadRequest, "JSON"},
 		"two documents":         {`{}{}`, http.StatusBadRequest, "more than one"},
-		"more than it can hold": {`{"name":"` + strings.Repeat("x", 70<<10) + `"}`, http.StatusRequestEntityTooLarge, "65536"},
+		"more than it can hold": {`{"name":"` + strings.Repeat("x", 70<<10) + `"}`, http.StatusRequestEntityTooLarge, "docs/limits.md"},
 	} {
 		got := r.do(t, call{Method: http.MethodPut, Path: path, Token: r.admin, Body: c.body})
 		require.Equal(t, c.status, got.Status, "%s: %s", name, got.Body)

@@ -55,11 +55,11 @@ func (a *App) ask(ctx context.Context, before []string) []string {
 		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
-				a.log.Error("a rule's query failed; what stands of it stays", slog.Any("error", err))
+				a.log.Error("a rule's query failed; what stands of it stays", slog.Any("rules", asking(a.shared.Rules(), expr)), slog.Any("error", err))
 			}
 			continue
 		}
-		answers[expr] = a.found(res)
+		answers[expr] = a.found(expr, res)
 	}
 	for _, s := range a.seats.list() {
 		s.owner.Post(func(tx *partition.Tx) error { return s.handler.Answer(tx, answers, now) })
@@ -79,8 +79,20 @@ func expressions(rules policy.Rules) (out []string) {
 	return out
 }
 
-// found sorts an answer by tenant.
-func (a *App) found(answer []query.Value) map[tenant.ID][]question.Found {
+// asking are the names of the rules that ask a query.
+func asking(rules policy.Rules, expr string) (names []string) {
+	for _, p := range rules.Policies() {
+		for _, r := range p.Rules {
+			if r.Kind == string(rule.PromQL) && r.Expr == expr && !slices.Contains(names, r.Name) {
+				names = append(names, r.Name)
+			}
+		}
+	}
+	return names
+}
+
+// found sorts the answer to a query by tenant.
+func (a *App) found(expr string, answer []query.Value) map[tenant.ID][]question.Found {
 	out := map[tenant.ID][]question.Found{}
 	names, nobody, many := a.o.Config.Labels, 0, 0
 	for _, s := range answer {
@@ -97,7 +109,7 @@ func (a *App) found(answer []query.Value) map[tenant.ID][]question.Found {
 		out[f.Tenant] = append(out[f.Tenant], f)
 	}
 	if nobody+many > 0 {
-		a.log.Warn("a rule's query gave series that are not used", "without_label_"+a.o.Config.Labels.Tenant, nobody, "too_many_for_a_tenant", many, slog.Int("limit", mostFound))
+		a.log.Warn("a rule's query gave series that are not used", slog.Any("rules", asking(a.shared.Rules(), expr)), "without_label_"+a.o.Config.Labels.Tenant, nobody, "too_many_for_a_tenant", many, slog.Int("limit", mostFound))
 	}
 	return out
 }

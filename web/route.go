@@ -242,7 +242,7 @@ func (e Edge) principal(rt Route, r *http.Request) (Principal, error) {
 func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		err = problem.New(problem.TooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+		err = problem.New(problem.TooLarge, "the body is larger than %d bytes", tooLarge.Limit).WithHint("no request of this kind may have more; docs/limits.md lists what may be raised")
 	}
 	var to *Elsewhere
 	if errors.As(err, &to) { // it cannot be passed on

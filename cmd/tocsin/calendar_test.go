@@ -48,4 +48,10 @@ overrides: [{tenant: acme, rule: payment_errors, severity: warning, until: ` + u
 	require.Len(t, last.Overrides, 1, "those of the policy are the policy's to say")
 	require.Equal(t, "payment_latency", last.Overrides[0].Rule)
 	require.Empty(t, turns[0].Overrides)
+
+	d.ok(t, "profile", "override", "bolt", "--severity", "info", "--until", next+"-12-24", "--reason", "a trial")
+	require.Contains(t, d.ok(t, "profile", "explain", "bolt"), next+"-12-24")
+	_, said, code := d.run(t, "profile", "override", "bolt", "--off", "--until", "Christmas", "--reason", "a trial")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, said, "write 2026-12-24 or")
 }

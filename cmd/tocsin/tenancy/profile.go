@@ -115,21 +115,26 @@ func (profileWaiting) Run(ctx context.Context, c *console.Client) error {
 
 // ends are the flags of what ends at a time.
 type ends struct {
-	Until time.Time     `help:"When it ends, RFC 3339." placeholder:"TIME"`
+	Until string        `help:"When it ends: a day, as 2026-12-24, which begins at 00:00 UTC, or a time in RFC 3339." placeholder:"TIME"`
 	For   time.Duration `help:"Or how long it holds, for example 72h."`
 }
 
 // at is when it ends; empty when nothing was said.
 func (e ends) at(now time.Time) (string, error) {
 	switch {
-	case e.For < 0 || e.For > 0 && !e.Until.IsZero():
+	case e.For < 0 || e.For > 0 && e.Until != "":
 		return "", console.Misused(problem.New(problem.Invalid, "give either --until or --for, and no negative time"))
 	case e.For > 0:
-		e.Until = now.Add(e.For)
-	case e.Until.IsZero():
+		return now.Add(e.For).UTC().Format(time.RFC3339), nil
+	case e.Until == "":
 		return "", nil
 	}
-	return e.Until.UTC().Format(time.RFC3339), nil
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if until, err := time.Parse(form, e.Until); err == nil {
+			return until.UTC().Format(time.RFC3339), nil
+		}
+	}
+	return "", console.Misused(problem.New(problem.Invalid, "--until is no day and no time").WithHint("write 2026-12-24 or 2026-12-24T18:00:00+01:00"))
 }
 
 // why is the flag of a reason.
