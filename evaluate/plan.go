@@ -40,17 +40,17 @@ func (p *plan) holds(refs []*Ref) bool {
 func (p *plan) look(refs []*Ref) {
 	*p = plan{refs: append(p.refs[:0], refs...), counted: slices.Grow(p.counted[:0], len(refs)), ways: p.ways[:0], meters: p.meters[:0]}
 	for _, r := range refs {
-		c := counted{from: int32(len(p.ways))}
+		c := counted{from: short(len(p.ways))}
 		if p.of == nil && r.found() {
 			p.of, p.generation, p.longest = r.ts, r.generation, r.ts.o.LiveFor.Milliseconds()
 		}
 		if p.of != nil && p.of == r.ts && r.found() && r.s != nil {
 			c.s = r.s
 			for _, u := range r.s.uses {
-				p.ways = append(p.ways, way{u, p.place(u.m), int32(u.lane), u.bad, u.who, u.group != nil})
+				p.ways = append(p.ways, way{u, p.place(u.m), short(u.lane), u.bad, u.who, u.group != nil})
 			}
 		}
-		c.to = int32(len(p.ways))
+		c.to = short(len(p.ways))
 		p.counted = append(p.counted, c)
 	}
 }
@@ -62,5 +62,5 @@ func (p *plan) place(m *meter) int32 {
 		at = len(p.meters)
 		p.meters = append(p.meters, m)
 	}
-	return int32(at)
+	return short(at)
 }
