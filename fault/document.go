@@ -18,6 +18,9 @@ type Document struct {
 	name string
 	root *yaml.Node // nil: the file is empty
 	of   reflect.Type
+
+	broken map[*yaml.Node]bool // of another type, and muted
+	loose  map[*yaml.Node]bool // with keys that are unknown or stand twice
 }
 
 var lineOf = regexp.MustCompile(`^line (\d+): (.*)$`)
@@ -27,25 +30,8 @@ var lineOf = regexp.MustCompile(`^line (\d+): (.*)$`)
 // found at once. v is filled only when nothing is wrong; an empty file leaves it
 // as it is. The document is never nil.
 func Read(name string, text []byte, v any) (*Document, List) {
-	d := &Document{name: name, of: reflect.TypeOf(v).Elem()}
-	var doc yaml.Node
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	if err := dec.Decode(&doc); err != nil {
-		if errors.Is(err, io.EOF) {
-			return d, nil
-		}
-		return d, List{d.syntax(err)}
-	}
-	var second yaml.Node
-	if err := dec.Decode(&second); err == nil {
-		return d, List{{File: name, Line: second.Line, Level: Error, Message: "the file holds more than one YAML document; remove the --- lines or split it into files"}}
-	} else if !errors.Is(err, io.EOF) {
-		return d, List{d.syntax(err)}
-	}
-	d.root = resolve(doc.Content[0])
-	w := walk{doc: d, seen: map[visit]bool{}}
-	w.value(d.root, d.of, "")
-	if len(w.faults) > 0 {
+	d, w := scan(name, text, reflect.TypeOf(v).Elem())
+	if d.root == nil || len(w.faults) > 0 {
 		return d, w.faults
 	}
 	if err := d.root.Decode(v); err != nil {
@@ -54,9 +40,33 @@ func Read(name string, text []byte, v any) (*Document, List) {
 	return d, nil
 }
 
+// scan holds the text against a type; the root is nil when there is none.
+func scan(name string, text []byte, t reflect.Type) (*Document, *walk) {
+	d := &Document{name: name, of: t}
+	w := newWalk(d)
+	var doc, second yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	if err := dec.Decode(&doc); err != nil {
+		if !errors.Is(err, io.EOF) {
+			w.faults = List{d.syntax(err)}
+		}
+		return d, w
+	}
+	if err := dec.Decode(&second); err == nil {
+		w.faults = List{{File: name, Line: second.Line, Level: Error, Message: "the file holds more than one YAML document; remove the --- lines or split it into files"}}
+		return d, w
+	} else if !errors.Is(err, io.EOF) {
+		w.faults = List{d.syntax(err)}
+		return d, w
+	}
+	d.root = resolve(doc.Content[0])
+	w.value(d.root, d.of, "")
+	return d, w
+}
+
 // Entry checks one entry of a list as Read checks a whole file.
 func Entry(name string, n *yaml.Node, t reflect.Type) List {
-	w := walk{doc: &Document{name: name, of: t}, seen: map[visit]bool{}}
+	w := newWalk(&Document{name: name, of: t})
 	w.value(n, t, "")
 	return w.faults
 }

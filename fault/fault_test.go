@@ -171,6 +171,10 @@ func FuzzRead(f *testing.F) {
 				t.Fatalf("%+v", l)
 			}
 		}
+		_, again, _ := fault.ReadParts("f", text, new(outer))
+		if len(faults) > len(again) {
+			t.Fatalf("%v, in parts %v", faults, again)
+		}
 		_ = doc.Line("list[0].mode")
 		_ = doc.Say(string(text))
 	})

@@ -43,6 +43,20 @@ type walk struct {
 	doc    *Document
 	seen   map[visit]bool
 	faults List
+
+	broken map[*yaml.Node]reflect.Type // of another type than this
+	loose  map[*yaml.Node]bool         // has keys that are unknown
+	again  map[*yaml.Node][]*yaml.Node // keys of a mapping that stand there already
+}
+
+func newWalk(d *Document) *walk {
+	return &walk{doc: d, seen: map[visit]bool{}, broken: map[*yaml.Node]reflect.Type{}, loose: map[*yaml.Node]bool{}, again: map[*yaml.Node][]*yaml.Node{}}
+}
+
+// wrong says that a node is of another type.
+func (w *walk) wrong(n *yaml.Node, t reflect.Type, field, must string) {
+	w.broken[n] = t
+	w.fault(n, field, "%sthe value must be %s", said(field), must)
 }
 
 func (w *walk) fault(n *yaml.Node, field, format string, args ...any) {
@@ -56,6 +70,11 @@ var (
 	textType        = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
+// own says whether a type reads its value by itself.
+func own(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(unmarshalerType) || reflect.PointerTo(t).Implements(textType) || t == timeType
+}
+
 // value checks a node against the type it is decoded into.
 func (w *walk) value(n *yaml.Node, t reflect.Type, field string) {
 	n = resolve(n)
@@ -66,18 +85,18 @@ func (w *walk) value(n *yaml.Node, t reflect.Type, field string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	own := reflect.PointerTo(t).Implements(unmarshalerType) || reflect.PointerTo(t).Implements(textType) || t == timeType
+	own := own(t)
 	switch {
 	case t.Kind() == reflect.Interface:
 	case !own && t.Kind() == reflect.Struct:
 		if n.Kind != yaml.MappingNode {
-			w.fault(n, field, "%sthe value must be a set of keys: %s", said(field), strings.Join(names(Keys(t)), ", "))
+			w.wrong(n, t, field, "a set of keys: "+strings.Join(names(Keys(t)), ", "))
 			return
 		}
 		w.object(n, t, field)
 	case !own && t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
 		if n.Kind != yaml.SequenceNode {
-			w.fault(n, field, "%sthe value must be a list", said(field))
+			w.wrong(n, t, field, "a list")
 			return
 		}
 		for i, c := range n.Content {
@@ -85,7 +104,7 @@ func (w *walk) value(n *yaml.Node, t reflect.Type, field string) {
 		}
 	case !own && t.Kind() == reflect.Map:
 		if n.Kind != yaml.MappingNode {
-			w.fault(n, field, "%sthe value must be a set of keys", said(field))
+			w.wrong(n, t, field, "a set of keys")
 			return
 		}
 		w.twice(n, field)
@@ -96,7 +115,7 @@ func (w *walk) value(n *yaml.Node, t reflect.Type, field string) {
 		}
 	default:
 		if err := n.Decode(reflect.New(t).Interface()); err != nil || !own && cut(n, t) {
-			w.fault(n, field, "%sthe value must be %s", said(field), wanted(t))
+			w.wrong(n, t, field, wanted(t))
 		}
 	}
 }
@@ -123,6 +142,7 @@ func (w *walk) object(n *yaml.Node, t reflect.Type, field string) {
 				w.object(m, t, field)
 			}
 		case !ok:
+			w.loose[n] = true
 			w.fault(key, join(field, key.Value), "unknown key %s; %s", short(key.Value), suggest(key.Value, names(keys)))
 		default:
 			w.value(value, of.Type, join(field, key.Value))
@@ -136,6 +156,7 @@ func (w *walk) twice(n *yaml.Node, field string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		if first, ok := line[k.Value]; ok {
+			w.again[n] = append(w.again[n], k)
 			w.fault(k, join(field, k.Value), "%sthe key stands on line %d already; remove one of them", said(join(field, k.Value)), first)
 		}
 		line[k.Value] = k.Line

@@ -22,6 +22,7 @@ type Feature struct {
 }
 
 func (p *Policy) checkFeatures() (faults []string) {
+	sliced, listed, known := p.Lost("slis", "slices"), p.Lost("rules", "features"), p.Lost("features")
 	for _, name := range featureNames(p.Features) {
 		f, where := p.Features[name], fmt.Sprintf("features.%s", name)
 		stem, family := strings.CutSuffix(name, ".*")
@@ -31,11 +32,11 @@ func (p *Policy) checkFeatures() (faults []string) {
 		switch {
 		case f.Slice != "" && !family:
 			faults = append(faults, where+": slice needs a name that ends in .*, whose rest is the label's value")
-		case f.Slice != "" && !slices.ContainsFunc(p.SLIs, func(s SLI) bool { return slices.Contains(s.Slices, f.Slice) }):
+		case f.Slice != "" && !sliced && !slices.ContainsFunc(p.SLIs, func(s SLI) bool { return slices.Contains(s.Slices, f.Slice) }):
 			faults = append(faults, where+": slice is no slice of any SLI")
 		case f.Slice == "" && family:
 			faults = append(faults, where+": slice is missing: say which label the rest of the name is a value of")
-		case f.Slice == "" && len(f.Implies) == 0 && !p.listed(name):
+		case f.Slice == "" && len(f.Implies) == 0 && !listed && !p.listed(name):
 			faults = append(faults, where+": no rule lists it under features, so that opting in would bring nothing")
 		}
 	}
@@ -43,7 +44,7 @@ func (p *Policy) checkFeatures() (faults []string) {
 		for _, f := range r.Features {
 			if !featureName(f) {
 				faults = append(faults, fmt.Sprintf("rules[%d] (%s): a feature is lower-case letters, digits, _ and .", i, r.Name))
-			} else if _, ok := p.featureOf(f); len(p.Features) > 0 && !ok {
+			} else if _, ok := p.featureOf(f); len(p.Features) > 0 && !ok && !known {
 				faults = append(faults, fmt.Sprintf("rules[%d] (%s): features names one that is not under features; add it or correct the name", i, r.Name))
 			}
 		}

@@ -32,9 +32,10 @@ func (p *Policy) withImplied(features []string) (all []string, via map[string]st
 
 // checkImplied finds features that nothing knows and those that imply themselves.
 func (p *Policy) checkImplied() (faults []string) {
+	lost := p.Lost("features") || p.Lost("rules", "features")
 	for _, name := range featureNames(p.Features) {
 		for _, next := range p.Features[name].Implies {
-			if _, ok := p.featureOf(next); !ok && !p.listed(next) {
+			if _, ok := p.featureOf(next); !ok && !lost && !p.listed(next) {
 				faults = append(faults, fmt.Sprintf("features.%s: implies names a feature that is neither under features nor under a rule; add it or correct the name", name))
 			}
 		}

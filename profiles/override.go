@@ -43,7 +43,7 @@ func (o Override) Faults(p *Policy) (faults []string) {
 	if _, err := tenant.ParseID(o.Tenant); err != nil {
 		say("tenant must be the id of one tenant")
 	}
-	if o.Rule != "" && !slices.ContainsFunc(p.Rules, func(r RuleDoc) bool { return r.Name == o.Rule }) {
+	if o.Rule != "" && !p.Lost("rules", "name") && !slices.ContainsFunc(p.Rules, func(r RuleDoc) bool { return r.Name == o.Rule }) {
 		say("rule names none of the policy's rules; leave it out for all of them")
 	}
 	if o.Severity != "" && rule.Severity(o.Severity).Rank() == 0 {
@@ -87,6 +87,7 @@ func (p *Policy) checkOverrides() (faults []string) {
 		}
 		seen[n.Tenant] = true
 		_, known := p.Tier(n.Tier)
+		known = known || p.Lost("tiers", "name")
 		switch {
 		case (n.Tier == "") == (n.Revision == 0):
 			say("it needs tier or revision, and not both")

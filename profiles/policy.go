@@ -7,6 +7,7 @@
 package profiles
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -153,19 +154,38 @@ func Parse(name string, text []byte) (*Policy, error) {
 	return p, nil
 }
 
-// Check is Parse with the faults one by one. The policy is nil when it could not
-// be read into its type.
+// Check is Parse with the faults one by one, in the order of lines. The policy is nil when nothing
+// of it could be read; what has another type is left out of it, and nothing is said that
+// may follow from that.
 func Check(name string, text []byte) (*Policy, fault.List) {
 	p := &Policy{}
-	doc, faults := fault.Read(name, text, p)
-	if len(faults) > 0 {
+	doc, faults, ok := fault.ReadParts(name, text, p)
+	if !ok {
 		return nil, faults
 	}
 	sum := sha256.Sum256(text)
 	p.Evolution.fill()
 	p.Impact.fill()
 	p.Sha, p.Text, p.doc = hex.EncodeToString(sum[:8]), text, doc
-	return p, doc.SayAll(p.check())
+	faults = append(faults, p.Believed(doc.SayAll(p.check()))...)
+	slices.SortStableFunc(faults, func(a, b fault.Fault) int { return cmp.Compare(a.Line, b.Line) })
+	return p, faults
+}
+
+// Believed leaves out what is said of something that could not be read.
+func (p *Policy) Believed(all fault.List) (out fault.List) {
+	for _, f := range all {
+		if p.doc == nil || !p.doc.Unread(f.Field) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Lost says whether entries of a list may be named rightly though the policy has them not:
+// they, or one of these keys of theirs, could not be read.
+func (p *Policy) Lost(list string, keys ...string) bool {
+	return p.doc != nil && p.doc.Lost(list, keys...)
 }
 
 // Fault makes a fault of a field, at its place in the file.
@@ -203,7 +223,9 @@ func (p *Policy) check() (faults []string) {
 		}
 	}
 	faults = append(faults, p.checkSpans()...)
+	lost := p.Lost("slis", "name", "histogram")
 	switch {
+	case lost:
 	case !slis[p.Volume.SLI]:
 		fault("volume.sli names no declared SLI")
 	case timed[p.Volume.SLI]:
@@ -228,10 +250,11 @@ func (p *Policy) check() (faults []string) {
 		if !rule.Sensitivity(r.Sensitivity).Known() {
 			fault("%s: sensitivity must be quiet, balanced or early", where)
 		}
-		if !slis[r.SLI] && (r.SLI != "" || r.Kind != string(rule.PromQL)) {
+		if !lost && !slis[r.SLI] && (r.SLI != "" || r.Kind != string(rule.PromQL)) {
 			fault("%s: sli names no declared SLI", where)
 		}
 		switch {
+		case lost:
 		case r.Kind == string(rule.Latency) && slis[r.SLI] && !timed[r.SLI]:
 			fault("%s: kind latency needs an SLI with a histogram", where)
 		case r.Kind != string(rule.Latency) && r.Kind != string(rule.Absent) && r.Kind != string(rule.PromQL) && timed[r.SLI]:

@@ -56,9 +56,10 @@ func (p *Policy) checkTiers() (faults []string) {
 			fault("slices must be between 1 and %d", MostSlices)
 		}
 	}
+	lost := p.Lost("tiers", "name")
 	for i, r := range p.Rules {
 		for _, name := range r.Tiers {
-			if !seen[name] {
+			if !lost && !seen[name] {
 				faults = append(faults, fmt.Sprintf("rules[%d] (%s): tiers names one that is not under tiers; add it or correct the name", i, r.Name))
 				break
 			}

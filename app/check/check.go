@@ -23,7 +23,8 @@ import (
 	"github.com/tocsin-alerting/tocsin/profiles"
 )
 
-// Files is a configuration with what it names; what could not be read is nil.
+// Files is a configuration with what it names; what could not be read is nil. A policy with
+// faults has what could be read of it.
 type Files struct {
 	Config  *config.Config
 	Policy  *profiles.Policy
@@ -82,7 +83,7 @@ func All(c *config.Config) (Files, fault.List) {
 		faults = append(faults, unwise(c, f.Catalog)...)
 	}
 	if f.Policy != nil && f.Catalog != nil {
-		faults = append(faults, unruled(c, f.Policy, f.Catalog, time.Now())...)
+		faults = append(faults, f.Policy.Believed(unruled(c, f.Policy, f.Catalog, time.Now()))...)
 	}
 	return f, faults
 }

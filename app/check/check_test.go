@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/check"
+	"github.com/tocsin-alerting/tocsin/catalog"
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/fault"
 )
@@ -141,6 +142,18 @@ func TestAllFilesFaultsComeAtOnceInOrder(t *testing.T) {
 		"catalog.yaml:2: teams[0].escalation[0].after: the value must be a duration like 5m",
 	}, cutKinds(run(t, edit{"tocsin.yaml", "kind: smtp", "kind: pigeon"}, edit{"catalog.yaml", "after: 5m", "after: hunter2"},
 		edit{"policy.yaml", "version: 1", "version: 2"}, edit{"policy.yaml", "kind: errors", "kind: hunter2"})), "and no value is repeated")
+}
+
+func TestATypeHidesNothingOfThePolicyThatOtherFilesContradict(t *testing.T) {
+	require.Equal(t, []string{
+		"policy.yaml:2: environments: the value must be a list",
+		"policy.yaml:6: rules[0].objective: the value must be a number",
+		"policy.yaml:6: rule a: nobody owns it: its service is not in the catalog, so that the first team listed would get its incidents; add the service or correct the name",
+	}, run(t, edit{"policy.yaml", "[production]", "production"}, edit{"policy.yaml", "service: payments,", "service: payment, objective: hunter2,"}))
+	require.Equal(t, []string{"policy.yaml:6: rules[0].service: the value must be a text"}, run(t, edit{"policy.yaml", "service: payments,", "service: [payment],"}))
+
+	_, faults := check.Policy("p", []byte(strings.Replace(rules, "service: payments, severity: critical", "service: payment, severity: [x]", 1)), config.Default(), catalog.Default())
+	require.Len(t, faults, 2, "by the API too")
 }
 
 // cutKinds leaves out the kinds that are added with time.

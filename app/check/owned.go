@@ -34,7 +34,7 @@ func announced(c *config.Config, p *profiles.Policy, cat *catalog.Catalog) (faul
 			}
 		}
 		for _, env := range e.Environments {
-			if env != c.Environment && !p.MayPage(env) {
+			if env != c.Environment && !p.MayPage(env) && !p.Lost("environments") {
 				faults = append(faults, p.Fault(fault.Warning, index("calendar", i)+".environments", "the entry "+e.Name+" names the environment "+env+", which neither tocsin.yaml nor environments lists: it holds nothing there; correct the name"))
 			}
 		}
