@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/api/policies"
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/config"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/internal/peer"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -91,6 +92,16 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	require.Contains(t, said, "severity must be")
 	require.NotContains(t, said, "magic", "a rejected value is not echoed")
 	require.Equal(t, 3, strings.Count(said, "policy:"), "all faults at once: %s", said)
+	var refused web.Problem
+	require.NoError(t, json.Unmarshal([]byte(said), &refused))
+	require.Len(t, refused.Faults, 3)
+	for _, f := range refused.Faults {
+		require.Equal(t, [3]any{"policy", fault.Error, true}, [3]any{f.File, f.Level, strings.HasPrefix(f.Field, "rules[")})
+		require.Positive(t, f.Line)
+		require.Contains(t, refused.Detail, f.String(), "the detail lists them as before")
+	}
+	require.NotContains(t, r.want(t, http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/policy/plan", `{}`).Body, "faults", "of none in particular")
+	require.Contains(t, r.want(t, http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/policy/plan", body(t, policies.PolicyRequest{Policy: "version: one\nenvironments: [production]\n"})).Body, `{"file":"policy","line":1,"field":"version","level":"error","message":`)
 	same, _ := apply(http.StatusOK, "", policies.PolicyEditRequest{Policy: reloadPolicy, Reason: "x"})
 	require.False(t, same.Changed)
 

@@ -7,6 +7,7 @@
 package fault
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -63,11 +64,45 @@ func (l List) Errors() int {
 	return n
 }
 
-// maxShown faults stand in an error; a file of another kind has thousands.
-const maxShown = 50
+// maxShown faults stand in an error's message and maxTold beside it; a file of another
+// kind has thousands.
+const (
+	maxShown = 50
+	maxTold  = 1000
+)
 
-// Problem is the errors of the list as one error, all of them in its message;
-// nil when there are none.
+// Refused is an error with the faults that it is about, one by one.
+type Refused struct {
+	Problem *problem.Error // its message has the errors too
+	Faults  List           // warnings too
+}
+
+// Error is the problem's.
+func (r *Refused) Error() string { return r.Problem.Error() }
+
+// Head is what the problem says without the faults.
+func (r *Refused) Head() string {
+	const end = " fault(s)"
+	if head, _, ok := strings.Cut(r.Problem.Message, end+": "); ok {
+		return head + end
+	}
+	return r.Problem.Message
+}
+
+// Unwrap gives the problem.
+func (r *Refused) Unwrap() error { return r.Problem }
+
+// Of are the faults that an error is about; nil: of none in particular.
+func Of(err error) List {
+	var r *Refused
+	if !errors.As(err, &r) {
+		return nil
+	}
+	return r.Faults
+}
+
+// Problem is the errors of the list as one error, all of them in its message, the list
+// beside it as a Refused; nil when there are none.
 func (l List) Problem(what, hint string) error {
 	var texts []string
 	for _, f := range l {
@@ -81,5 +116,6 @@ func (l List) Problem(what, hint string) error {
 	if more := len(texts) - maxShown; more > 0 {
 		texts = append(texts[:maxShown], fmt.Sprintf("and %d more", more))
 	}
-	return problem.New(problem.Invalid, "%s has %d fault(s): %s", what, l.Errors(), strings.Join(texts, "; ")).WithHint("%s", hint)
+	p := problem.New(problem.Invalid, "%s has %d fault(s): %s", what, l.Errors(), strings.Join(texts, "; ")).WithHint("%s", hint)
+	return &Refused{p, l[:min(len(l), maxTold)]}
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -290,18 +291,8 @@ func (e Edge) fail(w *recorder, r *http.Request, rt Route, err error) {
 		if p.Kind == problem.Unauthenticated {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 		}
-		WriteProblem(w, p)
+		WriteProblem(w, p, fault.Of(err))
 	}
-}
-
-// WriteProblem prints a problem as RFC 9457.
-func WriteProblem(w http.ResponseWriter, p *problem.Error) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.Kind.Status())
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "about:blank", "title": http.StatusText(p.Kind.Status()), "status": p.Kind.Status(),
-		"kind": p.Kind, "detail": p.Message, "hint": p.Hint, "retryable": p.Retryable,
-	})
 }
 
 // WriteJSON answers with a document.

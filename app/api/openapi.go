@@ -31,7 +31,7 @@ var parameter = regexp.MustCompile(`\{(\w+)\}`)
 func Document(routes []web.Route) ([]byte, error) {
 	reg := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := &huma.OpenAPI{OpenAPI: "3.1.0", Info: &huma.Info{Title: "tocsin", Version: "v1",
-		Description: "Within v1 fields are added, never changed or removed. Errors are RFC 9457 problem documents. Lists take limit and cursor."},
+		Description: "Within v1 fields are added, never changed or removed. Errors are RFC 9457 problem documents; a policy that is refused has faults, each with file, line, field and message. Lists take limit and cursor."},
 		Paths: map[string]*huma.PathItem{}, Components: &huma.Components{Schemas: reg,
 			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}},
 		Security: []map[string][]string{{"token": {}}}}
@@ -75,7 +75,7 @@ func operation(reg huma.Registry, r web.Route) *huma.Operation {
 	}
 	op := &huma.Operation{Summary: r.Summary, OperationID: operationID(r), Description: "Roles: " + strings.Join(roles, ", ") + ".",
 		Responses: map[string]*huma.Response{strconv.Itoa(status): ok, "default": {Description: "RFC 9457 problem",
-			Content: map[string]*huma.MediaType{"application/problem+json": {Schema: &huma.Schema{Type: "object"}}}}}}
+			Content: map[string]*huma.MediaType{"application/problem+json": {Schema: reg.Schema(reflect.TypeFor[web.Problem](), true, "")}}}}}
 	for _, m := range parameter.FindAllStringSubmatch(r.Path, -1) {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: m[1], In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
 	}

@@ -16,7 +16,7 @@ func unruled(c *config.Config, p *profiles.Policy, cat *catalog.Catalog, now tim
 	if len(c.PolicyFiles)+len(c.CatalogFiles) == 0 {
 		return nil
 	}
-	if !p.MayPage(c.Environment) {
+	if len(p.Environments) > 0 && !p.MayPage(c.Environment) { // without any it is said already
 		faults = append(faults, p.Fault(fault.Warning, "environments", "environments does not list the environment of tocsin.yaml: nothing in it pages"))
 	}
 	faults = append(faults, owned(p, cat, len(c.CatalogFiles) > 0)...)

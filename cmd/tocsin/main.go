@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/replay"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/steering"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/tenancy"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/problem"
 )
 
@@ -112,7 +113,14 @@ func report(w io.Writer, err error) int {
 		fmt.Fprintln(w, "tocsin:", err)
 		return exitFailure
 	}
-	fmt.Fprintln(w, "tocsin:", p.Message)
+	message := p.Message
+	if r := (*fault.Refused)(nil); errors.As(err, &r) && r.Problem == p { // as tocsin check tells them
+		for _, f := range r.Faults {
+			fmt.Fprintln(w, f)
+		}
+		message = r.Head()
+	}
+	fmt.Fprintln(w, "tocsin:", message)
 	if p.Err != nil {
 		fmt.Fprintln(w, "  because:", p.Err)
 	}

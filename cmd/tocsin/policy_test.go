@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,17 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	_, errOut, code = d.run(t, "policy", "plan", "-f", file(t, strings.ReplaceAll(quick, "kind: errors", "kind: magic")))
 	require.Equal(t, exitFailure, code)
 	require.Greater(t, strings.Count(errOut, "kind must be"), 3, "all faults at once")
+
+	bad := file(t, strings.Replace(strings.Replace(quick, "version: 1", "version: one", 1), "stage_for: 1m", "stage_for: 1s", 1))
+	for _, how := range [][]string{{"plan"}, {"apply", "--reason", "x"}, {"plan", "--tenants", tenants}} {
+		_, errOut, _ = d.run(t, append(append([]string{"policy"}, how...), "-f", bad)...)
+		lines := strings.Split(errOut, "\n")
+		require.Len(t, lines, 5, "one fault on a line, as tocsin check prints them: %s", errOut)
+		require.Regexp(t, `^`+regexp.QuoteMeta(bad)+`:\d+: version: the value must be a whole number$`, lines[0])
+		require.Regexp(t, `^`+regexp.QuoteMeta(bad)+`:\d+: evolution.stage_for must be at least 1m0s$`, lines[1])
+		require.Regexp(t, `^tocsin: .* has 2 fault\(s\)$`, lines[2])
+		require.Contains(t, lines[3], "  hint: ")
+	}
 
 	var said bytes.Buffer
 	done := make(chan int, 1)

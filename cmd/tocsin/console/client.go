@@ -19,6 +19,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -105,15 +106,15 @@ func (c *Client) CallIf(ctx context.Context, method, path string, revision int, 
 }
 
 func refusal(status int, raw []byte) error {
-	var p struct {
-		Kind   problem.Kind `json:"kind"`
-		Detail string       `json:"detail"`
-		Hint   string       `json:"hint"`
-	}
+	var p web.Problem
 	if json.Unmarshal(raw, &p) != nil || p.Detail == "" {
 		return problem.New(problem.Unavailable, "the daemon answered %d", status)
 	}
-	return &problem.Error{Kind: p.Kind, Message: p.Detail, Hint: p.Hint}
+	out := &problem.Error{Kind: p.Kind, Message: p.Detail, Hint: p.Hint}
+	if len(p.Faults) > 0 {
+		return &fault.Refused{Problem: out, Faults: p.Faults}
+	}
+	return out
 }
 
 // All reads every part of a list.

@@ -48,6 +48,7 @@ func (k policyPlan) Run(ctx context.Context, c *console.Client) error {
 	var a policies.PlanAnswer
 	if k.Tenants == "" {
 		err = c.Call(ctx, http.MethodPost, "/api/v1/policy/plan", policies.PolicyRequest{Policy: string(text)}, &a)
+		err = inFile(err, k.File)
 	} else {
 		a.Plan, err = k.offline(text)
 	}

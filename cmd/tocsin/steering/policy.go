@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api/policies"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/web"
@@ -36,6 +37,18 @@ func policyText(file string) ([]byte, error) {
 	return text, nil
 }
 
+// inFile has the faults of a policy that the daemon refused name the file that it came from.
+func inFile(err error, file string) error {
+	if file == "-" {
+		file = "standard input"
+	}
+	of := fault.Of(err)
+	for i := range of {
+		of[i].File = file
+	}
+	return err
+}
+
 // keepers are those whose profile follows no policy at once.
 const keepers = " but those whose profile is frozen or pinned at a revision: they keep theirs until that ends (tocsin profile explain TENANT)"
 
@@ -58,7 +71,7 @@ func (k policyApply) Run(ctx context.Context, c *console.Client) error {
 	}
 	var a policies.RolloutAnswer
 	if err := c.CallIf(ctx, http.MethodPost, "/api/v1/policy", was.Number, policies.PolicyEditRequest{Policy: string(text), Reason: k.Reason, Now: k.Now}, &a); err != nil {
-		return err
+		return inFile(err, k.File)
 	}
 	switch {
 	case !a.Changed && (a.Rollout == nil || !a.Rollout.Open()):
