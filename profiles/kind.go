@@ -3,8 +3,6 @@ package profiles
 import (
 	"cmp"
 
-	"github.com/prometheus/prometheus/promql/parser"
-
 	"github.com/tocsin-alerting/tocsin/rule"
 )
 
@@ -37,7 +35,7 @@ func (r RuleDoc) checkKind(where string, fault func(string, ...any)) {
 	case rule.PromQL:
 		if r.Expr == "" {
 			fault("%s: expr is missing: say what is asked", where)
-		} else if _, err := parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true}).ParseExpr(r.Expr); err != nil {
+		} else if _, err := query(r.Expr); err != nil {
 			fault("%s: expr is no PromQL query; promtool promql format shows where", where)
 		}
 		if r.For < 0 {

@@ -134,6 +134,13 @@ func TestAnOverrideWithoutAnEndHasNotEnded(t *testing.T) {
 	require.Contains(t, got[0], "until is missing")
 }
 
+func TestAQueryThatDropsTheTenantIsRefused(t *testing.T) {
+	asks := edit{"policy.yaml", "rules:\n", "rules:\n  - {name: q, kind: promql, expr: 'sum by (shop) (rate(x[5m])) > 1', service: payments, severity: info, summary: s, runbook_url: https://r}\n"}
+	require.Equal(t, []string{"policy.yaml:6: rule q: no series that expr gives has the label tenant, so that nothing could be told of a tenant; sum by (…) drops it: add tenant to the list"}, run(t, asks))
+	require.Empty(t, run(t, asks, edit{"tocsin.yaml", "external_url", "labels: {tenant: shop}\nexternal_url"}), "its name is the configuration's")
+	require.Empty(t, run(t, asks, edit{"policy.yaml", "by (shop)", "by (tenant, shop)"}))
+}
+
 func TestAllFilesFaultsComeAtOnceInOrder(t *testing.T) {
 	require.Equal(t, []string{
 		"tocsin.yaml:7: channels[0] (mail): kind must be log, smtp or webhook",

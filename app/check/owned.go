@@ -20,6 +20,11 @@ func unruled(c *config.Config, p *profiles.Policy, cat *catalog.Catalog, now tim
 		faults = append(faults, p.Fault(fault.Warning, "environments", "environments does not list the environment of tocsin.yaml: nothing in it pages"))
 	}
 	faults = append(faults, owned(p, cat, len(c.CatalogFiles) > 0)...)
+	for i, r := range p.Rules {
+		if why := r.Nobodys(c.Labels.Tenant); why != "" {
+			faults = append(faults, p.Fault(fault.Error, index("rules", i)+".expr", "rule "+r.Name+": no series that expr gives has the label "+c.Labels.Tenant+", so that nothing could be told of a tenant; "+why))
+		}
+	}
 	return append(append(faults, announced(c, p, cat)...), over(p, now)...)
 }
 
