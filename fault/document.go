@@ -130,12 +130,23 @@ func (d *Document) Line(field string) int {
 
 // Has says whether a field is written.
 func (d *Document) Has(field string) bool {
+	return d.at(field) != nil
+}
+
+// at is what stands in a field; nil: nothing.
+func (d *Document) at(field string) *yaml.Node {
 	n := d.root
 	for field != "" && n != nil {
 		_, next, rest := step(n, field)
 		n, field = resolve(next), rest
 	}
-	return n != nil
+	return n
+}
+
+// Written says whether a field has a value that is no null.
+func (d *Document) Written(field string) bool {
+	n := d.at(field)
+	return n != nil && n.Tag != "!!null"
 }
 
 // step goes one step down a path such as slis[0].total.match; keys of a mapping

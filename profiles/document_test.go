@@ -102,11 +102,28 @@ func TestBadDocumentsAreRefusedWithTheirLine(t *testing.T) {
 		{sizes + "impact: {night: {loss_per_minute: -1}}", "impact.night.loss_per_minute must not"},
 		{sizes + "impact: {night: {tenants: -1}}", "impact.night.tenants must not"},
 		{sizes + "impact: {least_weight: 2}", "impact.least_weight must be"},
+		// A 0 is no default.
+		{sizes + "evolution: {grow_after: 0s}", "p:12: evolution.grow_after must be at least 1h0m0s; leave it out for the default"},
+		{sizes + "evolution: {shrink_after: 0s}", "evolution.shrink_after must be at least 1h0m0s; leave"},
+		{sizes + "evolution: {shadow_for: 0s}", "evolution.shadow_for must be at least 1m0s; leave"},
+		{sizes + "evolution: {accept_after: 0s}", "evolution.accept_after must be at least 24h0m0s; leave"},
+		{sizes + "evolution: {stage_for: 0s}", "evolution.stage_for must be at least 1m0s; leave"},
+		{sizes + "evolution: {stages: []}", "p:12: evolution.stages must be percentages"},
+		{sizes + "impact: {day: {share: 0}}", "p:12: impact.day.share must be above 0"},
+		{sizes + "impact: {day: {loss_per_minute: 0}}", "p:12: impact.day.loss_per_minute must be above 0"},
+		{sizes + "impact: {night: {tenants: 0}}", "p:12: impact.night.tenants must be above 0"},
+		{sizes + "impact: {least_weight: 0}", "p:12: impact.least_weight must be above 0 and at most 1; leave"},
+		{"slis: [{name: payments, total: {metric: m}, bad: {match: {result: [error]}}, prior: 0}]", "slis[0].prior must be above 0"},
+		{"tiers: [{name: large, slices: 0}]", "p:11: tiers[0].slices must be between 1 and 64; leave"},
+		{sizes + rule1("kind: burn_rate, objective: 0.99, least_events: 0"), "p:13: rules[0].least_events must be above 0"},
 	} {
 		text := base + c.text + "\n"
 		if strings.Contains(c.text, "rules:") { // instead of its own
 			head, _, _ := strings.Cut(base, "rules:")
 			text = head + "\n\n\n\n" + c.text + "\n"
+		} else if strings.HasPrefix(c.text, "slis:") {
+			head, _, _ := strings.Cut(base, "slis:")
+			text = head + c.text + "\n"
 		}
 		_, err := Parse("p", []byte(text))
 		require.Error(t, err, c.text)
@@ -214,6 +231,12 @@ func TestEvolutionAndImpactHaveDefaults(t *testing.T) {
 	require.Equal(t, Evolution{GrowAfter: 24 * time.Hour, ShrinkAfter: 168 * time.Hour, Margin: 0.2, ShadowFor: 24 * time.Hour, Promote: ByRecord,
 		AcceptAfter: 168 * time.Hour, Stages: []float64{1, 10, 100}, StageFor: 24 * time.Hour}, p.Evolution)
 	require.Equal(t, "22:00", p.Impact.Night.From)
+	zero, err := Parse("p", []byte(base+sizes+"evolution: {margin: 0, shadow_pages_per_week: 0, stages: , grow_after: }\nimpact: {day: {share: }}\n"))
+	require.NoError(t, err)
+	require.Zero(t, zero.Evolution.Margin, "what is written counts")
+	require.Zero(t, *zero.Evolution.ShadowPagesPerWeek)
+	require.Equal(t, 24*time.Hour, zero.Evolution.GrowAfter, "nothing is no zero")
+	require.Equal(t, []string{"evolution.margin: 0, before: 0.2", "evolution.shadow_pages_per_week: 0, before: not set"}, Settings(p, zero))
 	p, err = Parse("p", []byte(base+sizes+"evolution: {stages: [5, 100], promote: person}\nimpact: {night: {from: '20:00', to: '08:00', share: 0.05, tenants: 4}}\n"))
 	require.NoError(t, err)
 	require.Equal(t, []float64{5, 100}, p.Evolution.Stages)

@@ -16,7 +16,7 @@ type Evolution struct {
 	// ShrinkAfter is the same for a lower tier; default 168h.
 	ShrinkAfter time.Duration `yaml:"shrink_after"`
 	// Margin is the part of a tier's bound by which the volume must be beyond it;
-	// default 0.2.
+	// default 0.2; with 0 the bound itself counts.
 	Margin float64 `yaml:"margin"`
 	// ShadowFor is how long a proposed revision runs beside the active one; default 24h.
 	ShadowFor time.Duration `yaml:"shadow_for"`
@@ -33,8 +33,8 @@ type Evolution struct {
 	StageFor time.Duration `yaml:"stage_for"`
 	// ShadowPagesPerWeek is how many pages a week more than the policy in force a
 	// changed one may have called for in shadow, over all tenants of a team; a stage
-	// with more is halted. Default: the team's budget of false pages.
-	ShadowPagesPerWeek float64 `yaml:"shadow_pages_per_week"`
+	// with more is halted. Default: the team's budget of false pages; with 0 one more halts.
+	ShadowPagesPerWeek *float64 `yaml:"shadow_pages_per_week"`
 }
 
 // accepts is after how many seconds a rule takes a change that lasts for the usual; of
@@ -55,20 +55,27 @@ const (
 // Promoters lists them.
 func Promoters() []string { return []string{ByRecord, ByPerson} }
 
-func (e *Evolution) fill() {
-	def := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
+const defaultMargin = 0.2
+
+// setting is one of the durations of an Evolution.
+type setting struct {
+	key             string
+	value           *time.Duration
+	least, standard time.Duration
+}
+
+func (e *Evolution) durations() []setting {
 	const day = 24 * time.Hour
-	def(&e.GrowAfter, day)
-	def(&e.ShrinkAfter, 7*day)
-	def(&e.ShadowFor, day)
-	def(&e.AcceptAfter, 7*day)
-	def(&e.StageFor, day)
-	if e.Margin == 0 {
-		e.Margin = 0.2
+	return []setting{{"grow_after", &e.GrowAfter, time.Hour, day}, {"shrink_after", &e.ShrinkAfter, time.Hour, 7 * day}, {"shadow_for", &e.ShadowFor, time.Minute, day},
+		{"accept_after", &e.AcceptAfter, day, 7 * day}, {"stage_for", &e.StageFor, time.Minute, day}}
+}
+
+// fill puts the defaults where nothing was read; that of Margin was there before.
+func (e *Evolution) fill() {
+	for _, d := range e.durations() {
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
 	}
 	if e.Promote == "" {
 		e.Promote = ByRecord
@@ -80,13 +87,8 @@ func (e *Evolution) fill() {
 
 // check names what is wrong with filled settings.
 func (e Evolution) check() (faults []string) {
-	for _, d := range []struct {
-		key   string
-		value time.Duration
-		least time.Duration
-	}{{"grow_after", e.GrowAfter, time.Hour}, {"shrink_after", e.ShrinkAfter, time.Hour}, {"shadow_for", e.ShadowFor, time.Minute},
-		{"accept_after", e.AcceptAfter, 24 * time.Hour}, {"stage_for", e.StageFor, time.Minute}} {
-		if d.value < d.least {
+	for _, d := range e.durations() {
+		if *d.value < d.least {
 			faults = append(faults, "evolution."+d.key+" must be at least "+d.least.String())
 		}
 	}
@@ -103,7 +105,7 @@ func (e Evolution) check() (faults []string) {
 	if !sound {
 		faults = append(faults, "evolution.stages must be percentages that grow and end with 100, for example [1, 10, 100]")
 	}
-	if !(e.ShadowPagesPerWeek >= 0) {
+	if n := e.ShadowPagesPerWeek; n != nil && !(*n >= 0) {
 		faults = append(faults, "evolution.shadow_pages_per_week must not be negative")
 	}
 	return faults

@@ -18,7 +18,7 @@ type Impact struct {
 	LeastWeight float64 `yaml:"least_weight"`
 }
 
-// Floor is reached by any one of its parts; what is 0 or left out has a default.
+// Floor is reached by any one of its parts; what is left out has a default.
 type Floor struct {
 	Share         float64 `yaml:"share"`           // of all tenants' volume that is affected, 0 to 1; default by how many tenants there are
 	LossPerMinute float64 `yaml:"loss_per_minute"` // what fails and usually does not, in value_per_transaction's unit; default: no loss is enough by itself

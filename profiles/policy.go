@@ -79,7 +79,8 @@ type SLI struct {
 	// Customers says which end customers failed: so many failures of few customers are
 	// no fault. Spans say it themselves, by spans.customer.
 	Customers Customers `yaml:"customers"`
-	// Prior is the failure ratio assumed before anything was learned.
+	// Prior is the failure ratio assumed before anything was learned; default 0.01, of a
+	// histogram 0.05.
 	Prior float64 `yaml:"prior"`
 	// Beside is the same by the other source.
 	Beside *Beside `yaml:"beside"`
@@ -158,16 +159,17 @@ func Parse(name string, text []byte) (*Policy, error) {
 // of it could be read; what has another type is left out of it, and nothing is said that
 // may follow from that.
 func Check(name string, text []byte) (*Policy, fault.List) {
-	p := &Policy{}
+	p := &Policy{Evolution: Evolution{Margin: defaultMargin}}
 	doc, faults, ok := fault.ReadParts(name, text, p)
 	if !ok {
 		return nil, faults
 	}
 	sum := sha256.Sum256(text)
+	p.Sha, p.Text, p.doc = hex.EncodeToString(sum[:8]), text, doc
+	zeros := p.zeros()
 	p.Evolution.fill()
 	p.Impact.fill()
-	p.Sha, p.Text, p.doc = hex.EncodeToString(sum[:8]), text, doc
-	faults = append(faults, p.Believed(doc.SayAll(p.check()))...)
+	faults = append(faults, p.Believed(doc.SayAll(append(zeros, p.check()...)))...)
 	slices.SortStableFunc(faults, func(a, b fault.Fault) int { return cmp.Compare(a.Line, b.Line) })
 	return p, faults
 }

@@ -79,11 +79,15 @@ func each(key string, v reflect.Value, add func(key, words string)) {
 		}
 		return
 	}
+	unset := v.IsZero() && key != "evolution.margin"
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
 	words := strings.Trim(fmt.Sprint(v.Interface()), "[]")
 	if v.Kind() == reflect.Map {
 		words = strings.TrimPrefix(words, "map[")
 	}
-	if v.IsZero() || words == "" {
+	if unset || words == "" {
 		words = "not set"
 	}
 	add(key, words)

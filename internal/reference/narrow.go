@@ -24,7 +24,8 @@ var (
 	id          = schema{Pattern: idPattern}
 	some        = schema{MinLength: 1}
 	positive    = schema{Minimum: new(0.0)}
-	part        = schema{Minimum: new(0.0), Maximum: new(1.0)}
+	above       = schema{Above: new(0.0)}
+	part        = schema{Above: new(0.0), Maximum: new(1.0)}
 	lasting     = schema{Pattern: durationPattern[:1] + durationPattern[len("^-?"):]}
 	severity    = schema{Enum: words(rule.Severities())}
 	sensitivity = schema{Enum: words(rule.Sensitivities())}
@@ -42,7 +43,7 @@ var narrowed = map[reflect.Type]schema{
 	reflect.TypeFor[profiles.Volume](): {Required: []string{"sli"}, Properties: keys{"sli": name}},
 	reflect.TypeFor[profiles.SLI](): {
 		Required: []string{"name"}, AnyOf: needs("bad", "histogram"),
-		Properties: keys{"name": name, "source": {Enum: words(sli.Sources())}, "prior": {Minimum: new(0.0), Below: new(0.5)}},
+		Properties: keys{"name": name, "source": {Enum: words(sli.Sources())}, "prior": {Above: new(0.0), Below: new(0.5)}},
 	},
 	reflect.TypeFor[profiles.Beside](): {
 		Required: []string{"source", "bad"}, Properties: keys{"source": {Enum: words(sli.Sources())}},
@@ -56,14 +57,14 @@ var narrowed = map[reflect.Type]schema{
 		Properties: keys{
 			"name": name, "kind": {Enum: words(rule.Kinds())}, "service": some, "severity": severity, "sensitivity": sensitivity,
 			"direction": {Enum: words(rule.Directions())}, "summary": some, "runbook_url": some,
-			"objective": {Minimum: new(0.0), Below: new(1.0)}, "least_events": positive, "for": lasting,
+			"objective": {Minimum: new(0.0), Below: new(1.0)}, "least_events": above, "for": lasting,
 		},
 	},
 	reflect.TypeFor[profiles.Tier](): {
 		Required: []string{"name"},
 		Properties: keys{
 			"name": name, "from_tpm": {Minimum: new(0.0), Below: new(1e15)}, "sensitivity": sensitivity,
-			"slices": {Minimum: new(0.0), Maximum: new(float64(profiles.MostSlices))},
+			"slices": {Minimum: new(1.0), Maximum: new(float64(profiles.MostSlices))},
 		},
 	},
 	reflect.TypeFor[profiles.Evolution](): {Properties: keys{
@@ -73,10 +74,10 @@ var narrowed = map[reflect.Type]schema{
 		"shadow_pages_per_week": positive,
 	}},
 	reflect.TypeFor[profiles.Impact](): {Properties: keys{"least_weight": part}},
-	reflect.TypeFor[profiles.Floor]():  {Properties: keys{"share": part, "loss_per_minute": positive, "tenants": positive}},
+	reflect.TypeFor[profiles.Floor]():  {Properties: keys{"share": part, "loss_per_minute": above, "tenants": above}},
 	reflect.TypeFor[profiles.Night](): {Properties: keys{
 		"from": {Type: "string", Pattern: clockPattern}, "to": {Type: "string", Pattern: endPattern},
-		"share": part, "loss_per_minute": positive, "tenants": positive,
+		"share": part, "loss_per_minute": above, "tenants": above,
 	}},
 	reflect.TypeFor[profiles.Override](): {
 		Required: []string{"tenant", "until", "reason", "by"}, AnyOf: needs("severity", "sensitivity", "off"),

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -105,7 +104,10 @@ func Settings(p, next *profiles.Policy, c *catalog.Catalog) rollout.Settings {
 	set := rollout.Settings{Stages: p.Evolution.Stages, StageFor: p.Evolution.StageFor, Teams: map[string]float64{}, Pooled: profiles.PooledPart}
 	for _, d := range slices.Concat(p.Rules, next.Rules) {
 		team, _ := c.Owner(catalog.ServiceID(d.Service))
-		set.Teams[string(team.ID)] = cmp.Or(p.Evolution.ShadowPagesPerWeek, profiles.Budget{FalsePagesPerWeek: team.FalsePagesPerWeek}.Weekly())
+		set.Teams[string(team.ID)] = profiles.Budget{FalsePagesPerWeek: team.FalsePagesPerWeek}.Weekly()
+		if n := p.Evolution.ShadowPagesPerWeek; n != nil {
+			set.Teams[string(team.ID)] = *n
+		}
 	}
 	return set
 }

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 	"testing"
@@ -312,4 +313,18 @@ func TestWhichTextsAreKept(t *testing.T) {
 	require.Equal(t, []store.RecordKey{{Collection: rollout.Revisions, Key: "00000001"}}, of(1001, 1001, 1000))
 	require.Empty(t, of(1001, 1, 1000))
 	require.Empty(t, of(1001, 1001, 1))
+}
+
+func TestNoPageMoreIsABudgetToo(t *testing.T) {
+	builtIn, err := profiles.Default()
+	require.NoError(t, err)
+	none, err := profiles.Parse("p", append(bytes.Clone(builtIn.Text), "\nevolution: {shadow_pages_per_week: 0}\n"...))
+	require.NoError(t, err)
+	for p, want := range map[*profiles.Policy]float64{builtIn: 2, none: 0} {
+		got := policy.Settings(p, p, catalog.Default()).Teams
+		require.Len(t, got, 1)
+		for _, pages := range got {
+			require.Equal(t, want, pages, "the team's, unless the policy says another")
+		}
+	}
 }
