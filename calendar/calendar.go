@@ -151,6 +151,18 @@ func (c Calendar) Holds(name string, at time.Time) (in bool, until time.Time) {
 	return false, time.Time{}
 }
 
+// Over says whether an entry will never hold again.
+func (c Calendar) Over(name string, now time.Time) bool {
+	i := slices.IndexFunc(c.entries, func(e compiled) bool { return e.Name == name })
+	if i < 0 {
+		return false
+	}
+	e := &c.entries[i]
+	in, until := e.holds(now, ahead)
+	far := number(now.AddDate(0, 0, ahead))
+	return !in && until.IsZero() && !slices.ContainsFunc(e.days, func(s stretch) bool { return !s.yearly && s.last >= far })
+}
+
 // Reason names the entry as the reason of a decision.
 func (e Entry) Reason() string {
 	return fmt.Sprintf("calendar entry %s, %s: %s", e.Name, e.By, e.Why)

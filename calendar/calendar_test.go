@@ -86,6 +86,18 @@ func TestWhatHoldsWhenAndUntilWhen(t *testing.T) {
 	}
 }
 
+func TestWhatNeverHoldsAgainIsOver(t *testing.T) {
+	c := made(t, yearOf+`
+- {name: far, effect: hold_pages, dates: {days: ["2060-01-01"]}, why: w, by: b}
+- {name: missed, effect: hold_pages, dates: {days: ["12-24"]}, starts_at: 2026-01-01T00:00:00Z, ends_at: 2026-12-01T00:00:00Z, why: w, by: b}
+`)
+	now := at(t, "2026-11-29T00:00:00Z")
+	for name, want := range map[string]bool{"black_friday": true, "long_sale": true, "missed": true, "far": false, "leap": false, "christmas": false, "nights": false, "none": false} {
+		require.Equal(t, want, c.Over(name, now), name)
+	}
+	require.False(t, c.Over("black_friday", at(t, "2026-11-28T04:59:59Z")))
+}
+
 // TestWalkingFromChangeToChange compares the changes with asking every half hour, over
 // the clocks' changes and the turn of the year.
 func TestHowMuchIsAsUsual(t *testing.T) {
@@ -173,9 +185,15 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		"{name: a, effect: hold_pages, weekly: {to: '25:00'}, why: w, by: b}":                                                  "weekly.to must be a time of day",
 		"{name: a, effect: hold_pages, weekly: {time_zone: Mars/Crater}, why: w, by: b}":                                       "weekly.time_zone is not known",
 		"{name: a, effect: hold_pages, dates: {}, why: w, by: b}":                                                              "dates.days is empty",
-		"{name: a, effect: hold_pages, dates: {days: ['2026-02-30']}, why: w, by: b}":                                          "dates.days: a day must be like",
-		"{name: a, effect: hold_pages, dates: {days: ['2026-12-24..12-26']}, why: w, by: b}":                                   "dates.days: a day must be like",
-		"{name: a, effect: hold_pages, dates: {days: ['2026-12-26..2026-12-24']}, why: w, by: b}":                              "dates.days: a day must be like",
+		"{name: a, effect: hold_pages, dates: {days: ['2026-02-30']}, why: w, by: b}":                                          "dates.days[0]: there is no such day: February has 28",
+		"{name: a, effect: hold_pages, dates: {days: ['02-30']}, why: w, by: b}":                                               "dates.days[0]: there is no such day: February has 29",
+		"{name: a, effect: hold_pages, dates: {days: ['12-24', '06-31..07-02']}, why: w, by: b}":                               "dates.days[1]: there is no such day: June has 30",
+		"{name: a, effect: hold_pages, dates: {days: ['13-01']}, why: w, by: b}":                                               "dates.days[0]: there is no such month",
+		"{name: a, effect: hold_pages, dates: {days: ['']}, why: w, by: b}":                                                    "dates.days[0]: a day must be like",
+		"{name: a, effect: hold_pages, dates: {days: ['12-24..']}, why: w, by: b}":                                             "dates.days[0]: a day must be like",
+		"{name: a, effect: hold_pages, dates: {days: [friday]}, why: w, by: b}":                                                "dates.days[0]: a day must be like",
+		"{name: a, effect: hold_pages, dates: {days: ['2026-12-24..12-26']}, why: w, by: b}":                                   "dates.days[0]: both days must be of one year each",
+		"{name: a, effect: hold_pages, dates: {days: ['2026-12-26..2026-12-24']}, why: w, by: b}":                              "dates.days[0]: the first day lies after the last",
 		"{name: a, effect: hold_pages, weekly: {}, by: b}":                                                                     "why is missing",
 		"{name: a, effect: hold_pages, weekly: {}, why: w}":                                                                    "by is missing",
 		"{name: a, effect: hold_pages, weekly: {}, why: ' ', by: b}":                                                           "why is missing",

@@ -107,11 +107,11 @@ func (e Entry) compile(fault faulter) compiled {
 		if len(d.Days) == 0 {
 			fault("dates.days is empty: list days like 2026-11-27, or like 12-31 for every year")
 		}
-		for _, text := range d.Days {
+		for i, text := range d.Days {
 			s, ok := parseDays(text)
 			if !ok {
-				fault("dates.days: a day must be like 2026-11-27, like 12-31 for every year, or two of a kind like 12-24..12-26")
-				break
+				fault("dates.days[%d]: %s", i, unlike(text))
+				continue
 			}
 			c.days = append(c.days, s)
 		}

@@ -1,6 +1,10 @@
 package calendar
 
 import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +51,32 @@ func parseDay(text string) (day int, yearly, ok bool) {
 		return number(t) % 10_000, true, true
 	}
 	return number(t), false, true
+}
+
+var dayForm = regexp.MustCompile(`^(?:(\d{4})-)?(\d\d)-(\d\d)$`)
+
+// unlike says what is wrong with days that cannot be parsed.
+func unlike(text string) string {
+	days := strings.SplitN(text, "..", 2)
+	for _, day := range days {
+		m := dayForm.FindStringSubmatch(day)
+		if m == nil {
+			return "a day must be like 2026-11-27, like 12-31 for every year, or two of a kind like 12-24..12-26"
+		}
+		month, _ := strconv.Atoi(m[2])
+		if _, _, ok := parseDay(day); ok {
+			continue
+		}
+		if month < 1 || month > 12 {
+			return "there is no such month; the first two digits after the year are the month's"
+		}
+		year, _ := strconv.Atoi(cmp.Or(m[1], "2024"))
+		return fmt.Sprintf("there is no such day: %s has %d", time.Month(month), time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day())
+	}
+	if len(days[0]) == len(days[1]) {
+		return "the first day lies after the last"
+	}
+	return "both days must be of one year each, or both of every year"
 }
 
 func number(t time.Time) int { return t.Year()*10_000 + int(t.Month())*100 + t.Day() }

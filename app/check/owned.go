@@ -8,6 +8,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rule"
 )
 
 // unruled is what policy, catalog and configuration may say of each other and should
@@ -21,6 +22,9 @@ func unruled(c *config.Config, p *profiles.Policy, cat *catalog.Catalog, now tim
 	}
 	faults = append(faults, owned(p, cat, len(c.CatalogFiles) > 0)...)
 	for i, r := range p.Rules {
+		if r.Sensitivity != "" && r.Kind == string(rule.Absent) {
+			faults = append(faults, p.Fault(fault.Warning, index("rules", i)+".sensitivity", "rule "+r.Name+": sensitivity is of no use with kind absent, which needs no evidence; take it out"))
+		}
 		if why := r.Nobodys(c.Labels.Tenant); why != "" {
 			faults = append(faults, p.Fault(fault.Error, index("rules", i)+".expr", "rule "+r.Name+": no series that expr gives has the label "+c.Labels.Tenant+", so that nothing could be told of a tenant; "+why))
 		}
@@ -101,6 +105,12 @@ func over(p *profiles.Policy, now time.Time) (faults fault.List) {
 	for i, e := range p.Announced {
 		if !e.EndsAt.IsZero() && !now.Before(e.EndsAt) {
 			warn("calendar", i, "ends_at", "the entry "+e.Name+" is over; take it out")
+		} else if p.Calendar().Over(e.Name, now) {
+			key := "weekly"
+			if e.Dates != nil {
+				key = "dates.days"
+			}
+			warn("calendar", i, key, "the entry "+e.Name+" never holds any more: none of its days is to come; correct them or take it out")
 		}
 	}
 	return faults
