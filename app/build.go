@@ -54,8 +54,11 @@ import (
 
 // buildRules reads policy and catalog, and finds which policy is in force.
 func (a *App) buildRules(ctx context.Context) error {
-	p, c, err := LoadRules(a.o.Config)
+	p, c, err := check.Before(a.o.Config)
 	if err != nil {
+		return err
+	}
+	if err := a.refuseNew(ctx, p, a.o.Config); err != nil {
 		return err
 	}
 	if err := a.readPolicy(ctx, p); err != nil {
@@ -63,7 +66,11 @@ func (a *App) buildRules(ctx context.Context) error {
 	}
 	a.shared = flow.New(a.store)
 	a.shared.SetRules(policy.Rules{})
-	return a.shared.Policy().Follow(ctx, c)
+	if err := a.shared.Policy().Follow(ctx, c); err != nil {
+		return err
+	}
+	a.tellMend(a.shared.Rules())
+	return nil
 }
 
 // LoadRules reads the policy and the catalog that a configuration names, or the
@@ -241,7 +248,10 @@ func (a *App) buildFlow(context.Context) error {
 	s.Tracer = a.tracer
 	s.Evaluate = evaluate.Options{Environment: c.Environment}
 	s.JournalEnd = a.intake.handed
-	s.Followed = func(r policy.Rules) { a.spans.door.SetCut(a.spanCut(r.Policies()...)) }
+	s.Followed = func(r policy.Rules) {
+		a.spans.door.SetCut(a.spanCut(r.Policies()...))
+		a.tellMend(r)
+	}
 	if a.replicated() {
 		s.Journal, s.Contribute, s.GlanceElsewhere = a.replicas.self.ID, a.replicas.contribute, a.replicas.glances
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tocsin-alerting/tocsin/app/check"
 	"github.com/tocsin-alerting/tocsin/app/flow/policy"
+	"github.com/tocsin-alerting/tocsin/config"
 	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -119,6 +121,32 @@ func (a *App) policyMetrics() []prometheus.Collector {
 		gauge("tocsin_policy_revision", "The policy's revision in force.", func(r policy.Rules) float64 { return float64(r.Revision) }),
 		gauge("tocsin_policy_rollout_running", "Whether a policy is being rolled out.", func(r policy.Rules) float64 { return is(r, rollout.Shadow) }),
 		gauge("tocsin_policy_rollout_halted", "Whether a rollout is halted and waits for somebody.", func(r policy.Rules) float64 { return is(r, rollout.Halted) }),
+	}
+}
+
+// refuseNew holds the policy of the files to what is asked of a new one, unless the store
+// has that very text: what an earlier release took stops no daemon.
+func (a *App) refuseNew(ctx context.Context, p *profiles.Policy, c *config.Config) error {
+	if len(p.Mend()) == 0 {
+		return nil
+	}
+	taken, err := policy.Revisions(ctx, a.store)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(taken, func(r rollout.Revision) bool { return r.Sha == p.Sha }) {
+		return nil
+	}
+	_, _, err = check.Rules(c)
+	return err
+}
+
+// tellMend logs what of the policies in use would be refused of a new one.
+func (a *App) tellMend(r policy.Rules) {
+	for _, m := range r.Mend() {
+		for _, f := range m.Faults {
+			a.log.Warn("the policy in use has what this release refuses of a new one; it means what it meant: mend it with the next change", "revision", m.Revision, "line", f.Line, "fault", f.Message)
+		}
 	}
 }
 

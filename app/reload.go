@@ -88,8 +88,11 @@ func (a *App) reloaded(ctx context.Context, by string) (api.ReloadAnswer, error)
 			return api.ReloadAnswer{}, err
 		}
 	}
-	p, owners, err := check.Rules(next)
+	p, owners, err := check.Before(next)
 	if err != nil {
+		return api.ReloadAnswer{}, err
+	}
+	if err := a.refuseNew(ctx, p, next); err != nil {
 		return api.ReloadAnswer{}, err
 	}
 	changed := differences(reflect.ValueOf(*old), reflect.ValueOf(*next), "")

@@ -19,7 +19,8 @@ type Document struct {
 	root *yaml.Node // nil: the file is empty
 	of   reflect.Type
 
-	broken map[*yaml.Node]bool // of another type, and muted
+	broken map[*yaml.Node]bool // of another type, and muted unless cut
+	cut    map[*yaml.Node]bool // numbers with decimals where a whole one is read
 	loose  map[*yaml.Node]bool // with keys that are unknown or stand twice
 }
 
@@ -148,6 +149,15 @@ func (d *Document) Written(field string) bool {
 	n := d.at(field)
 	return n != nil && n.Tag != "!!null"
 }
+
+// Blank says whether a field is a text of nothing but blanks.
+func (d *Document) Blank(field string) bool {
+	n := d.at(field)
+	return n != nil && n.Kind == yaml.ScalarNode && n.Value != "" && strings.TrimSpace(n.Value) == ""
+}
+
+// Cut says whether a field is a number that was read without its decimals.
+func (d *Document) Cut(field string) bool { return d.cut[d.at(field)] }
 
 // step goes one step down a path such as slis[0].total.match; keys of a mapping
 // may have dots themselves, and the longest that fits is taken.

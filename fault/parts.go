@@ -22,13 +22,15 @@ func ReadParts(name string, text []byte, v any) (d *Document, faults List, ok bo
 	return d, w.faults, true
 }
 
-// mute puts the zero value where one of another type stands, and takes out keys that
-// stand twice. The place of everything stays.
+// mute puts the zero value where one of another type stands, save numbers, of which the
+// whole part is read, and takes out keys that stand twice. The place of everything stays.
 func (d *Document) mute(w *walk) {
-	d.broken, d.loose = map[*yaml.Node]bool{}, w.loose
+	d.broken, d.cut, d.loose = map[*yaml.Node]bool{}, map[*yaml.Node]bool{}, w.loose
 	for n, t := range w.broken {
 		d.broken[n] = true
-		blank(n, t)
+		if d.cut[n] = !own(t) && cut(n, t); !d.cut[n] {
+			blank(n, t)
+		}
 	}
 	for n, keys := range w.again {
 		var kept []*yaml.Node

@@ -56,6 +56,8 @@ type Policy struct {
 
 	doc      *fault.Document
 	calendar calendar.Calendar
+	once     map[string]bool // fields with faults that earlier releases took
+	mend     fault.List
 }
 
 // Calendar is what was announced; empty when nothing was.
@@ -169,7 +171,8 @@ func Check(name string, text []byte) (*Policy, fault.List) {
 	zeros := p.zeros()
 	p.Evolution.fill()
 	p.Impact.fill()
-	faults = append(faults, p.Believed(doc.SayAll(append(zeros, p.check()...)))...)
+	faults = append(faults, p.Believed(doc.SayAll(slices.Concat(zeros, p.check())))...)
+	p.once = p.taken(faults, zeros)
 	slices.SortStableFunc(faults, func(a, b fault.Fault) int { return cmp.Compare(a.Line, b.Line) })
 	return p, faults
 }

@@ -69,7 +69,7 @@ func ordered(l fault.List) fault.List {
 func All(c *config.Config) (Files, fault.List) {
 	f := Files{Config: c}
 	var faults fault.List
-	f.Policy, faults = policy(c, faults)
+	f.Policy, faults = policy(c, faults, profiles.Check)
 	f.Catalog, faults = owners(c, faults)
 	if f.Catalog != nil {
 		faults = append(faults, agree(c, f.Catalog)...)
@@ -89,10 +89,22 @@ func All(c *config.Config) (Files, fault.List) {
 }
 
 // Rules reads the policy and the catalog that a configuration names, or the
-// built-in ones, as serve uses them. Warnings are no error, nor is what only
-// tocsin check refuses.
+// built-in ones. Warnings are no error, nor is what only tocsin check refuses.
 func Rules(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) {
-	p, faults := policy(c, nil)
+	return rules(c, profiles.Check)
+}
+
+// Before is Rules for files that an earlier release may have taken: the policy's Mend
+// has what this one refuses of a new one.
+func Before(c *config.Config) (*profiles.Policy, *catalog.Catalog, error) {
+	return rules(c, profiles.Lenient)
+}
+
+// reader reads a policy's text.
+type reader func(name string, text []byte) (*profiles.Policy, fault.List)
+
+func rules(c *config.Config, read reader) (*profiles.Policy, *catalog.Catalog, error) {
+	p, faults := policy(c, nil, read)
 	cat, faults := owners(c, faults)
 	if cat != nil {
 		faults = append(faults, agree(c, cat)...)
@@ -114,7 +126,7 @@ func cause(err error) string {
 	return "it is no file that can be read"
 }
 
-func policy(c *config.Config, faults fault.List) (*profiles.Policy, fault.List) {
+func policy(c *config.Config, faults fault.List, read reader) (*profiles.Policy, fault.List) {
 	if len(c.PolicyFiles) == 0 {
 		p, err := profiles.Default()
 		if err != nil { // built in
@@ -129,7 +141,7 @@ func policy(c *config.Config, faults fault.List) (*profiles.Policy, fault.List) 
 	if err != nil {
 		return nil, append(faults, c.Fault(fault.Error, "policy_files[0]", "the policy file cannot be read: "+cause(err)))
 	}
-	p, more := profiles.Check(c.PolicyFiles[0], raw)
+	p, more := read(c.PolicyFiles[0], raw)
 	return p, append(faults, more...)
 }
 

@@ -146,6 +146,10 @@ func (s *API) Answer(ctx context.Context, glances []evaluate.Glance, open []inci
 	if n := s.Flow.Rules().Next; n != nil && n.Rollout.State == rollout.Halted {
 		a.Troubles = append(a.Troubles, fmt.Sprintf("the rollout of policy revision %d is halted and waits for somebody: tocsin policy status", n.Revision))
 	}
+	for _, m := range s.Flow.Rules().Mend() {
+		a.Troubles = append(a.Troubles, fmt.Sprintf("policy revision %d has %d fault(s) of which an earlier release did not know, the first on line %d: %s; it is used as before until the next change, which must mend them: tocsin policy show, tocsin policy plan",
+			m.Revision, len(m.Faults), m.Faults[0].Line, m.Faults[0].Message))
+	}
 	waits, err := review.Waits(ctx, s.Store)
 	if err != nil {
 		return a, problem.Wrap(err, problem.Unavailable, "the store cannot be read")

@@ -144,7 +144,7 @@ func parse(ctx context.Context, s store.Store, number int) (*profiles.Policy, er
 	if err != nil {
 		return nil, err
 	}
-	p, err := profiles.Parse(fmt.Sprintf("policy revision %d", number), []byte(r.Text))
+	p, err := profiles.Stored(fmt.Sprintf("policy revision %d", number), []byte(r.Text))
 	if err != nil {
 		return nil, problem.Wrap(err, problem.Invalid, "policy revision %d cannot be used by this release: %s", number, problem.From(err).Message).
 			WithHint("put one in force that can: tocsin policy apply, or a changed policy file")

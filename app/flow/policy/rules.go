@@ -7,6 +7,7 @@ package policy
 
 import (
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -51,6 +52,23 @@ func (r Rules) Policies() []*profiles.Policy {
 	out := []*profiles.Policy{r.Policy}
 	if r.Next != nil {
 		out = append(out, r.Next.Policy)
+	}
+	return out
+}
+
+// Mending is what this release would refuse of a policy that is in use.
+type Mending struct {
+	Revision int
+	Faults   fault.List
+}
+
+// Mend lists it.
+func (r Rules) Mend() (out []Mending) {
+	if m := r.Policy.Mend(); len(m) > 0 {
+		out = append(out, Mending{r.Revision, m})
+	}
+	if r.Next != nil && len(r.Next.Policy.Mend()) > 0 {
+		out = append(out, Mending{r.Next.Revision, r.Next.Policy.Mend()})
 	}
 	return out
 }

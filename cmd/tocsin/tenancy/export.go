@@ -70,7 +70,7 @@ func (e exporter) ofPolicy(ctx context.Context, number int, o profiles.Override)
 	if !known {
 		var r rollout.Revision
 		if err := e.c.Call(ctx, http.MethodGet, fmt.Sprintf("/api/v1/policy/revisions/%d", number), nil, &r); err == nil {
-			p, _ = profiles.Parse("policy", []byte(r.Text))
+			p, _ = profiles.Stored("policy", []byte(r.Text))
 		}
 		e.policies[number] = p
 	}
