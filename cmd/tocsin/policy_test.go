@@ -54,6 +54,11 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	require.Greater(t, strings.Count(errOut, "kind must be"), 3, "all faults at once")
 
+	once := file(t, strings.Replace(quick, "\nevolution: {", "\nimpact: {day: {tenants: 3.5}}\nevolution: {", 1))
+	require.Contains(t, d.ok(t, "policy", "plan", "-f", file(t, quick), "--tenants", tenants, "--against", once), "0 of 2 tenant(s) would have another profile\n", "it may be what an earlier release took")
+	_, errOut, _ = d.run(t, "policy", "plan", "-f", once, "--tenants", tenants)
+	require.Contains(t, errOut, "impact.day.tenants: the value must be a whole number")
+
 	bad := file(t, strings.Replace(strings.Replace(quick, "version: 1", "version: one", 1), "stage_for: 1m", "stage_for: 1s", 1))
 	for _, how := range [][]string{{"plan"}, {"apply", "--reason", "x"}, {"plan", "--tenants", tenants}} {
 		_, errOut, _ = d.run(t, append(append([]string{"policy"}, how...), "-f", bad)...)

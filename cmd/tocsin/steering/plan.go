@@ -76,7 +76,7 @@ func (k policyPlan) offline(text []byte) (plan.Plan, error) {
 	if k.Against != "" {
 		var old []byte
 		if old, err = policyText(k.Against); err == nil {
-			before, err = profiles.Parse(k.Against, old)
+			before, err = profiles.Stored(k.Against, old)
 		}
 	}
 	if err != nil {
