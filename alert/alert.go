@@ -93,7 +93,9 @@ type Alert struct {
 	// Kind is the rule's; empty in records from before there was more than Errors.
 	Kind rule.Kind `json:"kind,omitempty"`
 	// SLI is what was counted.
-	SLI        sli.ID        `json:"sli"`
+	SLI sli.ID `json:"sli"`
+	// Noun says what its events are, see sli.Spec.
+	Noun       string        `json:"noun,omitempty"`
 	Severity   rule.Severity `json:"severity"`
 	Summary    string        `json:"summary"`
 	RunbookURL string        `json:"runbook_url"`

@@ -52,6 +52,20 @@ func Count(n float64) string {
 	return b.String()
 }
 
+// Things names the events of a service: by the noun of what counts them, else by the
+// service's own name.
+func Things(service, noun string) string {
+	switch {
+	case noun != "":
+		return noun
+	case service == "":
+		return "events"
+	case strings.HasSuffix(service, "s"):
+		return service
+	}
+	return service + " events"
+}
+
 // Clock is the time of day in UTC, with the date when that is not now's.
 func Clock(t, now time.Time) string {
 	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {

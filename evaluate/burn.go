@@ -34,7 +34,7 @@ func (ts *tenantState) judgeBurn(m *meter, ri int, step detect.Step, n, k []floa
 
 // burnStatus is a rule's view of a slice; what it is held to stands for the usual.
 func burnStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
-	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Noun: r.SLI.Noun, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
 		Firing: w.Firing, Score: w.Score, Needed: w.Needed, Usual: 1 - r.Burn.Objective}
 	s.Upper = detect.BurnWindows()[0].Factor * s.Usual
 	if s.Slice == nil {

@@ -155,6 +155,7 @@ type SliceStatus struct {
 	Rule          string    `json:"rule"`
 	Kind          rule.Kind `json:"kind"`
 	Service       string    `json:"service"`
+	Noun          string    `json:"noun,omitempty"` // what its events are, see sli.Spec
 	Slice         sli.Slice `json:"slice"`
 	RatePerMinute float64   `json:"rate_per_minute"` // learned; of a traffic rule, what is expected at this hour
 	Usual         float64   `json:"usual"`           // learned failure ratio, the rule's prior at first

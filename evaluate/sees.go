@@ -24,11 +24,7 @@ func (ts *tenantState) hourRate(m *meter, ci int, now time.Time) float64 {
 
 // Sees says in words which faults of a slice are seen, and after how long.
 func (s SliceStatus) Sees() string {
-	worse := map[rule.Kind]string{rule.Declines: "five points more declines", rule.Latency: "five points more that are slow"}[s.Kind]
-	if worse == "" {
-		worse = "five points more failures"
-	}
-	all := "a total failure"
+	worse, all := "five points more failures", "a total failure"
 	switch s.Kind {
 	case rule.Traffic:
 		if s.OutageSeenSeconds == nil {
@@ -38,9 +34,15 @@ func (s SliceStatus) Sees() string {
 	case rule.BurnRate:
 		return ""
 	case rule.Declines:
-		all = "all declined"
+		worse, all = "five points more declines", "all declined"
 	case rule.Latency:
-		all = "all slow"
+		worse, all = "five points more that are slow", "all slow"
+	}
+	if s.Noun != "" {
+		worse += " of " + s.Noun
+		if s.Kind == rule.Latency {
+			worse = "five points more " + s.Noun + " that are slow"
+		}
 	}
 	var out []string
 	for _, v := range []struct {

@@ -51,4 +51,8 @@ func TestLasting(t *testing.T) {
 func TestThisHour(t *testing.T) {
 	s := SliceStatus{Kind: rule.Errors}
 	require.Equal(t, "five points more failures: not at this volume; a total failure: not at this volume", s.Sees())
+	s.Noun = "refunds"
+	require.Equal(t, "five points more failures of refunds: not at this volume; a total failure: not at this volume", s.Sees())
+	s.Kind = rule.Latency
+	require.Equal(t, "five points more refunds that are slow: not at this volume; all slow: not at this volume", s.Sees())
 }

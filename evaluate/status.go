@@ -87,7 +87,7 @@ func (ts *tenantState) sliStatus(m *meter, now time.Time) SLIStatus {
 }
 
 func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate, hour float64) SliceStatus {
-	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: c.base.Rate(), HourRate: hour, Young: p.Young,
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Noun: r.SLI.Noun, Slice: c.slice, RatePerMinute: c.base.Rate(), HourRate: hour, Young: p.Young,
 		Firing: w.Firing, Score: w.Score, Needed: w.Needed, HeldSince: when(w.det.HeldSince())}
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}

@@ -323,7 +323,7 @@ func (w *watch) gradeTraffic(r *ruleState, slice bool, ev alert.Evidence) (rule.
 // flowStatus is a traffic rule's view of a slice.
 func (ts *tenantState) flowStatus(m *meter, r *ruleState, c *cell, w *watch, p detect.Parameters) SliceStatus {
 	p.Young = ts.youngFlow(m)
-	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Slice: c.slice, RatePerMinute: w.rate, Young: p.Young, Firing: w.Firing, Score: w.Score, Needed: w.Needed}
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Noun: r.SLI.Noun, Slice: c.slice, RatePerMinute: w.rate, Young: p.Young, Firing: w.Firing, Score: w.Score, Needed: w.Needed}
 	if s.Slice == nil {
 		s.Slice = sli.Slice{}
 	}

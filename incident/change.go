@@ -166,6 +166,9 @@ func (b *build) put(a alert.Alert) (old *alert.Alert, ok bool) {
 		if a.State == alert.Resolved && a.Evidence.N == 0 {
 			a.Evidence = prev.Evidence // how bad it was stays readable
 		}
+		if a.Dropped != "" && a.Noun == "" {
+			a.Noun = prev.Noun // its rule is gone, and was kept without it
+		}
 		i.Alerts[at] = a
 	} else {
 		i.Alerts = slices.Insert(i.Alerts, at, a)

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func (i Incident) Headline() string {
 	if kind == rule.Source {
 		return i.silent(lead)
 	}
-	s := i.Service
+	s := cmp.Or(i.noun(), i.Service)
 	if len(i.Slice) > 0 {
 		s += " " + through(i.Slice)
 	}
@@ -92,9 +93,9 @@ func (i Incident) Headline() string {
 	return s
 }
 
-// verb is what the service's events do, in the present while it is on.
+// verb is what the events do, in the present while it is on.
 func (i Incident) verb(kind rule.Kind, lead alert.Alert) string {
-	many, over := strings.HasSuffix(i.Service, "s"), i.State == StateResolved
+	many, over := i.noun() != "" || strings.HasSuffix(i.Service, "s"), i.State == StateResolved
 	be := map[bool]string{true: "are", false: "is"}[many]
 	if over {
 		be = map[bool]string{true: "were", false: "was"}[many]
@@ -179,19 +180,12 @@ func (i Incident) counted() (counted, usual string) {
 		if lead.Evidence.N > lead.Evidence.Expected {
 			came = lead.Evidence.N
 		}
-		return fmt.Sprintf("%s %s in %s", count(came), things(i.Service), alert.Lasting(lead.AsOf.Sub(lead.OnsetAt))), count(n)
+		return fmt.Sprintf("%s %s in %s", count(came), i.Things(), alert.Lasting(lead.AsOf.Sub(lead.OnsetAt))), count(n)
 	}
 	if kind == rule.BurnRate {
 		usual += " allowed by the objective"
 	}
 	return fmt.Sprintf("%s of %s attempts %s", count(k), count(n), did), usual
-}
-
-func things(service string) string {
-	if strings.HasSuffix(service, "s") {
-		return service
-	}
-	return service + " events"
 }
 
 // silent is the headline of a source that sends no more.

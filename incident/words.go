@@ -77,16 +77,7 @@ func nearer(kind rule.Kind, slice sli.Slice, a, b *alert.Alert) bool {
 // a failure is that kind's, see alert.Alert.Bad. Share is the part of the volume concerned, of
 // the product when pooled, else of those tenants; 0 when not known.
 func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
-	best, kind := map[tenant.ID]*alert.Alert{}, i.Kind()
-	for x := range i.Alerts {
-		a := &i.Alerts[x]
-		if a.Tenant == tenant.Product && !a.Slice.Equal(i.Slice) || kindOf(a) != kind || !i.OfOpening(*a) {
-			continue
-		}
-		if b := best[a.Tenant]; b == nil || nearer(kind, i.Slice, a, b) {
-			best[a.Tenant] = a
-		}
-	}
+	best := i.speakers()
 	if a := best[tenant.Product]; a != nil {
 		if k, n := a.Bad(); n > 0 {
 			return n, k, a.Evidence.Usual, a.Evidence.Share, true
@@ -114,6 +105,42 @@ func (i Incident) Counts() (n, k, usual, share float64, pooled bool) {
 	}
 	return n, k, usual, share, false
 }
+
+// speakers are the alerts that are counted, one of each tenant: those of the leading kind
+// that are nearest to the incident's slice.
+func (i Incident) speakers() map[tenant.ID]*alert.Alert {
+	best, kind := map[tenant.ID]*alert.Alert{}, i.Kind()
+	for x := range i.Alerts {
+		a := &i.Alerts[x]
+		if a.Tenant == tenant.Product && !a.Slice.Equal(i.Slice) || kindOf(a) != kind || !i.OfOpening(*a) {
+			continue
+		}
+		if b := best[a.Tenant]; b == nil || nearer(kind, i.Slice, a, b) {
+			best[a.Tenant] = a
+		}
+	}
+	return best
+}
+
+// noun is what the events are called that are counted; empty where they are several
+// things, or as their service is called.
+func (i Incident) noun() string {
+	best := i.speakers()
+	if a := best[tenant.Product]; a != nil {
+		return a.Noun
+	}
+	said, first := "", true
+	for _, a := range best {
+		if !first && a.Noun != said {
+			return ""
+		}
+		said, first = a.Noun, false
+	}
+	return said
+}
+
+// Things names the events that the incident is about: refunds.
+func (i Incident) Things() string { return alert.Things(i.Service, i.noun()) }
 
 // through names a slice in a sentence.
 func through(s sli.Slice) string {

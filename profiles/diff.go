@@ -79,7 +79,7 @@ func ruleWords(a, b rule.Rule) (out []string) {
 	say("always judges", dims(a.Always), dims(b.Always))
 	say("false alarms a month at most", fmt.Sprintf("%.2g", a.FalseAlarms), fmt.Sprintf("%.2g", b.FalseAlarms))
 	say("assumed failure ratio before anything is learned", a.Prior, b.Prior)
-	if a.Summary != b.Summary || a.RunbookURL != b.RunbookURL {
+	if a.Summary != b.Summary || a.RunbookURL != b.RunbookURL || a.SLI.Noun != b.SLI.Noun {
 		out = append(out, "other words for the person paged")
 	}
 	return out

@@ -16,6 +16,9 @@ func TestADiffSaysWhatIsWatchedHowClosely(t *testing.T) {
 	d := Compare([]rule.Rule{before}, []rule.Rule{after})
 	require.Len(t, d.Changed, 1)
 	require.Equal(t, []string{"lost: direction both, before: less; sensitivity quiet, before: balanced"}, d.Words)
+	after = before
+	after.SLI.Noun = "orders"
+	require.Equal(t, []string{"lost: other words for the person paged"}, Compare([]rule.Rule{before}, []rule.Rule{after}).Words)
 	before.Direction, before.Sensitivity = rule.Less, rule.Balanced
 	require.Empty(t, Compare([]rule.Rule{before}, []rule.Rule{{Name: "lost", Service: "payments", Kind: rule.Traffic}}).Words)
 }

@@ -255,3 +255,30 @@ func ruleNames(rules []rule.Rule) []string {
 	}
 	return out
 }
+
+// TestWhatCountsSaysWhatItCounts: by either source, and as the same SLI.
+func TestWhatCountsSaysWhatItCounts(t *testing.T) {
+	const text = `version: 1
+environments: [production]
+volume: {sli: a}
+slis:
+  - name: a
+    noun: wallet payments
+    total: {metric: m}
+    bad: {match: {x: [y]}}
+    beside: {source: spans, bad: {match: {status: [error]}}, total: {match: {service: [a]}}}
+`
+	p, err := Parse("p", []byte(text))
+	require.NoError(t, err)
+	spec, _ := p.VolumeSLI()
+	require.Equal(t, "wallet payments", spec.Noun)
+	plain, err := Parse("p", []byte(strings.ReplaceAll(text, "    noun: wallet payments\n", "")))
+	require.NoError(t, err)
+	other, _ := plain.VolumeSLI()
+	require.Equal(t, other.ID(), spec.ID())
+	require.Equal(t, "wallet payments", spec.Beside.Noun)
+	for _, bad := range []string{"Refunds", "re_funds", `" refunds"`, "one two three four", "3-d challenges"} {
+		_, err = Parse("p", []byte(strings.ReplaceAll(text, "wallet payments", bad)))
+		require.ErrorContains(t, err, "slis[0] (a): noun must be one to three lower-case words", bad)
+	}
+}

@@ -100,21 +100,21 @@ func TestEveryFeatureFiresOnItsOwnSignal(t *testing.T) {
 		return []signal{{base + ",result=success", rate, rate / 20}, {base + ",result=error", rate / 200, rate}}
 	}
 	cases := []struct {
-		feature, rule, slice string
-		signals              []signal
+		feature, rule, slice, noun string
+		signals                    []signal
 	}{
-		{"refunds", "refund_errors", "", errors(of("refund"), 8)},
-		{"payouts", "payout_errors", "", errors(of("payout"), 8)},
-		{"captures", "capture_errors", "", errors(of("capture"), 8)},
-		{"three_d_secure", "challenge_errors", "", errors(of("challenge"), 8)},
-		{"three_d_secure", "challenge_abandoned", "", []signal{{of("challenge") + ",result=success", 10, 5}, {of("challenge") + ",result=abandoned", 1, 6}}},
-		{"subscriptions", "renewal_errors", "", errors(of("renewal"), 8)},
-		{"subscriptions", "renewal_declines", "", []signal{{of("renewal") + ",result=success", 10, 4}, {of("renewal") + ",result=declined", 1, 7}}},
-		{"wallets", "wallet_errors", "", errors("operation=payment,method=apple_pay,country=de,acquirer=alpha", 3)},
+		{"refunds", "refund_errors", "", "refunds", errors(of("refund"), 8)},
+		{"payouts", "payout_errors", "", "payouts", errors(of("payout"), 8)},
+		{"captures", "capture_errors", "", "captures", errors(of("capture"), 8)},
+		{"three_d_secure", "challenge_errors", "", "challenges", errors(of("challenge"), 8)},
+		{"three_d_secure", "challenge_abandoned", "", "challenges", []signal{{of("challenge") + ",result=success", 10, 5}, {of("challenge") + ",result=abandoned", 1, 6}}},
+		{"subscriptions", "renewal_errors", "", "renewals", errors(of("renewal"), 8)},
+		{"subscriptions", "renewal_declines", "", "renewals", []signal{{of("renewal") + ",result=success", 10, 4}, {of("renewal") + ",result=declined", 1, 7}}},
+		{"wallets", "wallet_errors", "", "wallet payments", errors("operation=payment,method=apple_pay,country=de,acquirer=alpha", 3)},
 		// Small parts that nobody judges otherwise: eight countries have more.
-		{"country.pt", "payment_errors", "country=pt", down("operation=payment,method=card,country=pt,acquirer=alpha", 2)},
-		{"acquirer.tiny", "payment_errors", "acquirer=tiny", nil},
-		{"method.voucher", "payment_errors", "method=voucher", nil},
+		{"country.pt", "payment_errors", "country=pt", "payments", down("operation=payment,method=card,country=pt,acquirer=alpha", 2)},
+		{"acquirer.tiny", "payment_errors", "acquirer=tiny", "payments", nil},
+		{"method.voucher", "payment_errors", "method=voucher", "payments", nil},
 	}
 	for i, c := range cases {
 		if c.signals == nil { // as small, beside eight larger ones
@@ -135,6 +135,8 @@ func TestEveryFeatureFiresOnItsOwnSignal(t *testing.T) {
 			fired := func(alerts []alert.Alert) bool {
 				for _, a := range alerts {
 					if a.Rule == c.rule && a.Slice.Key() == c.slice && a.State == alert.Firing && !a.StartsAt.Before(monday.Add(calm)) {
+						require.Regexp(t, `^[0-9.]+(%| of \d+)( of)? `+c.noun+" ", a.Reason)
+						require.Equal(t, c.noun, alert.Things(a.Service, a.Noun))
 						return true
 					}
 				}

@@ -70,7 +70,10 @@ type Volume struct {
 
 // SLI declares what is counted.
 type SLI struct {
-	Name   string   `yaml:"name"`   // lower-case letters, digits and _; rules and volume name it
+	Name string `yaml:"name"` // lower-case letters, digits and _; rules and volume name it
+	// Noun says in alerts and incidents what the events are, in the plural: refunds. Up to
+	// three lower-case words; default the service's name.
+	Noun   string   `yaml:"noun"`
 	Source string   `yaml:"source"` // where the counts come from: metrics (also when empty) or spans
 	Total  Selector `yaml:"total"`  // which events are counted
 	Bad    Selector `yaml:"bad"`    // which of them failed
@@ -201,7 +204,10 @@ func (p *Policy) Fault(level fault.Level, field, message string) fault.Fault {
 	return p.doc.At(level, field, message)
 }
 
-var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+var (
+	namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+	nounPattern = regexp.MustCompile(`^[a-z][a-z-]{0,19}( [a-z][a-z-]{0,19}){0,2}$`)
+)
 
 func (p *Policy) check() (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
@@ -222,6 +228,9 @@ func (p *Policy) check() (faults []string) {
 		}
 		slis[s.Name], timed[s.Name] = true, s.Histogram != ""
 		faults = append(faults, place(where, s.checkSource())...)
+		if s.Noun != "" && !nounPattern.MatchString(s.Noun) {
+			fault("%s: noun must be one to three lower-case words of 20 letters at most, in the plural: refunds", where)
+		}
 		s.checkCounts(where, fault)
 		if s.Prior < 0 || s.Prior >= 0.5 {
 			fault("%s: prior must be at least 0 and below 0.5", where)
@@ -334,7 +343,7 @@ func (s SLI) spec() sli.Spec {
 	if src == "" {
 		src = sli.Metrics
 	}
-	spec := sli.Spec{Name: s.Name, Source: src, Metric: s.metric(), Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...), Beside: s.Beside.spec(s)}
+	spec := sli.Spec{Name: s.Name, Noun: s.Noun, Source: src, Metric: s.metric(), Total: s.Total.matches(), Bad: s.Bad.matches(), Slices: append([]string{}, s.Slices...), Beside: s.Beside.spec(s)}
 	spec.Customers = s.Customers.spec()
 	if s.Histogram != "" {
 		spec.Histogram, spec.Metric = s.Histogram, sli.Buckets(s.Histogram)

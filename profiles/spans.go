@@ -155,7 +155,7 @@ func (b *Beside) spec(s SLI) *sli.Spec {
 	if b == nil {
 		return nil
 	}
-	return &sli.Spec{Name: s.Name, Source: sli.Source(b.Source), Metric: b.metric(), Total: b.Total.matches(), Bad: b.Bad.matches(), Slices: append([]string{}, s.Slices...)}
+	return &sli.Spec{Name: s.Name, Noun: s.Noun, Source: sli.Source(b.Source), Metric: b.metric(), Total: b.Total.matches(), Bad: b.Bad.matches(), Slices: append([]string{}, s.Slices...)}
 }
 
 // place puts where a fault is before each of them.

@@ -151,7 +151,7 @@ func (s Series) alert(r rule.Rule, id tenant.ID, value float64, at time.Time) al
 	if r.Query.For > 0 {
 		why += fmt.Sprintf(", and has given something for %s", alert.Lasting(at.Sub(s.Since)))
 	}
-	return alert.Alert{Key: key, ID: key.ID(), Kind: r.Kind, SLI: r.SLI.ID(), Severity: r.Severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
+	return alert.Alert{Key: key, ID: key.ID(), Kind: r.Kind, SLI: r.SLI.ID(), Noun: r.SLI.Noun, Severity: r.Severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
 		State: alert.Firing, OnsetAt: s.Since, StartsAt: at, AsOf: at, Evidence: alert.Evidence{Share: 1, Test: "promql"},
 		Reason: fmt.Sprintf("%s%s, since %s: %s; nothing was counted, so that no budget bounds how often it is wrong", r.Name, where(s.Slice), alert.Clock(s.Since, at), why)}
 }

@@ -46,7 +46,10 @@ func (m Match) Matches(value string) bool { return slices.Contains(m.Values, val
 // Spec is an SLI: of the events counted by the metric Total, those that match
 // Bad failed.
 type Spec struct {
-	Name   string   `json:"name"`
+	Name string `json:"name"`
+	// Noun says what its events are, in the plural: refunds; empty: as their service is
+	// called. It takes no part in the ID.
+	Noun   string   `json:"noun,omitempty"`
 	Source Source   `json:"source"`
 	Metric string   `json:"metric"` // counter, e.g. payment_transactions_total
 	Total  []Match  `json:"total"`  // which of its series count at all

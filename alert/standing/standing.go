@@ -97,7 +97,7 @@ func (a *Alert) Say(key alert.Key, id sli.ID, r *rule.Rule, asOf int64) alert.Al
 		severity = a.Severity
 	}
 	out := alert.Alert{
-		Key: key, ID: key.ID(), Kind: r.Kind, SLI: id, Severity: severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
+		Key: key, ID: key.ID(), Kind: r.Kind, SLI: id, Noun: r.SLI.Noun, Severity: severity, Summary: r.Summary, RunbookURL: r.RunbookURL,
 		State: alert.Firing, OnsetAt: at(a.Onset), StartsAt: at(a.Starts), Evidence: a.Evidence,
 		AsOf: at(asOf), Backlog: a.Backlog,
 	}

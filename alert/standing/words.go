@@ -3,7 +3,6 @@ package standing
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
@@ -15,7 +14,7 @@ import (
 // reason is the evidence in a sentence.
 func reason(a alert.Alert) string {
 	ev := a.Evidence
-	what := things(a.Service, a.Slice)
+	what := things(alert.Things(a.Service, a.Noun), a.Slice)
 	if len(ev.Tenants) > 0 {
 		what += fmt.Sprintf(" of %d tenants", len(ev.Tenants))
 	}
@@ -77,14 +76,8 @@ func customers(ev alert.Evidence) string {
 	return said
 }
 
-// things names what is counted of a service in a slice.
-func things(service string, slice sli.Slice) string {
-	s := service
-	if s == "" {
-		s = "events"
-	} else if !strings.HasSuffix(s, "s") {
-		s += " events"
-	}
+// things names events in a slice.
+func things(s string, slice sli.Slice) string {
 	for _, d := range slice {
 		switch d.Label {
 		case "acquirer", "issuer", "peer":

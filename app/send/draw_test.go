@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/blob"
+	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/rule"
 )
 
 // painter makes another picture each time, and is not done before all have asked.
@@ -48,4 +50,12 @@ func TestTicketAndPageHaveTheSamePicture(t *testing.T) {
 		require.Equal(t, "picture 1", g)
 	}
 	require.EqualValues(t, 1, p.drawn.Load())
+}
+
+// TestAVolumeIsCaptionedByWhatIsCounted: by its noun, else by the service's name.
+func TestAVolumeIsCaptionedByWhatIsCounted(t *testing.T) {
+	r := rule.Rule{Kind: rule.Traffic, Service: "payments"}
+	require.Equal(t, "payments a minute", Show(dashboards.Chart{}, r, 0).Caption)
+	r.SLI.Noun = "refunds"
+	require.Equal(t, "refunds a minute", Show(dashboards.Chart{}, r, 0).Caption)
 }

@@ -141,7 +141,7 @@ func Show(c dashboards.Chart, r rule.Rule, over float64) dashboards.Chart {
 	case r.Kind == rule.Latency && over > 0:
 		c.Caption, c.Bad = "share longer than "+seconds(over), "slow"
 	case !r.Kind.Share():
-		c.Volume, c.Caption = true, r.Service+" a minute"
+		c.Volume, c.Caption = true, alert.Things(r.Service, r.SLI.Noun)+" a minute"
 	}
 	return c
 }

@@ -45,7 +45,7 @@ func (v *Views) incidentView(w http.ResponseWriter, r *http.Request, p web.Princ
 	n, k, usual, share, _ := i.Counts()
 	page := view.IncidentPage{Frame: v.frame(r, p), Number: strconv.Itoa(i.Number), Headline: i.Title, State: view.State(i.State), Severity: string(i.Severity),
 		Service: i.Service, Owner: v.api.TeamName(i.Team), OwnerReason: i.OwnerReason, Slice: dims(i.Slice), OnsetAt: i.OnsetAt, FiredAt: lead.StartsAt,
-		Numbers: view.Numbers{What: i.Measure(), N: n, K: k, Usual: usual, Score: lead.Evidence.Score, Needed: lead.Evidence.Needed, Share: share, ShareOf: "the volume of " + i.Service, PerMinute: lead.Evidence.RatePerMinute},
+		Numbers: view.Numbers{What: i.Measure(), N: n, K: k, Usual: usual, Score: lead.Evidence.Score, Needed: lead.Evidence.Needed, Share: share, ShareOf: "the volume of " + i.Things(), PerMinute: lead.Evidence.RatePerMinute},
 		Ticket:  entry.TicketOf(i), Runbook: i.RunbookURL, Dashboard: v.api.Links.Dashboard(i), Timeline: v.timeline(entries), Why: why(i, lead.Reason)}
 	if i.ResolvedAt != nil {
 		page.ResolvedAt = *i.ResolvedAt

@@ -13,6 +13,7 @@ import (
 
 const (
 	namePattern  = `^[a-z][a-z0-9_]{0,62}$`
+	nounPattern  = `^[a-z][a-z-]{0,19}( [a-z][a-z-]{0,19}){0,2}$`
 	idPattern    = `^[0-9a-zA-Z!\-.*'()][0-9a-zA-Z!\-_.*'()]{0,149}$`
 	clockPattern = `^([01][0-9]|2[0-3]):[0-5][0-9]$`
 	endPattern   = `^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`
@@ -43,7 +44,7 @@ var narrowed = map[reflect.Type]schema{
 	reflect.TypeFor[profiles.Volume](): {Required: []string{"sli"}, Properties: keys{"sli": name}},
 	reflect.TypeFor[profiles.SLI](): {
 		Required: []string{"name"}, AnyOf: needs("bad", "histogram"),
-		Properties: keys{"name": name, "source": {Enum: words(sli.Sources())}, "prior": {Above: new(0.0), Below: new(0.5)}},
+		Properties: keys{"name": name, "noun": {Type: "string", Pattern: nounPattern}, "source": {Enum: words(sli.Sources())}, "prior": {Above: new(0.0), Below: new(0.5)}},
 	},
 	reflect.TypeFor[profiles.Beside](): {
 		Required: []string{"source", "bad"}, Properties: keys{"source": {Enum: words(sli.Sources())}},

@@ -18,6 +18,7 @@ environments: [production]
 volume: {sli: payments}
 slis:
   - name: payments
+    noun: card payments
     source: metrics
     total: {metric: payments_total}
     bad: {match: {result: [error]}}
@@ -58,6 +59,8 @@ func TestThePolicysSchemaRefusesWhatTheReaderRefuses(t *testing.T) {
 	require.True(t, read(sound))
 	for _, c := range [][2]string{
 		{"version: 1", "version: 2"},
+		{"noun: card payments", "noun: Payments"},
+		{"noun: card payments", "noun: payments by many a card"},
 		{"version: 1\n", ""},
 		{"environments: [production]", "environments: []"},
 		{"volume: {sli: payments}\n", ""},

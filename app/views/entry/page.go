@@ -65,7 +65,7 @@ func (s *Entry) writeAck(w http.ResponseWriter, r *http.Request, p oncall.Page, 
 		f.Zone = zone
 	}
 	page := view.AckPage{Frame: f, Person: p.PersonName, Number: strconv.Itoa(i.Number), Headline: i.Title, Severity: string(i.Severity), State: view.State(i.State),
-		OnsetAt: i.OnsetAt, FiredAt: lead.StartsAt, Numbers: view.Numbers{What: i.Measure(), N: n, K: k, Usual: usual, Share: share, ShareOf: "the volume of " + i.Service},
+		OnsetAt: i.OnsetAt, FiredAt: lead.StartsAt, Numbers: view.Numbers{What: i.Measure(), N: n, K: k, Usual: usual, Share: share, ShareOf: "the volume of " + i.Things()},
 		Links: []view.Link{{Name: "Incident", URL: s.Links.Incident(string(i.ID))}, {Name: "Dashboard", URL: s.Links.Dashboard(i)}}}
 	if t := TicketOf(i); t != nil {
 		page.Links = append(page.Links, view.Link{Name: "Ticket " + t.Number, URL: t.URL})
