@@ -129,11 +129,20 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	r.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy/rollback", `{"reason": "again"}`)
 	r.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy/rollout/resume", `{"reason": "again"}`)
 
-	var list web.List[rollout.Revision]
+	var list web.List[policies.RevisionAnswer]
 	r.want(t, http.StatusOK, http.MethodGet, "/api/v1/policy/revisions", "").into(t, &list)
 	require.Len(t, list.Items, 2)
 	require.Empty(t, list.Items[1].Text)
 	require.Equal(t, "more tickets", list.Items[1].Reason)
+	require.Nil(t, list.Items[0].Changed, "nothing is before the first")
+	added := []string{"more_errors is added: warning, errors of payments"}
+	require.Equal(t, &policies.Changed{Before: 1, Rules: added, Settings: []string{}}, list.Items[1].Changed)
+	page := r.want(t, http.StatusOK, http.MethodGet, "/policy", "").Body
+	require.Contains(t, page, "<li>More_errors is added: warning, errors of payments.</li>")
+	var one policies.RevisionAnswer
+	r.want(t, http.StatusOK, http.MethodGet, "/api/v1/policy/revisions/2", "").into(t, &one)
+	require.Equal(t, added, one.Changed.Rules)
+	require.Equal(t, quieter, one.Text)
 	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/policy/revisions/2", "").Body, "more_errors")
 	r.want(t, http.StatusNotFound, http.MethodGet, "/api/v1/policy/revisions/3", "")
 	r.want(t, http.StatusBadRequest, http.MethodGet, "/api/v1/policy/revisions/x", "")

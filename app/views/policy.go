@@ -14,7 +14,10 @@ import (
 	"github.com/tocsin-alerting/tocsin/web/view"
 )
 
-const revisionsShown = 50
+const (
+	revisionsShown = 50
+	sentencesShown = 10 // of what each changed
+)
 
 // policy shows what is in force, how one policy follows another, and those before.
 func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) error {
@@ -35,8 +38,9 @@ func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if state.Rollout.Number > 0 {
 		page.Rollout = v.rollout(p, state.Rollout)
 	}
-	slices.Reverse(revisions)
-	for _, x := range revisions[:min(len(revisions), revisionsShown)] {
+	newest := revisions[max(0, len(revisions)-revisionsShown):]
+	shown := v.api.Policies.Changed(revisions, func(r rollout.Revision) bool { return r.Number >= newest[0].Number })
+	for _, x := range slices.Backward(shown) {
 		row := view.PolicyRow{Number: x.Number, At: x.At, By: x.Author, Because: view.Sentence(x.Reason),
 			From: map[rollout.Origin]string{rollout.FromFile: "a file", rollout.FromAPI: "the API", rollout.BuiltIn: "this release"}[x.Origin]}
 		switch {
@@ -44,6 +48,14 @@ func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) 
 			row.Say = "in force"
 		case state.Rollout.Open() && x.Number == state.Rollout.To:
 			row.Say = "being rolled out"
+		}
+		if x.Changed != nil {
+			for i, words := range x.Changed.Words() {
+				if row.More = len(x.Changed.Words()) - i; i == sentencesShown {
+					break
+				}
+				row.More, row.Changed = 0, append(row.Changed, view.Sentence(words))
+			}
 		}
 		page.Revisions = append(page.Revisions, row)
 	}

@@ -85,7 +85,11 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	require.Contains(t, said.String(), "run it in shadow until")
 	require.Contains(t, said.String(), "done: every tenant has policy revision 3")
 	require.Contains(t, d.ok(t, "policy", "status"), "policy revision 3 is in force")
-	require.Regexp(t, `3 .* api .* in force +fewer pages`, d.ok(t, "policy", "revisions"))
+	require.Regexp(t, `3 .* api .* in force +fewer pages
+ +refund_errors: sensitivity quiet, before: balanced`, d.ok(t, "policy", "revisions"))
+	require.Regexp(t, `quicker rollouts
+ +evolution.stage_for: 1m0s, before: 24h0m0s
+ +evolution.stages: 50 100, before: 1 10 100`, d.ok(t, "policy", "revisions"))
 
 	_, errOut, code = d.run(t, "policy", "rollback", "--reason", "x", "--to", "9")
 	require.Equal(t, exitFailure, code)

@@ -68,7 +68,9 @@ type PolicyRow struct {
 	At          time.Time
 	From        string // the way it came in
 	By, Because string
-	Say         string // in force, being rolled out; empty: neither
+	Say         string   // in force, being rolled out; empty: neither
+	Changed     []string // of the one before, one sentence each; empty: not known
+	More        int      // sentences besides
 }
 
 // Policy writes the policy's page.

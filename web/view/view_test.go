@@ -248,7 +248,7 @@ func TestHostileText(t *testing.T) {
 			return v.OnCall(w, view.OnCallPage{Teams: []view.DutyCard{{ID: evil, Name: evil, Who: evil, Next: evil, Rota: view.NewRota([]view.Shift{{Who: evil, From: monday, To: monday.AddDate(0, 0, 5)}}, monday, 1, time.UTC, monday)}}})
 		},
 		"policy": func(w io.Writer) error {
-			return v.Policy(w, view.PolicyPage{By: evil, Because: evil, Ledger: "javascript:alert(1)", Revisions: []view.PolicyRow{{By: evil, Because: evil}},
+			return v.Policy(w, view.PolicyPage{By: evil, Because: evil, Ledger: "javascript:alert(1)", Revisions: []view.PolicyRow{{By: evil, Because: evil, Changed: []string{evil}}},
 				Rollout: &view.Rollout{Why: evil, Because: evil, Untried: []string{evil}, Stages: []view.Stage{{Name: evil, Say: evil, Teams: []view.StageTeam{{Team: evil}}}}, Pages: []view.TrialPage{{Tenant: evil, TenantURL: "javascript:alert(1)", Rule: evil, Reason: evil}}}})
 		},
 		"calendar": func(w io.Writer) error {

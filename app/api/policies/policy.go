@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type API struct {
 	// Check reads a policy as the files' are read, with the catalog in force.
 	Check    func(text []byte) (*profiles.Policy, fault.List)
 	planning sync.Mutex // one plan at a time
+	history  history
 }
 
 // maxPolicy bounds the document with a policy in it.
@@ -111,8 +113,8 @@ func (s *API) Routes() []web.Route {
 		{Method: "POST", Path: "/api/v1/policy/rollback", Summary: "Put the policy before, or a named revision, in force for every tenant at once", Roles: web.Enablers, Request: RollbackRequest{}, Response: RolloutAnswer{}, Handle: s.rollBackPolicy},
 		{Method: "GET", Path: "/api/v1/policy/rollout", Summary: "The newest rollout: its stages, and the pages that it would have made", Roles: web.People, Response: RolloutAnswer{}, Handle: s.getRollout},
 		{Method: "POST", Path: "/api/v1/policy/rollout/resume", Summary: "Go on with a halted rollout, because its pages are right", Roles: editors, Request: web.ReasonRequest{}, Response: RolloutAnswer{}, Handle: s.resumeRollout},
-		{Method: "GET", Path: "/api/v1/policy/revisions", Summary: "Every revision of the policy, the oldest first, without texts", Roles: web.People, Response: web.List[rollout.Revision]{}, Handle: s.listPolicyRevisions},
-		{Method: "GET", Path: "/api/v1/policy/revisions/{number}", Summary: "One revision of the policy with its text", Roles: web.People, Response: rollout.Revision{}, Handle: s.getPolicyRevision},
+		{Method: "GET", Path: "/api/v1/policy/revisions", Summary: "Every revision of the policy, the oldest first, with what it changed and without texts", Roles: web.People, Response: web.List[RevisionAnswer]{}, Handle: s.listPolicyRevisions},
+		{Method: "GET", Path: "/api/v1/policy/revisions/{number}", Summary: "One revision of the policy with its text and what it changed", Roles: web.People, Response: RevisionAnswer{}, Handle: s.getPolicyRevision},
 		{Method: "GET", Path: "/api/v1/calendar", Summary: "What the policy in force announces, and whether it holds now", Roles: web.People, Response: web.List[CalendarEntry]{}, Handle: s.listAnnounced},
 	}
 }
@@ -328,10 +330,11 @@ func (s *API) listPolicyRevisions(w http.ResponseWriter, r *http.Request, _ web.
 	if err != nil {
 		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
-	for i := range list {
-		list[i].Text = ""
+	part := web.Cut(list, func(r rollout.Revision) string { return fmt.Sprintf("%08d", r.Number) }, l)
+	asked := func(r rollout.Revision) bool {
+		return slices.ContainsFunc(part.Items, func(x rollout.Revision) bool { return x.Number == r.Number })
 	}
-	return web.WriteJSON(w, http.StatusOK, web.Cut(list, func(r rollout.Revision) string { return fmt.Sprintf("%08d", r.Number) }, l))
+	return web.WriteJSON(w, http.StatusOK, web.List[RevisionAnswer]{Items: s.Changed(list, asked), Next: part.Next})
 }
 
 func (s *API) getPolicyRevision(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
@@ -343,5 +346,13 @@ func (s *API) getPolicyRevision(w http.ResponseWriter, r *http.Request, _ web.Pr
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, rev)
+	list, err := policy.Revisions(r.Context(), s.Store)
+	if err != nil {
+		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
+	a := RevisionAnswer{Revision: rev}
+	for _, x := range s.Changed(list, func(r rollout.Revision) bool { return r.Number == n }) {
+		a.Changed = x.Changed
+	}
+	return web.WriteJSON(w, http.StatusOK, a)
 }

@@ -24,7 +24,7 @@ type Policy struct {
 	Status    policyStatus    `cmd:"" help:"Show the newest rollout: its stages, and the pages that it would have made."`
 	Rollback  policyRollback  `cmd:"" help:"Put the policy before, or a named revision, in force for every tenant at once."`
 	Resume    policyResume    `cmd:"" help:"Go on with a halted rollout, because its pages are right."`
-	Revisions policyRevisions `cmd:"" help:"List the revisions of the policy."`
+	Revisions policyRevisions `cmd:"" help:"List the revisions of the policy, and what each changed of the one before."`
 	Show      policyShow      `cmd:"" help:"Print the text of the policy in force, or of a revision."`
 }
 
@@ -206,7 +206,7 @@ func (k policyResume) Run(ctx context.Context, c *console.Client) error {
 type policyRevisions struct{}
 
 func (policyRevisions) Run(ctx context.Context, c *console.Client) error {
-	list, err := console.All[rollout.Revision](ctx, c, "/api/v1/policy/revisions")
+	list, err := console.All[policies.RevisionAnswer](ctx, c, "/api/v1/policy/revisions")
 	if err != nil {
 		return err
 	}
@@ -214,17 +214,34 @@ func (policyRevisions) Run(ctx context.Context, c *console.Client) error {
 	if err := c.Call(ctx, http.MethodGet, "/api/v1/policy", nil, &now); err != nil {
 		return err
 	}
-	rows := make([][]string, len(list))
-	for i, r := range list {
+	var rows [][]string
+	for _, r := range list {
 		mark := ""
 		if r.Number == now.Number {
 			mark = "in force"
 		} else if now.Rollout != nil && r.Number == now.Rollout.To {
 			mark = "being rolled out"
 		}
-		rows[i] = []string{fmt.Sprint(r.Number), r.Sha, r.At.UTC().Format(time.RFC3339), string(r.Origin), r.Author, mark, r.Reason}
+		rows = append(rows, []string{fmt.Sprint(r.Number), r.Sha, r.At.UTC().Format(time.RFC3339), string(r.Origin), r.Author, mark, r.Reason})
+		for _, what := range changes(r) {
+			rows = append(rows, []string{"", "", "", "", "", "", "  " + what})
+		}
 	}
 	return c.Print(list, []string{"REVISION", "SHA", "AT", "FROM", "BY", "", "BECAUSE"}, rows)
+}
+
+const sentencesShown = 10 // of what a revision changed
+
+// changes says what a revision changed of the one before, and how much of it is left out.
+func changes(r policies.RevisionAnswer) []string {
+	if r.Changed == nil {
+		return nil
+	}
+	out := r.Changed.Words()
+	if n := len(out) - sentencesShown; n > 0 {
+		out = append(out[:sentencesShown:sentencesShown], fmt.Sprintf("and %d more: --output json lists them", n))
+	}
+	return out
 }
 
 type policyShow struct {
