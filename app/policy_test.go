@@ -121,10 +121,15 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	require.Equal(t, []string{"more_errors", "payment_errors"}, r.rules(t, "acme", 2))
 	require.Equal(t, []string{"more_errors", "payment_errors"}, r.rules(t, "late", 2))
 
+	require.Equal(t, &rollout.Keeps{Largest: []rollout.Keep{}}, done.Kept)
+
 	r.want(t, http.StatusUnprocessableEntity, http.MethodPost, "/api/v1/policy/rollback", `{}`)
+	r.want(t, http.StatusOK, http.MethodPost, "/api/v1/tenants/late/profile/freeze", `{"reason": "an audit"}`)
 	var back policies.RolloutAnswer
 	r.want(t, http.StatusOK, http.MethodPost, "/api/v1/policy/rollback", `{"reason": "too loud"}`).into(t, &back)
 	require.Equal(t, 1, back.InForce)
+	require.Equal(t, &rollout.Keeps{Tenants: 1, Largest: []rollout.Keep{{ID: "late", Name: "late", Why: "frozen by token:admin: an audit"}}}, back.Kept)
+	require.Equal(t, []string{"more_errors", "payment_errors"}, r.rules(t, "late", 2))
 	require.Equal(t, []string{"payment_errors"}, r.rules(t, "acme", 1))
 	r.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy/rollback", `{"reason": "again"}`)
 	r.want(t, http.StatusConflict, http.MethodPost, "/api/v1/policy/rollout/resume", `{"reason": "again"}`)
@@ -150,7 +155,7 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	for _, kind := range []string{"policy.rollout_began", "policy.stage_began", "policy.rollout_hurried", "policy.rollout_done", "policy.rolled_back"} {
 		require.Contains(t, ledger, kind)
 	}
-	require.Contains(t, ledger, "too loud")
+	require.Contains(t, ledger, "policy revision 1 is in force at once for every tenant but 1 whose profile is frozen or pinned at a revision (late), instead of revision 2: too loud")
 }
 
 // TestWhatIsInForceStaysInForce: files are one way in, and no restart takes back

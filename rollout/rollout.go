@@ -252,9 +252,10 @@ func (c *Change) enter(i int, tenants []tenant.ID, now time.Time) {
 
 func (c *Change) finish(now time.Time) {
 	r := &c.Rollout
-	r.close(Done, fmt.Sprintf("every tenant has policy revision %d", r.To), now)
+	r.close(Done, fmt.Sprintf("%s has policy revision %d", c.whom(), r.To), now)
 	c.force(r.To, r.Author, r.Reason, now)
-	c.log("policy.rollout_done", "", "policy revision %d is in force for every tenant, after %d stage(s); %s began it: %s", r.To, len(r.Stages), r.Author, r.Reason)
+	c.log("policy.rollout_done", "", "policy revision %d is in force for %s, after %d stage(s); %s began it: %s", r.To, c.whom(), len(r.Stages), r.Author, r.Reason)
+	c.told()
 }
 
 // Hold is a calendar entry that lets no profile change.

@@ -216,7 +216,7 @@ func TestBackInOneStep(t *testing.T) {
 	back, err := rollout.RollBack(c.State, 0, "bo", "too loud", began)
 	require.NoError(t, err)
 	require.Equal(t, 1, back.Standing.InForce)
-	require.Contains(t, back.Ledger[0].Reason, "policy revision 1 is in force for every tenant at once, instead of revision 2: too loud")
+	require.Contains(t, back.Ledger[0].Reason, "policy revision 1 is in force at once for every tenant whose profile is neither frozen nor pinned at a revision, instead of revision 2: too loud")
 	_, err = rollout.RollBack(back.State, 0, "bo", "x", began)
 	require.Equal(t, problem.Conflict, problem.From(err).Kind, "back and forth is not back")
 	forth, err := rollout.RollBack(back.State, 2, "bo", "it was right", began)
@@ -235,6 +235,37 @@ func TestBackInOneStep(t *testing.T) {
 	require.Equal(t, problem.Conflict, problem.From(err).Kind)
 	_, err = rollout.RollBack(fast.State, 0, "ada", strings.Repeat("x", 501), began)
 	require.Equal(t, problem.Invalid, problem.From(err).Kind)
+}
+
+// TestWhoFollowsNoPolicyIsNamed: where a policy comes in force, "every tenant" is not who
+// keeps the profile it has.
+func TestWhoFollowsNoPolicyIsNamed(t *testing.T) {
+	said := func(keeps *rollout.Keeps) (out []string) {
+		s := settled()
+		s.Keeps = keeps
+		put := rollout.Put(s, rollout.Revision{Sha: "b", Author: "ada", Reason: "hurry", Origin: rollout.FromAPI}, began)
+		back, err := rollout.RollBack(put.State, 0, "bo", "too loud", began)
+		require.NoError(t, err)
+		open := begin(t, s, rollout.Settings{}, tenants(100))
+		done, err := rollout.Hurry(open.State, "ada", "it is burning", began)
+		require.NoError(t, err)
+		for _, c := range []rollout.Change{put, back, done} {
+			last := c.Ledger[len(c.Ledger)-1]
+			require.Equal(t, keeps != nil && keeps.Tenants > 0, strings.Contains(string(last.Data), "frozen by ada"))
+			out = append(out, last.Reason)
+		}
+		return append(out, done.Rollout.Why)
+	}
+	for whom, keeps := range map[string]*rollout.Keeps{
+		"every tenant whose profile is neither frozen nor pinned at a revision": nil,
+		"every tenant": {},
+		"every tenant but 12 whose profile is frozen or pinned at a revision (acme, bolt and 10 more)": {Tenants: 12, Largest: []rollout.Keep{
+			{ID: "acme", Name: "Acme Travel", Why: "frozen by ada: a trial"}, {ID: "bolt", Why: "pinned at revision 3 by eve: a trial"}}},
+	} {
+		require.Equal(t, []string{"policy revision 2 (b) is in force at once for " + whom + ": hurry",
+			"policy revision 1 is in force at once for " + whom + ", instead of revision 2: too loud",
+			"policy revision 2 is in force for " + whom + ", after 3 stage(s); ada began it: fewer pages", whom + " has policy revision 2"}, said(keeps))
+	}
 }
 
 // TestWhateverComes walks at random: a tenant that has the new policy keeps it

@@ -7,6 +7,7 @@
 package rollout
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -83,6 +84,9 @@ type Standing struct {
 type State struct {
 	Standing Standing
 	Rollout  Rollout
+	// Keeps are who follows no policy at the moment of a decision that puts one in force;
+	// nil: that is not known. It is not stored.
+	Keeps *Keeps
 }
 
 // Change is a state with what led to it. Revision is to be stored, nil: none.
@@ -101,7 +105,8 @@ func Put(s State, r Revision, now time.Time) Change {
 	c.store(r, now)
 	c.supersede(fmt.Sprintf("policy revision %d is in force at once", c.Revision.Number), now)
 	c.force(c.Revision.Number, r.Author, r.Reason, now)
-	c.log("policy.changed", r.Author, "policy revision %d (%s) is in force for every tenant at once: %s", c.Revision.Number, r.Sha, r.Reason)
+	c.log("policy.changed", r.Author, "policy revision %d (%s) is in force at once for %s: %s", c.Revision.Number, r.Sha, c.whom(), r.Reason)
+	c.told()
 	return c.sealed()
 }
 
@@ -136,7 +141,8 @@ func RollBack(s State, to int, by, reason string, now time.Time) (Change, error)
 		c.force(to, by, reason, now)
 		c.Standing.Before = 0 // back and forth is not back
 	}
-	c.log("policy.rolled_back", by, "policy revision %d is in force for every tenant at once, instead of revision %d: %s", to, from, reason)
+	c.log("policy.rolled_back", by, "policy revision %d is in force at once for %s, instead of revision %d: %s", to, c.whom(), from, reason)
+	c.told()
 	return c.sealed(), nil
 }
 
@@ -162,6 +168,16 @@ func (c *Change) supersede(why string, now time.Time) {
 
 func (c *Change) log(kind, by, format string, args ...any) {
 	c.Ledger = append(c.Ledger, ledger.Entry{Subject: Subject, Kind: kind, Actor: by, Reason: fmt.Sprintf(format, args...)})
+}
+
+// told keeps with the newest entry who follows no policy.
+func (c *Change) told() {
+	if c.Keeps == nil || c.Keeps.Tenants == 0 {
+		return
+	}
+	if raw, err := json.Marshal(c.Keeps); err == nil {
+		c.Ledger[len(c.Ledger)-1].Data = raw
+	}
 }
 
 // sealed counts the change and says when it is to be looked at again.

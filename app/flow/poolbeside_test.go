@@ -65,7 +65,9 @@ func TestAllTenantsTogetherAreTriedInEveryStage(t *testing.T) {
 		require.Equal(t, "payment_errors", r.Pages[0].Rule)
 		require.Equal(t, "8 tenants are affected, 5 are enough", r.Pages[0].Weighed)
 
-		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) { return l.shared.Policy().RollBack(tx, 0, "ada", "no") })
+		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
+			return l.shared.Policy().RollBack(tx, 0, "ada", "no", nil)
+		})
 		require.NoError(t, err)
 		after(time.Minute)
 		require.NoError(t, l.shared.Owner(pool).Call(t.Context(), func(tx *partition.Tx) error { return l.shared.HandlerOf(pool).CheckpointPools(tx) }))

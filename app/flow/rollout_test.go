@@ -155,7 +155,7 @@ func TestAPolicyComesInStages(t *testing.T) {
 		require.Empty(t, first.firing(t))
 
 		s, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
-			return l.shared.Policy().RollBack(tx, 0, "ada", "too early")
+			return l.shared.Policy().RollBack(tx, 0, "ada", "too early", nil)
 		})
 		require.NoError(t, err)
 		after(5 * time.Second)
@@ -198,7 +198,9 @@ func TestPagesInShadowHaltARollout(t *testing.T) {
 		trade(t, 80*time.Minute, first, second)
 		require.Equal(t, 2, first.policy(t), "%+v", l.standing(t).Rollout)
 		require.Equal(t, alert.Resolved, first.alerts(t)["refund_errors "].State)
-		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) { return l.shared.Policy().RollBack(tx, 0, "ada", "no") })
+		_, err = l.home(t, func(tx *partition.Tx) (rollout.State, error) {
+			return l.shared.Policy().RollBack(tx, 0, "ada", "no", nil)
+		})
 		require.NoError(t, err)
 		after(5 * time.Second)
 		require.Equal(t, [2]int{1, 1}, [2]int{first.policy(t), second.policy(t)})
@@ -393,6 +395,7 @@ func TestAPinnedTenantKeepsItsPolicy(t *testing.T) {
 		trade(t, 155*time.Minute, first, second)
 		require.Equal(t, rollout.Done, l.standing(t).Rollout.State)
 		require.Equal(t, [2]int{1, 2}, [2]int{first.policy(t), second.policy(t)})
+		require.Equal(t, "every tenant but 1 whose profile is frozen or pinned at a revision ("+string(first.id)+") has policy revision 2", l.standing(t).Rollout.Why)
 		steer(func(c course.Course) (evolution.Change, error) {
 			return evolution.Thaw(c.State, "ada", "it is over", time.Now())
 		})

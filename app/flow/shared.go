@@ -113,6 +113,7 @@ func New(in store.Store) *Shared {
 			s.refreshAll()
 		}
 	}
+	s.book.Keeps = s.Keeps
 	s.book.Unread = func(err error) {
 		s.Logger.Error("the policy that is in force by decision cannot be read; the one before is used", "error", err)
 	}

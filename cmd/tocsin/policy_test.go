@@ -26,7 +26,7 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	require.Equal(t, string(builtIn.Text), shown)
 
 	quick := shown + "\nevolution: {stages: [50, 100], stage_for: 1m}\n"
-	require.Contains(t, d.ok(t, "policy", "apply", "-f", file(t, quick), "--reason", "quicker rollouts", "--now"), "policy revision 2 is in force for every tenant")
+	require.Contains(t, d.ok(t, "policy", "apply", "-f", file(t, quick), "--reason", "quicker rollouts", "--now"), "policy revision 2 is in force for every tenant; tocsin policy rollback")
 	require.Contains(t, d.ok(t, "policy", "apply", "-f", file(t, quick), "--reason", "again"), "in force already")
 
 	next := file(t, strings.Replace(quick, "name: refund_errors\n", "name: refund_errors\n    sensitivity: quiet\n", 1))
@@ -94,7 +94,10 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	_, errOut, code = d.run(t, "policy", "rollback", "--reason", "x", "--to", "9")
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, errOut, "tocsin policy revisions")
-	require.Contains(t, d.ok(t, "policy", "rollback", "--reason", "too quiet"), "policy revision 2 is in force for every tenant but those whose profile is frozen or pinned at a revision")
+	d.ok(t, "profile", "freeze", "acme", "--reason", "an audit")
+	require.Equal(t, `policy revision 2 is in force for every tenant but 1 whose profile is frozen or pinned at a revision: they keep theirs until that ends
+  acme (Acme Travel): frozen by token:admin: an audit
+`, d.ok(t, "policy", "rollback", "--reason", "too quiet"))
 	require.Contains(t, d.ok(t, "why", "policy"), "too quiet")
 	require.NotContains(t, d.ok(t, "policy", "show"), "sensitivity: quiet")
 	require.Contains(t, d.ok(t, "policy", "show", "--revision", "3"), "sensitivity: quiet")

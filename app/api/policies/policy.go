@@ -93,10 +93,13 @@ type RolloutAnswer struct {
 	InForce int              `json:"in_force"`
 	Changed bool             `json:"changed"` // by this request
 	Rollout *rollout.Rollout `json:"rollout"` // null: there was none
+	// Kept are the tenants that keep the profile they have, where this request put a
+	// policy in force for all others at once; null: it did not.
+	Kept *rollout.Keeps `json:"kept"`
 }
 
 func rolloutAnswer(s rollout.State, changed bool) RolloutAnswer {
-	a := RolloutAnswer{InForce: s.Standing.InForce, Changed: changed}
+	a := RolloutAnswer{InForce: s.Standing.InForce, Changed: changed, Kept: s.Keeps}
 	if s.Rollout.Number > 0 {
 		a.Rollout = &s.Rollout
 	}
@@ -270,6 +273,11 @@ func (s *API) editPolicy(w http.ResponseWriter, r *http.Request, p web.Principal
 		return err
 	}
 	edit.Last = ids(plan.Largest(s.Flow.Directory().List(), volumes))
+	if in.Now {
+		if edit.Keeps, err = s.Flow.Keeps(r.Context()); err != nil {
+			return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+		}
+	}
 	return s.changePolicy(w, r, http.StatusAccepted, func(tx *partition.Tx) (rollout.State, bool, error) { return s.Flow.Policy().Edit(tx, edit) })
 }
 
@@ -278,8 +286,15 @@ func (s *API) rollBackPolicy(w http.ResponseWriter, r *http.Request, p web.Princ
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
+	if err := s.Here(r.Context(), rollout.Subject); err != nil { // before what costs something
+		return err
+	}
+	keeps, err := s.Flow.Keeps(r.Context())
+	if err != nil {
+		return problem.Wrap(err, problem.Unavailable, "the store cannot be read")
+	}
 	return s.changePolicy(w, r, http.StatusOK, func(tx *partition.Tx) (rollout.State, bool, error) {
-		state, err := s.Flow.Policy().RollBack(tx, in.To, p.Name, in.Reason)
+		state, err := s.Flow.Policy().RollBack(tx, in.To, p.Name, in.Reason, keeps)
 		return state, true, err
 	})
 }

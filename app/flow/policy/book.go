@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -12,6 +13,9 @@ import (
 	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/store"
 )
+
+// Keeping says who would keep the profile it has if a policy came in force.
+type Keeping func(p *profiles.Policy, now time.Time) rollout.Keeps
 
 // Book has what is in force. The exported fields are to be set before anything but Set
 // and Rules is used. Safe for concurrent use; what takes a Tx decides in the partition of
@@ -24,6 +28,8 @@ type Book struct {
 	// Followed is told of rules that came in force by Follow; moved: some tenant may have
 	// another policy than before.
 	Followed func(r Rules, moved bool)
+	// Keeps finds who follows no policy that comes in force; nil: that is not said.
+	Keeps func(context.Context) (Keeping, error)
 	// Unread is told that what was decided cannot be read.
 	Unread func(error)
 

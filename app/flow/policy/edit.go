@@ -21,6 +21,7 @@ type Edit struct {
 	By     string
 	Reason string
 	Last   []tenant.ID // the largest tenants
+	Keeps  Keeping     // nil: nobody asked
 }
 
 // Edit begins to roll a policy out, or puts it in force at once. changed is
@@ -45,15 +46,24 @@ func (b *Book) Edit(tx *partition.Tx, e Edit) (out rollout.State, changed bool, 
 	case !e.Now:
 		c, err = rollout.Begin(state, rollout.Beginning{Revision: r, Settings: Settings(rules.Policy, e.Policy, rules.Catalog), Tenants: b.Directory.IDs(), Last: e.Last, Untried: profiles.Untried(rules.Policy, e.Policy)}, now)
 	case open && rules.Next != nil && rules.Next.Policy.Sha == r.Sha:
-		c, err = rollout.Hurry(state, e.By, e.Reason, now)
+		c, err = rollout.Hurry(e.keeping(state, now), e.By, e.Reason, now)
 	default:
-		c = rollout.Put(state, r, now)
+		c = rollout.Put(e.keeping(state, now), r, now)
 	}
 	if err != nil {
 		return state, false, err
 	}
 	b.change(tx, c)
 	return c.State, true, nil
+}
+
+// keeping is the state with who follows no policy, if that was asked.
+func (e Edit) keeping(s rollout.State, now time.Time) rollout.State {
+	if e.Keeps != nil {
+		keeps := e.Keeps(e.Policy, now)
+		s.Keeps = &keeps
+	}
+	return s
 }
 
 // Matches refuses an edit of a revision that is in force no longer.
@@ -66,8 +76,8 @@ func Matches(s rollout.State, match int) error {
 }
 
 // RollBack puts an earlier revision in force for every tenant at once; to 0 is
-// the one before.
-func (b *Book) RollBack(tx *partition.Tx, to int, by, reason string) (rollout.State, error) {
+// the one before. keeps may be nil: nobody asked.
+func (b *Book) RollBack(tx *partition.Tx, to int, by, reason string, keeps Keeping) (rollout.State, error) {
 	state, err := State(tx)
 	if err != nil {
 		return state, err
@@ -76,8 +86,16 @@ func (b *Book) RollBack(tx *partition.Tx, to int, by, reason string) (rollout.St
 	if err != nil {
 		return state, err
 	}
-	if _, err := b.parsed(tx.Context(), c.Standing.InForce); err != nil { // one that this release cannot use
+	p, err := b.parsed(tx.Context(), c.Standing.InForce)
+	if err != nil { // one that this release cannot use
 		return state, err
+	}
+	if keeps != nil {
+		all := keeps(p, tx.Now())
+		state.Keeps = &all
+		if c, err = rollout.RollBack(state, to, by, reason, tx.Now()); err != nil {
+			return state, err
+		}
 	}
 	b.change(tx, c)
 	return c.State, nil

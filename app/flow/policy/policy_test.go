@@ -227,7 +227,7 @@ func TestGoingBack(t *testing.T) {
 		r.reads(t, "one", "second")
 		back := func(to int) error {
 			return r.Try(t, func(tx *partition.Tx) error {
-				_, err := r.serves.RollBack(tx, to, "ann", "it was better")
+				_, err := r.serves.RollBack(tx, to, "ann", "it was better", nil)
 				return err
 			})
 		}

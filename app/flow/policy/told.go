@@ -82,7 +82,17 @@ func (b *Book) Due(tx *partition.Tx) error {
 	if err != nil {
 		return err
 	}
-	c := rollout.Due(s, b.holds(s.Rollout, tx.Now()), b.Directory.IDs(), tx.Now())
+	due := func() rollout.Change {
+		return rollout.Due(s, b.holds(s.Rollout, tx.Now()), b.Directory.IDs(), tx.Now())
+	}
+	c := due()
+	if c.Rollout.State == rollout.Done && b.Keeps != nil && b.Rules().Next != nil {
+		if keeps, err := b.Keeps(tx.Context()); err == nil { // else it is not said
+			all := keeps(b.Rules().Next.Policy, tx.Now())
+			s.Keeps = &all
+			c = due()
+		}
+	}
 	if c.Timer.IsZero() && len(c.Ledger) == 0 {
 		return nil
 	}

@@ -49,8 +49,29 @@ func inFile(err error, file string) error {
 	return err
 }
 
-// keepers are those whose profile follows no policy at once.
-const keepers = " but those whose profile is frozen or pinned at a revision: they keep theirs until that ends (tocsin profile explain TENANT)"
+// inForce says for whom a policy is in force, and who keeps the profile it has.
+func inForce(a policies.RolloutAnswer, after string) string {
+	out := fmt.Sprintf("policy revision %d is in force for every tenant", a.InForce)
+	if a.Kept == nil || a.Kept.Tenants == 0 {
+		return out + after
+	}
+	out += fmt.Sprintf(" but %d whose profile is frozen or pinned at a revision: they keep theirs until that ends%s", a.Kept.Tenants, after)
+	for _, t := range a.Kept.Largest {
+		out += "\n  " + named(t) + ": " + t.Why
+	}
+	if n := a.Kept.Tenants - len(a.Kept.Largest); n > 0 {
+		out += fmt.Sprintf("\n  and %d more", n)
+	}
+	return out
+}
+
+// named is a tenant's id, with the name that it has besides.
+func named(t rollout.Keep) string {
+	if t.Name == "" || t.Name == string(t.ID) {
+		return string(t.ID)
+	}
+	return string(t.ID) + " (" + t.Name + ")"
+}
 
 type policyApply struct {
 	File   string        `short:"f" required:"" help:"The policy; - reads standard input." placeholder:"FILE"`
@@ -77,7 +98,7 @@ func (k policyApply) Run(ctx context.Context, c *console.Client) error {
 	case !a.Changed && (a.Rollout == nil || !a.Rollout.Open()):
 		return c.Say(a, "policy revision %d is this text, and in force already", a.InForce)
 	case k.Now:
-		return c.Say(a, "policy revision %d is in force for every tenant%s; tocsin policy rollback takes it back", a.InForce, keepers)
+		return c.Say(a, "%s", inForce(a, "; tocsin policy rollback takes it back"))
 	case !k.Wait:
 		return tell(c, a)
 	}
@@ -188,7 +209,7 @@ func (k policyRollback) Run(ctx context.Context, c *console.Client) error {
 	if err := c.Call(ctx, http.MethodPost, "/api/v1/policy/rollback", policies.RollbackRequest{To: k.To, Reason: k.Reason}, &a); err != nil {
 		return err
 	}
-	return c.Say(a, "policy revision %d is in force for every tenant%s", a.InForce, keepers)
+	return c.Say(a, "%s", inForce(a, ""))
 }
 
 type policyResume struct {
