@@ -4,26 +4,63 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/calendar"
+	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/impact"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
-// kept says what becomes of a tenant whose profile a pin keeps at a revision, under one
+const frozen = -1 // stands for the revision that a frozen profile has
+
+// at is the revision that a tenant's profile is kept at under a policy, and why; 0: it
+// follows the policy.
+func (in Input) at(p *profiles.Policy, t tenant.Tenant) (revision int, why string) {
+	has := func(n int) bool { return in.HasRevision == nil || in.HasRevision(t.ID, n) }
+	if revision, why = course.Kept(in.Steered[t.ID], p, t.ID, in.Now, has); why != "" && revision == 0 {
+		revision = frozen
+	}
+	return revision, why
+}
+
+// stays says why a tenant stays where it is, whatever the policy says; empty: it does not.
+func (in Input) stays(t tenant.Tenant) string {
+	if _, why := in.at(in.After, t); why != "" {
+		return why
+	}
+	if pin, ok := in.pinned(t.ID); ok && pin.Tier != "" {
+		return pin.Words()
+	}
+	return ""
+}
+
+// pinned is a person's pin.
+func (in Input) pinned(id tenant.ID) (evolution.Pin, bool) {
+	if pin := in.Steered[id].Pin; pin != nil && (pin.Until == nil || in.Now.Before(*pin.Until)) {
+		return *pin, true
+	}
+	return evolution.Pin{}, false
+}
+
+// observe is Observe with the tier that a person pinned, which goes before the policy's.
+func (in Input) observe(p *profiles.Policy, t tenant.Tenant) profiles.Observation {
+	o := in.Observe(p, t)
+	if pin, ok := in.pinned(t.ID); ok && pin.Tier != "" {
+		o.Tier = pin.Tier
+	}
+	return o
+}
+
+// kept says what becomes of a tenant whose profile is kept at a revision, under one
 // of the policies or both: not the policy says then what it is.
 func (in Input) kept(t tenant.Tenant) (words []string, ok bool) {
-	at := func(p *profiles.Policy) int {
-		n, _ := p.Pinned(t.ID, in.Now)
-		if n.Revision > 0 && in.HasRevision != nil && !in.HasRevision(t.ID, n.Revision) {
-			return 0 // it keeps nothing
-		}
-		return n.Revision
-	}
-	switch before, after := at(in.Before), at(in.After); {
+	before, _ := in.at(in.Before, t)
+	after, _ := in.at(in.After, t)
+	switch {
 	case before == 0 && after == 0:
 		return nil, false
-	case before == after:
+	case before == after, after == frozen: // as it was when it was frozen
 	case after == 0:
 		words = append(words, fmt.Sprintf("the profile is kept at revision %d no longer, and follows the policy", before))
 	default:

@@ -18,8 +18,10 @@ import (
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -44,6 +46,8 @@ type Input struct {
 	Firing []alert.Key
 	// Now is when the plan is made: what has ended by then counts no more.
 	Now time.Time
+	// Steered are the tenants whose profile a person pins or freezes.
+	Steered map[tenant.ID]course.Course
 	// HasRevision says whether a revision of a tenant's profile is kept; nil: not known.
 	HasRevision func(tenant.ID, int) bool
 }
@@ -60,7 +64,10 @@ type Plan struct {
 	Largest  []Tenant `json:"largest"` // the largest tenants, whether they change or not
 	Ends     []Ending `json:"ends"`    // alerts that fire and would end
 	Warnings []string `json:"warnings"`
-	Untried  []string `json:"untried"` // what would not run in shadow before it counts, and why
+	// Stays are the tenants whose profile a person pins or freezes, or the new policy pins
+	// at a revision: the policy's tiers, or all of it, do not move them.
+	Stays   rollout.Keeps `json:"stays"`
+	Untried []string      `json:"untried"` // what would not run in shadow before it counts, and why
 }
 
 // Count is one sentence of how profiles differ, and of how many tenants it is true.
@@ -75,6 +82,7 @@ type Tenant struct {
 	Name  string    `json:"name"`
 	TPM   float64   `json:"tpm"`   // transactions a minute; what was promised, where none are known
 	Words []string  `json:"words"` // empty: nothing changes
+	Stays string    `json:"stays"` // why the profile stays where it is, or the tier; empty: it follows
 }
 
 // Ending is an alert that fires and whose rule the tenant would not have.
@@ -87,7 +95,7 @@ type Ending struct {
 // Make makes the plan.
 func Make(in Input) Plan {
 	p := Plan{Tenants: len(in.Tenants), Rules: Rules(in.Before, in.After), Settings: profiles.Settings(in.Before, in.After), Changes: []Count{}, Largest: []Tenant{},
-		Ends: in.ends(), Warnings: slices.Concat(in.silenced(), in.unknown(), in.warnings()), Untried: profiles.Untried(in.Before, in.After)}
+		Ends: in.ends(), Stays: course.Largest(in.Tenants, func(t tenant.Tenant) float64 { return volume(t, in.Volume) }, in.stays), Warnings: slices.Concat(in.silenced(), in.unknown(), in.warnings()), Untried: profiles.Untried(in.Before, in.After)}
 	all := in.count()
 	p.Changed = all.changed
 	for words, n := range all.sentences {
@@ -102,7 +110,7 @@ func Make(in Input) Plan {
 		p.Changes = p.Changes[:maxSentences]
 	}
 	for _, t := range Largest(in.Tenants, in.Volume) {
-		p.Largest = append(p.Largest, Tenant{ID: t.ID, Name: t.Name, TPM: volume(t, in.Volume), Words: in.words(t)})
+		p.Largest = append(p.Largest, Tenant{ID: t.ID, Name: t.Name, TPM: volume(t, in.Volume), Words: in.words(t), Stays: in.stays(t)})
 	}
 	p.Warnings = append(p.Warnings, all.warnings()...)
 	return p
@@ -166,7 +174,7 @@ type kind struct {
 
 // kindOf leaves out of the document who the tenant is. Only overrides name tenants.
 func (in Input) kindOf(t tenant.Tenant) kind {
-	k := kind{t, in.Observe(in.Before, t), in.Observe(in.After, t)}
+	k := kind{t, in.observe(in.Before, t), in.observe(in.After, t)}
 	d := &k.Document
 	d.Name, d.Revision, d.OnboardedAt, d.OptIns, d.Labels = "", 0, time.Time{}, nil, nil
 	if len(k.Before.Overrides)+len(k.After.Overrides) == 0 {

@@ -10,10 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/whole"
 	"github.com/tocsin-alerting/tocsin/app/plan"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/evolution"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rollout"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -179,6 +182,49 @@ func TestAPinnedRevisionIsNoRuleOfThePolicy(t *testing.T) {
 	require.Equal(t, 9, got.Changed)
 	in.Before = edited(t, "version: 1\n", "version: 1\npins: [{tenant: t00007, revision: 2, reason: x, by: ada}]\n")
 	require.Equal(t, 8, plan.Make(in).Changed, "it stays where it is")
+}
+
+// TestWhomAPersonPinsStays: a person's pin goes before the policy's, and what is frozen
+// follows nothing.
+func TestWhomAPersonPinsStays(t *testing.T) {
+	now, over := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	pins := "pins: [{tenant: t00001, revision: 7, reason: x, by: eve}, {tenant: t00002, tier: micro, reason: x, by: eve}, {tenant: t00003, tier: micro, reason: x, by: eve}]\n"
+	in := input(builtIn(t), edited(t, "version: 1\n", "version: 1\n"+pins), gateway(9))
+	in.Now = now
+	in.Observe = func(p *profiles.Policy, doc tenant.Tenant) (o profiles.Observation) {
+		o.Tier = p.TierOf(500).Name
+		if n, ok := p.Pinned(doc.ID, now); ok {
+			o.Tier = n.Tier
+		}
+		return o
+	}
+	got := plan.Make(in)
+	require.Equal(t, 3, got.Changed)
+	require.Equal(t, 1, got.Stays.Tenants, "the policy's pin at a revision")
+
+	pinned := func(p evolution.Pin) course.Course {
+		p.By, p.Reason = "ada", "a trial"
+		return course.Course{State: evolution.State{Pin: &p}}
+	}
+	in.Steered = map[tenant.ID]course.Course{"t00001": pinned(evolution.Pin{Revision: 2}), "t00002": pinned(evolution.Pin{Tier: "large"}),
+		"t00003": pinned(evolution.Pin{Tier: "large", Until: &over}), "t00004": {State: evolution.State{Freeze: &evolution.Freeze{By: "ada", Reason: "an audit"}}}}
+	got = plan.Make(in)
+	require.Equal(t, 1, got.Changed, "the pin of t00003 is over")
+	require.Equal(t, rollout.Keeps{Tenants: 3, Largest: []rollout.Keep{{ID: "t00004", Name: "Shop 4", Why: "frozen by ada: an audit"},
+		{ID: "t00002", Name: "Shop 2", Why: "pinned at tier large by ada: a trial"}, {ID: "t00001", Name: "Shop 1", Why: "pinned at revision 2 by ada: a trial"}}}, got.Stays)
+	for _, l := range got.Largest {
+		require.Equal(t, l.ID == "t00003", len(l.Words) > 0, "%s: %v", l.ID, l.Words)
+		require.Equal(t, l.ID == "t00001" || l.ID == "t00002" || l.ID == "t00004", l.Stays != "", l.ID)
+	}
+
+	// What is frozen has no other rules by another policy, and a pin at a revision goes before.
+	in.After = edited(t, "version: 1\n", "version: 1\npins: [{tenant: t00004, revision: 7, reason: x, by: eve}]\n", "result: [error]", "result: [error, abandoned]")
+	got = plan.Make(in)
+	i := slices.IndexFunc(got.Largest, func(l plan.Tenant) bool { return l.ID == "t00004" })
+	require.Equal(t, []string{"the profile is kept at revision 7, whatever the policy says"}, got.Largest[i].Words)
+	require.Equal(t, 8, got.Changed, "all but t00001")
+	in.Before, in.After = in.After, edited(t, "result: [error]", "result: [error, abandoned, lost]")
+	require.Equal(t, 7, plan.Make(in).Changed)
 }
 
 func TestAPlanWarnsOfTenantsThatAreNone(t *testing.T) {

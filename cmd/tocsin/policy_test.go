@@ -98,6 +98,19 @@ func TestAPolicyIsRolledOutFromTheCommandLine(t *testing.T) {
 	require.Equal(t, `policy revision 2 is in force for every tenant but 1 whose profile is frozen or pinned at a revision: they keep theirs until that ends
   acme (Acme Travel): frozen by token:admin: an audit
 `, d.ok(t, "policy", "rollback", "--reason", "too quiet"))
+	d.ok(t, "profile", "pin", "bolt", "--tier", "large", "--reason", "it grows")
+	out = d.ok(t, "policy", "plan", "-f", file(t, strings.Replace(quick, "name: payment_errors\n", "name: payment_errors\n    sensitivity: early\n", 1)+"pins: [{tenant: bolt, tier: micro, reason: it shrinks, by: eve}]\n"))
+	require.Contains(t, out, "1 of 2 tenant(s) would have another profile, against policy revision 2")
+	require.Contains(t, out, `
+STAYS WHERE A PERSON OR THE POLICY KEEPS IT
+acme (Acme Travel): frozen by token:admin: an audit
+bolt: pinned at tier large by token:admin: it grows
+`)
+	require.Regexp(t, `acme +Acme Travel +500 +nothing
+ +it is frozen by token:admin: an audit
+bolt +bolt +5 +payment_errors: sensitivity early, before: balanced
+ +it is pinned at tier large by token:admin: it grows
+`, out)
 	require.Contains(t, d.ok(t, "why", "policy"), "too quiet")
 	require.NotContains(t, d.ok(t, "policy", "show"), "sensitivity: quiet")
 	require.Contains(t, d.ok(t, "policy", "show", "--revision", "3"), "sensitivity: quiet")

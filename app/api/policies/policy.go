@@ -25,7 +25,6 @@ import (
 	"github.com/tocsin-alerting/tocsin/problem"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rollout"
-	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
 	"github.com/tocsin-alerting/tocsin/web"
 )
@@ -214,11 +213,12 @@ func (s *API) plan(ctx context.Context, state rollout.State, p *profiles.Policy)
 		return s.Flow.Profiles().Under(p, t, now)
 	}
 	a := PlanAnswer{Against: rules.Revision, Sha: p.Sha, Same: p.Sha == rules.Policy.Sha, Stages: []PlanStage{}}
-	kept := func(id tenant.ID, revision int) bool {
-		c, _, err := course.Stored(ctx, s.Store, store.PartitionOf(id.Subject()), id)
-		return err != nil || revision >= c.Oldest && revision <= c.Newest
+	steered, err := course.Steered(ctx, s.Store)
+	if err != nil {
+		return PlanAnswer{}, problem.Wrap(err, problem.Unavailable, "the store cannot be read")
 	}
-	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing, Now: now, HasRevision: kept})
+	a.Plan = plan.Make(plan.Input{Before: rules.Policy, After: p, Tenants: tenants, Observe: observe, Volume: volumes, Firing: firing, Now: now,
+		Steered: steered, HasRevision: course.Has(ctx, s.Store)})
 	r := rollout.Draft(state, policy.Settings(rules.Policy, p, rules.Catalog), ids(plan.Largest(tenants, volumes)))
 	a.StageFor = r.StageFor
 	for i, n := range r.Adds(ids(tenants)) {

@@ -132,6 +132,9 @@ func showPlan(c *console.Client, a policies.PlanAnswer, served bool) error {
 			if len(words) == 0 {
 				words = []string{"nothing"}
 			}
+			if t.Stays != "" {
+				words = append(words, "it is "+t.Stays)
+			}
 			for i, what := range words {
 				if i == 0 {
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t.ID, t.Name, alert.Count(t.TPM), what)
@@ -141,6 +144,7 @@ func showPlan(c *console.Client, a policies.PlanAnswer, served bool) error {
 			}
 		}
 	}
+	block(w, "STAYS WHERE A PERSON OR THE POLICY KEEPS IT", stays(a.Stays))
 	var ends []string
 	for _, e := range a.Ends {
 		ends = append(ends, strings.TrimSpace(fmt.Sprintf("%s of %s %s", e.Rule, e.Tenant, e.Slice.Key())))
@@ -156,6 +160,17 @@ func showPlan(c *console.Client, a policies.PlanAnswer, served bool) error {
 		block(w, fmt.Sprintf("STAGES, EACH IN SHADOW FOR %s FIRST", rollout.Plainly(time.Duration(a.StageFor*float64(time.Second)))), stages)
 	}
 	return w.Flush()
+}
+
+// stays lists who stays where it is.
+func stays(k rollout.Keeps) (out []string) {
+	for _, t := range k.Largest {
+		out = append(out, named(t)+": "+t.Why)
+	}
+	if n := k.Tenants - len(k.Largest); n > 0 {
+		out = append(out, fmt.Sprintf("and %d tenant(s) more", n))
+	}
+	return out
 }
 
 // block prints lines below a heading; nothing when there are none.
