@@ -64,7 +64,8 @@ func (c *court) told(f *world.Fault, at *found) Told {
 }
 
 // Losses says of what was lost, by kind of fault and whether many or one had it, how much
-// of it somebody was called for within soon, and why not for the rest.
+// of it somebody was called for within soon, and why not for the rest. Below stand the
+// faults in which nothing is lost: payments are only slow.
 func Losses(r Result) string {
 	type row struct {
 		faults int
@@ -73,8 +74,10 @@ func Losses(r Result) string {
 		nobody float64 // lost in faults that no observer could have seen in time
 	}
 	rows, all := map[string]*row{}, 0.0
+	lossless := map[string]int{}
 	for _, t := range r.Told {
 		if t.Fault.Transacts <= 0 {
+			lossless[t.Fault.Name]++
 			continue
 		}
 		name := t.Fault.Name + ", own"
@@ -103,6 +106,13 @@ func Losses(r Result) string {
 			fmt.Fprintf(&b, " %s |", percent(share(x.by[o], x.lost)))
 		}
 		fmt.Fprintf(&b, " %s |\n", percent(share(x.nobody, x.lost)))
+	}
+	if len(lossless) > 0 {
+		b.WriteString("\nNot in the table, because nothing is lost in them:")
+		for _, name := range slices.Sorted(maps.Keys(lossless)) {
+			fmt.Fprintf(&b, " %s %d;", name, lossless[name])
+		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }

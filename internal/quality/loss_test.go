@@ -46,8 +46,23 @@ func TestWhatIsLostSaysWhyNobodyWasCalledInTime(t *testing.T) {
 	r.Told = append(r.Told, told)
 	require.Contains(t, Losses(r), "| leak, own | 5 | 62.5% | 20% | 20% | 20% | 20% | 20% | 0% |\n")
 	require.Contains(t, Losses(r), "| leak, shared | 1 | 37.5% | 0% | 0% | 0% | 100% | 0% | 100% |\n")
+	require.NotContains(t, Losses(r), "Not in the table")
+
+	slow := fault(0)
+	slow.Name = "latency"
+	r.Told = append(r.Told, c.told(slow, &found{}), c.told(slow, &found{}))
+	require.True(t, strings.HasSuffix(Losses(r), "| 100% |\n\nNot in the table, because nothing is lost in them: latency 2;\n"), Losses(r))
+	r.Told = r.Told[:len(r.Told)-2]
+
 	list := toldList(r)
 	require.Equal(t, 2, strings.Count(list, "\tcall\t9.0\t"))
 	require.Contains(t, list, "#4")
 	require.Contains(t, list, "\tshared\t20\t3.000\t\t\t300\t37.50%\t7.0\t8.0\t9.0\t2\tseen late\t")
+}
+
+// TestADeadSourceIsCountedByWorlds: each world has one.
+func TestADeadSourceIsCountedByWorlds(t *testing.T) {
+	require.Contains(t, Breakdown(Result{raw: raw{worlds: 3}, SourcePages: 3, DeadPages: 1}),
+		"A dead source and its backlog, one in each of 3 worlds: 3 incidents of the source; 0 alerts, 1 page of its tenants.\n")
+	require.Contains(t, Breakdown(Result{raw: raw{worlds: 1}, SourcePages: 1}), "one in each of 1 world: 1 incident of the source;")
 }

@@ -45,7 +45,8 @@ func Breakdown(r Result) string {
 	for _, k := range slices.Sorted(maps.Keys(r.Bands)) {
 		fmt.Fprintf(&b, " %s %.2f;", k, r.Bands[k])
 	}
-	fmt.Fprintf(&b, "\nPages per incident that called: %.2f. A dead source and its backlog: %d incident of the source; %d alerts, %d pages of its tenants.\n", r.PagesPerIncident, r.SourcePages, r.DeadAlerts, r.DeadPages)
+	fmt.Fprintf(&b, "\nPages per incident that called: %.2f. A dead source and its backlog, one in each of %s: %s of the source; %s, %s of its tenants.\n", r.PagesPerIncident,
+		counted(r.worlds, "world"), counted(r.SourcePages, "incident"), counted(r.DeadAlerts, "alert"), counted(r.DeadPages, "page"))
 	fmt.Fprintf(&b, "Faults that 20 and more tenants share: paged within %s min of when a perfect observer had enough (p95 of %d).\n", minutes(r.SharedOverP95), len(r.sharedOver))
 	b.WriteString("\n" + Losses(r))
 	return b.String()
@@ -74,6 +75,13 @@ func told(h Hits) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.0f%% of %d", 100*h.Share(), h.All)
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.0f%%", 100*x) }
