@@ -207,3 +207,15 @@ func TestArchitectureNamesOnlyWhatExists(t *testing.T) {
 		}
 	}
 }
+
+// TestAWordIsDefinedOnce: who looks it up reads one meaning.
+func TestAWordIsDefinedOnce(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/concepts.md")
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\*\*([A-Z][^*]*)\*\*`).FindAllStringSubmatch(string(raw), -1) {
+		require.False(t, seen[m[1]], "docs/concepts.md defines %s twice", m[1])
+		seen[m[1]] = true
+	}
+	require.Greater(t, len(seen), 30)
+}
