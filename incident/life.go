@@ -171,7 +171,8 @@ func (b *build) resolve(by Actor, why string) {
 
 // Reopen takes an alert that fires again shortly after the incident was
 // resolved: the same incident is back. Whoever had it has it again, see Again; else its team
-// is called again. settleFor is as in Opening. An incident that is not resolved takes it as
+// is called again. settleFor is as in Opening. Where what fires names no runbook there is
+// none: the caller knows the service's. An incident that is not resolved takes it as
 // WithAlert does.
 func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFor time.Duration, now time.Time) Change {
 	if i.State != StateResolved {
@@ -231,9 +232,7 @@ func (b *build) anew(a alert.Alert) {
 		i.Slice = slices.Clone(a.Slice)
 	}
 	i.OnsetAt, i.Tenants = i.onset(), i.tenants()
-	if url := i.lead().RunbookURL; url != "" {
-		i.RunbookURL = url
-	}
+	i.RunbookURL = i.lead().RunbookURL // none: that of what was over would mislead
 }
 
 // Settled is called by the settle timer: a page is wanted if it still fires.

@@ -56,6 +56,23 @@ func TestWhatIsBackSpeaksOfWhatFiresNow(t *testing.T) {
 	require.Equal(t, []string{"core 221 of 224", "bolt 50 of 60 (over)"}, i.Facts().Tenants)
 }
 
+// TestWhatIsBackHasNoRunbookOfWhatWasOver: where what fires now names none.
+func TestWhatIsBackHasNoRunbookOfWhatWasOver(t *testing.T) {
+	i := incident.Open(fires("acme", alpha, noon, 90, 100, 1), opening("in-1"), at(time.Minute)).Incident
+	require.Equal(t, "https://wiki.example.com/errors", i.RunbookURL)
+	i = incident.WithAlert(i, over(i.Alerts[0], at(5*time.Minute)), nil, "part of it", at(5*time.Minute)).Incident
+	other := fires("acme", alpha, at(9*time.Minute), 20, 40, 1)
+	other.Rule, other.RunbookURL = "by_query", ""
+	other.ID = other.Key.ID()
+	c := incident.Reopen(i, other, nil, "it fires again", 0, at(10*time.Minute))
+	require.Empty(t, c.Incident.RunbookURL)
+	require.Empty(t, c.Incident.Facts().Runbook)
+
+	other.RunbookURL, other.AsOf = "https://wiki.example.com/queries", at(11*time.Minute)
+	i = incident.WithAlert(c.Incident, other, nil, "part of it", at(11*time.Minute)).Incident
+	require.Equal(t, other.RunbookURL, i.RunbookURL, "the next that is named counts")
+}
+
 // TestAnOldRingCountsNothingOfWhatIsBack: it rang over all tenants before, in the slice in
 // which one of them fails again.
 func TestAnOldRingCountsNothingOfWhatIsBack(t *testing.T) {

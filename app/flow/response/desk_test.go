@@ -54,7 +54,7 @@ teams:
   - id: payments
     oncall: [ada]
     escalation: [{after: 10m, person: bo}]
-services: [{id: payments, team: payments}]
+services: [{id: payments, team: payments, runbook: https://wiki.example.com/payments}]
 people:
   - {id: ada, name: Ada, itsm_user: ada-rt, contacts: [{channel: mail, to: ada@example.com}]}
   - {id: bo, name: Bo, contacts: [{channel: mail, to: bo@example.com}]}
@@ -273,6 +273,7 @@ func TestAFaultThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t)
 		a := fault("acme")
+		a.RunbookURL = "https://wiki.example.com/errors"
 		r.alert(t, a)
 		partitiontest.Pass(10 * time.Second)
 		r.alert(t, over(a))
@@ -284,6 +285,7 @@ func TestAFaultThatComesBack(t *testing.T) {
 		r.alert(t, again)
 		require.Len(t, r.incidents(t), 1)
 		require.Equal(t, 2, r.incidents(t)[0].Openings)
+		require.Equal(t, "https://wiki.example.com/payments", r.incidents(t)[0].RunbookURL, "what fires names none: the service's")
 		open, err = response.Open(t.Context(), r.store, env)
 		require.NoError(t, err)
 		require.Len(t, open, 1)

@@ -1,6 +1,7 @@
 package response
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -44,7 +45,10 @@ func (k *Desk) alertChanged(tx *partition.Tx, in store.Input) error {
 	case i < 0:
 		return k.open(tx, in, a, d, open)
 	case d.Reopen:
-		return k.apply(tx, incident.Reopen(k.weighAmong(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, 0, tx.Now()))
+		c := incident.Reopen(k.weighAmong(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, 0, tx.Now())
+		service, _ := k.Rules().Catalog.Service(catalog.ServiceID(c.Incident.Service))
+		c.Incident.RunbookURL = cmp.Or(c.Incident.RunbookURL, service.Runbook)
+		return k.apply(tx, c)
 	}
 	if err := k.apply(tx, incident.WithAlert(k.weighAmong(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, tx.Now())); err != nil {
 		return err
