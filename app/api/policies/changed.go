@@ -90,7 +90,7 @@ type read struct {
 }
 
 func parsed(r rollout.Revision) read {
-	p, err := profiles.Parse("policy", []byte(r.Text))
+	p, err := profiles.Stored("policy", []byte(r.Text))
 	if err != nil {
 		p = nil
 	}

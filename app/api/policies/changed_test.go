@@ -42,6 +42,10 @@ func TestWhatEachRevisionChanged(t *testing.T) {
 	require.Equal(t, []string{"impact.least_weight: 0.2, before: 0.1"}, some[0].Changed.Words())
 	require.Equal(t, []string{"revision 11 cannot be read by this release"}, some[1].Changed.Words())
 
+	// What an earlier release took is read.
+	earlier := []rollout.Revision{{Number: 1, Sha: "a", Text: first}, {Number: 2, Sha: "b", Text: strings.Replace(first, "prior: 0.02", "prior: 0", 1)}}
+	require.Empty(t, (&API{}).Changed(earlier, all)[1].Changed.Unknown)
+
 	// Texts are read once.
 	for i := range list {
 		list[i].Text = "unreadable"
