@@ -92,7 +92,7 @@ var heavy = []struct {
 }{
 	{"github.com/cockroachdb/pebble", []string{"store/embedded", "store/disk"}, "the store's port hides its home; disk asks its file-system layer for the space left"},
 	{"github.com/redis/go-redis", []string{"store/redis"}, "the store's port hides its home"},
-	{"github.com/prometheus/prometheus/tsdb", []string{"app/backtest/promrules", "samples/history", "samples/native", "samples/otelmetrics", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB"},
+	{"github.com/prometheus/prometheus/tsdb", []string{"app/backtest/promrules", "samples/history", "samples/native", "samples/otelmetrics", "samples/query", "samples/recorded"}, "decoders and deciders must build and fuzz without the TSDB; what queries iterates over samples of its types"},
 	{"github.com/prometheus/prometheus/promql", []string{"samples/query", "samples/promapi", "samples/native", "samples/otelmetrics", "app/backtest", "app/backtest/promrules", "profiles"}, "PromQL is what queries are written in; a backtest reads rule files, and the queries of a policy are parsed when it is read"},
 	{"google.golang.org/grpc", []string{"web", "app"}, "gRPC is spoken at the edge; app ends its server"},
 	{"go.opentelemetry.io/collector/pdata", []string{"samples/otelmetrics", "tracing/otlp"}, "what decodes knows the wire's own types; everybody else knows what was decoded"},

@@ -38,6 +38,7 @@ func (q *Querier) Exemplars(ctx context.Context, f Fence, query string, from, to
 		if err != nil {
 			return problem.Wrap(err, problem.Internal, "the exemplars cannot be read")
 		}
+		out = f.leave(out, q.opts.TenantLabel)
 		return nil
 	})
 	return out, err

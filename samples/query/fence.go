@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -17,6 +18,9 @@ import (
 type Fence struct {
 	Any     bool
 	Tenants []tenant.ID
+	// Since is, for a tenant whose id was somebody else's, from when on it is its own:
+	// nothing from before is seen of it.
+	Since map[tenant.ID]time.Time
 }
 
 // Around puts the fence around a queryable: whatever the query says, only series
@@ -24,19 +28,19 @@ type Fence struct {
 // no expression can reach past it.
 func (f Fence) Around(q storage.Queryable, label string) storage.Queryable {
 	if f.Any {
-		return q
+		return f.narrowed(q, label)
 	}
 	if len(f.Tenants) == 0 {
 		return storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil })
 	}
 	m := f.matcher(label)
-	return storage.QueryableFunc(func(mint, maxt int64) (storage.Querier, error) {
+	return f.narrowed(storage.QueryableFunc(func(mint, maxt int64) (storage.Querier, error) {
 		inner, err := q.Querier(mint, maxt)
 		if err != nil {
 			return nil, err
 		}
 		return fenced{inner, m}, nil
-	})
+	}), label)
 }
 
 func (f Fence) matcher(label string) *labels.Matcher {
