@@ -48,10 +48,10 @@ func (a *App) ask(ctx context.Context, before []string) []string {
 		return before
 	}
 	now := a.o.Now()
-	answers := asked.Answers{}
+	answers, fence := asked.Answers{}, query.Fence{Any: true, Since: a.shared.Directory().Formers()}
 	for _, expr := range exprs {
 		within, cancel := context.WithTimeout(ctx, queryTimeout)
-		res, err := q.Vector(within, query.Fence{Any: true}, expr, now)
+		res, err := q.Vector(within, fence, expr, now)
 		cancel()
 		if err != nil {
 			if ctx.Err() == nil {

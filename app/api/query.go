@@ -51,6 +51,9 @@ func (s *Server) query(answer promapi.Handler) web.Handler {
 		if q == nil {
 			return problem.New(problem.Unavailable, "the history is still opening").WithRetryAfter(5 * time.Second)
 		}
+		if !p.Any {
+			fence.Since = s.Since(r.Context(), fence.Tenants)
+		}
 		answer(q, w, r, fence)
 		return nil
 	}

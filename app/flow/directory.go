@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/app/flow/response"
@@ -9,6 +10,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/store"
 	"github.com/tocsin-alerting/tocsin/tenant"
+	"github.com/tocsin-alerting/tocsin/tracing/hops"
 )
 
 // LoadDirectory reads every tenant document of the store, which environments
@@ -38,6 +40,9 @@ func (s *Shared) LoadDirectory(ctx context.Context) error {
 				p.At = journal.Position{}
 			}
 			s.directory.Purged(p)
+		}
+		if err := s.loadFormers(ctx, store.Partition(p)); err != nil {
+			return err
 		}
 		if records, err = partition.All(ctx, s.Store, store.Partition(p), response.Environments); err != nil {
 			return err
@@ -87,4 +92,46 @@ func (s *Shared) Known(ctx context.Context, id tenant.ID) bool {
 	}
 	s.directory.Put(t)
 	return true
+}
+
+// loadFormers reads which ids of a partition were somebody else's.
+func (s *Shared) loadFormers(ctx context.Context, p store.Partition) error {
+	records, err := partition.All(ctx, s.Store, p, directory.Formers)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		f, err := directory.ReadFormer(r)
+		if err != nil {
+			return err
+		}
+		s.directory.Left(f)
+	}
+	return nil
+}
+
+// Since is from when on what is kept under an id is of whoever has it now; zero: nobody
+// had it before. Of an id that is served elsewhere the store is asked: its directory may
+// be some seconds old.
+func (s *Shared) Since(ctx context.Context, id tenant.ID) time.Time {
+	if _, here := s.SeatOf(id.Subject()); !here {
+		r, ok, err := s.Store.Record(ctx, store.PartitionOf(id.Subject()), directory.Formers, string(id))
+		if f, bad := directory.ReadFormer(r); err == nil && ok && bad == nil {
+			s.directory.Left(f)
+		}
+	}
+	return s.directory.Since(id)
+}
+
+// ownTraces finds traces for an alert: none of whoever had the tenant's id before.
+func (s *Shared) ownTraces() func(hops.Question) hops.Answer {
+	if s.Traces == nil {
+		return nil
+	}
+	return func(q hops.Question) hops.Answer {
+		if at := s.directory.Since(q.Tenant); at.After(q.Since) {
+			q.Since = at
+		}
+		return s.Traces(q)
+	}
 }

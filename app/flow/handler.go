@@ -63,7 +63,7 @@ type Handler struct {
 // NewHandler makes the handler of a partition.
 func NewHandler(s *Shared) *Handler {
 	h := &Handler{s: s, engine: evaluate.New(s.options()), at: map[tenant.ID]journal.Position{}, since: map[tenant.ID]time.Time{}, blind: map[tenant.ID]bool{}, out: s.outbox()}
-	h.raised = raise.New(raise.Options{Changes: s.Metrics.Alerts, Logger: s.Logger, Tracer: s.Tracer, Traces: s.Traces})
+	h.raised = raise.New(raise.Options{Changes: s.Metrics.Alerts, Logger: s.Logger, Tracer: s.Tracer, Traces: s.ownTraces()})
 	h.trials = trial.New(trial.Options{Rules: s.Rules, Directory: &s.directory, Scale: &s.scale, Logger: s.Logger})
 	h.asked = asked.New(asked.Options{Raised: h.raised, Trials: h.trials})
 	h.profiles = h.newProfiles()
@@ -97,6 +97,9 @@ func (h *Handler) Load(ctx context.Context, p store.Partition, s store.Store) er
 			return err
 		}
 		h.s.directory.Put(t)
+	}
+	if err := h.s.loadFormers(ctx, p); err != nil {
+		return err
 	}
 	if p == store.PartitionOf(standby.Subject) {
 		if err := h.s.Duty().Load(ctx); err != nil {

@@ -53,7 +53,7 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 	kind, why := "tenant.onboarded", "onboarded"
 	if exists {
 		kind, why = "tenant.changed", t.Changes(old)
-	} else if _, err := course.Forget(tx, t.ID); err != nil { // of somebody who had the id before
+	} else if err := s.begins(tx, t.ID); err != nil {
 		return p, t, false, err
 	}
 	if cause == "" {
@@ -69,6 +69,26 @@ func (s *Shared) putTenant(tx *partition.Tx, h *Handler, t tenant.Tenant, match 
 		return p, t, false, err
 	}
 	return p, t, !exists, s.takeUp(tx, h, old, t, p.Rules, cause)
+}
+
+// begins forgets what is known of somebody who had the id before, and notes that there was one.
+func (s *Shared) begins(tx *partition.Tx, id tenant.ID) error {
+	revisions, err := course.Forget(tx, id)
+	if err != nil {
+		return err
+	}
+	_, left, err := tx.Raw(directory.Formers, string(id))
+	if err != nil || !left && revisions == 0 { // a release that noted nobody kept the revisions
+		return err
+	}
+	return s.leaves(tx, id)
+}
+
+// leaves notes that what is kept of an id so far is of nobody who has it from now on.
+func (s *Shared) leaves(tx *partition.Tx, id tenant.ID) error {
+	f, err := directory.PutFormer(tx, id)
+	tx.After(func() { s.directory.Left(f) })
+	return err
 }
 
 // takeUp puts a stored document in force.
@@ -166,6 +186,9 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	tx.Delete(directory.Tenants, string(id))
 	tx.Delete(cells, string(id))
 	if _, err := forgetNoted(tx, id); err != nil {
+		return err
+	}
+	if err := s.leaves(tx, id); err != nil {
 		return err
 	}
 	tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})

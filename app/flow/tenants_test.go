@@ -251,6 +251,50 @@ func TestAnIdUsedAgainStartsFresh(t *testing.T) {
 	})
 }
 
+// TestAnIdUsedAgainIsItsOwnFromThenOn: who had it before is noted when that one leaves and
+// when the next one comes, also where a release before left only the revisions.
+func TestAnIdUsedAgainIsItsOwnFromThenOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMarket(t)
+		l := w.begin(t)
+		s := l.shop("acme")
+		since := func() time.Time { return s.shared.Since(t.Context(), "acme") }
+		_, _, err := s.put(t, tenant.Tenant{}, 0)
+		require.NoError(t, err)
+		require.Zero(t, since(), "nobody had it before: history that is sent for it later is its own")
+		after(time.Minute)
+		require.NoError(t, s.delete(t, 0))
+		require.Equal(t, time.Now().UTC(), since())
+		after(time.Minute)
+		require.NoError(t, s.shared.Owner(s.id.Subject()).Call(t.Context(), func(tx *partition.Tx) error {
+			tx.Delete("former", "acme")
+			return nil
+		}))
+		l.end()
+		l = w.begin(t)
+		s = l.shop("acme")
+		require.Zero(t, since())
+		_, _, err = s.put(t, tenant.Tenant{OnboardedAt: time.Now().AddDate(-1, 0, 0)}, 0)
+		require.NoError(t, err)
+		began := time.Now().UTC()
+		require.Equal(t, began, since(), "whatever its document says")
+		after(time.Minute)
+		_, _, err = s.put(t, tenant.Tenant{Name: "changed"}, 0)
+		require.NoError(t, err)
+		require.Equal(t, began, since())
+		require.NoError(t, s.delete(t, 0))
+		after(time.Minute)
+		_, _, err = s.put(t, tenant.Tenant{}, 0)
+		require.NoError(t, err)
+		began = time.Now().UTC()
+		require.Equal(t, began, since(), "what came in between is not its own either")
+		l.end()
+		l = w.begin(t)
+		require.Equal(t, began, l.shared.Since(t.Context(), "acme"))
+		l.end()
+	})
+}
+
 // TestAnIdUsedAgainIsAsLargeAsItPromises: what was observed was of somebody else.
 func TestAnIdUsedAgainIsAsLargeAsItPromises(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,9 +58,13 @@ func (v *Views) incidentView(w http.ResponseWriter, r *http.Request, p web.Princ
 		page.Verdict, page.VerdictBy, page.VerdictReason, page.VerdictAt = string(x.Verdict), x.By.String(), x.Reason, x.At
 	}
 	page.Paged, page.PagedReason = v.paged(r, i)
+	former := v.api.Incidents.Former(i)
 	for _, t := range i.Tenants {
-		doc, _ := v.api.Flow.Directory().Get(t.ID)
-		page.Tenants = append(page.Tenants, view.TenantRow{ID: string(t.ID), Name: doc.Name, N: t.N, K: t.K, Over: !t.Firing, URL: v.tenantDashboard(r, i, t.ID)})
+		row := view.TenantRow{ID: string(t.ID), N: t.N, K: t.K, Over: !t.Firing, Former: slices.Contains(former, t.ID), URL: v.tenantDashboard(r, i, t.ID)}
+		if doc, ok := v.api.Flow.Directory().Get(t.ID); ok && !row.Former {
+			row.Name = doc.Name
+		}
+		page.Tenants = append(page.Tenants, row)
 	}
 	if _, err := v.api.Blobs.Get(send.BlobID(i)); err == nil {
 		q := url.Values{}

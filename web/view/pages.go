@@ -71,6 +71,7 @@ type TenantRow struct {
 	Usual    float64
 	Since    time.Time
 	Over     bool // no longer failing
+	Former   bool // the id is somebody else's now, or nobody's
 }
 
 // Event is one line of the timeline.

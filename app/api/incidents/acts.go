@@ -77,7 +77,7 @@ func (s *API) act(w http.ResponseWriter, r *http.Request, p web.Principal, do fu
 		if i, err = s.One(r.Context(), string(i.ID), p); err != nil {
 			return err
 		}
-		out = s.answer(i, p)
+		out = s.answer(r.Context(), i, p)
 	}
 	return web.WriteJSON(w, http.StatusOK, out)
 }

@@ -69,9 +69,12 @@ func (s *API) listAlerts(w http.ResponseWriter, r *http.Request, p web.Principal
 	if err != nil {
 		return err
 	}
-	byID := map[alert.ID]AlertAnswer{}
+	byID, since := map[alert.ID]AlertAnswer{}, s.since(r.Context(), p)
 	for _, i := range list {
 		for _, a := range i.Alerts {
+			if since.former(a, a.Tenant) {
+				continue
+			}
 			if old, ok := byID[a.ID]; ok && !a.AsOf.After(old.AsOf) {
 				continue
 			}
@@ -103,20 +106,31 @@ type IncidentAnswer struct {
 	PictureURL string `json:"picture_url"` // empty: there is none (yet)
 	// OtherTenants is how many tenants of it the caller may not see.
 	OtherTenants int `json:"other_tenants"`
+	// FormerTenants are those of the tenants whose id somebody else has, or nobody, since
+	// the incident was theirs.
+	FormerTenants []tenant.ID `json:"former_tenants,omitempty"`
 }
 
 // answer narrows an incident to what the caller may see of it.
-func (s *API) answer(i incident.Incident, p web.Principal) IncidentAnswer {
+func (s *API) answer(ctx context.Context, i incident.Incident, p web.Principal) IncidentAnswer {
 	a := IncidentAnswer{Incident: i, URL: s.Links.At("/incidents/"+string(i.ID), nil)}
 	if i.Dashboard.Blob != "" {
 		a.PictureURL = s.Links.At("/api/v1/incidents/"+string(i.ID)+"/picture", nil)
 	}
 	if p.Any || p.Role == web.Link {
+		a.FormerTenants = s.Former(i)
 		return a
 	}
-	a.Tenants = slices.DeleteFunc(slices.Clone(i.Tenants), func(t incident.Tenant) bool { return !p.Covers(t.ID) })
+	since := s.since(ctx, p)
+	now := touched(i, since)
+	a.Tenants = slices.DeleteFunc(slices.Clone(i.Tenants), func(t incident.Tenant) bool { return !p.Covers(t.ID) || !slices.Contains(now, t.ID) })
 	a.OtherTenants = len(i.Tenants) - len(a.Tenants)
-	a.Alerts = slices.DeleteFunc(slices.Clone(i.Alerts), func(x alert.Alert) bool { return !p.Covers(x.Tenant) })
+	a.Alerts = slices.DeleteFunc(slices.Clone(i.Alerts), func(x alert.Alert) bool { return !p.Covers(x.Tenant) || since.former(x, x.Tenant) })
+	for n := range a.Tenants {
+		if since.had(i, a.Tenants[n].ID) { // whose counts they are is not told apart
+			a.Tenants[n].N, a.Tenants[n].K = 0, 0
+		}
+	}
 	for n := range a.Alerts {
 		a.Alerts[n] = own(a.Alerts[n], p)
 	}
@@ -131,17 +145,10 @@ func (s *API) answer(i incident.Incident, p web.Principal) IncidentAnswer {
 	return a
 }
 
-func touched(i incident.Incident) []tenant.ID {
-	out := make([]tenant.ID, 0, len(i.Tenants))
-	for _, t := range i.Tenants {
-		out = append(out, t.ID)
-	}
-	return out
-}
-
 // All reads all that the caller may see, the newest first.
 func (s *API) All(ctx context.Context, p web.Principal) ([]incident.Incident, error) {
-	out, err := s.IncidentsThat(ctx, "", func(i incident.Incident) bool { return p.Sees(string(i.ID), touched(i)) })
+	since := s.since(ctx, p)
+	out, err := s.IncidentsThat(ctx, "", func(i incident.Incident) bool { return p.Sees(string(i.ID), touched(i, since)) })
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +168,7 @@ func (s *API) One(ctx context.Context, id string, p web.Principal) (incident.Inc
 			continue
 		}
 		i, err := partition.Decode[incident.Incident](r)
-		if err != nil || i.Environment == env && p.Sees(id, touched(i)) {
+		if err != nil || i.Environment == env && p.Sees(id, touched(i, s.since(ctx, p))) {
 			return i, err
 		}
 	}
@@ -202,7 +209,7 @@ func (s *API) listIncidents(w http.ResponseWriter, r *http.Request, p web.Princi
 			out.Next = string(out.Items[l.Limit-1].ID)
 			break
 		}
-		out.Items = append(out.Items, s.answer(i, p))
+		out.Items = append(out.Items, s.answer(r.Context(), i, p))
 	}
 	return web.WriteJSON(w, http.StatusOK, out)
 }
@@ -212,7 +219,7 @@ func (s *API) getIncident(w http.ResponseWriter, r *http.Request, p web.Principa
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, s.answer(i, p))
+	return web.WriteJSON(w, http.StatusOK, s.answer(r.Context(), i, p))
 }
 
 func (s *API) getPicture(w http.ResponseWriter, r *http.Request, p web.Principal) error {

@@ -61,5 +61,5 @@ func (s *API) verdict(w http.ResponseWriter, r *http.Request, p web.Principal) e
 	if i, err = s.One(r.Context(), string(i.ID), p); err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, s.answer(i, p))
+	return web.WriteJSON(w, http.StatusOK, s.answer(r.Context(), i, p))
 }

@@ -13,7 +13,7 @@ import (
 
 // traces finds traces of a tenant that are worth looking at, by environment,
 // service, slice (label=value, several joined by commas) and since.
-func (s *API) traces(w http.ResponseWriter, r *http.Request, _ web.Principal) error {
+func (s *API) traces(w http.ResponseWriter, r *http.Request, p web.Principal) error {
 	v := r.URL.Query()
 	q := hops.Question{Tenant: tenant.ID(r.PathValue("id")), Environment: v.Get("environment"), Service: v.Get("service")}
 	if _, ok := s.Flow.Directory().Get(q.Tenant); !ok {
@@ -29,6 +29,9 @@ func (s *API) traces(w http.ResponseWriter, r *http.Request, _ web.Principal) er
 	var err error
 	if q.Since, err = web.ParseTime(v.Get("since"), "since"); err != nil {
 		return err
+	}
+	if at := s.Flow.Since(r.Context(), q.Tenant); !p.Any && at.After(q.Since) {
+		q.Since = at
 	}
 	return web.WriteJSON(w, http.StatusOK, s.Flow.Traces(q))
 }

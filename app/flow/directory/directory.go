@@ -1,5 +1,5 @@
 // Package directory is which tenants there are in memory, what was last observed of those
-// served here, and what was purged.
+// served here, what was purged, and which ids were somebody else's.
 //
 // It keeps; whoever owns a tenant's partition puts in what was decided.
 package directory
@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -37,6 +38,7 @@ type Directory struct {
 	tenants map[tenant.ID]tenant.Tenant
 	watched int // of tenants: every look at every profile asks for it
 	purges  map[tenant.ID]Purge
+	formers map[tenant.ID]time.Time            // until when somebody else had an id
 	seen    map[tenant.ID]profiles.Observation // of those served here
 }
 
