@@ -58,6 +58,26 @@ func TestFeaturesAreSwitchedUnderARevision(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, r.do(t, call{Method: http.MethodDelete, Path: "/api/v1/tenants/acme", Token: r.admin, Header: map[string]string{"If-Match": `"3"`}}).Status)
 }
 
+// TestNamesThatNobodyKnowsAreTold: they are taken, as the policy may come later, and the
+// answer says so; to opt out of what neither the tenant has nor the policy knows is refused.
+func TestNamesThatNobodyKnowsAreTold(t *testing.T) {
+	r := start(t, t.TempDir())
+	got := r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{"services":["paymetns"],"countries":["germany"],"features":["payuots"]}`)
+	require.Contains(t, got.Body, "nothing of the service paymetns is watched: neither policy nor catalog knows it; did you mean payments?")
+	require.Contains(t, got.Body, "the country germany is not named by two letters")
+	require.Contains(t, got.Body, "the policy does not know it; did you mean payouts?")
+	require.Contains(t, r.want(t, http.StatusOK, http.MethodPost, "/api/v1/tenants/acme/features/refnds", "").Body, "feature refnds: the policy does not know it; did you mean refunds?")
+	got = r.want(t, http.StatusUnprocessableEntity, http.MethodDelete, "/api/v1/tenants/acme/features/payuot", "")
+	require.Contains(t, got.Body, "did you mean payuots?")
+	require.NotContains(t, r.want(t, http.StatusOK, http.MethodDelete, "/api/v1/tenants/acme/features/payuots", "").Body, "payouts?")
+	r.want(t, http.StatusOK, http.MethodDelete, "/api/v1/tenants/acme/features/payouts", "")
+
+	r, write := reloadRig(t)
+	write("catalog.yaml", strings.Replace(reloadCatalog, "services: [", "services: [{id: settlement, team: payments}, ", 1))
+	r.reload(t, http.StatusOK)
+	require.NotContains(t, r.want(t, http.StatusCreated, http.MethodPut, "/api/v1/tenants/acme", `{"services":["payments","settlement"]}`).Body, "nothing of the service")
+}
+
 // TestAPurgeErasesOneTenant: series, records, the incident that was its alone
 // and the picture are gone, also after a restart that reads the journal again;
 // neighbours and the ledger stay.

@@ -143,7 +143,7 @@ func (w *walk) object(n *yaml.Node, t reflect.Type, field string) {
 			}
 		case !ok:
 			w.loose[n] = true
-			w.fault(key, join(field, key.Value), "unknown key %s; %s", short(key.Value), suggest(key.Value, names(keys)))
+			w.fault(key, join(field, key.Value), "unknown key %s; %s", short(key.Value), Suggest(key.Value, names(keys)))
 		default:
 			w.value(value, of.Type, join(field, key.Value))
 		}
@@ -213,8 +213,8 @@ func names(keys map[string]reflect.StructField) []string {
 	return out
 }
 
-// suggest names the key that was probably meant.
-func suggest(key string, known []string) string {
+// Suggest names the key, or any other name, that was probably meant; else those there are.
+func Suggest(key string, known []string) string {
 	best, least := "", max(2, len(key)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(key), k); d < least {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -107,9 +108,58 @@ func soften(s rule.Severity, t tenant.Tenant) (rule.Severity, string) {
 // Unruled lists the tenant's features that bring nothing under the policy.
 func Unruled(p *Policy, t tenant.Tenant) (out []string) {
 	for _, f := range t.Features {
-		of, _ := p.featureOf(f)
-		if of.Slice == "" && len(of.Implies) == 0 && !p.listed(f) {
+		if !p.Knows(f) {
 			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Knows says whether opting in to a feature brings anything.
+func (p *Policy) Knows(feature string) bool {
+	of, _ := p.featureOf(feature)
+	return of.Slice != "" || len(of.Implies) > 0 || p.listed(feature)
+}
+
+// Like says which feature was probably meant by one that the policy does not know.
+func (p *Policy) Like(feature string) string {
+	_, rest, _ := strings.Cut(feature, ".")
+	known := features(p)
+	for _, name := range featureNames(p.Features) {
+		stem, family := strings.CutSuffix(name, "*")
+		if family && rest != "" {
+			name = stem + rest
+		}
+		known = append(known, name)
+	}
+	if len(known) == 0 {
+		return "it knows none"
+	}
+	slices.Sort(known)
+	return fault.Suggest(feature, slices.Compact(known))
+}
+
+// Unknown says of the names in a tenant's document that neither the policy nor the catalog
+// has, one sentence each. They are no error: a tenant may be onboarded before the policy
+// that watches it for more is put in force.
+func Unknown(p *Policy, services []string, t tenant.Tenant) (out []string) {
+	for _, f := range Unruled(p, t) {
+		out = append(out, "no rule follows from the feature "+f+": the policy does not know it; "+p.Like(f))
+	}
+	known := slices.Clone(services)
+	for _, r := range p.Rules {
+		known = append(known, r.Service)
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	for _, s := range t.Services {
+		if _, ok := slices.BinarySearch(known, s); !ok {
+			out = append(out, "nothing of the service "+s+" is watched: neither policy nor catalog knows it; "+fault.Suggest(s, known))
+		}
+	}
+	for _, c := range t.Countries {
+		if len(c) != 2 {
+			out = append(out, "the country "+c+" is not named by two letters, as in DE: what is announced or expected of a country does not reach the tenant by it")
 		}
 	}
 	return out

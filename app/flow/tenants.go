@@ -8,6 +8,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/app/flow/course"
 	"github.com/tocsin-alerting/tocsin/app/flow/directory"
 	"github.com/tocsin-alerting/tocsin/evolution"
+	"github.com/tocsin-alerting/tocsin/fault"
 	"github.com/tocsin-alerting/tocsin/ledger"
 	"github.com/tocsin-alerting/tocsin/partition"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -151,7 +152,15 @@ func (s *Shared) OptIn(tx *partition.Tx, h *Handler, id tenant.ID, feature strin
 		return profiles.Profile{}, t, err
 	}
 	other := func(f string) bool { return f != feature }
-	if has := slices.Contains(t.Features, feature); in && !has {
+	has := slices.Contains(t.Features, feature)
+	if policy, _ := s.Rules().Of(id); !in && !has && !policy.Knows(feature) {
+		hint := "it has opted in to none"
+		if len(t.Features) > 0 {
+			hint = fault.Suggest(feature, t.Features)
+		}
+		return profiles.Profile{}, t, problem.New(problem.Invalid, "the tenant has not opted in to the feature, and the policy does not know it").WithHint("%s", hint)
+	}
+	if in && !has {
 		t.Features = append(t.Features, feature)
 	} else if !in {
 		t.Features = filter(t.Features, other)

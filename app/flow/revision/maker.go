@@ -108,14 +108,20 @@ func (m *Maker) Make(tx *partition.Tx, t tenant.Tenant, triple profiles.Triple) 
 		rules = []rule.Rule{}
 	}
 	reasons = append(reasons, profiles.Suspended(policy, *triple.Document, triple.Observation)...)
-	for _, f := range profiles.Unruled(policy, *triple.Document) {
-		reasons = append(reasons, "no rule follows from the feature "+f+": the policy does not know it")
-	}
+	reasons = append(reasons, profiles.Unknown(policy, m.services(), *triple.Document)...)
 	if triple.TenantRevision != t.Revision {
 		reasons = append(reasons, fmt.Sprintf("the profile is kept by a pin or a freeze: it follows revision %d of the tenant's document, which is at %d; what changed in between waits", triple.TenantRevision, t.Revision))
 	}
 	triple.Document = nil // the answer has it as the tenant
 	return profiles.Profile{Tenant: t.ID, Revision: triple, Rules: rules, Reasons: reasons}, nil
+}
+
+// services are those of the catalog.
+func (m *Maker) services() (out []string) {
+	for _, s := range m.Rules().Catalog.Services {
+		out = append(out, string(s.ID))
+	}
+	return out
 }
 
 // compile makes the rules of a triple.

@@ -53,14 +53,20 @@ func (t tenantApply) Run(ctx context.Context, c *console.Client) error {
 		}
 		done = append(done, Applied{Tenant: old.ID, Result: what})
 	}
-	rows := make([][]string, len(done))
-	for i, d := range done {
-		rows[i] = []string{string(d.Tenant), d.Result, ""}
+	rows := make([][]string, 0, len(done))
+	for _, d := range done {
+		row := []string{string(d.Tenant), d.Result, ""}
 		switch {
 		case d.Profile != nil:
-			rows[i][2] = fmt.Sprintf("profile revision %d, %d rule(s)", d.Profile.Revision.Number, len(d.Profile.Rules))
+			row[2] = fmt.Sprintf("profile revision %d, %d rule(s)", d.Profile.Revision.Number, len(d.Profile.Rules))
 		case d.Result == "kept":
-			rows[i][2] = "not in the file (--prune offboards it)"
+			row[2] = "not in the file (--prune offboards it)"
+		}
+		rows = append(rows, row)
+		if d.Profile != nil {
+			for _, but := range buts(*d.Profile) {
+				rows = append(rows, []string{"", "but", but})
+			}
 		}
 	}
 	return c.Print(done, []string{"TENANT", "RESULT", ""}, rows)

@@ -78,10 +78,15 @@ func tenantRows(a tenants.TenantAnswer) [][]string {
 	for i, w := range a.Profile.Watches {
 		rows = append(rows, []string{"watches", w}, []string{"", "because " + a.Profile.Reasons[i]})
 	}
-	for _, r := range a.Profile.Reasons[min(len(a.Profile.Watches), len(a.Profile.Reasons)):] {
+	for _, r := range buts(a.Profile) {
 		rows = append(rows, []string{"but", r})
 	}
 	return rows
+}
+
+// buts are the reasons that speak of no rule.
+func buts(p tenants.ProfileAnswer) []string {
+	return p.Reasons[min(len(p.Watches), len(p.Reasons)):]
 }
 
 type tenantRevisions struct {
