@@ -70,6 +70,18 @@ func (o Override) Faults(p *Policy) (faults []string) {
 	return faults
 }
 
+// forgotten is how long an override may last before it is warned of.
+const forgotten = 90 * 24 * time.Hour
+
+// Long warns of an override that ends so late that nobody will think of it; empty: it
+// does not.
+func (o Override) Long(now time.Time) string {
+	if o.Until.Sub(now) < forgotten {
+		return ""
+	}
+	return "it lasts until " + o.Until.UTC().Format(time.DateOnly) + ", 90 days or more from now: a tenant that is overridden so long is forgotten; let it end sooner, or change the policy"
+}
+
 func (p *Policy) checkOverrides() (faults []string) {
 	for i, o := range p.Overrides {
 		faults = append(faults, place(fmt.Sprintf("overrides[%d] (%s)", i, o.Tenant), o.Faults(p))...)

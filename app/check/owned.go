@@ -78,8 +78,8 @@ func owned(p *profiles.Policy, cat *catalog.Catalog, own bool) (faults fault.Lis
 	return faults
 }
 
-// over finds what has ended and stands there still: whoever reads it may think that
-// it holds.
+// over finds what has ended and stands there still, as whoever reads it may think that it
+// holds, and what ends so late that it is forgotten.
 func over(p *profiles.Policy, now time.Time) (faults fault.List) {
 	warn := func(list string, i int, key, message string) {
 		faults = append(faults, p.Fault(fault.Warning, index(list, i)+"."+key, message))
@@ -87,6 +87,9 @@ func over(p *profiles.Policy, now time.Time) (faults fault.List) {
 	for i, o := range p.Overrides {
 		if !o.Until.IsZero() && !now.Before(o.Until) {
 			warn("overrides", i, "until", "the override of tenant "+o.Tenant+" has ended and is not applied; take it out")
+		}
+		if long := o.Long(now); long != "" {
+			warn("overrides", i, "until", "the override of tenant "+o.Tenant+": "+long)
 		}
 	}
 	for i, o := range p.Overrides {

@@ -125,7 +125,7 @@ func floor(f impact.Floor) string {
 }
 
 // unknown warns of tenants that the policy names and that are not onboarded, and of
-// revisions that are not kept.
+// revisions that are not kept; and of overrides that are forgotten before they end.
 func (in Input) unknown() (out []string) {
 	has := map[string]bool{}
 	for _, t := range in.Tenants {
@@ -139,6 +139,9 @@ func (in Input) unknown() (out []string) {
 	for _, o := range in.After.Overrides {
 		if in.Now.Before(o.Until) {
 			warn("an override", o.Tenant)
+		}
+		if long := o.Long(in.Now); long != "" {
+			out = append(out, "the override of tenant "+o.Tenant+": "+long)
 		}
 	}
 	for _, n := range in.After.Pins {

@@ -236,6 +236,7 @@ calendar: [{name: a, effect: deny_changes, tenants: [t00001, tt], weekly: {days:
 	in.HasRevision = func(_ tenant.ID, n int) bool { return n < 10 }
 	require.Equal(t, []string{
 		"an override names the tenant acm, which is not onboarded: it does nothing; correct the name",
+		"the override of tenant acm: it lasts until 2036-01-01, 90 days or more from now: a tenant that is overridden so long is forgotten; let it end sooner, or change the policy",
 		"a pin names the tenant nobody, which is not onboarded: it does nothing; correct the name",
 		"the pin of tenant t00001 names revision 9999 of its profile, which is not kept: it does nothing; tocsin profile explain lists them",
 		"the calendar entry a names the tenant tt, which is not onboarded: it does nothing; correct the name",

@@ -139,6 +139,28 @@ func (r *room) document(t *testing.T, change func(*tenant.Tenant)) {
 	})
 }
 
+// What ends so late that it is forgotten is taken, and said with where the tenant stands.
+func TestALongOverrideIsWarnedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t)
+		stands := func() (words []string) {
+			r.Do(t, func(tx *partition.Tx) (err error) {
+				_, words, err = r.keeper.Standing(tx, tenant.Tenant{ID: acme, State: tenant.Live})
+				return err
+			})
+			return words
+		}
+		until := time.Now().Add(90 * 24 * time.Hour)
+		o := profiles.Override{Tenant: string(acme), Off: true, Until: until.Add(-time.Second), Reason: "a move", By: "ann"}
+		require.NoError(t, r.override(t, o))
+		require.NotContains(t, strings.Join(stands(), " "), "forgotten")
+		o.Until = until
+		require.NoError(t, r.override(t, o))
+		require.Contains(t, strings.Join(stands(), " "), "The override of every rule: it lasts until "+until.UTC().Format(time.DateOnly)+", 90 days or more from now")
+		r.End()
+	})
+}
+
 func (r *room) override(t *testing.T, o profiles.Override) error {
 	t.Helper()
 	return r.Try(t, func(tx *partition.Tx) error { return r.keeper.Override(tx, o) })

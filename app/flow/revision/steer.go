@@ -138,6 +138,9 @@ func (k *Keeper) Standing(tx *partition.Tx, t tenant.Tenant) (course.Course, []s
 	words := c.Words(Evolution(policy), k.heldFor(t, c, policy, tx.Now()))
 	for _, o := range append(policy.InForce(t.ID, tx.Now()), course.InForce(c.Overrides, tx.Now())...) {
 		words = append(words, fmt.Sprintf("Until %s %s overrides %s (%s): %s.", o.Until.UTC().Format("2006-01-02 15:04 UTC"), o.By, ruleWords(o), o.What(), o.Reason))
+		if long := o.Long(tx.Now()); long != "" {
+			words = append(words, "The override of "+ruleWords(o)+": "+long+".")
+		}
 	}
 	return c, words, nil
 }
