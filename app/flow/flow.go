@@ -57,14 +57,16 @@ func (h *Handler) evaluate(tx *partition.Tx, now time.Time) error {
 	return h.evaluated(tx, h.engine.Advance(now))
 }
 
-// evaluated passes on what closing steps brought.
+// evaluated passes on what closing steps brought, and what of it was thrown away with the
+// decision before.
 func (h *Handler) evaluated(tx *partition.Tx, out evaluate.Output) error {
 	h.raised.All(tx, out.Alerts)
 	h.trials.Note(tx, out.Alerts, out.Shadow)
 	h.contribute(out.Contributions)
 	h.s.Metrics.Thinned.Add(float64(out.Thinned))
-	for _, b := range out.Blind {
-		h.countBlind(b.Tenant, b.Blind)
+	for _, b := range append(h.said.Again(tx), out.Blind...) {
+		h.said.Put(tx, b)
+		tx.After(func() { h.countBlind(b.Tenant, b.Blind) })
 		kind, why := "tenant.seeing", fmt.Sprintf("samples of %s arrive again; none came since %s", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))
 		if b.Blind {
 			kind, why = "tenant.blind", fmt.Sprintf("no sample of %s arrived since %s: it is not watched, its detectors are held", b.Tenant, b.Since.UTC().Format("15:04:05 UTC"))

@@ -45,6 +45,7 @@ type Handler struct {
 	since  map[tenant.ID]time.Time
 	needs  *time.Time         // the earliest time at which a loaded state was written, less the edge
 	blind  map[tenant.ID]bool // said to be blind in this life
+	said   partition.Held[evaluate.BlindChange]
 	out    *outbox.Box
 	woken  bool // deliveries left by an earlier life were taken up
 	points []evaluate.Sample

@@ -64,6 +64,7 @@ type Bench struct {
 	o      Options
 	trying map[tenant.ID]shadow
 	left   []sided // what could not be noted when it came
+	noted  partition.Held[sided]
 }
 
 // New makes an empty bench.

@@ -56,9 +56,10 @@ type sided struct {
 func (v sided) follows(o sided) bool { return v.of == o.of && v.alert.ID == o.alert.ID }
 
 // Note notes what both policies of tenants in a rollout's stage would page. The
-// detectors have moved on already, so what the store could not take is kept; the others
-// do not wait for it.
+// detectors have moved on already, so what the store could not take is kept, and so is
+// what was noted in a Tx that was thrown away; the others do not wait for it.
 func (b *Bench) Note(tx *partition.Tx, inForce, inShadow []alert.Alert) {
+	b.left = append(b.noted.Again(tx), b.left...)
 	tries := func(a alert.Alert) bool { return b.Tries(a.Tenant) != Attempt{} }
 	for _, a := range inForce {
 		if tries(a) {
@@ -76,6 +77,7 @@ func (b *Bench) Note(tx *partition.Tx, inForce, inShadow []alert.Alert) {
 		if !slices.ContainsFunc(b.left, v.follows) {
 			err := b.note(tx, v.of, v.alert)
 			if err == nil {
+				b.noted.Put(tx, v)
 				continue
 			}
 			b.o.Logger.Error("an alert could not be noted for the rollout yet", slog.String("alert", string(v.alert.ID)), slog.Any("error", err))

@@ -94,6 +94,24 @@ func (s *stage) told(t *testing.T) (out []rollout.Page) {
 	return out
 }
 
+// What was noted in a Tx that is thrown away is noted with the next one, and not again after.
+func TestWhatIsThrownAwayIsNotedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t)
+		require.Error(t, s.Try(t, func(tx *partition.Tx) error {
+			s.bench.Note(tx, []alert.Alert{firing("payment_errors")}, nil)
+			return errors.New("what else is decided with it fails")
+		}))
+		require.Empty(t, partitiontest.Values[struct{}](t, s.Home, "trial"))
+		s.note(t, nil, nil)
+		require.Len(t, partitiontest.Values[struct{}](t, s.Home, "trial"), 1)
+		s.Do(t, func(tx *partition.Tx) error { _, err := trial.Forget(tx, acme); return err })
+		s.note(t, nil, nil)
+		require.Empty(t, partitiontest.Values[struct{}](t, s.Home, "trial"))
+		s.End()
+	})
+}
+
 func verdicts(pages []rollout.Page) (out []rollout.Verdict) {
 	for _, p := range pages {
 		out = append(out, p.Verdict)
