@@ -196,26 +196,30 @@ func (ts *tenantState) absentAlert(r *ruleState, a *absence, asOf int64) alert.A
 	return a.raised.Say(alert.Key{Environment: a.env, Tenant: ts.id, Service: r.Service, Rule: r.Name}, r.SLI.ID(), &r.Rule, asOf)
 }
 
-// dropAbsences ends what absent rules said that are gone, or all of it.
-func (ts *tenantState) dropAbsences(now int64, all bool, why string) {
+// dropAbsences ends what absent rules said that are gone.
+func (ts *tenantState) dropAbsences(now int64, why string) {
 	ts.absences = slices.DeleteFunc(ts.absences, func(a *absence) bool {
-		i := slices.IndexFunc(ts.absents, a.of)
-		if i >= 0 && !all {
+		if slices.ContainsFunc(ts.absents, a.of) {
 			return false
 		}
 		if a.raised != nil {
-			r := &ruleState{Rule: rule.Rule{Name: a.rule, Service: a.service, Kind: rule.Absent, Severity: rule.Warning}}
-			if a.trial {
-				r.place = inShadow
-			}
-			if i >= 0 {
-				r = &ts.absents[i].ruleState
-			}
-			when := max(now, a.raised.Starts+1)
-			ts.tell(r, standing.Dropped(ts.absentAlert(r, a, when), when, why))
+			ts.tell(ts.absenceEnd(a, now, why))
 		}
 		return true
 	})
+}
+
+// absenceEnd is what an absent rule said, as it ends for a reason that no step gave.
+func (ts *tenantState) absenceEnd(a *absence, now int64, why string) (*ruleState, alert.Alert) {
+	r := &ruleState{Rule: rule.Rule{Name: a.rule, Service: a.service, Kind: rule.Absent, Severity: rule.Warning}}
+	if a.trial {
+		r.place = inShadow
+	}
+	if i := slices.IndexFunc(ts.absents, a.of); i >= 0 {
+		r = &ts.absents[i].ruleState
+	}
+	when := max(now, a.raised.Starts+1)
+	return r, standing.Dropped(ts.absentAlert(r, a, when), when, why)
 }
 
 // absences codes them, behind the rest of a tenant's state, without those in shadow: what

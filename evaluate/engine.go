@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/tocsin-alerting/tocsin/alert"
+	"github.com/tocsin-alerting/tocsin/alert/standing"
 	"github.com/tocsin-alerting/tocsin/calendar"
 	"github.com/tocsin-alerting/tocsin/exchange"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -263,14 +264,25 @@ func (e *Engine) zone(name string) *time.Location {
 	return z
 }
 
-// RemoveTenant forgets a tenant. Its alerts are resolved by the next Advance.
+// Ending are the alerts in force of a tenant as they end when it is removed. Nothing is
+// changed: the removal may not come to be.
+func (e *Engine) Ending(id tenant.ID, why string) (out []alert.Alert) {
+	if ts := e.tenants[id]; ts != nil {
+		ts.endings(0, why, func(r *ruleState, a alert.Alert) {
+			if r.place != inShadow {
+				out = append(out, a)
+			}
+		})
+	}
+	return standing.Order(out)
+}
+
+// RemoveTenant forgets a tenant. Nothing more is said of what it has firing: see Ending.
 func (e *Engine) RemoveTenant(id tenant.ID) {
 	ts := e.tenants[id]
 	if ts == nil {
 		return
 	}
-	ts.resolveAll(0, "the tenant was removed")
-	ts.drain(&e.queued)
 	delete(e.tenants, id)
 	ts.generation++
 	e.ids = slices.DeleteFunc(e.ids, func(other tenant.ID) bool { return other == id })

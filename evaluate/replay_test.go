@@ -164,7 +164,14 @@ func TestRulesAndTenantsThatGoResolve(t *testing.T) {
 	}
 	shop := tenant.Tenant{ID: "shop", State: tenant.Live}
 	for name, do := range map[string]func(r *rig, now time.Time){
-		"removed": func(r *rig, now time.Time) { r.e.RemoveTenant("shop") },
+		"removed": func(r *rig, now time.Time) {
+			ending := r.e.Ending("shop", "the tenant was removed")
+			require.Equal(t, ending, r.e.Ending("shop", "the tenant was removed"), "asking changes nothing")
+			require.Equal(t, "no longer evaluated: the tenant was removed", ending[0].Reason)
+			r.e.RemoveTenant("shop")
+			require.Empty(t, r.e.Ending("shop", "the tenant was removed"))
+			r.out.Alerts = append(r.out.Alerts, ending...)
+		},
 		"paused": func(r *rig, now time.Time) {
 			r.e.SetTenant(tenant.Tenant{ID: "shop", State: tenant.Paused}, []rule.Rule{failing()}, now)
 		},

@@ -23,16 +23,36 @@ func (ts *tenantState) resolveGone(m *meter, gone []spot, now int64, why string)
 }
 
 func (ts *tenantState) resolveAll(now int64, why string) {
+	ts.endings(now, why, ts.tell)
 	for _, m := range ts.meters {
 		for _, c := range m.cells {
-			for i, w := range c.watches {
-				if w != nil && w.Raised != nil {
-					ts.end(m, spot{m.rules[i], c, w}, max(now, m.lastClose+1), why)
+			for _, w := range c.watches {
+				if w != nil {
+					w.Raised = nil
 				}
 			}
 		}
 	}
-	ts.dropAbsences(now, true, why)
+	ts.absences = nil
+}
+
+// endings tells how all that stands ends for a reason that no step gave, and changes nothing.
+func (ts *tenantState) endings(now int64, why string, tell func(*ruleState, alert.Alert)) {
+	for _, m := range ts.meters {
+		for _, c := range m.cells {
+			for i, w := range c.watches {
+				if w != nil && w.Raised != nil {
+					when := max(now, m.lastClose+1)
+					tell(m.rules[i], standing.Dropped(ts.alert(m, spot{m.rules[i], c, w}, when), when, why))
+				}
+			}
+		}
+	}
+	for _, a := range ts.absences {
+		if a.raised != nil {
+			tell(ts.absenceEnd(a, now, why))
+		}
+	}
 }
 
 // end resolves what stands for a reason that no step gave.

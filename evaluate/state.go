@@ -218,7 +218,7 @@ func (ts *tenantState) meter(env string, spec sli.Spec) *meter {
 // why says what ends the alerts of rules that are gone.
 func (ts *tenantState) setRules(kept []placed, now int64, why string) {
 	ts.absents = absentRules(kept)
-	ts.dropAbsences(now, false, why)
+	ts.dropAbsences(now, why)
 	if reflect.DeepEqual(kept, ts.rules) {
 		return
 	}

@@ -98,14 +98,10 @@ func (s *Shared) takeUp(tx *partition.Tx, h *Handler, old, t tenant.Tenant, rule
 	switch fresh := old.ID == ""; {
 	case t.State == tenant.Retired && old.State != tenant.Retired && !fresh:
 		// Its alerts end with the same commit: after it nobody would know of them.
-		h.watch(t, rules, tx.Now(), why)
-		h.engine.RemoveTenant(t.ID)
-		h.watch(t, rules, tx.Now(), why)
-		if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
+		if err := h.ends(tx, t.ID, "the tenant is "+string(t.State)); err != nil {
 			return err
 		}
 		tx.PutRaw(checkpoint(t.ID, s.mark(begins, tx), nil))
-		h.countBlind(t.ID, false)
 	case fresh:
 		tx.PutRaw(checkpoint(t.ID, s.mark(begins, tx), nil))
 	case t.Watched() && !old.Watched(): // what came meanwhile is not judged by a replay either
@@ -123,6 +119,21 @@ func (s *Shared) takeUp(tx *partition.Tx, h *Handler, old, t tenant.Tenant, rule
 			s.directory.Put(t)
 			h.watch(t, rules, tx.Now(), why)
 		})
+	})
+	return nil
+}
+
+// ends has a tenant's alerts end, and what is known of it forgotten, with the commit.
+func (h *Handler) ends(tx *partition.Tx, id tenant.ID, why string) error {
+	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil { // what it has to say comes first
+		return err
+	}
+	if err := h.raised.End(tx, h.engine.Ending(id, why)); err != nil {
+		return err
+	}
+	tx.After(func() {
+		h.engine.RemoveTenant(id)
+		h.countBlind(id, false)
 	})
 	return nil
 }
@@ -194,16 +205,19 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 	}
 	tx.Delete(directory.Tenants, string(id))
 	tx.Delete(cells, string(id))
-	if _, err := forgetNoted(tx, id); err != nil {
-		return err
-	}
 	if err := s.leaves(tx, id); err != nil {
 		return err
 	}
 	tx.Log(ledger.Entry{Subject: id.Subject(), Kind: "tenant.offboarded", Actor: actor, Reason: fmt.Sprintf("tenant %s was offboarded; its history stays until it expires", id)})
 	// Its alerts end with the same commit: after it nobody would know of them.
-	h.engine.RemoveTenant(id)
-	if err := h.asked.End(tx, id, "the tenant was removed"); err != nil {
+	const why = "the tenant was removed"
+	if err := h.ends(tx, id, why); err != nil {
+		return err
+	}
+	if err := h.asked.End(tx, id, why); err != nil {
+		return err
+	}
+	if _, err := forgetNoted(tx, id); err != nil {
 		return err
 	}
 	c, err := course.Read(tx, id)
@@ -211,13 +225,9 @@ func (s *Shared) DeleteTenant(tx *partition.Tx, h *Handler, id tenant.ID, match 
 		return err
 	}
 	h.profiles.Tell(tx, old, c.State, evolution.State{})
-	delete(h.at, id)
-	h.trials.Drop(id)
-	h.countBlind(id, false)
-	if err := h.evaluated(tx, h.engine.Advance(tx.Now())); err != nil {
-		return err
-	}
 	tx.After(func() {
+		delete(h.at, id)
+		h.trials.Drop(id)
 		s.scale.Forget(id)
 		s.recount(func() { s.directory.Remove(id) })
 	})

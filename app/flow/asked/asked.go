@@ -141,9 +141,9 @@ func (s *Set) answer(tx *partition.Tx, collection string, asks map[tenant.ID][]r
 	return stood, nil
 }
 
-// End ends what queries say of a tenant that is gone.
+// End ends what queries say of a tenant that is gone with the commit.
 func (s *Set) End(tx *partition.Tx, id tenant.ID, why string) error {
-	delete(s.asks, id)
+	tx.After(func() { delete(s.asks, id) })
 	list, err := tx.ListPrefix(records, string(id)+"/")
 	if err != nil {
 		return err
@@ -153,7 +153,9 @@ func (s *Set) End(tx *partition.Tx, id tenant.ID, why string) error {
 		if err != nil {
 			return err
 		}
-		s.o.Raised.All(tx, a.End(tx.Now(), why))
+		if err := s.o.Raised.End(tx, a.End(tx.Now(), why)); err != nil {
+			return err
+		}
 		tx.Delete(records, r.Key)
 	}
 	_, err = tx.DeletePrefix(inShadow, string(id)+"/")

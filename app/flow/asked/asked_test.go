@@ -1,6 +1,7 @@
 package asked_test
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -220,5 +221,23 @@ func TestTheSameAnswerWritesNothing(t *testing.T) {
 		partitiontest.Pass(time.Minute)
 		r.answer(t, gives("lag"))
 		require.Equal(t, at, partitiontest.Values[question.Asked](t, r.Home, "asked")[0].At)
+	})
+}
+
+// An end that is thrown away ends nothing: the tenant's queries go on being asked.
+func TestAnEndThatIsThrownAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, ask("lag", 0))
+		r.answer(t, gives("lag"))
+		partitiontest.Pass(time.Minute)
+		require.Error(t, r.Try(t, func(tx *partition.Tx) error {
+			require.NoError(t, r.set.End(tx, acme, "the tenant was removed"))
+			return errors.New("what else is decided with it fails")
+		}))
+		partitiontest.Pass(time.Minute)
+		r.answer(t, gives("lag"))
+		require.Equal(t, map[string]alert.State{"lag": alert.Firing}, r.states(t))
+		require.Equal(t, 1, r.stands(t, "asked"))
+		require.Len(t, r.Ledger(t), 1)
 	})
 }

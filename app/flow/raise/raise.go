@@ -87,6 +87,17 @@ func (q *Queue) All(tx *partition.Tx, as []alert.Alert) {
 	}
 }
 
+// End ends alerts with the decision that does away with what raised them: all of it comes to
+// be or none, so that nothing is kept of it when the store does not take it now.
+func (q *Queue) End(tx *partition.Tx, as []alert.Alert) error {
+	for _, a := range as {
+		if err := q.One(tx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // One stores an alert's newest state and tells the environment's incidents.
 // A replay brings states that are not newer: they change nothing.
 func (q *Queue) One(tx *partition.Tx, a alert.Alert) error {
