@@ -121,6 +121,8 @@ type Mirror struct {
 	Error     string     `json:"error"`             // why the last delivery failed; empty after a success
 	Observed  itsm.State `json:"observed_state"`    // as last read; empty: never
 	Owner     string     `json:"observed_owner"`    // the ticket system's user, as last read
+	// Unasked says that no document was ever asked for, as nothing may be written for the team.
+	Unasked bool `json:"unasked,omitempty"`
 }
 
 // Dashboard is what is attached.

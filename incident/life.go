@@ -44,7 +44,7 @@ func Open(a alert.Alert, o Opening, now time.Time) Change {
 	}
 	b := begin(Incident{ID: o.ID, Number: o.Number, Environment: a.Environment, Service: a.Service, Slice: a.Slice,
 		State: StateOpen, Team: o.Team, OwnerReason: o.OwnerReason, OpenedAt: now.UTC(), Openings: 1, Live: o.Live, NoPage: o.NoPage,
-		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System}, Stakes: o.Weighed, Likely: o.Likely}, now)
+		SettleFor: max(0, wait.Seconds()), WarningPages: o.WarningPages, SilentAfter: o.SilentAfter.Seconds(), Mirror: Mirror{System: o.System, Unasked: true}, Stakes: o.Weighed, Likely: o.Likely}, now)
 	b.put(a)
 	if b.Incident.RunbookURL == "" {
 		b.Incident.RunbookURL = o.RunbookURL

@@ -31,16 +31,19 @@ func (k *Desk) ticketOf(i incident.Incident) (system, queue string, live bool) {
 	return system, queue, live
 }
 
-// askTicket asks for the incident's mirror in its ticket system.
-func (k *Desk) askTicket(tx *partition.Tx, i incident.Incident) {
+// askTicket asks for the incident's mirror in its ticket system. One that is over and was
+// never asked for, as its team was not live, needs none. asked says that one was, the first
+// time.
+func (k *Desk) askTicket(tx *partition.Tx, i incident.Incident) (asked bool) {
 	system, queue, live := k.ticketOf(i)
-	if !live {
-		return
+	if !live || i.Mirror.Unasked && i.State == incident.StateResolved {
+		return false
 	}
 	t := i.Ticket(incident.Links{Incident: k.IncidentURL(string(i.ID)), Queue: queue})
 	outbox.Ask(tx, "itsm/"+system, delivery.Delivery{Key: string(i.ID) + "/ticket/" + system, Kind: delivery.Mirror, Verb: outbox.Ticket,
 		Subject: Subject(i.Environment), Ref: string(i.ID), Incident: i.Number, Version: t.Version,
 		Payload: partition.Payload(outbox.TicketJob{System: system, Ticket: t, Known: i.Mirror.Ref})})
+	return i.Mirror.Unasked
 }
 
 // askPicture asks for the dashboard's picture at the firing time.

@@ -123,7 +123,7 @@ func (k *Desk) Erase(tx *partition.Tx, id tenant.ID) (pictures []string, erased,
 			pictures = append(pictures, Picture(i.ID, n+1))
 		}
 		_, _, live := k.ticketOf(i)
-		if i.State != incident.StateResolved || live && i.Mirror.Delivered != i.Mirror.Desired {
+		if i.State != incident.StateResolved || live && !i.Mirror.Unasked && i.Mirror.Delivered != i.Mirror.Desired {
 			kept++
 			i.Dashboard.Blob, i.Dashboard.Error = "", "erased with the tenant's data"
 			if err := putIncident(tx, i); err != nil {

@@ -108,8 +108,8 @@ func (k *Desk) apply(tx *partition.Tx, c incident.Change) error {
 	if c.Dashboard {
 		k.askPicture(tx, c.Incident)
 	}
-	if c.Ticket {
-		k.askTicket(tx, c.Incident)
+	if c.Ticket && k.askTicket(tx, c.Incident) {
+		c.Incident.Mirror.Unasked, c.Changed = false, true
 	}
 	if !c.Changed {
 		return nil
