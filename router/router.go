@@ -60,12 +60,14 @@ type Candidate struct {
 	CalledAt      time.Time
 }
 
-// Part is one tenant's view of the fault, or that over all tenants.
+// Part is one tenant's view of the fault, or that over all tenants. K of N events are bad;
+// N is 0 when nothing was counted.
 type Part struct {
 	Tenant  tenant.ID
 	Slice   sli.Slice
 	OnsetAt time.Time
 	Firing  bool
+	K, N    float64
 }
 
 // Decision says where an alert goes, and why.

@@ -281,7 +281,7 @@ func join(c Candidate, a alert.Alert, why string) Decision {
 	if a.State != alert.Firing {
 		return d
 	}
-	k, n := a.Bad()
+	_, n := a.Bad()
 	_, across := crosses(c, a)
 	pooled := c.pooled()
 	switch {
@@ -289,7 +289,7 @@ func join(c Candidate, a alert.Alert, why string) Decision {
 	case !pooled && a.Tenant == tenant.Product && n > 0 && len(a.Slice) > 0 && !a.Slice.Covers(c.Slice):
 		d.Narrow = slices.Clone(a.Slice)
 		d.Reason += fmt.Sprintf("; it fails over all tenants, so the incident is about %s", name(a.Slice))
-	case across && n > 0 && k/n > c.Failing+muchWorse:
+	case across && n > 0 && worse(c, a):
 		d.Narrow = slices.Clone(a.Slice)
 		d.Reason += fmt.Sprintf("; more of %s fails, so the incident is about that", name(a.Slice))
 	case !across && len(a.Slice) > len(c.Slice) && c.Slice.Covers(a.Slice):

@@ -23,7 +23,11 @@ func Candidates(open []incident.Incident) []router.Candidate {
 		c.Source, c.Absent = i.Kind() == rule.Source, len(i.Alerts) > 0
 		for _, a := range i.Alerts {
 			c.Absent = c.Absent && a.Kind == rule.Absent
-			c.Parts = append(c.Parts, router.Part{Tenant: a.Tenant, Slice: a.Slice, OnsetAt: a.OnsetAt, Firing: a.State == alert.Firing})
+			p := router.Part{Tenant: a.Tenant, Slice: a.Slice, OnsetAt: a.OnsetAt, Firing: a.State == alert.Firing}
+			if i.OfOpening(a) {
+				p.K, p.N = a.Bad()
+			}
+			c.Parts = append(c.Parts, p)
 			if a.State == alert.Resolved && a.EndsAt != nil {
 				if c.Ended == nil {
 					c.Ended = map[alert.ID]time.Time{}
