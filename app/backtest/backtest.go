@@ -100,11 +100,12 @@ type Replay struct {
 	now       time.Time
 	asking    asking
 	standing  map[tenant.ID]*standing
-	turns     []turn          // of recorded profiles, and of the policy's pins and overrides, by time
-	series    []*known        // by the index of the recorded series
-	heard     []*known        // by run of the stretch that is being read
-	dead      [][]alert.Alert // by window of the cut: what sources said
-	requests  []int           // windows of the cut in which the sources are heard
+	turns     []turn             // of recorded profiles, and of the policy's pins and overrides, by time
+	series    []*known           // by the index of the recorded series
+	heard     []*known           // by run of the stretch that is being read
+	dead      [][]alert.Alert    // by window of the cut: what sources said
+	requests  []int              // windows of the cut in which the sources are heard
+	met       map[tenant.ID]bool // whose runs were read
 }
 
 type poolKey struct{ environment, service string }

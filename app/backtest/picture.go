@@ -3,6 +3,7 @@ package backtest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -89,6 +90,11 @@ func (c *Course) add(k *drawn, at time.Time, by float64) {
 	if k.fails {
 		points[i].K += by
 	}
+}
+
+// Keep has a picture show those tenants only.
+func (c *Course) Keep(ids []string) {
+	maps.DeleteFunc(c.tenants, func(id string, _ []dashboards.Point) bool { return !slices.Contains(ids, id) })
 }
 
 // picks says whether a selector takes a series.

@@ -84,6 +84,7 @@ func (t *reading) stretch(ctx context.Context, s recorded.Stretch) error {
 	t.owners = owners(s.Runs, t.replays[0].o.TenantLabel)
 	for _, r := range t.replays {
 		r.expect(s.Runs, t.owners)
+		r.seen(t.owners)
 	}
 	var ends []int64
 	for end := s.From; end < s.To; {

@@ -103,4 +103,25 @@ func TestABacktestTellsWhatWouldHaveRung(t *testing.T) {
 	require.Contains(t, errOut.String(), "OpenMetrics text")
 	require.Equal(t, exitUsage, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--picture", "picture.gif"}, &out, &errOut))
 	require.Contains(t, errOut.String(), ".png or .svg")
+
+	backtest := func(tenants string, more ...string) (int, string) {
+		out.Reset()
+		errOut.Reset()
+		code := run(t.Context(), append([]string{"backtest", "--tenants", tenants, "--input", data, "--to", begin.Add(time.Hour).Format(time.RFC3339)}, more...), &out, &errOut)
+		return code, errOut.String()
+	}
+	code, said = backtest(file("misspelt.yaml", "- id: acmee\n"))
+	require.Equal(t, exitFailure, code, "no alerts of nobody read as if all had been well")
+	require.Contains(t, said, "its label tenant names others: acme; list those")
+	code, said = backtest(tenants, "--config.file", file("tocsin.yaml", "labels: {tenant: merchant}\n"))
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, said, "its series have no label merchant")
+	code, said = backtest(file("two.yaml", "- id: bolt\n- id: corp\n- id: acme\n"), "--incidents", file("others.csv", "start,end,tenant\n2026-03-02T00:10:00Z,2026-03-02T00:20:00Z,dune\n"),
+		"--rules", file("all.yaml", "groups: [{name: all, rules: [{alert: Always, expr: vector(1), labels: {tenant: dune}}, {alert: Ever, expr: vector(1), labels: {tenant: bolt}}]}]\n"))
+	require.Equal(t, exitOK, code, said)
+	for _, want := range []string{"recorded of 2 of the 3 tenants in", ": bolt, corp\n", "whose faults nobody can find: dune", "1 page of ", "and do not count", "1 page there", "0 of 1 faults found\n"} {
+		require.Contains(t, said, want)
+	}
+	_, said = backtest(tenants, "--rules", file("other.yaml", "groups: [{name: all, rules: [{alert: Always, expr: vector(1)}]}]\n"))
+	require.Contains(t, said, "1 page there", "what names no tenant concerns all")
 }

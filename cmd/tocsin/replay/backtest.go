@@ -107,12 +107,17 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 	if err != nil {
 		return err
 	}
+	heard := ours.Heard()
+	if err := b.nobody(heard, ours.Lines(), cfg.Labels.Tenant, o.Queries != nil); err != nil {
+		return err
+	}
 	if err := printLines(c, t.Out, ours.Lines()); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(t.Err, 0, 0, 2, ' ', 0)
 	pages := backtest.Pages(ours.Lines())
 	fmt.Fprintf(w, "from %s to %s: %s, %s\n", from.Format(time.RFC3339), to.Format(time.RFC3339), several(len(ours.Lines()), "alert"), several(len(pages), "page"))
+	b.whose(w, heard, incidents)
 	if b.Against != "" {
 		picture.Others = backtest.Pages(replays[1].Lines())
 		against(w, b.Against, pages, picture.Others, incidents)
@@ -121,6 +126,10 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 		theirs, err := rules.pages(ctx, w, cfg.Labels.Tenant, from, to)
 		if err != nil {
 			return err
+		}
+		theirs, others := heard.Of(theirs)
+		if others > 0 {
+			fmt.Fprintf(w, "%s of %s concern tenants that are not in %s, and do not count\n", several(others, "page"), b.Rules, b.Tenants)
 		}
 		picture.Others = append(picture.Others, theirs...)
 		against(w, b.Rules, pages, theirs, incidents)
@@ -135,6 +144,7 @@ func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal
 		return err
 	}
 	picture.Lines = ours.Lines()
+	picture.Course.Keep(heard.Listed)
 	return b.draw(picture, t.Err)
 }
 
@@ -312,41 +322,13 @@ func list(w io.Writer, what string, pages []backtest.Page) {
 }
 
 func verdict(w io.Writer, name string, s backtest.Score, all int) {
-	fmt.Fprintf(w, "%s: %s, %d of them false; %d of %d faults found, first page after %s (median), %s (95%%)\n", name, several(s.Pages, "page"), len(s.False), s.Found, all,
-		backtest.Quantile(s.Delays, 0.5).Round(time.Second), backtest.Quantile(s.Delays, 0.95).Round(time.Second))
+	fmt.Fprintf(w, "%s: %s, %d of them false; %d of %d faults found", name, several(s.Pages, "page"), len(s.False), s.Found, all)
+	if s.Found > 0 {
+		fmt.Fprintf(w, ", first page after %s (median), %s (95%%)", backtest.Quantile(s.Delays, 0.5).Round(time.Second), backtest.Quantile(s.Delays, 0.95).Round(time.Second))
+	}
+	fmt.Fprintln(w)
 	list(w, "false", s.False)
 	for _, m := range s.Missed {
 		fmt.Fprintf(w, "  missed\t%s\t%s\t%s\n", m.From.Format(time.RFC3339), m.Tenant, m.Name)
-	}
-}
-
-// progress draws a bar on a terminal and is silent elsewhere.
-type progress struct {
-	out   io.Writer
-	began time.Time
-	drawn bool
-	// samples is how many were read when the bar was drawn last.
-	samples int64
-}
-
-func (p *progress) show(share float64, samples int64) {
-	f, ok := p.out.(*os.File)
-	if !ok {
-		return
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return
-	}
-	const width = 40
-	full := int(share * width)
-	rate := float64(samples) / max(time.Since(p.began).Seconds(), 0.001)
-	fmt.Fprintf(p.out, "\r[%s%s] %3.0f%%  %.1f million samples, %.1f million a second ", strings.Repeat("#", full), strings.Repeat(".", width-full), 100*share, float64(samples)/1e6, rate/1e6)
-	p.drawn, p.samples = true, samples
-}
-
-func (p *progress) end() {
-	if p.drawn {
-		p.show(1, p.samples)
-		fmt.Fprintln(p.out)
 	}
 }
