@@ -32,11 +32,12 @@ const (
 	remember     = 24 * time.Hour   // a tenant that the source no longer carries
 	mostTenants  = 200_000
 	silentAfter  = 10 * time.Minute // of a tenant, while the source sends
-	sayAgain     = 10 * time.Minute
-	pacesMissed  = 3.0    // usual intervals without a request that are silence
-	mostPace     = 3600.0 // seconds of one gap that count as a pace
-	rateFades    = 60.0   // seconds after which samples count 1/e in the rate
-	namedTenants = 20     // of the alert's evidence
+	sayAgain     = time.Minute      // at the earliest, then when a twentieth of the silence has passed
+	sayAgainAt   = 10 * time.Minute // at the latest
+	pacesMissed  = 3.0              // usual intervals without a request that are silence
+	mostPace     = 3600.0           // seconds of one gap that count as a pace
+	rateFades    = 60.0             // seconds after which samples count 1/e in the rate
+	namedTenants = 20               // of the alert's evidence
 )
 
 // Options of a source's silence.
@@ -197,7 +198,8 @@ func (s *Source) Advance(now time.Time, service string, known func(tenant.ID) bo
 	}
 	var out []Silence
 	for id, c := range s.s.Tenants {
-		if s.s.Last.Sub(later(c.Last, s.s.Since)) >= silentAfter && now.Sub(c.Said) >= sayAgain {
+		lasted := s.s.Last.Sub(later(c.Last, s.s.Since))
+		if again := min(max(sayAgain, lasted/20), sayAgainAt); lasted >= silentAfter && now.Sub(c.Said) >= again {
 			c.Said = now
 			out = append(out, Silence{Tenant: id, Since: s.s.Since, Heard: s.s.Last})
 		}

@@ -97,6 +97,22 @@ func TestTenantsThatFallSilentWhileTheSourceSends(t *testing.T) {
 	_, silent = s.Advance(now.Add(time.Minute), "", everybody)
 	require.Empty(t, silent, "it was told a minute ago")
 
+	// A rule may ask for a little more than ten minutes: it hears of them each minute, and later
+	// less often.
+	until := func(from, to time.Time) (told int) {
+		for at := from; at.Before(to); at = at.Add(time.Minute) {
+			feed(s, at, at.Add(time.Minute), "acme")
+			_, silent := s.Advance(at.Add(time.Minute), "", everybody)
+			told += len(silent)
+		}
+		return told
+	}
+	feed(s, now, now.Add(time.Minute), "acme", "bolt")
+	require.Zero(t, until(now.Add(time.Minute), now.Add(10*time.Minute)))
+	require.Equal(t, 10, until(now.Add(10*time.Minute), now.Add(20*time.Minute)))
+	require.InDelta(t, 45, until(now.Add(20*time.Minute), now.Add(4*time.Hour)), 10)
+	now = now.Add(4 * time.Hour)
+
 	// After an outage of the source everybody has time to come back.
 	back := now.Add(time.Hour)
 	feed(s, back, back.Add(10*time.Minute), "acme")
