@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -27,7 +28,10 @@ func (s SliceStatus) Sees() string {
 	worse, all := "five points more failures", "a total failure"
 	switch s.Kind {
 	case rule.Traffic:
-		if s.OutageSeenSeconds == nil {
+		switch {
+		case s.OutageSeenSeconds == nil && s.Young:
+			return "lost traffic: not while it is young"
+		case s.OutageSeenSeconds == nil:
 			return "lost traffic: not at this volume"
 		}
 		return "lost traffic: after " + Lasting(*s.OutageSeenSeconds)
@@ -52,6 +56,8 @@ func (s SliceStatus) Sees() string {
 		switch {
 		case v.after == nil && s.Young && v.what == worse:
 			out = append(out, v.what+": not while it is young")
+		case v.after == nil && v.what == worse && cmp.Or(s.HourRate, s.RatePerMinute) > 0:
+			out = append(out, v.what+": at no volume"+s.more())
 		case v.after == nil:
 			out = append(out, v.what+": not at this volume")
 		default:
@@ -62,6 +68,15 @@ func (s SliceStatus) Sees() string {
 		out = append(out, "held since "+s.HeldSince.UTC().Format("15:04 UTC")+": what fails looks like one customer's retries")
 	}
 	return strings.Join(out, "; ")
+}
+
+// more says which larger fault is seen soon, of a rule that looks for more than five points:
+// for what is slow one bucket of the histogram further.
+func (s SliceStatus) more() string {
+	if s.SmallestFault == nil {
+		return ", it looks for more than that"
+	}
+	return fmt.Sprintf(", it looks for more than that: %.0f points within ten minutes", 100**s.SmallestFault)
 }
 
 // Lasting says a time in seconds as people do.

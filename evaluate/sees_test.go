@@ -39,6 +39,21 @@ func TestWhatIsSeenIsSaid(t *testing.T) {
 	g.live(young, epoch, epoch.Add(2*time.Hour))
 	require.Contains(t, young.e.Status("shop", young.now).SLIs[0].Slices[0].Sees(), "not while it is young")
 	require.Equal(t, "lost traffic: not at this volume", SliceStatus{Kind: rule.Traffic}.Sees())
+	require.Equal(t, "lost traffic: not while it is young", SliceStatus{Kind: rule.Traffic, Young: true}.Sees())
+	ten, soon := .1, 45.
+	slow := SliceStatus{Kind: rule.Latency, RatePerMinute: 240, SmallestFault: &ten, OutageSeenSeconds: &soon}
+	require.Equal(t, "five points more that are slow: at no volume, it looks for more than that: 10 points within ten minutes; all slow: after 45 seconds", slow.Sees(),
+		"with whatever volume, five points are as usual")
+}
+
+// TestWhoIsBlindSendsNothing: that its series were there is no word of what comes.
+func TestWhoIsBlindSendsNothing(t *testing.T) {
+	r := newRig(t, Options{})
+	newGateway(5, map[string]float64{"alpha": 1}, map[string]float64{"alpha": .01}).live(r, epoch, epoch.Add(time.Hour))
+	require.Positive(t, r.e.Status("shop", r.now).SeriesLive)
+	st := r.e.Status("shop", r.now.Add(10*time.Minute))
+	require.True(t, st.Blind)
+	require.Zero(t, st.SeriesLive)
 }
 
 func TestLasting(t *testing.T) {

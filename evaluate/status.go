@@ -31,7 +31,7 @@ func (e *Engine) Status(id tenant.ID, now time.Time) Status {
 	st.FirstReceivedAt, st.LastReceivedAt, st.LastSampleAt = when(ts.firstReceived), when(ts.lastReceived), when(ts.newest)
 	st.Blind = ts.unseen(now)
 	for _, s := range ts.series {
-		if (s.known || s.events) && !s.ended && !s.gone && ts.newest-s.t <= ts.o.LiveFor.Milliseconds() {
+		if !st.Blind && (s.known || s.events) && !s.ended && !s.gone && ts.newest-s.t <= ts.o.LiveFor.Milliseconds() {
 			st.SeriesLive++
 		}
 	}

@@ -224,7 +224,7 @@ func (v *Views) signals(t tenant.Tenant, k known, p web.Principal) []view.Signal
 				continue
 			}
 			path := dashboards.ForRule(rl, s.Environment).PathTo(dashboards.Span{Tenant: t.ID, Slice: x.Slice}) + "&environment=" + s.Environment
-			row := view.SignalRow{Rule: x.Rule, Slice: dims(x.Slice), PerMinute: x.RatePerMinute, Usual: usual(rl, x), Sees: sees(x), Firing: x.Firing, Learning: x.Young}
+			row := view.SignalRow{Rule: x.Rule, Slice: dims(x.Slice), PerMinute: cmp.Or(x.HourRate, x.RatePerMinute), Usual: usual(rl, x), Sees: sees(x), Firing: x.Firing, Learning: x.Young}
 			if v.may(p, http.MethodGet, "/dashboards/{rule}") {
 				row.URL = path
 			}

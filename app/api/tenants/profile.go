@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -23,13 +24,15 @@ import (
 
 // ExplainAnswer is a tenant's profile with all that it follows from.
 type ExplainAnswer struct {
-	Tenant    tenant.ID           `json:"tenant"`
-	Standing  []string            `json:"standing"` // where it stands, one sentence each
-	Course    course.Course       `json:"course"`
-	Profile   ProfileAnswer       `json:"profile"`
-	Sees      []Sight             `json:"sees"`      // at this hour
-	WhoFails  []WhoFails          `json:"who_fails"` // of SLIs of which something says it
-	Revisions []profiles.Revision `json:"revisions"` // the newest first, at most 20
+	Tenant   tenant.ID     `json:"tenant"`
+	Standing []string      `json:"standing"` // where it stands, one sentence each
+	Course   course.Course `json:"course"`
+	Profile  ProfileAnswer `json:"profile"`
+	Sees     []Sight       `json:"sees"` // at this hour, while samples come
+	// SeesNothing says why nothing is seen at all now; empty: something is.
+	SeesNothing string              `json:"sees_nothing"`
+	WhoFails    []WhoFails          `json:"who_fails"` // of SLIs of which something says it
+	Revisions   []profiles.Revision `json:"revisions"` // the newest first, at most 20
 	// Record is how the teams that are called for its rules were called for it, by what
 	// people said since; empty for a tenant's own token.
 	Record []state.TeamRecord `json:"record"`
@@ -150,7 +153,7 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 	if err != nil {
 		return a, err
 	}
-	a.Sees = append(a.Sees, sights(status)...)
+	a.Sees, a.SeesNothing = append(a.Sees, sights(status)...), unseen(t, status)
 	for _, x := range status.SLIs {
 		if c := x.Customers; c != nil {
 			a.WhoFails = append(a.WhoFails, WhoFails{Environment: x.Environment, SLI: x.Name, CustomersStatus: *c, Words: c.Words()})
@@ -162,6 +165,19 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 		a.Revisions = append(a.Revisions, all[i])
 	}
 	return a, nil
+}
+
+// unseen says why no fault of the tenant can be seen now; empty: one can.
+func unseen(t tenant.Tenant, st evaluate.Status) string {
+	switch {
+	case t.State == tenant.Paused || t.State == tenant.Retired:
+		return fmt.Sprintf("the tenant is %s", t.State)
+	case st.LastReceivedAt == nil:
+		return "no sample that a rule counts ever came"
+	case st.Blind && st.LastSampleAt != nil:
+		return "no sample has come since " + st.LastSampleAt.UTC().Format("2006-01-02 15:04 UTC")
+	}
+	return ""
 }
 
 func sights(st evaluate.Status) (out []Sight) {

@@ -55,7 +55,12 @@ func explainRows(a tenants.ExplainAnswer) [][]string {
 	for i, r := range a.Record {
 		rows = append(rows, []string{first(i, "called"), "team " + r.Team + ", for this tenant: " + r.Words})
 	}
-	for i, s := range a.Sees {
+	heading := "sees now"
+	if a.SeesNothing != "" {
+		rows = append(rows, []string{heading, "nothing: " + a.SeesNothing})
+		heading = "would see"
+	}
+	for _, s := range a.Sees {
 		if s.Words == "" {
 			continue
 		}
@@ -66,7 +71,11 @@ func explainRows(a tenants.ExplainAnswer) [][]string {
 		if s.InShadow {
 			where += ", in shadow"
 		}
-		rows = append(rows, []string{first(i, "sees now"), fmt.Sprintf("%s (%s, %s, %s a minute): %s", s.Rule, s.Environment, where, alert.Count(s.RatePerMinute), s.Words)})
+		if s.RatePerMinute > 0 {
+			where += ", " + alert.Count(s.RatePerMinute) + " a minute"
+		}
+		rows = append(rows, []string{heading, fmt.Sprintf("%s (%s, %s): %s", s.Rule, s.Environment, where, s.Words)})
+		heading = ""
 	}
 	for i, f := range a.WhoFails {
 		rows = append(rows, []string{first(i, "who fails"), fmt.Sprintf("%s (%s): %s", f.SLI, f.Environment, f.Words)})

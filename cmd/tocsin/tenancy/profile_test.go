@@ -1,0 +1,26 @@
+package tenancy
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tocsin-alerting/tocsin/app/api/tenants"
+)
+
+func TestAnExplanationSaysThatNothingIsSeen(t *testing.T) {
+	told := func(a tenants.ExplainAnswer) string {
+		var out []string
+		for _, r := range explainRows(a) {
+			out = append(out, strings.Join(r, "  "))
+		}
+		return strings.Join(out, "\n")
+	}
+	a := tenants.ExplainAnswer{Sees: []tenants.Sight{{Rule: "payment_objective", Environment: "production"},
+		{Rule: "payment_errors", Environment: "production", RatePerMinute: 12, Words: "a total failure: after 45 seconds"},
+		{Rule: "payment_traffic", Environment: "production", Words: "lost traffic: not while it is young"}}}
+	require.Contains(t, told(a), "sees now  payment_errors (production, all, 12 a minute): a total failure: after 45 seconds\n  payment_traffic (production, all): lost traffic")
+	a.SeesNothing = "no sample has come since 2026-03-02 12:00 UTC"
+	require.Contains(t, told(a), "sees now  nothing: no sample has come since 2026-03-02 12:00 UTC\nwould see  payment_errors")
+}
