@@ -70,3 +70,17 @@ func TestOneFaultSeenByRulesOfSeveralKinds(t *testing.T) {
 	require.Equal(t, []incident.Tenant{{ID: "acme", N: 50, K: 49, Firing: true}}, i.Tenants)
 	require.Len(t, i.Alerts, 3)
 }
+
+// TestWhatIsNotCountedIsSaid: a page about a query or a silence has nothing to count, and
+// tells what the rule is for and why it fired.
+func TestWhatIsNotCountedIsSaid(t *testing.T) {
+	queue := seen("acme", rule.PromQL, rule.Warning, sli.Slice{{Label: "queue", Value: "sepa"}}, alert.Evidence{})
+	queue.Summary, queue.Reason = "Settlements pile up", "settlement_queue of queue sepa: its query gave 5000"
+	i := incident.Open(queue, opening("queue"), noon.Add(10*time.Minute)).Incident
+	f := i.Facts()
+	require.Equal(t, [3]string{"Settlements pile up", "settlement_queue of queue sepa: its query gave 5000", ""}, [3]string{f.Summary, f.Said, f.Counted})
+	require.Contains(t, i.Body(time.UTC), "\nSettlements pile up\n")
+	failing := seen("acme", rule.Errors, rule.Critical, alpha, alert.Evidence{N: 50, K: 49, Usual: .01, Share: .41})
+	failing.Reason = "49 of 50 payments failed"
+	require.Empty(t, incident.Open(failing, opening("failing"), noon.Add(time.Minute)).Incident.Facts().Said, "the counts say it")
+}

@@ -198,8 +198,10 @@ type Facts struct {
 	Incident    string
 	Number      int
 	Headline    string
+	Summary     string // what the policy says that the rule's alert means
 	Severity    string
 	Since       time.Time
+	Said        string   // why it fired, where nothing is counted
 	Counted     string   // "412 of 420 attempts failed"; empty: nothing was
 	Usual       string   // "1.2%"
 	Tenants     []string // the five with most failures: "acme 120 of 122"
@@ -211,8 +213,12 @@ type Facts struct {
 // Facts gathers them.
 func (i Incident) Facts() Facts {
 	counted, usual := i.counted()
-	return Facts{Incident: string(i.ID), Number: i.Number, Headline: i.Headline(), Severity: string(i.Severity), Since: i.OnsetAt,
-		Counted: counted, Usual: usual, Tenants: i.top(5), TenantCount: len(i.Concerned()), Owner: i.OwnerReason, Runbook: i.RunbookURL}
+	lead, said := i.lead(), ""
+	if counted == "" {
+		said = lead.Reason
+	}
+	return Facts{Incident: string(i.ID), Number: i.Number, Headline: i.Headline(), Summary: lead.Summary, Severity: string(i.Severity), Since: i.OnsetAt,
+		Said: said, Counted: counted, Usual: usual, Tenants: i.top(5), TenantCount: len(i.Concerned()), Owner: i.OwnerReason, Runbook: i.RunbookURL}
 }
 
 func (i Incident) top(limit int) []string {
@@ -257,6 +263,9 @@ func (i Incident) Body(zone *time.Location) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("%s", f.Headline)
+	if f.Summary != "" {
+		line("%s", f.Summary)
+	}
 	line("")
 	since := f.Since.UTC().Format("Mon 2 Jan 2006 15:04:05 UTC")
 	if local := f.Since.In(zone); zone != time.UTC && local.Format("-0700") != "+0000" {

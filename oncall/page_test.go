@@ -185,6 +185,9 @@ https://t/ack/abc
 
 	f.Headline = strings.Repeat("ü", 300)
 	require.Len(t, []rune(oncall.Text(p, f, l, nil).Subject), 120)
+	said := oncall.Text(p, oncall.Facts{Headline: "payments raise queue for acme", Summary: "Settlements\npile up", Said: "its query gave 5000"}, oncall.Links{}, nil).Text
+	require.Contains(t, said, "payments raise queue for acme\nSettlements pile up\n\nSince ")
+	require.Contains(t, said, "\nits query gave 5000\n")
 	bare := oncall.Text(p, oncall.Facts{Headline: "x", Number: 3}, oncall.Links{}, nil)
 	require.NotContains(t, bare.Text, "Ticket")
 	require.NotContains(t, bare.Text, "Acknowledge")

@@ -14,8 +14,10 @@ type Facts struct {
 	Incident    string
 	Number      int
 	Headline    string
+	Summary     string // what the policy says that the rule's alert means
 	Severity    string
 	Since       time.Time
+	Said        string   // why it fired, where nothing is counted
 	Counted     string   // "412 of 420 attempts failed"; empty: nothing was
 	Usual       string   // "1.2%"
 	Tenants     []string // those with most failures, at most five
@@ -46,8 +48,14 @@ func Text(p Page, f Facts, l Links, picture *channel.Picture) channel.Page {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("%s", headline)
+	if f.Summary != "" {
+		line("%s", oneLine(f.Summary))
+	}
 	line("")
 	line("Since %s, %s", both(f.Since, p.TimeZone), day(f.Since, p.TimeZone))
+	if f.Said != "" {
+		line("%s", oneLine(f.Said))
+	}
 	if f.Counted != "" {
 		line("%s", oneLine(f.Counted))
 		line("Usual: %s", oneLine(f.Usual))

@@ -124,7 +124,7 @@ type RuleDoc struct {
 	Sensitivity string `yaml:"sensitivity"`
 	// Direction of a traffic rule: less (also when empty), more or both.
 	Direction  string `yaml:"direction"`
-	Summary    string `yaml:"summary"`     // what the person paged reads first
+	Summary    string `yaml:"summary"`     // stands below the headline of pages and tickets
 	RunbookURL string `yaml:"runbook_url"` // what to do about it
 	// DashboardURL is a dashboard of your own; empty: the service's.
 	DashboardURL string `yaml:"dashboard_url"`
