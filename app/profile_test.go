@@ -29,7 +29,7 @@ func TestAProfileIsSteeredByTheAPI(t *testing.T) {
 	}
 	a := ask(http.MethodGet, "/explain", "")
 	require.Len(t, a.Revisions, 1)
-	require.Contains(t, strings.Join(a.Standing, " "), "By volume it is in tier medium (from 10 to 100 transactions a minute)")
+	require.Contains(t, strings.Join(a.Standing, " "), "By what was promised it is in tier medium (from 10 to 100 transactions a minute): its volume is not known yet")
 	require.Contains(t, rules(a), "refund_errors")
 
 	until := time.Now().Add(48 * time.Hour).UTC().Format(time.RFC3339)
@@ -47,6 +47,7 @@ func TestAProfileIsSteeredByTheAPI(t *testing.T) {
 	a = ask(http.MethodPost, "/pin", `{"tier": "large", "reason": "large from Friday on"}`)
 	require.Equal(t, "large", a.Profile.Revision.Observation.Tier)
 	require.Contains(t, a.Standing[0], "It is pinned at tier large")
+	require.Contains(t, a.Standing[1], "it would be in tier medium")
 	a = ask(http.MethodPost, "/rollback", `{"reason": "not yet"}`)
 	require.Equal(t, "medium", a.Profile.Revision.Observation.Tier)
 	require.Contains(t, a.Profile.Revision.Cause, "pinned at revision 3")

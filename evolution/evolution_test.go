@@ -81,7 +81,7 @@ func TestTheTierFollowsThePromise(t *testing.T) {
 	l.in.Held = "the calendar says so"
 	look()
 	require.Equal(t, "small", l.s.Tier, "that holds revisions")
-	require.Contains(t, strings.Join(l.s.Words(l.in.Settings, l.in.Held), " "), "the tier is that of what was promised when it was held")
+	require.Contains(t, strings.Join(l.s.Words(l.in.Settings, l.in.Held), " "), "By what was promised when it was held it is in tier small")
 	l.in.Held = ""
 	look()
 	require.Equal(t, "large", l.s.Tier)

@@ -9,8 +9,10 @@ import (
 // is why nothing may change now besides what the state says.
 func (s State) Words(set Settings, held string) (out []string) {
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	is := "is"
 	if s.Pin != nil {
 		say("It is %s.", s.Pin.Words())
+		is = "would be"
 	}
 	if s.Freeze != nil {
 		say("It is %s.", s.Freeze.Words())
@@ -20,16 +22,16 @@ func (s State) Words(set Settings, held string) (out []string) {
 		if i+1 < len(set.Tiers) {
 			bounds = fmt.Sprintf("from %s to %s transactions a minute", number(set.Tiers[i].From), number(set.Tiers[i+1].From))
 		}
-		volume := "its volume is not known yet" + set.needs() + ", the tier is that of the promised one"
+		by, volume := "By what was promised", "its volume is not known yet"+set.needs()
 		switch {
 		case s.TPM > 0:
-			volume = fmt.Sprintf("its volume is about %s a minute", number(s.TPM))
+			by, volume = "By volume", fmt.Sprintf("its volume is about %s a minute", number(s.TPM))
 		case s.held(held) != "":
-			volume = "its volume is not known yet" + set.needs() + ", the tier is that of what was promised when it was held"
+			by = "By what was promised when it was held"
 		}
-		say("By volume it is in tier %s (%s): %s.", s.Tier, bounds, volume)
+		say("%s it %s in tier %s (%s): %s.", by, is, s.Tier, bounds, volume)
 	} else if len(set.Tiers) > 0 {
-		say("It is in no tier yet: its volume is not known%s, and none was promised.", set.needs())
+		say("It %s in no tier yet: its volume is not known%s, and none was promised.", is, set.needs())
 	}
 	if p := s.Proposal; p != nil {
 		say("Proposal %d, from tier %s to %s, is in shadow since %s, until %s at least, because %s.", p.Number, p.From, p.To, clock(p.At), clock(p.Until), p.Cause)

@@ -229,6 +229,8 @@ func crosses(c Candidate, a alert.Alert) (string, bool) {
 		return "", false // acquirer x and acquirer y share nothing
 	}
 	switch {
+	case slices.Contains(c.Tenants, a.Tenant) && a.Kind == rule.PromQL: // of a query nothing is counted
+		return fmt.Sprintf("%s fires for %s at the same time as %s", a.Rule, a.Tenant, name(c.Slice)), true
 	case slices.Contains(c.Tenants, a.Tenant):
 		return fmt.Sprintf("%s and %s are failing for %s at the same time and share their traffic", name(c.Slice), name(a.Slice), a.Tenant), true
 	case a.Tenant == tenant.Product || slices.Contains(c.Tenants, tenant.Product):

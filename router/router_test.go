@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/router"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
@@ -180,4 +181,9 @@ func TestCrossingSlicesOfOneFaultAreOneIncident(t *testing.T) {
 	require.Empty(t, router.Route(open, fires("other", slice("acquirer", "alpha"), 100), at).Incident, "another tenant's traffic is not shared")
 	require.Empty(t, router.Route(open, fires("acme", slice("method", "wallet"), 100), at).Incident, "two methods share no traffic")
 	require.Equal(t, "inc_1", router.Route(open, fires(tenant.Product, slice("acquirer", "alpha"), 100), at).Incident)
+	query := fires("acme", slice("queue", "sepa"), 0)
+	query.Kind, query.Rule, query.Evidence = rule.PromQL, "settlement_queue", alert.Evidence{}
+	d = router.Route(open, query, at)
+	require.Equal(t, "inc_1", d.Incident)
+	require.Equal(t, "settlement_queue fires for acme at the same time as method=card", d.Reason, "a queue is no part of what is counted")
 }

@@ -213,7 +213,7 @@ func TestAnotherPromiseIsAnotherTier(t *testing.T) {
 		require.Equal(t, "medium", r.follow(t, "").Observation.Tier)
 		r.Do(t, func(tx *partition.Tx) error {
 			_, words, err := r.keeper.Standing(tx, tenant.Tenant{ID: acme, State: tenant.Live})
-			require.Contains(t, strings.Join(words, " "), "its volume is not known yet (12 hours of the last day must be observed first), the tier is that of the promised one")
+			require.Contains(t, strings.Join(words, " "), "its volume is not known yet (12 hours of the last day must be observed first)")
 			return err
 		})
 		in, _ := r.keeper.Rules().Of(acme)
