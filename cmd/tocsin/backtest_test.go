@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image/png"
@@ -99,6 +100,16 @@ func TestABacktestTellsWhatWouldHaveRung(t *testing.T) {
 	errOut.Reset()
 	require.Equal(t, exitFailure, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--from", "2026-03-05T00:00:00Z"}, &out, &errOut))
 	require.Contains(t, errOut.String(), "nothing between")
+	require.Contains(t, errOut.String(), "recorded is from 2026-03-02T00:00:30Z to 2026-03-03T02:59:30Z")
+	errOut.Reset()
+	require.Equal(t, exitUsage, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--from", "yesterday"}, &out, &errOut))
+	require.Contains(t, errOut.String(), "--from: no day and no time; write 2026-03-02 or")
+	require.NotContains(t, errOut.String(), "yesterday")
+	errOut.Reset()
+	interrupted, stop := context.WithCancel(t.Context())
+	stop()
+	require.Equal(t, exitFailure, run(interrupted, []string{"backtest", "--tenants", tenants, "--input", data, "--from", "2026-03-02"}, &out, &errOut))
+	require.Contains(t, errOut.String(), "it was interrupted")
 	require.Equal(t, exitFailure, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", filepath.Join(dir, "nowhere")}, &out, &errOut))
 	require.Contains(t, errOut.String(), "OpenMetrics text")
 	require.Equal(t, exitUsage, run(t.Context(), []string{"backtest", "--tenants", tenants, "--input", data, "--picture", "picture.gif"}, &out, &errOut))

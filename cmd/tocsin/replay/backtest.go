@@ -27,22 +27,30 @@ import (
 
 // Backtest runs recorded metrics through a policy.
 type Backtest struct {
-	ConfigFile string    `name:"config.file" aliases:"config" placeholder:"FILE" help:"tocsin.yaml: names catalog, policy and labels; default: the built-in ones."`
-	Policy     string    `placeholder:"FILE" help:"Policy to run; default: the configuration's."`
-	Tenants    string    `required:"" placeholder:"FILE" help:"YAML list of tenants, as tenant apply reads it; onboarded_at and opt_ins count."`
-	Input      string    `required:"" placeholder:"PATH" help:"A Prometheus data directory, a file of OpenMetrics text, or the address of a Prometheus."`
-	From       time.Time `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"Begin here (RFC 3339); default: the first sample."`
-	To         time.Time `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"End here; default: the last sample."`
-	Against    string    `placeholder:"FILE" help:"Another policy: say which pages it would add and which would be gone."`
-	Rules      string    `placeholder:"FILE" help:"A Prometheus rule file: say which of its pages are gone and which are new."`
-	Profiles   string    `placeholder:"FILE" help:"How the tenants' profiles were, as tocsin profile export writes it; without it tiers follow the recorded volume."`
-	Picture    string    `placeholder:"FILE" help:"Draw the tenants' lines with alerts, pages, known faults and the other rules' pages: a file that ends in .png or .svg."`
-	Incidents  string    `placeholder:"CSV" help:"Faults that happened (start,end,name,tenant,service): say which pages were false and which faults were missed."`
+	ConfigFile string `name:"config.file" aliases:"config" placeholder:"FILE" help:"tocsin.yaml: names catalog, policy and labels; default: the built-in ones."`
+	Policy     string `placeholder:"FILE" help:"Policy to run; default: the configuration's."`
+	Tenants    string `required:"" placeholder:"FILE" help:"YAML list of tenants, as tenant apply reads it; onboarded_at and opt_ins count."`
+	Input      string `required:"" placeholder:"PATH" help:"A Prometheus data directory, a file of OpenMetrics text, or the address of a Prometheus."`
+	From       moment `placeholder:"TIME" help:"Begin here: a day, as 2026-03-02, which begins at 00:00 UTC, or a time in RFC 3339; default: the first sample."`
+	To         moment `placeholder:"TIME" help:"End here; default: the last sample."`
+	Against    string `placeholder:"FILE" help:"Another policy: say which pages it would add and which would be gone."`
+	Rules      string `placeholder:"FILE" help:"A Prometheus rule file: say which of its pages are gone and which are new."`
+	Profiles   string `placeholder:"FILE" help:"How the tenants' profiles were, as tocsin profile export writes it; without it tiers follow the recorded volume."`
+	Picture    string `placeholder:"FILE" help:"Draw the tenants' lines with alerts, pages, known faults and the other rules' pages: a file that ends in .png or .svg."`
+	Incidents  string `placeholder:"CSV" help:"Faults that happened (start,end,name,tenant,service): say which pages were false and which faults were missed."`
 }
 
 // Run writes one line per alert to standard output; what is compared and how far
 // it is goes to standard error.
-func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal) (err error) {
+func (b Backtest) Run(ctx context.Context, c *console.Client, t console.Terminal) error {
+	err := b.run(ctx, c, t)
+	if err != nil && ctx.Err() != nil {
+		return problem.New(problem.Unavailable, "it was interrupted: what it had found so far is not told")
+	}
+	return err
+}
+
+func (b Backtest) run(ctx context.Context, c *console.Client, t console.Terminal) (err error) {
 	cfg, policy, cat, err := b.load()
 	if err != nil {
 		return err
@@ -232,25 +240,6 @@ func (b Backtest) profiles() (list []backtest.Record, err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	return backtest.ReadRecords(f)
-}
-
-func (b Backtest) span(ctx context.Context, src recorded.Source) (from, to time.Time, err error) {
-	if from, to = b.From.UTC(), b.To.UTC(); from.IsZero() || to.IsZero() {
-		first, last, err := src.Span(ctx)
-		if err != nil {
-			return from, to, err
-		}
-		if from.IsZero() {
-			from = first
-		}
-		if to.IsZero() {
-			to = last.Add(time.Millisecond)
-		}
-	}
-	if !from.Before(to) {
-		return from, to, problem.New(problem.Invalid, "there is nothing between the beginning and the end").WithHint("check --from and --to against what was recorded")
-	}
-	return from, to, nil
 }
 
 // ask evaluates the queries that a policy has as rules, where the source can be asked.
