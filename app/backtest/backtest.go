@@ -32,7 +32,8 @@ import (
 type Options struct {
 	Policy  *profiles.Policy
 	Catalog *catalog.Catalog
-	// Tenants with their onboarded_at (zero: from the first sample on) and the
+	// Tenants with their onboarded_at (zero: from the beginning on, and missed by nobody
+	// before their own first sample) and the
 	// times of their opt_ins; a feature without a time is there from the start.
 	Tenants          []tenant.Tenant
 	Environment      string   // of series that name none; default production
@@ -182,7 +183,13 @@ func (r *Replay) plan(t tenant.Tenant, from time.Time) error {
 	doc.Features = slices.DeleteFunc(slices.Clone(doc.Features), func(f string) bool {
 		return slices.ContainsFunc(later, func(o tenant.OptIn) bool { return o.Feature == f && o.At.After(doc.OnboardedAt) })
 	})
-	r.life = append(r.life, event{doc.OnboardedAt, doc})
+	dated := func(doc tenant.Tenant) tenant.Tenant {
+		if t.OnboardedAt.IsZero() { // since when it is missed nobody said
+			doc.OnboardedAt = time.Time{}
+		}
+		return doc
+	}
+	r.life = append(r.life, event{doc.OnboardedAt, dated(doc)})
 	for _, o := range later {
 		if slices.Contains(doc.Features, o.Feature) {
 			continue
@@ -193,7 +200,7 @@ func (r *Replay) plan(t tenant.Tenant, from time.Time) error {
 		if at.Before(doc.OnboardedAt) {
 			at = doc.OnboardedAt
 		}
-		r.life = append(r.life, event{at, doc})
+		r.life = append(r.life, event{at, dated(doc)})
 	}
 	return nil
 }
