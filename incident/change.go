@@ -223,7 +223,7 @@ func (b *build) narrow(to sli.Slice, reason string) {
 		return
 	}
 	b.attribute("slice", i.Slice.Key(), to.Key(), reason)
-	b.log("narrowed", "tocsin", fmt.Sprintf("it is about %s from now on, before: %s; %s", sliceName(to), sliceName(i.Slice), reason))
+	b.log("narrowed", "tocsin", fmt.Sprintf("it is about %s from now on, before: %s; %s", i.of(to), i.of(i.Slice), reason))
 	i.Slice = slices.Clone(to)
 	i.OnsetAt = i.onset()
 	i.Tenants = i.tenants()

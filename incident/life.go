@@ -227,7 +227,7 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 func (b *build) anew(a alert.Alert) {
 	i := &b.Incident
 	if !i.owns() {
-		why := "nothing of " + sliceName(i.Slice) + " fires now that it is back"
+		why := "nothing of " + i.of(i.Slice) + " fires now that it is back"
 		b.attribute("slice", i.Slice.Key(), a.Slice.Key(), why)
 		i.Slice = slices.Clone(a.Slice)
 	}

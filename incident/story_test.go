@@ -73,6 +73,7 @@ func TestAFaultIsPagedOnceAcknowledgedAndResolved(t *testing.T) {
 	c = incident.WithAlert(i, pooled, alpha, "part of all traffic", at(70*time.Second))
 	i = c.Incident
 	require.Equal(t, []string{"narrowed", "joined"}, kinds(t, c))
+	require.Equal(t, "it is about payments through acquirer alpha from now on, before: all payments; part of all traffic", c.Ledger[0].Reason)
 	require.Contains(t, c.Ledger[1].Reason, "pages nobody")
 	require.Equal(t, "payments through acquirer alpha fail for 7 tenants: 98% of attempts, 41% of all volume", i.Title)
 	require.Equal(t, "acquirer=alpha", i.Slice.Key())

@@ -167,6 +167,14 @@ func sliceName(s sli.Slice) string {
 	return through(s)
 }
 
+// of names what of the service's events an incident is about.
+func (i Incident) of(s sli.Slice) string {
+	if len(s) == 0 {
+		return "all " + i.Things()
+	}
+	return cmp.Or(i.noun(), i.Service) + " " + through(s)
+}
+
 func who(a alert.Alert) string {
 	if a.Tenant == tenant.Product {
 		return "all tenants together"

@@ -91,13 +91,21 @@ func (m *Maker) differs(tx *partition.Tx, last, now profiles.Triple) (string, er
 	case len(b.Overrides) > len(a.Overrides):
 		return "there is an override", nil
 	}
-	for _, service := range slices.Sorted(maps.Keys(b.Budgets)) {
-		now := b.Budgets[service]
-		if was := a.Budgets[service]; was.Sensitivity != now.Sensitivity {
-			return fmt.Sprintf("team %s wants to hear otherwise now: %s, before: %s", now.Team, cmp.Or(now.Sensitivity, rule.Balanced), cmp.Or(was.Sensitivity, rule.Balanced)), nil
+	return budgeted(a.Budgets, b.Budgets), nil
+}
+
+// budgeted says what became of the budgets of services.
+func budgeted(before, after map[string]profiles.Budget) string {
+	for _, service := range slices.Sorted(maps.Keys(after)) {
+		was, now := before[service], after[service]
+		switch {
+		case was.Sensitivity != now.Sensitivity:
+			return fmt.Sprintf("team %s wants to hear otherwise now: %s, before: %s", now.Team, cmp.Or(now.Sensitivity, rule.Balanced), cmp.Or(was.Sensitivity, rule.Balanced))
+		case was.Team == now.Team && was.FalsePagesPerWeek != now.FalsePagesPerWeek:
+			return fmt.Sprintf("team %s bears %g false pages a week now, before: %g", now.Team, now.FalsePagesPerWeek, was.FalsePagesPerWeek)
 		}
 	}
-	return "the team's budget changed", nil
+	return "the team's budget changed"
 }
 
 func sameRule(a, b rule.Rule) bool { return reflect.DeepEqual(a, b) }
