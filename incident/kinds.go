@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/rule"
+	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 // precedence of what an incident is about, when rules of several kinds see the same
@@ -64,7 +65,7 @@ func (i Incident) lead() (lead alert.Alert) {
 func (i Incident) Headline() string {
 	n, k, _, share, pooled := i.Counts()
 	who, whose := "the product", "its"
-	switch all := i.Concerned(); len(all) {
+	switch all := i.led(); len(all) {
 	case 0:
 	case 1:
 		who = string(all[0].ID)
@@ -91,6 +92,24 @@ func (i Incident) Headline() string {
 		}
 	}
 	return s
+}
+
+// led are the tenants that its headline counts: of whom an alert of the leading kind is.
+func (i Incident) led() []Tenant {
+	kind, of := i.Kind(), map[tenant.ID]bool{}
+	for n := range i.Alerts {
+		if a := &i.Alerts[n]; i.OfOpening(*a) && kindOf(a) == kind {
+			of[a.Tenant] = true
+			for _, id := range a.Evidence.Tenants {
+				of[id] = true
+			}
+		}
+	}
+	all := i.Concerned()
+	if led := slices.DeleteFunc(slices.Clone(all), func(t Tenant) bool { return !of[t.ID] }); len(led) > 0 {
+		return led
+	}
+	return all
 }
 
 // verb is what the events do, in the present while it is on.

@@ -69,6 +69,10 @@ func TestOneFaultSeenByRulesOfSeveralKinds(t *testing.T) {
 	require.Equal(t, []float64{50, 49}, []float64{n, k}, "events of different kinds are not added up")
 	require.Equal(t, []incident.Tenant{{ID: "acme", N: 50, K: 49, Firing: true}}, i.Tenants)
 	require.Len(t, i.Alerts, 3)
+	other := seen("bolt", rule.Declines, rule.Warning, alpha, alert.Evidence{N: 100, K: 90, Usual: .1, Share: .41})
+	i = incident.WithAlert(i, other, nil, "the same slice", noon.Add(4*time.Minute)).Incident
+	require.Equal(t, "payments through acquirer alpha fail for acme: 98% of attempts, 41% of its volume", i.Title, "bolt's are declined")
+	require.Len(t, i.Concerned(), 2)
 }
 
 // TestWhatIsNotCountedIsSaid: a page about a query or a silence has nothing to count, and
