@@ -64,6 +64,20 @@ func TestManyCustomersRing(t *testing.T) {
 	require.Contains(t, fired[0].Reason, " customers")
 }
 
+// No more customers are said to fail than failures are: one of the step before the onset may
+// be counted.
+func TestNoMoreCustomersThanFailures(t *testing.T) {
+	s := newTill(t)
+	at := s.run(epoch, 1200, 15, .15, .1, true)
+	at = s.run(at, 2, 15, 1, 1, true)
+	s.run(at, 12, 5, 10, 10, true)
+	fired := firing(s.r.out.Alerts)
+	require.NotEmpty(t, fired)
+	for _, a := range fired {
+		require.LessOrEqual(t, *a.Evidence.Customers, a.Evidence.K, a.Reason)
+	}
+}
+
 // A counter of customers that went away does not hide what fails after.
 func TestCustomersThatAreNoLongerToldHideNothing(t *testing.T) {
 	s := newTill(t)

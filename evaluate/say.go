@@ -111,7 +111,7 @@ func (ts *tenantState) evidence(m *meter, g spot, d detect.Decision) alert.Evide
 		ev.RatePerMinute, ev.Expecting = g.w.rate, g.w.tide
 	}
 	if x := g.c.who(m.lastClose-m.length, ts.o.LiveFor.Milliseconds()); x != nil && g.r.Kind.Ratio() {
-		n := x.total - x.before
+		n := math.Min(x.total-x.before, math.Max(d.K, 1)) // some of them failed in the step before the onset
 		ev.Customers, ev.Nameless, ev.Estimated = &n, x.anonymous-x.unnamed, x.estimated()
 	}
 	if g.r.Kind == rule.Latency {
