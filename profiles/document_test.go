@@ -184,8 +184,8 @@ pins:
 	require.Equal(t, []string{"payment_errors"}, ruleNames(rules))
 	require.Equal(t, rule.Warning, rules[0].Severity)
 	require.Equal(t, rule.Early, rules[0].Sensitivity)
-	require.Contains(t, reasons[0], "; warning until 2026-06-01T00:00:00Z, by ada: its acquirer moves; early until 2026-06-01T00:00:00Z, by bo: they asked")
-	require.Equal(t, []string{"refund_errors is off until 2026-07-01T00:00:00Z, by ada: refunds are off"}, Suspended(p, shop, o))
+	require.Contains(t, reasons[0], "; warning until 2026-06-01 00:00 UTC, by ada: its acquirer moves; early until 2026-06-01 00:00 UTC, by bo: they asked")
+	require.Equal(t, []string{"refund_errors is off until 2026-07-01 00:00 UTC, by ada: refunds are off"}, Suspended(p, shop, o))
 
 	june := Observation{Overrides: p.InForce("shop", may.AddDate(0, 1, 0))}
 	require.Len(t, june.Overrides, 1)

@@ -145,7 +145,7 @@ func overridden(all []Override, id tenant.ID, r rule.Rule) (out rule.Rule, off b
 		if o.Tenant != string(id) || o.Rule != "" && o.Rule != r.Name {
 			continue
 		}
-		until := fmt.Sprintf("until %s, by %s: %s", o.Until.UTC().Format(time.RFC3339), o.By, o.Reason)
+		until := fmt.Sprintf("until %s, by %s: %s", o.Until.UTC().Format("2006-01-02 15:04 UTC"), o.By, o.Reason)
 		if o.Off {
 			return r, true, "off " + until
 		}

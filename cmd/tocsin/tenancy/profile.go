@@ -81,7 +81,11 @@ func explainRows(a tenants.ExplainAnswer) [][]string {
 		rows = append(rows, []string{first(i, "who fails"), fmt.Sprintf("%s (%s): %s", f.SLI, f.Environment, f.Words)})
 	}
 	for i, r := range a.Revisions {
-		rows = append(rows, []string{first(i, "revisions"), fmt.Sprintf("%d, %s, %s: %s", r.Number, r.At.UTC().Format(time.RFC3339), r.Author, r.Cause)})
+		by := r.Author + ": "
+		if strings.Contains(r.Cause, r.Author) { // it says who
+			by = ""
+		}
+		rows = append(rows, []string{first(i, "revisions"), fmt.Sprintf("%d, %s, %s%s", r.Number, r.At.UTC().Format(time.RFC3339), by, r.Cause)})
 		for _, w := range r.Diff.Words {
 			rows = append(rows, []string{"", "  " + w})
 		}

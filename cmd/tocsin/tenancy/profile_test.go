@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
+	"github.com/tocsin-alerting/tocsin/profiles"
 )
 
 func TestAnExplanationSaysThatNothingIsSeen(t *testing.T) {
@@ -23,4 +24,13 @@ func TestAnExplanationSaysThatNothingIsSeen(t *testing.T) {
 	require.Contains(t, told(a), "sees now  payment_errors (production, all, 12 a minute): a total failure: after 45 seconds\n  payment_traffic (production, all): lost traffic")
 	a.SeesNothing = "no sample has come since 2026-03-02 12:00 UTC"
 	require.Contains(t, told(a), "sees now  nothing: no sample has come since 2026-03-02 12:00 UTC\nwould see  payment_errors")
+}
+
+func TestARevisionNamesItsAuthorOnce(t *testing.T) {
+	of := func(author, cause string) string {
+		rows := explainRows(tenants.ExplainAnswer{Revisions: []profiles.Revision{{Triple: profiles.Triple{Number: 4, Author: author, Cause: cause}}}})
+		return rows[len(rows)-1][1]
+	}
+	require.Contains(t, of("token:ops", "token:ops overrides payment_errors: a trial"), "Z, token:ops overrides")
+	require.Contains(t, of("tocsin", "an override has ended"), "Z, tocsin: an override has ended")
 }
