@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
@@ -20,6 +22,18 @@ func worse(c Candidate, a alert.Alert) bool {
 		failing, bad = of/all, of
 	}
 	return k/n > failing+muchWorse && k >= mostOf*bad
+}
+
+// diluted says whether an alarm over all tenants shows what fails in the incident's slice
+// in another dimension, where far less of it does: it says no better what is broken.
+func diluted(c Candidate, a alert.Alert) bool {
+	k, n := a.Bad()
+	return farWorse(c, k/n) && c.Failing*c.Events >= mostOf*k
+}
+
+// rangInOwn says whether what the incident is about has rung over all tenants.
+func (c Candidate) rangInOwn() bool {
+	return slices.ContainsFunc(c.Parts, func(p Part) bool { return p.Tenant == tenant.Product && p.Slice.Equal(c.Slice) })
 }
 
 // in sums what its tenants have in a slice, each once: by the alert that has most failures

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/router"
+	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -38,4 +39,28 @@ func TestATenantOfOneSliceDoesNotSayWhatAnIncidentIsAbout(t *testing.T) {
 	again := fires("big", alpha, noon)
 	again.Evidence = alert.Evidence{N: 300, K: 110}
 	require.Equal(t, alpha, router.Route([]router.Candidate{c}, again, noon.Add(time.Minute)).Narrow, "more of the acquirer fails over all its tenants")
+}
+
+// TestAnAlarmOverAllThatIsDilutedDoesNotSayWhatIsBroken: one large tenant's acquirer fails,
+// and some small ones'; over all it rings by method first, where a tenth fails.
+func TestAnAlarmOverAllThatIsDilutedDoesNotSayWhatIsBroken(t *testing.T) {
+	alpha, card := by("acquirer", "alpha"), by("method", "card")
+	c := router.Candidate{Incident: "inc_1", Service: "payments", Slice: alpha, OnsetAt: noon, Open: true, Tenants: []tenant.ID{"big", "kiosk"}, Failing: .31, Events: 500,
+		Parts: []router.Part{{Tenant: "big", Slice: alpha, OnsetAt: noon, Firing: true, K: 155, N: 500}}}
+	pooled := fires(tenant.Product, card, noon)
+	pooled.Evidence = alert.Evidence{N: 888, K: 87}
+	take := func() router.Decision { return router.Route([]router.Candidate{c}, pooled, noon.Add(time.Minute)) }
+	require.Equal(t, "inc_1", take().Incident)
+	require.Empty(t, take().Narrow, take().Reason)
+	c.Events = 10
+	require.Equal(t, card, take().Narrow, "three failures of one are not what fails for all")
+	c.Events, c.Failing = 500, .15
+	require.Equal(t, card, take().Narrow, "as much of it fails")
+
+	// What rang diluted does not keep it from what rings next.
+	c.Failing, c.Rings = .31, []sli.Slice{card}
+	c.Parts = append(c.Parts, router.Part{Tenant: tenant.Product, Slice: card, OnsetAt: noon, Firing: true, K: 87, N: 888})
+	pooled = fires(tenant.Product, by("country", "de"), noon)
+	pooled.Evidence = alert.Evidence{N: 900, K: 270}
+	require.Equal(t, "country=de", take().Narrow.Key())
 }

@@ -286,7 +286,7 @@ func join(c Candidate, a alert.Alert, why string) Decision {
 	pooled := c.pooled()
 	switch {
 	case pooled && a.Tenant != tenant.Product: // it is known what all have in common
-	case !pooled && a.Tenant == tenant.Product && n > 0 && len(a.Slice) > 0 && !a.Slice.Covers(c.Slice):
+	case a.Tenant == tenant.Product && (!pooled || !c.rangInOwn()) && n > 0 && len(a.Slice) > 0 && !a.Slice.Covers(c.Slice) && !diluted(c, a):
 		d.Narrow = slices.Clone(a.Slice)
 		d.Reason += fmt.Sprintf("; it fails over all tenants, so the incident is about %s", name(a.Slice))
 	case across && n > 0 && worse(c, a):
