@@ -113,15 +113,29 @@ func (c *chain) begin(now time.Time) {
 	})
 }
 
-// worst is the alert that a page after the settling time is about.
+// worst is the alert that a page after the settling time is about: of the most severe one
+// that the incident is about, else the one with the most evidence.
 func worst(i incident.Incident) (id alert.ID) {
-	rank, score := -1, 0.0
-	for _, a := range i.Alerts {
-		if a.State == alert.Firing && (a.Severity.Rank() > rank || a.Severity.Rank() == rank && a.Evidence.Score > score) {
-			id, rank, score = a.ID, a.Severity.Rank(), a.Evidence.Score
+	var best *alert.Alert
+	for n := range i.Alerts {
+		a := &i.Alerts[n]
+		if a.State == alert.Firing && (best == nil || cmp.Or(cmp.Compare(a.Severity.Rank(), best.Severity.Rank()),
+			owns(i, a)-owns(i, best), cmp.Compare(a.Evidence.Score, best.Evidence.Score)) > 0) {
+			best = a
 		}
 	}
-	return id
+	if best == nil {
+		return ""
+	}
+	return best.ID
+}
+
+// owns is 1 for an alert of the incident's own slice.
+func owns(i incident.Incident, a *alert.Alert) int {
+	if a.Slice.Equal(i.Slice) {
+		return 1
+	}
+	return 0
 }
 
 // due makes the calls, has people do what they do and fires timers, the earliest first.

@@ -119,3 +119,20 @@ func TestWhoIsCalledTakesIt(t *testing.T) {
 	h.until(6 * time.Minute)
 	require.Len(t, h.calls(), 2, "what stays for five minutes calls again")
 }
+
+// TestACallIsAboutWhatTheIncidentIs: that its fault shows in another slice, with more
+// evidence, makes the call about no other.
+func TestACallIsAboutWhatTheIncidentIs(t *testing.T) {
+	h := newHours(t)
+	alpha, card := h.hard("acme", "acquirer", "alpha"), h.hard("acme", "method", "card")
+	for _, a := range []*alert.Alert{&alpha, &card} {
+		a.Evidence.Hard = false
+	}
+	card.Evidence.K, card.Evidence.Score = 40, 60
+	h.pass(alpha, card)
+	h.until(2 * time.Minute)
+	require.Len(t, h.calls(), 1)
+	for _, l := range h.all() {
+		require.Equal(t, l.Slice["acquirer"] == "alpha", l.Pages, l.Slice)
+	}
+}
