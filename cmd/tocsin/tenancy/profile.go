@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/cmd/tocsin/console"
 	"github.com/tocsin-alerting/tocsin/problem"
@@ -55,28 +54,7 @@ func explainRows(a tenants.ExplainAnswer) [][]string {
 	for i, r := range a.Record {
 		rows = append(rows, []string{first(i, "called"), "team " + r.Team + ", for this tenant: " + r.Words})
 	}
-	heading := "sees now"
-	if a.SeesNothing != "" {
-		rows = append(rows, []string{heading, "nothing: " + a.SeesNothing})
-		heading = "would see"
-	}
-	for _, s := range a.Sees {
-		if s.Words == "" {
-			continue
-		}
-		where := "all"
-		if len(s.Slice) > 0 {
-			where = s.Slice.Key()
-		}
-		if s.InShadow {
-			where += ", in shadow"
-		}
-		if s.RatePerMinute > 0 {
-			where += ", " + alert.Count(s.RatePerMinute) + " a minute"
-		}
-		rows = append(rows, []string{heading, fmt.Sprintf("%s (%s, %s): %s", s.Rule, s.Environment, where, s.Words)})
-		heading = ""
-	}
+	rows = append(rows, seeRows(a)...)
 	for i, f := range a.WhoFails {
 		rows = append(rows, []string{first(i, "who fails"), fmt.Sprintf("%s (%s): %s", f.SLI, f.Environment, f.Words)})
 	}

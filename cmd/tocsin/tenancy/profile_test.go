@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/sli"
 )
 
 func TestAnExplanationSaysThatNothingIsSeen(t *testing.T) {
@@ -22,6 +23,12 @@ func TestAnExplanationSaysThatNothingIsSeen(t *testing.T) {
 		{Rule: "payment_errors", Environment: "production", RatePerMinute: 12, Words: "a total failure: after 45 seconds"},
 		{Rule: "payment_traffic", Environment: "production", Words: "lost traffic: not while it is young"}}}
 	require.Contains(t, told(a), "sees now  payment_errors (production, all, 12 a minute): a total failure: after 45 seconds\n  payment_traffic (production, all): lost traffic")
+	same := "a total failure: after 2 minutes"
+	a.Sees = append(a.Sees, tenants.Sight{Rule: "refund_errors", Environment: "production", RatePerMinute: 25, Words: same},
+		tenants.Sight{Rule: "refund_errors", Environment: "production", RatePerMinute: 13, Words: same, Slice: sli.Slice{{Label: "acquirer", Value: "alpha"}}},
+		tenants.Sight{Rule: "refund_errors", Environment: "production", RatePerMinute: 25, Words: same, InShadow: true})
+	require.Contains(t, told(a), "refund_errors (production, all, acquirer=alpha, 13 to 25 a minute): a total failure: after 2 minutes\n", "once for all that is the same")
+	require.Contains(t, told(a), "refund_errors (production, all, 25 a minute, in shadow): a total failure")
 	a.SeesNothing = "no sample has come since 2026-03-02 12:00 UTC"
 	require.Contains(t, told(a), "sees now  nothing: no sample has come since 2026-03-02 12:00 UTC\nwould see  payment_errors")
 }
