@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/catalog"
+	"github.com/tocsin-alerting/tocsin/dashboards"
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/profiles"
 	"github.com/tocsin-alerting/tocsin/rule"
@@ -135,4 +136,15 @@ func TestACallIsAboutWhatTheIncidentIs(t *testing.T) {
 	for _, l := range h.all() {
 		require.Equal(t, l.Slice["acquirer"] == "alpha", l.Pages, l.Slice)
 	}
+}
+
+func TestAPictureShowsWhoIsWatched(t *testing.T) {
+	c := NewCourse(newHours(t).o.Policy, "", time.Unix(0, 0), time.Unix(3600, 0))
+	for _, id := range []string{"acme", "stranger", ""} {
+		c.add(&drawn{tenant: id}, time.Unix(60, 0), 5)
+	}
+	c.Keep([]string{"acme", "bolt"})
+	lanes := map[string]bool{}
+	require.Equal(t, 1, Picture{Course: c}.volumes(func(id string) *dashboards.Lane { lanes[id] = true; return &dashboards.Lane{} }))
+	require.False(t, lanes["stranger"])
 }

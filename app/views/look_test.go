@@ -121,3 +121,8 @@ func TestMondayOf(t *testing.T) {
 		require.Equal(t, want+" 00:00 Pacific/Auckland", mondayOf(d, auckland).Format("2006-01-02 15:04 ")+auckland.String())
 	}
 }
+
+func TestWhatIsSeenStandsBesideTheVolumeOfItsHour(t *testing.T) {
+	require.InDelta(t, 346, pace(evaluate.SliceStatus{RatePerMinute: 253, HourRate: 346}), 0)
+	require.InDelta(t, 253, pace(evaluate.SliceStatus{RatePerMinute: 253}), 0)
+}

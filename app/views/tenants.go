@@ -224,7 +224,7 @@ func (v *Views) signals(t tenant.Tenant, k known, p web.Principal) []view.Signal
 				continue
 			}
 			path := dashboards.ForRule(rl, s.Environment).PathTo(dashboards.Span{Tenant: t.ID, Slice: x.Slice}) + "&environment=" + s.Environment
-			row := view.SignalRow{Rule: x.Rule, Slice: dims(x.Slice), PerMinute: cmp.Or(x.HourRate, x.RatePerMinute), Usual: usual(rl, x), Sees: sees(x), Firing: x.Firing, Learning: x.Young}
+			row := view.SignalRow{Rule: x.Rule, Slice: dims(x.Slice), PerMinute: pace(x), Usual: usual(rl, x), Sees: sees(x), Firing: x.Firing, Learning: x.Young}
 			if v.may(p, http.MethodGet, "/dashboards/{rule}") {
 				row.URL = path
 			}
@@ -247,6 +247,9 @@ func (v *Views) signals(t tenant.Tenant, k known, p web.Principal) []view.Signal
 	}
 	return out
 }
+
+// pace is the volume at which it is told what is seen: this hour's, where that is known.
+func pace(x evaluate.SliceStatus) float64 { return cmp.Or(x.HourRate, x.RatePerMinute) }
 
 func byRule(a, b view.SignalRow) int {
 	return cmp.Or(cmp.Compare(a.Rule, b.Rule), slices.CompareFunc(a.Slice, b.Slice, func(x, y view.Dim) int {
