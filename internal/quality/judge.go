@@ -164,6 +164,7 @@ func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
 		kind.count(is)
 		r.Kinds[f.Name] = kind
 		r.lost += f.Transacts
+		r.perfect.take(f)
 		r.Told = append(r.Told, c.told(f, at))
 		if !is {
 			r.Missed = append(r.Missed, c.missed(f, all))
@@ -191,6 +192,24 @@ func (c *court) recall(r *Result, said map[*world.Fault]*found, all []Alert) {
 				r.shared, r.sharedOver = append(r.shared, call), append(r.sharedOver, at.paged.Sub(f.Seen))
 			}
 		}
+	}
+}
+
+// take counts a detectable fault.
+func (o *observed) take(f *world.Fault) {
+	delay := f.Seen.Sub(f.From)
+	o.delays = append(o.delays, delay)
+	if f.Critical() {
+		o.critical = append(o.critical, delay)
+	}
+	if f.Touched() >= manyTenants {
+		o.shared = append(o.shared, delay)
+	}
+	if delay <= soon {
+		o.in5 += f.Transacts
+	}
+	if delay <= time.Hour {
+		o.in60 += f.Transacts
 	}
 }
 

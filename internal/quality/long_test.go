@@ -220,6 +220,7 @@ func report(t *testing.T, plans []plan, worlds [][]Result, write bool) {
 		large = &x
 		Figures("world_10000", x, figures)
 	}
+	sums[0].Perfect.Figures("world", figures)
 	body := ""
 	for _, p := range plans {
 		body += fmt.Sprintf("- `TOCSIN_QUALITY=%s`: %d tenants, %d days of learning, %d scored, a scrape every %d s\n", p, p.tenants, p.learn, p.scored, p.scrape)

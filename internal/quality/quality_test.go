@@ -14,6 +14,27 @@ var start = time.Date(2026, 3, 16, 0, 0, 0, 0, time.UTC) // summer time begins t
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
+// TestAPerfectObserverStandsBeside: what was missed counts for who misses nothing.
+func TestAPerfectObserverStandsBeside(t *testing.T) {
+	var r Result
+	for minute := range 20 {
+		f := &world.Fault{Name: "leak", From: start, Seen: start.Add(time.Duration(minute+1) * time.Minute), Errors: 0.9, Transacts: 10}
+		r.perfect.take(f)
+		r.lost += f.Transacts
+	}
+	hours := &world.Fault{Name: "leak", From: start, Seen: start.Add(2 * time.Hour), Transacts: 50, Evidence: map[string]float64{}}
+	for i := range manyTenants {
+		hours.Evidence[string(rune('a'+i))] = 20
+	}
+	r.perfect.take(hours)
+	r.lost += hours.Transacts
+	r.settle()
+	require.Equal(t, Perfect{DelayP50: 11 * time.Minute, CriticalP95: 20 * time.Minute, SharedP95: 2 * time.Hour, LostIn5: .2, LostIn60: .8}, r.Perfect)
+	two := Sum([]Result{r, r})
+	require.Equal(t, r.Perfect, two.Perfect)
+	require.Contains(t, TargetTable(Targets(r, Result{}, nil)), "| delay p95 of critical ones | <= 15.0 min | 0.0 min | met | 20.0 min | 0.0 min |\n")
+}
+
 // TestTheScoreKnowsTruthFromNoise scores somebody who knows everything, somebody
 // who says nothing, and somebody who says it at the wrong time.
 func TestTheScoreKnowsTruthFromNoise(t *testing.T) {
@@ -43,6 +64,7 @@ func TestTheScoreKnowsTruthFromNoise(t *testing.T) {
 
 	silent := c.judge("silent", nil, 180)
 	require.Zero(t, silent.Faults.Found)
+	require.Equal(t, r.Perfect, silent.Perfect, "is of the faults, whoever is scored")
 	require.Equal(t, r.Faults.All, silent.Faults.All)
 
 	for day := range 2 { // in the middle of nothing, once a day, for who has no fault

@@ -58,8 +58,16 @@ type Result struct {
 	PagesPerIncident   float64 // 0: knows no incidents
 	LostPagedIn5       float64 // share of the lost transactions that are in faults paged within 5 min
 	LostSeenIn60       float64
+	Perfect            Perfect
 
 	raw
+}
+
+// Perfect is what a perfect observer of the same faults would have had: one who knows every
+// usual ratio, and whose pages take no time.
+type Perfect struct {
+	DelayP50, CriticalP95, SharedP95 time.Duration
+	LostIn5, LostIn60                float64 // share of what was lost in all
 }
 
 // Miss is a detectable fault that no alert was about.
@@ -81,8 +89,21 @@ type raw struct {
 	delays, over                 []time.Duration
 	critical, shared, sharedOver []time.Duration
 	lost, seen, in5, in60        float64
+	perfect                      observed
 	calls                        int // for shared faults
 	incidents, incidentCalls     int
+}
+
+// observed is when a perfect observer had enough of each fault, and what was lost in those
+// where that was soon.
+type observed struct {
+	delays, critical, shared []time.Duration
+	in5, in60                float64
+}
+
+func (o *observed) add(x observed) {
+	o.delays, o.critical, o.shared = append(o.delays, x.delays...), append(o.critical, x.critical...), append(o.shared, x.shared...)
+	o.in5, o.in60 = o.in5+x.in5, o.in60+x.in60
 }
 
 // settle computes what people read.
@@ -99,6 +120,8 @@ func (r *Result) settle() {
 	r.OverP50, r.OverP95 = quantile(r.over, 0.5), quantile(r.over, 0.95)
 	r.CriticalP95, r.SharedP95, r.SharedOverP95 = quantile(r.critical, 0.95), quantile(r.shared, 0.95), quantile(r.sharedOver, 0.95)
 	r.Weighted, r.LostPagedIn5, r.LostSeenIn60 = share(r.seen, r.lost), share(r.in5, r.lost), share(r.in60, r.lost)
+	r.Perfect = Perfect{quantile(r.perfect.delays, 0.5), quantile(r.perfect.critical, 0.95), quantile(r.perfect.shared, 0.95),
+		share(r.perfect.in5, r.lost), share(r.perfect.in60, r.lost)}
 	r.PagesPerShared = share(float64(r.calls), float64(r.Shared.Found))
 	r.PagesPerIncident = share(float64(r.incidentCalls), float64(r.incidents))
 }
@@ -136,6 +159,7 @@ func (r *raw) add(x raw) {
 	r.delays, r.over = append(r.delays, x.delays...), append(r.over, x.over...)
 	r.critical, r.shared, r.sharedOver = append(r.critical, x.critical...), append(r.shared, x.shared...), append(r.sharedOver, x.sharedOver...)
 	r.lost, r.seen, r.in5, r.in60 = r.lost+x.lost, r.seen+x.seen, r.in5+x.in5, r.in60+x.in60
+	r.perfect.add(x.perfect)
 	r.calls, r.incidents, r.incidentCalls = r.calls+x.calls, r.incidents+x.incidents, r.incidentCalls+x.incidentCalls
 }
 
