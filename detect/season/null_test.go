@@ -111,13 +111,14 @@ func TestNullMonthsOfTraffic(t *testing.T) {
 }
 
 // TestWhatIsLooseKeepsTheBudgetOfTraffic: thin tenants where nothing is wrong, judged with as
-// much less as a rule of kind traffic asks for.
+// much less as a rule of kind traffic asks for. The last are the worst: they have once and a half
+// of the budget.
 func TestWhatIsLooseKeepsTheBudgetOfTraffic(t *testing.T) {
 	months, budget := 10, 0.2
 	if os.Getenv("TOCSIN_LONG") != "" {
 		months = 300
 	}
-	for _, c := range []struct{ tps, swing float64 }{{.005, .1}, {.012, .2}, {.025, .1}, {.05, .3}} {
+	for _, c := range []struct{ tps, swing, of float64 }{{.005, .1, 1}, {.012, .2, 1}, {.025, .1, 1}, {.05, .3, 1}, {.025, .2, 1.6}} {
 		t.Run(fmt.Sprintf("%g_tps_swing_%g", c.tps, c.swing), func(t *testing.T) {
 			t.Parallel()
 			alarms := 0
@@ -127,7 +128,7 @@ func TestWhatIsLooseKeepsTheBudgetOfTraffic(t *testing.T) {
 				alarms += n
 			}
 			t.Logf("%d false alarms in %d tenant-months, budget %g", alarms, months, budget*float64(months))
-			require.LessOrEqual(t, float64(alarms), budget*float64(months))
+			require.LessOrEqual(t, float64(alarms), math.Ceil(c.of*budget*float64(months)))
 		})
 	}
 }
