@@ -143,7 +143,7 @@ func TestAPolicyIsPlannedAppliedAndTakenBack(t *testing.T) {
 	added := []string{"more_errors is added: warning, errors of payments"}
 	require.Equal(t, &policies.Changed{Before: 1, Rules: added, Settings: []string{}}, list.Items[1].Changed)
 	page := r.want(t, http.StatusOK, http.MethodGet, "/policy", "").Body
-	require.Contains(t, page, "<li>More_errors is added: warning, errors of payments.</li>")
+	require.Contains(t, page, "<li>more_errors is added: warning, errors of payments</li>")
 	var one policies.RevisionAnswer
 	r.want(t, http.StatusOK, http.MethodGet, "/api/v1/policy/revisions/2", "").into(t, &one)
 	require.Equal(t, added, one.Changed.Rules)

@@ -54,7 +54,7 @@ func (v *Views) policy(w http.ResponseWriter, r *http.Request, p web.Principal) 
 				if row.More = len(x.Changed.Words()) - i; i == sentencesShown {
 					break
 				}
-				row.More, row.Changed = 0, append(row.Changed, view.Sentence(words))
+				row.More, row.Changed = 0, append(row.Changed, words)
 			}
 		}
 		page.Revisions = append(page.Revisions, row)
