@@ -120,6 +120,10 @@ func (s *killTale) decidedOnce(t *testing.T) {
 			s.tell(t)
 		}
 	}()
+	pages := killList[killPage](t, s.api, "/api/v1/pages", nil)
+	require.Len(t, pages, 1)
+	require.Equal(t, "ada", pages[0].Person)
+	most := 1 + s.killsOnTheWay(t, pages[0].ID)
 	copies := map[string]int{}
 	for _, m := range s.mail.Messages(t) {
 		copies[s.mail.Message(t, m.ID).MessageID]++
@@ -127,13 +131,8 @@ func (s *killTale) decidedOnce(t *testing.T) {
 	require.Len(t, copies, 1, "one page, one Message-ID")
 	for id, n := range copies {
 		t.Logf("page %s arrived in %d copies", id, n)
-		if !s.random { // the daemon was never killed while a page was under way
-			require.Equal(t, 1, n)
-		}
+		require.LessOrEqual(t, n, most, "a copy more for each kill while the page was on its way, and no other")
 	}
-	pages := killList[killPage](t, s.api, "/api/v1/pages", nil)
-	require.Len(t, pages, 1)
-	require.Equal(t, "ada", pages[0].Person)
 
 	kinds := s.kinds(t, "incident/"+s.incident.ID)
 	for _, kind := range []string{"incident.opened", "incident.acknowledged", "incident.resolved"} {
@@ -170,6 +169,32 @@ func (s *killTale) tell(t *testing.T) {
 			}
 		}
 	}
+}
+
+// killsOnTheWay counts the kills between a page's being wanted and its being
+// noted as sent. Mail that the server took just before such a kill is sent once
+// more, as nobody can know that it arrived: under the same Message-ID, so that a
+// reader sees one. A kill right after an alert may be one of them, since such a
+// page does not wait.
+func (s *killTale) killsOnTheWay(t *testing.T, page string) int {
+	t.Helper()
+	var wanted, sent time.Time
+	for _, e := range killList[ledger.Entry](t, s.api, "/api/v1/ledger", url.Values{"subject": {"page/" + page}}) {
+		switch e.Kind {
+		case "page.requested":
+			wanted = e.At
+		case "page.sent":
+			sent = e.At
+		}
+	}
+	require.False(t, wanted.IsZero() || sent.IsZero(), "the page is in the ledger")
+	n := 0
+	for _, at := range s.d.kills {
+		if at.After(wanted) && at.Before(sent) {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *killTale) kinds(t *testing.T, subject string) map[string]int {

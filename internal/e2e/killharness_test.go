@@ -31,7 +31,7 @@ type killable struct {
 	mu    sync.Mutex
 	cmd   *exec.Cmd
 	ended chan struct{}
-	kills int
+	kills []time.Time     // when it was killed
 	down  []time.Duration // from each kill until it was ready again
 }
 
@@ -131,7 +131,7 @@ func (k *killable) ready(ctx context.Context, ended chan struct{}, deadline time
 func (k *killable) kill(ctx context.Context) error {
 	k.mu.Lock()
 	cmd, ended := k.cmd, k.ended
-	k.kills++
+	k.kills = append(k.kills, time.Now())
 	k.mu.Unlock()
 	if err := syscall.Kill(cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		return err
