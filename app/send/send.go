@@ -275,36 +275,51 @@ func (s *Sender) draw(ctx context.Context, i incident.Incident) ([]byte, error) 
 	return png.([]byte), nil
 }
 
-// page sends one page. withheld says why it was not sent.
+// page sends one page. withheld says why it was not sent. The picture may take
+// seconds: what the page says, and whether it is still wanted, is read again after
+// it.
 func (s *Sender) page(ctx context.Context, d delivery.Delivery) (receipt any, withheld string, err error) {
 	job, err := read[outbox.PageJob](d)
 	if err != nil {
 		return nil, "", err
 	}
-	var p oncall.Page
-	if err := s.record(ctx, d.Subject, response.Pages, string(job.Call.Page), &p); err != nil {
-		return nil, "", err
+	p, i, withheld, err := s.wanted(ctx, d, job)
+	if err != nil || withheld != "" {
+		return nil, withheld, err
 	}
 	if p.Place.Drill != "" {
-		if may, why := oncall.MaySend(p, job.Call, false, s.o.Now()); !may {
-			return nil, why, nil
-		}
 		return s.carry(ctx, job.Call, oncall.DrillText(p, s.o.Links.Acknowledge(p)))
 	}
-	i, err := s.incident(ctx, d.Subject, job.Call.Incident)
-	if err != nil {
-		return nil, "", err
-	}
-	if may, why := oncall.MaySend(p, job.Call, i.State == incident.StateOpen, s.o.Now()); !may {
-		return nil, why, nil
-	}
-	if s.o.Live != nil && !s.o.Live(p.Team) {
-		return nil, "team " + string(p.Team) + " is observed since the page was asked for, nothing leaves", nil
+	picture := s.pagePicture(ctx, i)
+	if p, i, withheld, err = s.wanted(ctx, d, job); err != nil || withheld != "" {
+		return nil, withheld, err
 	}
 	return s.carry(ctx, job.Call, oncall.Text(p, oncall.Facts(i.Facts()), oncall.Links{
 		Incident: s.o.Links.Incident(string(i.ID)), Dashboard: s.o.Links.Dashboard(i),
 		Ticket: i.Mirror.Ref.URL, TicketNumber: i.Mirror.Ref.Number, Acknowledge: s.o.Links.Acknowledge(p),
-	}, s.pagePicture(ctx, i)))
+	}, picture))
+}
+
+// wanted reads a page and, unless it is a drill, its incident; withheld says why
+// the page is not to be sent as they now stand.
+func (s *Sender) wanted(ctx context.Context, d delivery.Delivery, job outbox.PageJob) (p oncall.Page, i incident.Incident, withheld string, err error) {
+	if err := s.record(ctx, d.Subject, response.Pages, string(job.Call.Page), &p); err != nil {
+		return p, i, "", err
+	}
+	open := false
+	if p.Place.Drill == "" {
+		if i, err = s.incident(ctx, d.Subject, job.Call.Incident); err != nil {
+			return p, i, "", err
+		}
+		open = i.State == incident.StateOpen
+	}
+	if may, why := oncall.MaySend(p, job.Call, open, s.o.Now()); !may {
+		return p, i, why, nil
+	}
+	if p.Place.Drill == "" && s.o.Live != nil && !s.o.Live(p.Team) {
+		return p, i, "team " + string(p.Team) + " is observed since the page was asked for, nothing leaves", nil
+	}
+	return p, i, "", nil
 }
 
 func (s *Sender) carry(ctx context.Context, c oncall.Call, p channel.Page) (receipt any, withheld string, err error) {
