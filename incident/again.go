@@ -109,6 +109,7 @@ func (b *build) heard() {
 		return
 	}
 	i.Again, b.Changed = nil, true
+	b.know()
 	b.Timers = append(b.Timers, store.Timer{ID: i.silentTimer(), Subject: i.ID.Subject(), Kind: SilentTimer})
 	b.log("heard", "tocsin", "whoever has it has done something on it since it is back: nobody is called for that")
 }

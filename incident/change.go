@@ -256,7 +256,7 @@ func (i Incident) wants() (worst *alert.Alert, hard bool, nobody string) {
 // consider decides whether somebody must be paged, and says why when nobody is.
 // It is called whenever an alert arrived.
 func (b *build) consider() (nobody string) {
-	if b.considerAgain() {
+	if b.considerAgain() || b.considerGrown() {
 		return ""
 	}
 	i := &b.Incident

@@ -191,6 +191,8 @@ type Incident struct {
 	// Again is how it stands with whoever had it before it came back; nil: it did not, or he
 	// left a trace on it since.
 	Again *Again `json:"again,omitempty"`
+	// Known is what whoever has it took; nil: nobody has it, or took it in an earlier release.
+	Known *Known `json:"known,omitempty"`
 	// Stakes is whether that is enough to call somebody for; nil: it always is.
 	Stakes *Stakes `json:"stakes"`
 	// Verdict is what a person said of it; nil: nobody has.

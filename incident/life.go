@@ -195,7 +195,7 @@ func Reopen(i Incident, a alert.Alert, narrow sli.Slice, reason string, settleFo
 	n.State, n.ReopenedAt = state, &at
 	n.Mirror.Owner = n.AcknowledgedBy.ITSMUser // still on the ticket: no news when it is read again
 	if !held {
-		n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
+		n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia, n.Known = nil, Actor{}, "", nil
 	}
 	n.ResolvedAt, n.ResolvedBy, n.ResolutionReason = nil, Actor{}, ""
 	n.Openings, n.Paged, n.PagedUrgent, n.Releases, n.SettleFor, n.LikelyUntil = n.Openings+1, false, false, 0, max(0, settleFor.Seconds()), nil

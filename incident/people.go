@@ -54,6 +54,7 @@ func Acknowledge(i Incident, by Actor, via string, now time.Time) (Change, Holde
 	n.State, n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = StateAcknowledged, &at, by, via
 	b.unsettle()
 	b.listen()
+	b.know()
 	b.Withdraw = true
 	b.log("acknowledged", actorName(by), why+"; pages not yet sent are withdrawn")
 	b.note(fmt.Sprintf("acknowledged/%d", n.Openings), "Acknowledged by "+by.String()+" ("+via+").", nil)
@@ -134,7 +135,7 @@ func (b *build) release(by Actor, why string) {
 	had := n.AcknowledgedBy
 	b.attribute("state", string(n.State), string(StateOpen), why)
 	n.State, n.Mirror.Owner = StateOpen, had.ITSMUser // still on the ticket: no news when it is read again
-	n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia = nil, Actor{}, ""
+	n.AcknowledgedAt, n.AcknowledgedBy, n.AcknowledgedVia, n.Known = nil, Actor{}, "", nil
 	called := n.Paged
 	n.Releases, n.Paged, n.PagedUrgent = n.Releases+1, false, false
 	b.deaf()

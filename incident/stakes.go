@@ -176,6 +176,7 @@ func (b *build) judged() {
 	s := *i.Stakes
 	s.Facts, s.Verdict = i.verdict()
 	s.Most = s.Most.Or(s.Facts)
+	i.learn(s.Facts, b.now)
 	i.Stakes = &s
 }
 

@@ -102,6 +102,8 @@ func TestBadDocumentsAreRefusedWithTheirLine(t *testing.T) {
 		{sizes + "impact: {night: {loss_per_minute: -1}}", "impact.night.loss_per_minute must not"},
 		{sizes + "impact: {night: {tenants: -1}}", "impact.night.tenants must not"},
 		{sizes + "impact: {least_weight: 2}", "impact.least_weight must be"},
+		{sizes + "impact: {grown: 1}", "impact.grown must be above 1"},
+		{sizes + "impact: {grown: .inf}", "impact.grown must be above 1"},
 		// A 0 is no default.
 		{sizes + "evolution: {grow_after: 0s}", "p:12: evolution.grow_after must be at least 1h0m0s; leave it out for the default"},
 		{sizes + "evolution: {shrink_after: 0s}", "evolution.shrink_after must be at least 1h0m0s; leave"},
@@ -113,6 +115,7 @@ func TestBadDocumentsAreRefusedWithTheirLine(t *testing.T) {
 		{sizes + "impact: {day: {loss_per_minute: 0}}", "p:12: impact.day.loss_per_minute must be above 0"},
 		{sizes + "impact: {night: {tenants: 0}}", "p:12: impact.night.tenants must be above 0"},
 		{sizes + "impact: {least_weight: 0}", "p:12: impact.least_weight must be above 0 and at most 1; leave"},
+		{sizes + "impact: {grown: 0}", "p:12: impact.grown must be above 1, for example 2; leave"},
 		{"slis: [{name: payments, total: {metric: m}, bad: {match: {result: [error]}}, prior: 0}]", "slis[0].prior must be above 0"},
 		{"tiers: [{name: large, slices: 0}]", "p:11: tiers[0].slices must be between 1 and 64; leave"},
 		{sizes + rule1("kind: burn_rate, objective: 0.99, least_events: 0"), "p:13: rules[0].least_events must be above 0"},

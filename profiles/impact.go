@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"math"
 	"time"
 
 	"github.com/tocsin-alerting/tocsin/catalog"
@@ -16,6 +17,10 @@ type Impact struct {
 	// LeastWeight is the share of its team's budget that the smallest tenant's rules
 	// have at least, as a part of an equal share; default 0.1.
 	LeastWeight float64 `yaml:"least_weight"`
+	// Grown is how many times as much of the volume, or as many tenants, an incident that
+	// somebody has must come to concern before they are called again for what joined since,
+	// where that is enough for a call by itself; above 1, default 2.
+	Grown float64 `yaml:"grown"`
 }
 
 // Floor is reached by any one of its parts; what is left out has a default.
@@ -47,6 +52,9 @@ func (i *Impact) fill() {
 	if i.LeastWeight == 0 {
 		i.LeastWeight = 0.1
 	}
+	if i.Grown == 0 {
+		i.Grown = 2
+	}
 }
 
 // check names what is wrong with filled settings.
@@ -74,6 +82,9 @@ func (i Impact) check() (faults []string) {
 	if !(i.LeastWeight > 0 && i.LeastWeight <= 1) {
 		faults = append(faults, "impact.least_weight must be above 0 and at most 1")
 	}
+	if !(i.Grown > 1) || math.IsInf(i.Grown, 1) {
+		faults = append(faults, "impact.grown must be above 1, for example 2: an incident is to grow by more than nothing")
+	}
 	return faults
 }
 
@@ -81,7 +92,7 @@ func (i Impact) check() (faults []string) {
 // budget, and where it is night in the zone for that team. The night demands nothing
 // less than the day.
 func (i Impact) Limits(tenants int, zone *time.Location, now time.Time) impact.Limits {
-	l := impact.Limits{Floor: impact.Floor(i.Day).Or(impact.Day(tenants)), Of: tenants}
+	l := impact.Limits{Floor: impact.Floor(i.Day).Or(impact.Day(tenants)), Of: tenants, Grown: i.Grown}
 	hours := []catalog.Hours{{From: i.Night.From, To: i.Night.To}}
 	if in, _ := rota.Within(hours, zone, now); !in {
 		return l

@@ -28,6 +28,7 @@ func (p *Policy) zeros() (faults []string) {
 		say(f.Tenants == 0, f.at, "tenants", "above 0, which everything reaches")
 	}
 	say(p.Impact.LeastWeight == 0, "impact", "least_weight", "above 0 and at most 1")
+	say(p.Impact.Grown == 0, "impact", "grown", "above 1, for example 2")
 	for i, s := range p.SLIs {
 		say(s.Prior == 0, fmt.Sprintf("slis[%d]", i), "prior", "above 0 and below 0.5")
 	}

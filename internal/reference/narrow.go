@@ -74,7 +74,7 @@ var narrowed = map[reflect.Type]schema{
 		"stages":                {Items: &schema{Above: new(0.0), Maximum: new(100.0)}},
 		"shadow_pages_per_week": positive,
 	}},
-	reflect.TypeFor[profiles.Impact](): {Properties: keys{"least_weight": part}},
+	reflect.TypeFor[profiles.Impact](): {Properties: keys{"least_weight": part, "grown": {Above: new(1.0)}}},
 	reflect.TypeFor[profiles.Floor]():  {Properties: keys{"share": part, "loss_per_minute": above, "tenants": above}},
 	reflect.TypeFor[profiles.Night](): {Properties: keys{
 		"from": {Type: "string", Pattern: clockPattern}, "to": {Type: "string", Pattern: endPattern},

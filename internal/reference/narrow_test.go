@@ -39,7 +39,7 @@ tiers:
   - {name: small, slices: 4}
   - {name: large, from_tpm: 60}
 evolution: {grow_after: 24h, margin: 0.2, promote: person, stages: [1, 100], shadow_pages_per_week: 2}
-impact: {day: {share: 0.005, tenants: 2}, night: {from: "22:00", to: "07:00"}, least_weight: 0.1}
+impact: {day: {share: 0.005, tenants: 2}, night: {from: "22:00", to: "07:00"}, least_weight: 0.1, grown: 2}
 overrides:
   - {tenant: acme, severity: warning, until: 2030-06-30, reason: It moves, by: ada}
 pins:
@@ -92,6 +92,7 @@ func TestThePolicysSchemaRefusesWhatTheReaderRefuses(t *testing.T) {
 		{"share: 0.005", "share: 0"},
 		{"tenants: 2", "tenants: 0"},
 		{"least_weight: 0.1", "least_weight: 0"},
+		{"grown: 2", "grown: 1"},
 		{"from_tpm: 60", "from_tpm: -10"},
 		{"grow_after: 24h", "grow_after: -24h"},
 		{"margin: 0.2", "margin: 1"},
