@@ -59,6 +59,7 @@ func TestAQueryIsARule(t *testing.T) {
 		return strings.Contains(r.want(t, http.StatusOK, http.MethodGet, "/api/v1/incidents", "").Body, "payments with queue out raise queue_grows for acme")
 	}, 20*time.Second, 50*time.Millisecond)
 	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/acme/profile", "").Body, "nothing is counted, so that it takes no part in the team's budget")
+	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/acme/profile/explain", "").Body, `"words":"what its query gives, asked once a minute: at once"`)
 	require.Regexp(t, `series that are not used.*nobodys`, r.log.String())
 
 	require.Equal(t, http.StatusNoContent, r.push(t, sender, "", queues(time.Now(), 9)...).Status)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // BurnWindow is a pair of windows that must both spend the error budget of an
@@ -158,6 +159,31 @@ func (b *Burn) decision(p BurnParameters, was int) Decision {
 		d.Score = long.k / long.n / (1 - p.Objective)
 	}
 	return d
+}
+
+// Seen is how long a fault lasts until it fires where that ratio usually fails, delta more
+// does from its beginning, and so many events a minute come; ok is false when it never does.
+// It is the mean's: what chance adds or takes is not in it.
+func (p BurnParameters) Seen(usual, delta, perMinute float64) (after time.Duration, ok bool) {
+	failing, best := math.Min(usual+delta, 1), math.Inf(1)
+	for _, w := range BurnWindows() {
+		allowed := w.Factor * (1 - p.Objective)
+		if !(failing > allowed) || !(perMinute*float64(w.Long)/60_000 >= p.LeastEvents) {
+			continue
+		}
+		part := func(window int64, least float64) float64 { // of a window that has the fault in it
+			return float64(window) * math.Max(0, least-usual) / (failing - usual)
+		}
+		ms := part(w.Long, allowed)
+		if p.Young {
+			if failing < hardRatio {
+				continue
+			}
+			ms = math.Max(ms, part(w.Short, hardRatio))
+		}
+		best = math.Min(best, ms)
+	}
+	return time.Duration(best * float64(time.Millisecond)), !math.IsInf(best, 1)
 }
 
 // MarshalBinary returns the state: kind, version, fields.

@@ -3,6 +3,7 @@ package detect
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -152,4 +153,37 @@ func TestABurnGoesOnAfterARestart(t *testing.T) {
 		}
 	}
 	require.Error(t, new(Burn).UnmarshalBinary([]byte{kindBurn, codecVersion, 0, 9}))
+}
+
+// TestABurnSaysWhenItFires: what is told is what the windows do, of a stream that fails by
+// another share from some minute on.
+func TestABurnSaysWhenItFires(t *testing.T) {
+	for _, c := range []struct {
+		usual, delta, objective float64
+		young                   bool
+	}{
+		{0, 0.02, 0.999, false}, {0.0005, 0.005, 0.999, false}, {0.002, 0.05, 0.99, false}, {0.01, 0.05, 0.95, false},
+		{0.002, 0.3, 0.99, false}, {0.002, 0.998, 0.99, false}, {0.002, 0.998, 0.99, true}, {0.002, 0.3, 0.99, true},
+	} {
+		p := BurnParameters{Objective: c.objective, LeastEvents: 30, Young: c.young}
+		after, ok := p.Seen(c.usual, c.delta, 100)
+		var b Burn
+		_, early := feed(&b, p, 0, 600, c.usual)
+		require.Empty(t, early)
+		took, fired := 0, false
+		for ; took < 400 && !fired; took++ {
+			d, _ := feed(&b, p, 600+took, 1, c.usual+c.delta)
+			fired = d.Firing
+		}
+		require.Equal(t, fired, ok, "%+v", c)
+		if ok {
+			require.InDelta(t, after.Minutes(), took, 2+after.Minutes()/20, "%+v", c)
+		}
+	}
+	thin := BurnParameters{Objective: 0.99, LeastEvents: 30}
+	_, ok := thin.Seen(0.002, 0.998, 0.08)
+	require.False(t, ok, "28.8 events in six hours")
+	after, ok := thin.Seen(0.002, 0.998, 0.4)
+	require.True(t, ok)
+	require.Greater(t, after, 15*time.Minute, "an hour has too few: six hours decide")
 }

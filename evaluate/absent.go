@@ -101,7 +101,7 @@ func (ts *tenantState) lookAbsent(now int64) {
 			for _, o := range ts.meters[i+1:] {
 				if o.env == m.env && r.counts(o) {
 					newest = max(newest, o.received)
-					if richest.flow == nil || o.flow != nil && o.flow.season.Mean() > richest.flow.season.Mean() {
+					if o.busier(richest) {
 						richest = o
 					}
 				}
@@ -149,9 +149,9 @@ func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newes
 // at newest and that are usually silent for a lull (ms); nil: they are not missing, or
 // nobody could know.
 func (ts *tenantState) silence(r *absentRule, m *meter, newest, lull int64) *finding {
-	least, beyond := absentAfter.Milliseconds(), ""
-	if usual := timesLull * lull; usual > least {
-		least, beyond = usual, "; silences of "+alert.Lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
+	least, beyond := absenceAfter(lull), ""
+	if least > absentAfter.Milliseconds() {
+		beyond = "; silences of "+alert.Lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
 	}
 	lasts := func(from, heard int64) (after int64, enough bool) {
 		if heard < from+least {

@@ -210,3 +210,21 @@ func TestAnAbsentRuleInShadow(t *testing.T) {
 	require.Len(t, again.out.Shadow, 1)
 	require.Equal(t, "no longer evaluated: promoted", again.out.Shadow[0].Reason)
 }
+
+// TestWhatAnAbsentRuleSeesIsSaid: a silence is then an absence after as long as was said.
+func TestWhatAnAbsentRuleSeesIsSaid(t *testing.T) {
+	r := newRig(t, grownUp(), failing(), arriving())
+	stop := epoch.Add(2 * time.Hour)
+	three().live(r, epoch, stop)
+	list := r.e.Status("shop", r.now).SLIs[0].Slices
+	s := list[len(list)-1]
+	require.Equal(t, []any{rule.Absent, "payment_absent", false}, []any{s.Kind, s.Rule, s.Firing})
+	require.Positive(t, s.RatePerMinute)
+	require.Equal(t, "no samples: after 10 minutes, while others of its source come", s.Sees())
+	minutes(r, stop, stop.Add(20*time.Minute), func(now time.Time) { r.e.SourceAlive("shop", "prom-eu", epoch, now) })
+	fired := firing(r.out.Alerts)
+	require.Len(t, fired, 1)
+	require.InDelta(t, *s.OutageSeenSeconds, fired[0].StartsAt.Sub(stop).Seconds(), 20)
+	list = r.e.Status("shop", r.now).SLIs[0].Slices
+	require.True(t, list[len(list)-1].Firing)
+}

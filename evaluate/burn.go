@@ -1,6 +1,8 @@
 package evaluate
 
 import (
+	"cmp"
+
 	"github.com/tocsin-alerting/tocsin/detect"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
@@ -33,8 +35,8 @@ func (ts *tenantState) judgeBurn(m *meter, ri int, step detect.Step, n, k []floa
 }
 
 // burnStatus is a rule's view of a slice; what it is held to stands for the usual.
-func burnStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float64) SliceStatus {
-	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Noun: r.SLI.Noun, Slice: c.slice, RatePerMinute: c.base.Rate(), Young: p.Young,
+func burnStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate, hour float64) SliceStatus {
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Noun: r.SLI.Noun, Slice: c.slice, RatePerMinute: c.base.Rate(), HourRate: hour, Young: p.Young,
 		Firing: w.Firing, Score: w.Score, Needed: w.Needed, Usual: 1 - r.Burn.Objective}
 	s.Upper = detect.BurnWindows()[0].Factor * s.Usual
 	if s.Slice == nil {
@@ -43,5 +45,14 @@ func burnStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate float
 			s.RatePerMinute = rate
 		}
 	}
+	fails, _ := c.base.Ratio(p)
+	burn := detect.BurnParameters{Objective: r.Burn.Objective, LeastEvents: r.Burn.LeastEvents, Young: p.Young}
+	s.sees(1-fails, func(delta float64) *float64 {
+		after, ok := burn.Seen(fails, delta, cmp.Or(hour, s.RatePerMinute))
+		if seconds := after.Seconds(); ok {
+			return &seconds
+		}
+		return nil
+	})
 	return s
 }

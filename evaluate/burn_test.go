@@ -74,7 +74,7 @@ func TestABurnRateRingsAndEnds(t *testing.T) {
 	require.Equal(t, "acquirer=alpha", began[0].Slice.Key(), "half of it fails: seen before the total")
 	st := r.e.Status("shop", r.now)
 	require.InDelta(t, 0.01, st.SLIs[0].Slices[0].Usual, 1e-9)
-	require.Nil(t, st.SLIs[0].Slices[0].SmallestFault)
+	require.NotNil(t, st.SLIs[0].Slices[0].SmallestFault)
 }
 
 // An objective that changes keeps what was counted; a tenant that is young hears of
@@ -141,4 +141,31 @@ func TestBurnRateTwin(t *testing.T) {
 	t.Logf("%d verdicts, %d of them firing, %d differ", said, rang, differed)
 	require.Contains(t, query, `sum(increase(payment_transactions_total{result="error"}[3600s] anchored)) / sum(increase(payment_transactions_total{}[3600s] anchored)) > 0.144 and`)
 	require.NotContains(t, b.Burn.PromQL(b.SLI, sli.Selection{"tenant": "acme"}, nil, true), "anchored")
+}
+
+// TestWhatABurnRateSeesIsSaid: at this hour's volume, and as a fault of that size then shows.
+func TestWhatABurnRateSeesIsSaid(t *testing.T) {
+	from := epoch.Add(8 * time.Hour)
+	f := acquirersOf(func(at time.Time) float64 {
+		if !at.Before(from) {
+			return 1
+		}
+		return 0.002
+	})
+	r := newRig(t, grownUp(), burning())
+	f.live(r, epoch, from)
+	var of SliceStatus
+	for _, s := range r.e.Status("shop", r.now).SLIs[0].Slices {
+		if s.Slice.Key() == "acquirer=alpha" {
+			of = s
+		}
+	}
+	require.Equal(t, rule.BurnRate, of.Kind)
+	require.NotNil(t, of.OutageSeenSeconds)
+	require.Regexp(t, `^five points more failures: at no volume, it looks for more than that: \d+ points within ten minutes; a total failure: after (8|9) minutes$`, of.Sees(),
+		"five points more are five times the pace of 1%, and six are asked for")
+	f.live(r, from, from.Add(time.Hour))
+	fired := firing(r.out.Alerts)
+	require.NotEmpty(t, fired)
+	require.InDelta(t, *of.OutageSeenSeconds, fired[0].StartsAt.Sub(from).Seconds(), 60)
 }

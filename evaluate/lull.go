@@ -31,3 +31,6 @@ func (l *lulls) ended(received, gap int64) {
 
 // usual is the longest silence, in ms, that is nothing new.
 func (l lulls) usual() int64 { return int64(l.second) }
+
+// absenceAfter is how long a silence, in ms, is an absence where chance is no reason for it.
+func absenceAfter(lull int64) int64 { return max(absentAfter.Milliseconds(), timesLull*lull) }

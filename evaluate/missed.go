@@ -27,13 +27,23 @@ type since struct {
 // mayBeChance says for how long (ms) from from on that none of m's events came may be
 // chance.
 func (ts *tenantState) mayBeChance(m *meter, r *absentRule, from int64) int64 {
-	if m.flow == nil || !(m.flow.season.Mean() > 0) || m.flow.season.Minutes() < youngFrom {
+	if !m.knowsChance() {
 		return 0
 	}
 	if m.chance.from != from || m.chance.budget != r.FalseAlarms {
 		m.chance = since{from, ts.chance(m, r, from), r.FalseAlarms}
 	}
 	return m.chance.lasts
+}
+
+// knowsChance says whether it is known what its hours bring.
+func (m *meter) knowsChance() bool {
+	return m.flow != nil && m.flow.season.Mean() > 0 && m.flow.season.Minutes() >= youngFrom
+}
+
+// busier says whether m's hours are known to bring more than another's.
+func (m *meter) busier(o *meter) bool {
+	return o.flow == nil || m.flow != nil && m.flow.season.Mean() > o.flow.season.Mean()
 }
 
 // chance adds up what is expected to come, hour by hour.

@@ -35,8 +35,8 @@ func (s SliceStatus) Sees() string {
 			return "lost traffic: not at this volume"
 		}
 		return "lost traffic: after " + Lasting(*s.OutageSeenSeconds)
-	case rule.BurnRate:
-		return ""
+	case rule.Absent:
+		return s.absent()
 	case rule.Declines:
 		worse, all = "five points more declines", "all declined"
 	case rule.Latency:
@@ -68,6 +68,30 @@ func (s SliceStatus) Sees() string {
 		out = append(out, "held since "+s.HeldSince.UTC().Format("15:04 UTC")+": what fails looks like one customer's retries")
 	}
 	return strings.Join(out, "; ")
+}
+
+// absent says after how long a silence is an absence.
+func (s SliceStatus) absent() string {
+	what := "no samples"
+	if s.Noun != "" {
+		what += " of " + s.Noun
+	}
+	if s.OutageSeenSeconds == nil {
+		return what + ": not known yet"
+	}
+	return what + ": after " + Lasting(*s.OutageSeenSeconds) + ", while others of its source come"
+}
+
+// Asks says in words after how long a rule of kind promql fires; empty for the others. What
+// it asks knows no volume.
+func Asks(r rule.Rule) string {
+	switch {
+	case r.Query == nil:
+		return ""
+	case r.Query.For <= 0:
+		return "what its query gives, asked once a minute: at once"
+	}
+	return "what its query gives, asked once a minute: after " + Lasting(r.Query.For)
 }
 
 // more says which larger fault is seen soon, of a rule that looks for more than five points:

@@ -46,6 +46,12 @@ func TestWhatIsSeenIsSaid(t *testing.T) {
 		"with whatever volume, five points are as usual")
 }
 
+func TestWhatAQueryTakesForAFaultIsSaid(t *testing.T) {
+	require.Equal(t, "what its query gives, asked once a minute: after 10 minutes", Asks(rule.Rule{Kind: rule.PromQL, Query: &rule.Query{Expr: "x > 1", For: 600}}))
+	require.Equal(t, "what its query gives, asked once a minute: at once", Asks(rule.Rule{Kind: rule.PromQL, Query: &rule.Query{Expr: "x > 1"}}))
+	require.Empty(t, Asks(rule.Rule{Kind: rule.Errors}))
+}
+
 // TestWhoIsBlindSendsNothing: that its series were there is no word of what comes.
 func TestWhoIsBlindSendsNothing(t *testing.T) {
 	r := newRig(t, Options{})

@@ -38,6 +38,7 @@ func (e *Engine) Status(id tenant.ID, now time.Time) Status {
 	for _, m := range ts.meters {
 		st.SLIs = append(st.SLIs, ts.sliStatus(m, now))
 	}
+	ts.absentStatus(st.SLIs, now)
 	ts.compare(st.SLIs)
 	missing := ts.missing()
 	if st.Young = missing > 0; st.Young {
@@ -77,7 +78,7 @@ func (ts *tenantState) sliStatus(m *meter, now time.Time) SLIStatus {
 				continue
 			}
 			if r.Kind == rule.BurnRate {
-				*list = append(*list, burnStatus(r, c, c.watches[ri], p, st.RatePerMinute))
+				*list = append(*list, burnStatus(r, c, c.watches[ri], p, st.RatePerMinute, ts.hourRate(m, ci, now)))
 				continue
 			}
 			*list = append(*list, sliceStatus(r, c, c.watches[ri], p, st.RatePerMinute, ts.hourRate(m, ci, now)))
@@ -110,13 +111,19 @@ func sliceStatus(r *ruleState, c *cell, w *watch, p detect.Parameters, rate, hou
 		}
 		return nil
 	}
-	s.OutageSeenSeconds, s.FivePointsSeenSeconds = seen(1-s.Upper), seen(math.Min(fivePoints, 1-s.Upper))
+	s.sees(1-s.Upper, seen)
+	return s
+}
+
+// sees tells which faults are seen, and after how long: seen gives that, in seconds, of one
+// that adds so much to the ratio, nil when it never is. There is room for so much.
+func (s *SliceStatus) sees(room float64, seen func(delta float64) *float64) {
+	s.OutageSeenSeconds, s.FivePointsSeenSeconds = seen(room), seen(math.Min(fivePoints, room))
 	for _, delta := range []float64{0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1} {
-		delta = math.Min(delta, 1-s.Upper)
+		delta = math.Min(delta, room)
 		if after := seen(delta); after != nil && *after <= seenWithin.Seconds() {
 			s.SmallestFault = &delta
-			break
+			return
 		}
 	}
-	return s
 }

@@ -177,7 +177,7 @@ func (v *Views) learned(ctx context.Context, rl rule.Rule, environment string, s
 	err := v.api.Flow.Decide(ctx, span.Tenant.Subject(), func(tx *partition.Tx, h *flow.Handler) error {
 		for _, x := range h.Status(span.Tenant, tx.Now()).SLIs {
 			for _, sl := range x.Slices {
-				if x.Environment == environment && sl.Rule == rl.Name && sl.Slice.Equal(span.Slice) {
+				if x.Environment == environment && sl.Rule == rl.Name && sl.Kind != rule.Absent && sl.Slice.Equal(span.Slice) {
 					found, ok = sl, true
 				}
 			}

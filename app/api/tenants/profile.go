@@ -153,7 +153,7 @@ func (s *API) Explanation(ctx context.Context, id tenant.ID) (ExplainAnswer, err
 	if err != nil {
 		return a, err
 	}
-	a.Sees, a.SeesNothing = append(a.Sees, sights(status)...), unseen(t, status)
+	a.Sees, a.SeesNothing = append(append(a.Sees, sights(status)...), queried(a.Profile.Rules)...), unseen(t, status)
 	for _, x := range status.SLIs {
 		if c := x.Customers; c != nil {
 			a.WhoFails = append(a.WhoFails, WhoFails{Environment: x.Environment, SLI: x.Name, CustomersStatus: *c, Words: c.Words()})
@@ -191,6 +191,16 @@ func sights(st evaluate.Status) (out []Sight) {
 				out = append(out, Sight{Environment: x.Environment, SLI: x.Name, Rule: v.Rule, Kind: v.Kind, Slice: v.Slice, InShadow: i == 1, RatePerMinute: rate,
 					Usual: v.Usual, FivePointsSeenSeconds: v.FivePointsSeenSeconds, OutageSeenSeconds: v.OutageSeenSeconds, Words: v.Sees()})
 			}
+		}
+	}
+	return out
+}
+
+// queried are the rules that ask the metrics history, of which nothing is learned.
+func queried(rules []rule.Rule) (out []Sight) {
+	for _, r := range rules {
+		if words := evaluate.Asks(r); words != "" {
+			out = append(out, Sight{SLI: r.SLI.Name, Rule: r.Name, Kind: r.Kind, Slice: sli.Slice{}, Words: words})
 		}
 	}
 	return out

@@ -29,6 +29,8 @@ func TestAnExplanationSaysThatNothingIsSeen(t *testing.T) {
 		tenants.Sight{Rule: "refund_errors", Environment: "production", RatePerMinute: 25, Words: same, InShadow: true})
 	require.Contains(t, told(a), "refund_errors (production, all, acquirer=alpha, 13 to 25 a minute): a total failure: after 2 minutes\n", "once for all that is the same")
 	require.Contains(t, told(a), "refund_errors (production, all, 25 a minute, in shadow): a total failure")
+	a.Sees = append(a.Sees, tenants.Sight{Rule: "queue_grows", Words: "what its query gives, asked once a minute: after 10 minutes"})
+	require.Contains(t, told(a), "\n  queue_grows (all): what its query gives, asked once a minute: after 10 minutes")
 	a.SeesNothing = "no sample has come since 2026-03-02 12:00 UTC"
 	require.Contains(t, told(a), "sees now  nothing: no sample has come since 2026-03-02 12:00 UTC\nwould see  payment_errors")
 }

@@ -35,7 +35,10 @@ func seeRows(a tenants.ExplainAnswer) (rows [][]string) {
 		of[v] = append(of[v], s)
 	}
 	for _, v := range order {
-		where := []string{v.environment}
+		var where []string
+		if v.environment != "" {
+			where = append(where, v.environment)
+		}
 		least, most := of[v][0].RatePerMinute, of[v][0].RatePerMinute
 		for _, s := range of[v] {
 			in := "all"

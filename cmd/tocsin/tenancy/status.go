@@ -67,7 +67,11 @@ func tenantStatusRows(s tenants.TenantStatus) [][]string {
 			if name == "" {
 				name = "total"
 			}
-			rows = append(rows, []string{"  " + name, fmt.Sprintf("%s: %s; evidence %.1f of %.1f; %s", sl.Rule, usually(sl), sl.Score, sl.Needed, smallest(sl))})
+			evidence := ""
+			if sl.Kind != rule.Absent {
+				evidence = fmt.Sprintf("evidence %.1f of %.1f; ", sl.Score, sl.Needed)
+			}
+			rows = append(rows, []string{"  " + name, fmt.Sprintf("%s: %s; %s%s", sl.Rule, usually(sl), evidence, smallest(sl))})
 		}
 	}
 	if len(s.SLIsWithoutSeries) > 0 {
@@ -96,6 +100,8 @@ func usually(s evaluate.SliceStatus) string {
 	switch {
 	case s.Kind == rule.Traffic:
 		return alert.Count(s.RatePerMinute) + " a minute usually"
+	case s.Kind == rule.Absent:
+		return alert.Count(s.RatePerMinute) + " a minute"
 	case s.Kind == rule.BurnRate:
 		return fmt.Sprintf("%.2f%% may fail", 100*s.Usual)
 	case s.Kind == rule.Latency && s.OverSeconds == nil:
@@ -112,6 +118,9 @@ func smallest(s evaluate.SliceStatus) string {
 			return "a total loss is never seen at this volume"
 		}
 		return fmt.Sprintf("sees a total loss after %s", time.Duration(*s.OutageSeenSeconds*float64(time.Second)).Round(time.Second))
+	}
+	if s.Kind == rule.Absent {
+		return "sees " + s.Sees()
 	}
 	if s.Kind == rule.BurnRate {
 		return fmt.Sprintf("sees %.2f%% failing for an hour", 100*s.Upper)
