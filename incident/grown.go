@@ -89,10 +89,11 @@ func (i Incident) more() string {
 }
 
 // unknown says whether an alert is of another tenant than those that whoever has the
-// incident took, began by itself, and nothing that rings over all tenants explains it.
+// incident took, and began by itself. Where something rings over all tenants, that explains
+// what joins: it would not have joined else.
 func (i Incident) unknown(a alert.Alert) bool {
 	k := i.Known
-	if a.State != alert.Firing || a.Backlog || !a.StartsAt.After(k.Until) || a.OnsetAt.Sub(k.OnsetAt) <= sameWave {
+	if a.Tenant == tenant.Product || a.State != alert.Firing || a.Backlog || !a.StartsAt.After(k.Until) || a.OnsetAt.Sub(k.OnsetAt) <= sameWave {
 		return false
 	}
 	return !slices.ContainsFunc(i.Alerts, func(o alert.Alert) bool {
@@ -100,7 +101,7 @@ func (i Incident) unknown(a alert.Alert) bool {
 		case o.Tenant == a.Tenant:
 			return i.OfOpening(o) && !o.StartsAt.After(k.Until)
 		case o.Tenant == tenant.Product:
-			return o.State == alert.Firing && len(o.Slice) > 0 && o.Slice.Covers(a.Slice)
+			return o.State == alert.Firing && !o.Backlog
 		}
 		return false
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/impact"
 	"github.com/tocsin-alerting/tocsin/incident"
+	"github.com/tocsin-alerting/tocsin/sli"
 	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
@@ -92,16 +93,18 @@ func TestWhatBelongsToWhatSomebodyHasCallsNobody(t *testing.T) {
 			require.Equal(t, incident.StateAcknowledged, c.Incident.State)
 		})
 	}
-	t.Run("over all tenants it rings already", func(t *testing.T) {
-		ring := outage(tenant.Product, noon)
-		ring.Evidence.Share, ring.Evidence.Tenants = 0.4, []tenant.ID{"acme", "core"}
-		i := joins(taken(t, everyone), ring, everyone, incident.Stake{}, at(2*time.Minute)).Incident
-		for n := range 6 {
-			c := joins(i, outage(tenant.ID(fmt.Sprint("t", n)), later), everyone, incident.Stake{Share: 0.2}, at(10*time.Minute))
-			require.Nil(t, c.Page)
-			i = c.Incident
-		}
-	})
+	for _, s := range []sli.Slice{alpha, {{Label: "country", Value: "DE"}}} {
+		t.Run("over all tenants it rings since, in "+s.Key(), func(t *testing.T) {
+			ring := fires(tenant.Product, s, later, 900, 1000, 0.4)
+			ring.Evidence.Tenants = []tenant.ID{"acme", "core"}
+			c := joins(taken(t, everyone), ring, everyone, incident.Stake{}, at(10*time.Minute))
+			require.Nil(t, c.Page, "the fault that somebody has, as all see it")
+			for n := range 6 {
+				c = joins(c.Incident, outage(tenant.ID(fmt.Sprint("t", n)), later), everyone, incident.Stake{Share: 0.2}, at(10*time.Minute))
+				require.Nil(t, c.Page)
+			}
+		})
+	}
 	t.Run("given back, and nobody has it", func(t *testing.T) {
 		c, ok := incident.Release(taken(t, everyone), anna, "view", "", at(5*time.Minute))
 		require.True(t, ok)
