@@ -60,6 +60,8 @@ func TestAQueryIsARule(t *testing.T) {
 	}, 20*time.Second, 50*time.Millisecond)
 	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/acme/profile", "").Body, "nothing is counted, so that it takes no part in the team's budget")
 	require.Contains(t, r.want(t, http.StatusOK, http.MethodGet, "/api/v1/tenants/acme/profile/explain", "").Body, `"words":"what its query gives, asked once a minute: at once"`)
+	page := r.want(t, http.StatusOK, http.MethodGet, "/tenants/acme", "").Body
+	require.Regexp(t, `(?s)id="asked".*queue_grows.*what its query gives, asked once a minute: at once.*[Bb]roken`, page)
 	require.Regexp(t, `series that are not used.*nobodys`, r.log.String())
 
 	require.Equal(t, http.StatusNoContent, r.push(t, sender, "", queues(time.Now(), 9)...).Status)

@@ -151,7 +151,7 @@ func (ts *tenantState) sayAbsent(r *absentRule, env string, gone *finding, newes
 func (ts *tenantState) silence(r *absentRule, m *meter, newest, lull int64) *finding {
 	least, beyond := absenceAfter(lull), ""
 	if least > absentAfter.Milliseconds() {
-		beyond = "; silences of "+alert.Lasting(time.Duration(lull)*time.Millisecond)+" are usual for it"
+		beyond = "; silences of " + alert.Lasting(time.Duration(lull)*time.Millisecond) + " are usual for it"
 	}
 	lasts := func(from, heard int64) (after int64, enough bool) {
 		if heard < from+least {

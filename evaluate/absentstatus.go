@@ -35,7 +35,7 @@ func (ts *tenantState) absentStatus(of []SLIStatus, now time.Time) {
 // absentView is what a silence that begins now would come to, where one of a lull (ms) is
 // usual.
 func (ts *tenantState) absentView(r *absentRule, m *meter, lull int64, now time.Time) SliceStatus {
-	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Noun: r.SLI.Noun, Slice: sli.Slice{}, HourRate: ts.hourRate(m, 0, now), Young: m.flow != nil && ts.youngFlow(m)}
+	s := SliceStatus{Rule: r.Name, Kind: r.Kind, Service: r.Service, Noun: r.SLI.Noun, Slice: sli.Slice{}, HourRate: ts.hourRate(m, 0, now)}
 	s.RatePerMinute, _ = m.pace()
 	i := slices.IndexFunc(ts.absences, func(a *absence) bool { return a.of(r) && a.env == m.env })
 	s.Firing = i >= 0 && ts.absences[i].raised != nil

@@ -164,6 +164,12 @@ func TestWhatABurnRateSeesIsSaid(t *testing.T) {
 	require.NotNil(t, of.OutageSeenSeconds)
 	require.Regexp(t, `^five points more failures: at no volume, it looks for more than that: \d+ points within ten minutes; a total failure: after (8|9) minutes$`, of.Sees(),
 		"five points more are five times the pace of 1%, and six are asked for")
+	never, soon, now := SliceStatus{Kind: rule.BurnRate, RatePerMinute: .08}, 60., 0.
+	require.Equal(t, "five points more failures: not at this volume; a total failure: not at this volume", never.Sees())
+	never.FivePointsSeenSeconds, never.OutageSeenSeconds = &now, &now
+	require.Contains(t, never.Sees(), "five points more failures: at once, what usually fails spends the budget already")
+	never.FivePointsSeenSeconds, never.OutageSeenSeconds = nil, &soon
+	require.Equal(t, "five points more failures: at no volume, it looks for more than that; a total failure: after 1 minute", never.Sees())
 	f.live(r, from, from.Add(time.Hour))
 	fired := firing(r.out.Alerts)
 	require.NotEmpty(t, fired)

@@ -56,7 +56,9 @@ func (s SliceStatus) Sees() string {
 		switch {
 		case v.after == nil && s.Young && v.what == worse:
 			out = append(out, v.what+": not while it is young")
-		case v.after == nil && v.what == worse && cmp.Or(s.HourRate, s.RatePerMinute) > 0:
+		case s.Kind == rule.BurnRate && v.after != nil && *v.after == 0:
+			out = append(out, v.what+": at once, what usually fails spends the budget already")
+		case v.after == nil && v.what == worse && cmp.Or(s.HourRate, s.RatePerMinute) > 0 && (s.Kind != rule.BurnRate || s.OutageSeenSeconds != nil):
 			out = append(out, v.what+": at no volume"+s.more())
 		case v.after == nil:
 			out = append(out, v.what+": not at this volume")

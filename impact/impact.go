@@ -74,8 +74,8 @@ type Limits struct {
 	Floor
 	Of    int    `json:"of"`    // tenants that there are
 	Night string `json:"night"` // "22:00-07:00 Europe/Berlin" while it is; empty: it is day
-	// Grown is how many times what somebody took an incident must be at stake, or so many
-	// times its tenants, before they are called again; 0: a default.
+	// Grown is how many times as large, by volume or tenants, other tenants' faults must make
+	// an incident that somebody took before they call; 0: a default.
 	Grown float64 `json:"grown,omitempty"`
 	Held  string  `json:"held"` // why nobody is called at all; empty: somebody may be
 }

@@ -14,8 +14,7 @@ import (
 
 // Whoever has an incident has what it was when they took it. What joins later may be another
 // fault, of tenants that have an acquirer in common and nothing else: nobody was called for
-// that. Where it would call by itself, and makes the incident so many times larger as the
-// policy says, it calls.
+// that. Where it would call by itself, and is as much again as the policy says, it calls.
 
 const (
 	// settledIn is how long after somebody took it what joins is still what they took: one
@@ -29,27 +28,59 @@ const (
 
 // Known is what whoever has the incident took.
 type Known struct {
-	Until   time.Time    `json:"until"` // what joined by then is part of it
-	OnsetAt time.Time    `json:"onset_at"`
-	Stakes  impact.Facts `json:"stakes"` // the most that was at stake by then
+	Until   time.Time    `json:"until"`    // what joined by then is part of it
+	OnsetAt time.Time    `json:"onset_at"` // the latest of what fired by then
+	Tenants []tenant.ID  `json:"tenants"`  // of this opening, sorted
+	Stakes  impact.Facts `json:"stakes"`   // the most that was at stake by then
 }
 
 // know begins what whoever takes the incident now took.
 func (b *build) know() {
 	i := &b.Incident
 	i.Known = &Known{Until: b.now.Add(settledIn), OnsetAt: i.OnsetAt}
-	if i.Stakes != nil {
-		i.Known.Stakes = i.Stakes.Facts
-	}
+	i.learn(b.now)
 }
 
-// learn keeps the most that was at stake while it is still what they took.
-func (i *Incident) learn(f impact.Facts, now time.Time) {
-	if k := i.Known; k != nil && !now.After(k.Until) {
-		with := *k
-		with.Stakes = k.Stakes.Or(f)
-		i.Known = &with
+// learn adds what there is to what they took, as long as it is that.
+func (i *Incident) learn(now time.Time) {
+	if i.Known == nil || now.After(i.Known.Until) {
+		return
 	}
+	k := *i.Known
+	k.Tenants = slices.Clone(k.Tenants)
+	for _, t := range i.Concerned() {
+		k.Tenants = append(k.Tenants, t.ID)
+	}
+	slices.Sort(k.Tenants)
+	k.Tenants = slices.Compact(k.Tenants)
+	for _, a := range i.Alerts {
+		if a.State == alert.Firing && a.OnsetAt.After(k.OnsetAt) {
+			k.OnsetAt = a.OnsetAt.UTC()
+		}
+	}
+	if i.Stakes != nil {
+		k.Stakes = k.Stakes.Or(i.facts())
+	}
+	i.Known = &k
+}
+
+// learnOf adds what a younger incident that somebody was called for had, as it becomes part
+// of this: that call was for it.
+func (i *Incident) learnOf(younger Incident) {
+	if i.Known == nil || !younger.PagedUrgent {
+		return
+	}
+	k := *i.Known
+	k.Tenants = slices.Clone(k.Tenants)
+	for _, t := range younger.Concerned() {
+		k.Tenants = append(k.Tenants, t.ID)
+	}
+	slices.Sort(k.Tenants)
+	k.Tenants = slices.Compact(k.Tenants)
+	if younger.Stakes != nil {
+		k.Stakes = k.Stakes.And(younger.Stakes.Facts)
+	}
+	i.Known = &k
 }
 
 // considerGrown calls when the incident is much more than whoever has it took.
@@ -58,7 +89,7 @@ func (b *build) considerGrown() (called bool) {
 	if i.State != StateAcknowledged || i.Again != nil || i.Known == nil || i.Stakes == nil || !b.now.After(i.Known.Until) {
 		return false
 	}
-	more := i.more()
+	more := i.more(b.now)
 	if more == "" {
 		return false
 	}
@@ -67,43 +98,41 @@ func (b *build) considerGrown() (called bool) {
 }
 
 // more says what of an incident is more than whoever has it took, and how much; empty: too
-// little to call for.
-func (i Incident) more() string {
-	open := i
+// little to call for. What rings for less than half a minute is waited for, as it may turn
+// out to be part of what rings over all.
+func (i Incident) more(now time.Time) string {
+	open, wait := i, max(likelyFor, i.settleFor(rule.Critical))
 	open.State, open.Paged, open.PagedUrgent = StateOpen, false, false
-	open.Alerts = slices.DeleteFunc(slices.Clone(i.Alerts), func(a alert.Alert) bool { return !i.unknown(a) })
-	if worst, _, nobody := open.wants(); nobody != "" || worst.Severity != rule.Critical {
+	open.Alerts = slices.DeleteFunc(slices.Clone(i.Alerts), func(a alert.Alert) bool { return !i.unknown(a) || now.Sub(a.StartsAt) < wait })
+	if _, _, nobody := open.wants(); nobody != "" {
 		return ""
 	}
-	if _, v := open.verdict(); !v.Wakes {
-		return ""
-	}
-	f, was, step := i.facts(), i.Known.Stakes, i.Stakes.Limits.Grown
+	f, v := open.verdict()
+	step, was := i.Stakes.Limits.Grown, i.Known.Stakes
 	if step == 0 {
 		step = growsBy
 	}
-	if f.Share < step*was.Share && float64(f.Tenants) < step*float64(was.Tenants) {
+	larger := was.Share > 0 && f.Share >= (step-1)*was.Share || float64(f.Tenants) >= (step-1)*float64(len(i.Known.Tenants))
+	if !v.Wakes || !larger {
 		return ""
 	}
-	return fmt.Sprintf("%s began to fail later; it is %s now and was %s", named(open.Alerts), f.Words(), was.Words())
+	return fmt.Sprintf("%s began to fail later, %s; what was taken was %s", named(open.Alerts), f.Words(), was.Words())
 }
 
-// unknown says whether an alert is of another tenant than those that whoever has the
-// incident took, and began by itself. Where something rings over all tenants, that explains
-// what joins: it would not have joined else.
+// unknown says whether an alert is critical, of another tenant than those that whoever has
+// the incident took, and began by itself: nothing that rings over all tenants explains it,
+// as that explains itself.
 func (i Incident) unknown(a alert.Alert) bool {
 	k := i.Known
-	if a.Tenant == tenant.Product || a.State != alert.Firing || a.Backlog || !a.StartsAt.After(k.Until) || a.OnsetAt.Sub(k.OnsetAt) <= sameWave {
+	if a.State != alert.Firing || a.Backlog || a.Severity != rule.Critical || i.Stakes.Tenants[a.Tenant].Held {
+		return false
+	}
+	if _, found := slices.BinarySearch(k.Tenants, a.Tenant); found || a.OnsetAt.Sub(k.OnsetAt) <= sameWave {
 		return false
 	}
 	return !slices.ContainsFunc(i.Alerts, func(o alert.Alert) bool {
-		switch {
-		case o.Tenant == a.Tenant:
-			return i.OfOpening(o) && !o.StartsAt.After(k.Until)
-		case o.Tenant == tenant.Product:
-			return o.State == alert.Firing && !o.Backlog
-		}
-		return false
+		return o.Tenant == tenant.Product && o.State == alert.Firing && !o.Backlog &&
+			(o.Slice.Related(a.Slice) || slices.Contains(o.Evidence.Tenants, a.Tenant))
 	})
 }
 

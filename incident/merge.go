@@ -23,6 +23,7 @@ func Merge(elder, younger Incident, reason string, now time.Time) (e, y Change, 
 	for _, a := range younger.Alerts {
 		into.put(a)
 	}
+	into.Incident.learnOf(younger)
 	into.log("merged", "tocsin", fmt.Sprintf("%s is part of this: %s", younger.label(), reason), younger.ID.Subject())
 	into.note("merged/"+string(younger.ID), fmt.Sprintf("%s is part of this: %s.", younger.label(), reason), nil)
 	if nobody := into.consider(); nobody != "" {

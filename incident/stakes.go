@@ -15,6 +15,7 @@ type Stake struct {
 	Share    float64 `json:"share"`                 // of the volume of all tenants, 0..1; 0: not known
 	Value    float64 `json:"value_per_transaction"` // 0: not known
 	Priority bool    `json:"priority"`
+	Held     bool    `json:"held,omitempty"` // the calendar lets nobody be called for it
 }
 
 // Stakes is whether what is wrong is enough to call somebody for.
@@ -176,8 +177,8 @@ func (b *build) judged() {
 	s := *i.Stakes
 	s.Facts, s.Verdict = i.verdict()
 	s.Most = s.Most.Or(s.Facts)
-	i.learn(s.Facts, b.now)
 	i.Stakes = &s
+	i.learn(b.now)
 }
 
 // unsmall forgets that too little was at stake.

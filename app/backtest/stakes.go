@@ -72,7 +72,9 @@ func (r *Replay) weigh(i incident.Incident, a *alert.Alert, now time.Time) incid
 	of := map[tenant.ID]incident.Stake{}
 	if a != nil {
 		if t, ok := document(a.Tenant); ok {
-			of[t.ID] = r.scale.Stake(t, now)
+			st := r.scale.Stake(t, now)
+			st.Held = whole.Held(r.o.Policy, incident.Incident{Service: i.Service, Environment: i.Environment}, a, document, now) != ""
+			of[t.ID] = st
 		}
 	}
 	return incident.Weigh(i, l, of)

@@ -104,7 +104,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 	if err != nil {
 		return err
 	}
-	page := view.TenantPage{Frame: v.frame(r, p), ID: string(id), Name: t.Name, Facts: facts(t, k.status), Silent: silent(k),
+	page := view.TenantPage{Frame: v.frame(r, p), ID: string(id), Name: t.Name, Facts: facts(t, k.status), Signals: v.signals(t, k, p), Silent: silent(k),
 		Ledger: v.to(p, "/ledger", "/ledger", map[string][]string{"subject": {id.Subject()}})}
 	var open []incident.Incident
 	for _, i := range incidents {
@@ -118,7 +118,7 @@ func (v *Views) tenant(w http.ResponseWriter, r *http.Request, p web.Principal) 
 			page.Past = append(page.Past, v.row(i, p))
 		}
 	}
-	page.Signals = v.signals(t, k, open, p)
+	page.Asked = queried(id, k.profile.Rules, open)
 	stands := judge(t, glance(t, k.status), firing(open)[id]).seenBy(p)
 	page.Tone, page.Say = stands.tone, stands.say
 	if page.Say == "" {
@@ -214,7 +214,7 @@ const (
 	signalHeight = 320
 )
 
-func (v *Views) signals(t tenant.Tenant, k known, open []incident.Incident, p web.Principal) []view.Signal {
+func (v *Views) signals(t tenant.Tenant, k known, p web.Principal) []view.Signal {
 	now := minutes(v.api.Now())
 	var out []view.Signal
 	for n, s := range k.status.SLIs {
@@ -242,12 +242,6 @@ func (v *Views) signals(t tenant.Tenant, k known, open []incident.Incident, p we
 				g.More = append(g.More, row)
 			}
 		}
-		for _, r := range k.profile.Rules {
-			if words := evaluate.Asks(r); words != "" && r.SLI.Name == s.Name {
-				row := view.SignalRow{Rule: r.Name, PerMinute: s.RatePerMinute, Sees: []string{words}, Firing: ringing(open, t.ID, s.Environment, r.Name)}
-				g.Rows = append(g.Rows, row)
-			}
-		}
 		slices.SortStableFunc(g.Rows, byRule)
 		slices.SortStableFunc(g.More, byRule)
 		out = append(out, g)
@@ -255,13 +249,22 @@ func (v *Views) signals(t tenant.Tenant, k known, open []incident.Incident, p we
 	return out
 }
 
-// ringing says whether a rule's alert of a tenant fires in one of the incidents.
-func ringing(open []incident.Incident, id tenant.ID, environment, name string) bool {
-	return slices.ContainsFunc(open, func(i incident.Incident) bool {
-		return slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool {
-			return a.Tenant == id && a.Environment == environment && a.Rule == name && a.State == alert.Firing
+// queried are the rules that ask the metrics history, and whether an alert of theirs fires in
+// one of the incidents.
+func queried(id tenant.ID, rules []rule.Rule, open []incident.Incident) (out []view.SignalRow) {
+	for _, r := range rules {
+		words := evaluate.Asks(r)
+		if words == "" {
+			continue
+		}
+		firing := slices.ContainsFunc(open, func(i incident.Incident) bool {
+			return slices.ContainsFunc(i.Alerts, func(a alert.Alert) bool {
+				return a.Tenant == id && a.Service == r.Service && a.Rule == r.Name && a.State == alert.Firing
+			})
 		})
-	})
+		out = append(out, view.SignalRow{Rule: r.Name, Sees: []string{words}, Firing: firing})
+	}
+	return out
 }
 
 // pace is the volume at which it is told what is seen: this hour's, where that is known.

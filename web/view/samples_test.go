@@ -62,6 +62,7 @@ func tenant(t *testing.T) view.TenantPage {
 	rows := list(t).Rows
 	return view.TenantPage{Frame: signedIn(t, "Tenants"), ID: "acme", Name: "Acme Tickets", Tone: view.Broken, Say: "One incident is open. 140 payments a minute arrive.", Open: rows[:1], Past: rows[2:],
 		Facts: []view.Fact{{"Onboarded", "3 January 2026"}, {"Time zone", "Europe/Berlin"}, {"Features", "refunds, three_d_secure"}, {"Expected", "120 transactions a minute"}, {"Samples", "last at 03:19, 24 series, 24 of them live"}},
+		Asked: []view.SignalRow{{Rule: "queue_grows", Sees: []string{"what its query gives, asked once a minute: after 10 minutes"}}},
 		Signals: []view.Signal{{ID: "s0", Name: "payments", Environment: "production", PerMinute: 140, Chart: picture(), Rows: []view.SignalRow{
 			{Rule: "payment_errors", URL: "/dashboards/payment_errors?tenant=acme", PerMinute: 140, Usual: "1.1% fail", Sees: []string{"five points more failures: after 4 minutes", "a total failure: after 1 minute"}, Firing: true},
 			{Rule: "payment_errors", Slice: []view.Dim{{Label: "acquirer", Value: "alpha"}}, URL: "/d", PerMinute: 60, Usual: "1% fail", Sees: []string{"five points more failures: after 12 minutes", "a total failure: after 1 minute"}, Firing: true},

@@ -12,6 +12,7 @@ type TenantPage struct {
 	Facts    []Fact
 	Open     []IncidentRow
 	Signals  []Signal
+	Asked    []SignalRow // rules that ask the metrics history; Rule, Sees and Firing count
 	// Silent are SLIs of the profile of which no series came.
 	Silent  []string
 	Watches []Watched

@@ -136,7 +136,7 @@ func (s *API) answer(ctx context.Context, i incident.Incident, p web.Principal) 
 	}
 	a.Notes, a.Pages, a.History = a.Notes[:0:0], a.Pages[:0:0], a.History[:0:0]
 	a.Title = ""
-	a.Stakes, a.Known = nil, nil // what others are of the whole
+	a.Stakes, a.Known, a.Again = nil, nil, nil // what others are of the whole
 	if i.Verdict != nil {
 		a.Verdict = &incident.Judgement{Verdict: i.Verdict.Verdict, At: i.Verdict.At}
 	}

@@ -113,5 +113,9 @@ func (k *Desk) weigh(i incident.Incident, a *alert.Alert, now time.Time) inciden
 	team, _ := r.Catalog.Team(i.Team)
 	l := whole.Limits(policy, r.Catalog, team, k.Directory.Watched(), now)
 	l.Held = whole.Held(policy, i, a, k.Directory.Get, now)
+	for id, st := range of {
+		st.Held = whole.Held(policy, incident.Incident{Service: i.Service, Environment: i.Environment}, a, k.Directory.Get, now) != ""
+		of[id] = st
+	}
 	return incident.Weigh(i, l, of)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
 	"github.com/tocsin-alerting/tocsin/profiles"
+	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
 )
 
@@ -29,10 +30,12 @@ func TestAnExplanationSaysThatNothingIsSeen(t *testing.T) {
 		tenants.Sight{Rule: "refund_errors", Environment: "production", RatePerMinute: 25, Words: same, InShadow: true})
 	require.Contains(t, told(a), "refund_errors (production, all, acquirer=alpha, 13 to 25 a minute): a total failure: after 2 minutes\n", "once for all that is the same")
 	require.Contains(t, told(a), "refund_errors (production, all, 25 a minute, in shadow): a total failure")
-	a.Sees = append(a.Sees, tenants.Sight{Rule: "queue_grows", Words: "what its query gives, asked once a minute: after 10 minutes"})
-	require.Contains(t, told(a), "\n  queue_grows (all): what its query gives, asked once a minute: after 10 minutes")
+	a.Sees = append(a.Sees, tenants.Sight{Rule: "queue_grows", Kind: rule.PromQL, Words: "what its query gives, asked once a minute: after 10 minutes"})
+	asks := "\nasks  queue_grows: what its query gives, asked once a minute: after 10 minutes"
+	require.Contains(t, told(a), asks)
 	a.SeesNothing = "no sample has come since 2026-03-02 12:00 UTC"
 	require.Contains(t, told(a), "sees now  nothing: no sample has come since 2026-03-02 12:00 UTC\nwould see  payment_errors")
+	require.Contains(t, told(a), asks, "it asks all the same")
 }
 
 func TestARevisionNamesItsAuthorOnce(t *testing.T) {

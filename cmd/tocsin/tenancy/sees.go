@@ -6,6 +6,7 @@ import (
 
 	"github.com/tocsin-alerting/tocsin/alert"
 	"github.com/tocsin-alerting/tocsin/app/api/tenants"
+	"github.com/tocsin-alerting/tocsin/rule"
 )
 
 // view is what one rule sees in slices in which it sees the same.
@@ -23,9 +24,18 @@ func seeRows(a tenants.ExplainAnswer) (rows [][]string) {
 		heading = "would see"
 	}
 	var order []view
+	var asked [][]string
 	of := map[view][]tenants.Sight{}
 	for _, s := range a.Sees {
 		if s.Words == "" {
+			continue
+		}
+		if s.Kind == rule.PromQL { // whatever else is seen
+			first := ""
+			if asked == nil {
+				first = "asks"
+			}
+			asked = append(asked, []string{first, s.Rule + ": " + s.Words})
 			continue
 		}
 		v := view{s.Rule, s.Environment, s.Words, s.InShadow}
@@ -35,10 +45,7 @@ func seeRows(a tenants.ExplainAnswer) (rows [][]string) {
 		of[v] = append(of[v], s)
 	}
 	for _, v := range order {
-		var where []string
-		if v.environment != "" {
-			where = append(where, v.environment)
-		}
+		where := []string{v.environment}
 		least, most := of[v][0].RatePerMinute, of[v][0].RatePerMinute
 		for _, s := range of[v] {
 			in := "all"
@@ -61,5 +68,5 @@ func seeRows(a tenants.ExplainAnswer) (rows [][]string) {
 		rows = append(rows, []string{heading, fmt.Sprintf("%s (%s): %s", v.rule, strings.Join(where, ", "), v.words)})
 		heading = ""
 	}
-	return rows
+	return append(rows, asked...)
 }
