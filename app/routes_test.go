@@ -161,6 +161,8 @@ func TestEachSeesItsOwnPartOfASharedIncident(t *testing.T) {
 		got = r.do(t, call{Method: "POST", Path: u.Path, Header: form, Body: url.Values{"csrf": {field[1]}}.Encode()})
 		require.Equal(t, http.StatusOK, got.Status, got.Body)
 		require.Equal(t, "acknowledged", r.state(t, in.ID))
+		require.Contains(t, r.do(t, call{Method: "GET", Path: path, Token: r.admin}).Body, `"known":{`)
+		require.NotContains(t, strings.ToLower(r.do(t, call{Method: "GET", Path: path, Token: acme}).Body), "bolt", "what was taken names another tenant")
 	})
 
 	text := r.log.String()
