@@ -46,13 +46,7 @@ func (i *Incident) learn(now time.Time) {
 	if i.Known == nil || now.After(i.Known.Until) {
 		return
 	}
-	k := *i.Known
-	k.Tenants = slices.Clone(k.Tenants)
-	for _, t := range i.Concerned() {
-		k.Tenants = append(k.Tenants, t.ID)
-	}
-	slices.Sort(k.Tenants)
-	k.Tenants = slices.Compact(k.Tenants)
+	k := i.Known.with(i.Concerned())
 	for _, a := range i.Alerts {
 		if a.State == alert.Firing && a.OnsetAt.After(k.OnsetAt) {
 			k.OnsetAt = a.OnsetAt.UTC()
@@ -70,17 +64,22 @@ func (i *Incident) learnOf(younger Incident) {
 	if i.Known == nil || !younger.PagedUrgent {
 		return
 	}
-	k := *i.Known
-	k.Tenants = slices.Clone(k.Tenants)
-	for _, t := range younger.Concerned() {
-		k.Tenants = append(k.Tenants, t.ID)
-	}
-	slices.Sort(k.Tenants)
-	k.Tenants = slices.Compact(k.Tenants)
+	k := i.Known.with(younger.Concerned())
 	if younger.Stakes != nil {
 		k.Stakes = k.Stakes.And(younger.Stakes.Facts)
 	}
 	i.Known = &k
+}
+
+// with is a copy that knows of more tenants.
+func (k Known) with(more []Tenant) Known {
+	k.Tenants = slices.Clone(k.Tenants)
+	for _, t := range more {
+		k.Tenants = append(k.Tenants, t.ID)
+	}
+	slices.Sort(k.Tenants)
+	k.Tenants = slices.Compact(k.Tenants)
+	return k
 }
 
 // considerGrown calls when the incident is much more than whoever has it took.
