@@ -22,6 +22,21 @@ type Likely struct {
 	CalledAt time.Time
 }
 
+// waitFor goes on with what an incident waits for that becomes part of this one: to be merged
+// is no reason to call.
+func (b *build) waitFor(younger Incident) {
+	i := &b.Incident
+	if younger.LikelyUntil == nil || i.LikelyUntil != nil || i.Paged || i.State != StateOpen {
+		return
+	}
+	until := *younger.LikelyUntil
+	i.LikelyUntil, b.Changed = &until, true
+	if b.now.Before(until) {
+		i.SettleUntil = &until
+		b.Timers = append(b.Timers, store.Timer{ID: i.settleTimer(), At: until, Subject: i.ID.Subject(), Kind: SettleTimer})
+	}
+}
+
 // call asks for the page of this opening, unless it waits to see whether the incident is
 // part of another one; it says so then.
 func (b *build) call(reason string) (waits string) {

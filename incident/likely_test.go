@@ -58,6 +58,30 @@ func TestASecondPageWaitsForTheAlarmOverAllTenants(t *testing.T) {
 		require.Zero(t, y.Timers[len(y.Timers)-1].At, "the timer is gone")
 		require.Nil(t, incident.Settled(y.Incident, at(90*time.Second)).Page)
 	})
+	t.Run("another that nobody was called for takes it in", func(t *testing.T) {
+		small := opening("small")
+		small.Number, small.SettleFor = 10, time.Minute
+		soft := fires("bolt", sli.Slice{{Label: "country", Value: "ES"}}, noon, 8, 60, 1)
+		elder := incident.Open(soft, small, at(58*time.Second))
+		require.Nil(t, elder.Page)
+		e, _, ok := incident.Merge(elder.Incident, c.Incident, "they began together", at(70*time.Second))
+		require.True(t, ok)
+		require.Nil(t, e.Page, "to be merged is no reason to call")
+		require.Equal(t, at(90*time.Second), *e.Incident.LikelyUntil)
+		require.Equal(t, at(90*time.Second), e.Timers[len(e.Timers)-1].At)
+		require.NotNil(t, incident.Settled(e.Incident, at(90*time.Second)).Page)
+		e, _, ok = incident.Merge(elder.Incident, c.Incident, "they began together", at(95*time.Second))
+		require.True(t, ok)
+		require.NotNil(t, e.Page, "it has waited")
+		waits := elder.Incident
+		waits.Likely = &incident.Likely{Number: 11, CalledAt: at(55 * time.Second)}
+		y := c.Incident
+		y.LikelyUntil, y.SettleUntil = nil, nil
+		e, _, ok = incident.Merge(waits, y, "they began together", at(70*time.Second))
+		require.True(t, ok)
+		require.Nil(t, e.Page, "what makes it worth a call waits as well")
+		require.Equal(t, at(100*time.Second), *e.Incident.LikelyUntil)
+	})
 	t.Run("somebody takes it", func(t *testing.T) {
 		taken, _ := incident.Acknowledge(c.Incident, anna, "view", at(70*time.Second))
 		require.Nil(t, incident.Settled(taken.Incident, at(90*time.Second)).Page)

@@ -26,6 +26,7 @@ func Merge(elder, younger Incident, reason string, now time.Time) (e, y Change, 
 	into.Incident.learnOf(younger)
 	into.log("merged", "tocsin", fmt.Sprintf("%s is part of this: %s", younger.label(), reason), younger.ID.Subject())
 	into.note("merged/"+string(younger.ID), fmt.Sprintf("%s is part of this: %s.", younger.label(), reason), nil)
+	into.waitFor(younger)
 	if nobody := into.consider(); nobody != "" {
 		into.log("no_page", "tocsin", "nobody is paged for what joined: "+nobody)
 	}

@@ -101,7 +101,7 @@ func (c *chain) merge(a alert.Alert, d router.Decision, now time.Time) {
 		if into < 0 || from < 0 {
 			continue
 		}
-		if elder, younger, ok := incident.Merge(c.weigh(list[into], nil, now), list[from], d.Reason, now); ok {
+		if elder, younger, ok := incident.Merge(c.weighed(list[into], nil, now), list[from], d.Reason, now); ok {
 			c.apply(younger, a.ID, now)
 			c.apply(elder, a.ID, now)
 		}

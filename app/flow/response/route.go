@@ -53,7 +53,7 @@ func (k *Desk) alertChanged(tx *partition.Tx, in store.Input) error {
 	if err := k.apply(tx, incident.WithAlert(k.weighAmong(open, open[i], &a, tx.Now()), a, d.Narrow, d.Reason, tx.Now())); err != nil {
 		return err
 	}
-	return k.merge(tx, d)
+	return k.merge(tx, open, d)
 }
 
 // open gives a new incident its number and its owner. others are those that there are.
@@ -118,8 +118,8 @@ func (k *Desk) apply(tx *partition.Tx, c incident.Change) error {
 }
 
 // merge makes incidents that turned out to be part of the one an alert joined part of
-// it, all in the commit that took the alert.
-func (k *Desk) merge(tx *partition.Tx, d router.Decision) error {
+// it, all in the commit that took the alert. Open are those that there were before it.
+func (k *Desk) merge(tx *partition.Tx, open []incident.Incident, d router.Decision) error {
 	for _, id := range d.Merge {
 		into, err := getIncident(tx, d.Incident)
 		if err != nil {
@@ -129,7 +129,7 @@ func (k *Desk) merge(tx *partition.Tx, d router.Decision) error {
 		if err != nil {
 			return err
 		}
-		elder, younger, ok := incident.Merge(k.weigh(into, nil, tx.Now()), from, d.Reason, tx.Now())
+		elder, younger, ok := incident.Merge(k.weighAmong(open, into, nil, tx.Now()), from, d.Reason, tx.Now())
 		if !ok {
 			continue
 		}
