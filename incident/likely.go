@@ -23,10 +23,10 @@ type Likely struct {
 }
 
 // waitFor goes on with what an incident waits for that becomes part of this one: to be merged
-// is no reason to call.
+// is no reason to call. What rings over all tenants waits for nothing.
 func (b *build) waitFor(younger Incident) {
 	i := &b.Incident
-	if younger.LikelyUntil == nil || i.LikelyUntil != nil || i.Paged || i.State != StateOpen {
+	if younger.LikelyUntil == nil || i.LikelyUntil != nil || i.Paged || i.State != StateOpen || len(i.Rings()) > 0 {
 		return
 	}
 	until := *younger.LikelyUntil

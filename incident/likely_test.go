@@ -10,6 +10,7 @@ import (
 	"github.com/tocsin-alerting/tocsin/incident"
 	"github.com/tocsin-alerting/tocsin/rule"
 	"github.com/tocsin-alerting/tocsin/sli"
+	"github.com/tocsin-alerting/tocsin/tenant"
 )
 
 func hardFault(id string) alert.Alert {
@@ -73,6 +74,12 @@ func TestASecondPageWaitsForTheAlarmOverAllTenants(t *testing.T) {
 		e, _, ok = incident.Merge(elder.Incident, c.Incident, "they began together", at(95*time.Second))
 		require.True(t, ok)
 		require.NotNil(t, e.Page, "it has waited")
+		ring := fires(tenant.Product, soft.Slice, noon, 95, 100, 1)
+		all := incident.WithAlert(elder.Incident, ring, nil, "over all", at(59*time.Second))
+		require.Nil(t, all.Page)
+		e, _, ok = incident.Merge(all.Incident, c.Incident, "it fails over all tenants", at(70*time.Second))
+		require.True(t, ok)
+		require.NotNil(t, e.Page, "what rings over all waits for nothing")
 		waits := elder.Incident
 		waits.Likely = &incident.Likely{Number: 11, CalledAt: at(55 * time.Second)}
 		y := c.Incident
